@@ -1,0 +1,1 @@
+//! Binding container addresses to a firewalld zone

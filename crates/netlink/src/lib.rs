@@ -1,0 +1,1 @@
+//! Links, addresses, routes, neighbours and traffic control over blocking netlink sockets

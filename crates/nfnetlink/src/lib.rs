@@ -1,0 +1,1 @@
+//! The netfilter netlink transport: message and attribute codec, batches, sockets

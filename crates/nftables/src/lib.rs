@@ -1,0 +1,1 @@
+//! An nf_tables encoder and ferrocni's ruleset

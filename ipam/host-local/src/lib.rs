@@ -1,0 +1,1 @@
+//! Addresses from ranges, reserved in files on this host

@@ -1,0 +1,1 @@
+//! ferrocni's tests and their harness
