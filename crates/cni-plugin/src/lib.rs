@@ -1,1 +1,22 @@
-//! The CNI protocol for plugin authors
+#![doc = include_str!("../README.md")]
+
+mod args;
+mod delegate;
+mod error;
+pub mod json;
+mod name;
+mod request;
+mod result;
+mod runner;
+mod undo;
+mod version;
+
+pub use args::Args;
+pub use delegate::{Delegate, Sibling};
+pub use error::{Code, Error, Failures};
+pub use name::{Attachment, ContainerId, IfName, InvalidName, NetworkName, PluginType};
+pub use request::{Add, Check, Del, Gc, Network, Status, Verb};
+pub use result::{AddResult, Dns, Interface, IpConfig, Route, cidr};
+pub use runner::{Plugin, run};
+pub use undo::Undo;
+pub use version::SpecVersion;

@@ -1,0 +1,174 @@
+//! Calling another plugin: executed from `CNI_PATH` as the spec says ("Section 4: Plugin Delegation"), or as a function
+//! when it is one of our own siblings, which saves a process.
+
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::error::{Code, Error};
+use crate::json;
+use crate::name::PluginType;
+use crate::request::{Call, Verb};
+use crate::result::AddResult;
+use crate::runner::Plugin;
+use crate::undo::Undo;
+use crate::version::SpecVersion;
+
+/// A plugin linked into this program, so that it can be called without a process.
+#[derive(Debug, Clone, Copy)]
+pub struct Sibling {
+    name: &'static str,
+    add: fn(&Call, &mut Undo) -> Result<AddResult, Error>,
+    other: fn(&Call) -> Result<(), Error>,
+}
+
+impl Sibling {
+    /// The linked plugin `P`.
+    #[must_use]
+    pub const fn of<P: Plugin>() -> Self {
+        Self { name: P::NAME, add: crate::runner::add::<P>, other: crate::runner::other::<P> }
+    }
+}
+
+/// A plugin found in `CNI_PATH`, ready to be called with this call's verb, environment and configuration.
+#[derive(Debug)]
+pub struct Delegate<'a> {
+    kind: PluginType,
+    call: Call,
+    how: How<'a>,
+}
+
+#[derive(Debug)]
+enum How<'a> {
+    Linked(&'a Sibling),
+    Executed(PathBuf),
+}
+
+/// An error as another plugin prints it.
+#[derive(Deserialize)]
+#[serde(default)]
+struct PrintedError {
+    code: u32,
+    msg: String,
+    details: String,
+}
+
+impl Default for PrintedError {
+    fn default() -> Self {
+        Self { code: u32::from(Code::Internal), msg: String::new(), details: String::new() }
+    }
+}
+
+impl<'a> Delegate<'a> {
+    pub(crate) fn find<'p>(
+        kind: PluginType,
+        call: Call,
+        mut path: impl Iterator<Item = &'p Path>,
+        siblings: &'a [Sibling],
+    ) -> Result<Self, Error> {
+        let found = path.find_map(|dir| {
+            let file = dir.join(kind.as_str());
+            file.is_file().then_some(file)
+        });
+        let Some(file) = found else {
+            let code = if call.verb == Verb::Status { Code::Unavailable } else { Code::InvalidConfig };
+            return Err(Error::new(code, format!("plugin {kind} is not in CNI_PATH ({})", call.path))
+                .with_details("install it there, or correct the configuration's \"type\""));
+        };
+        let how = match siblings.iter().find(|sibling| sibling.name == kind.as_str()) {
+            Some(sibling) if is_beside_us(&file) => How::Linked(sibling),
+            _ => How::Executed(file),
+        };
+        Ok(Self { kind, call, how })
+    }
+
+    /// ADD. What the other plugin made is taken back with everything else if this ADD fails later.
+    ///
+    /// # Errors
+    /// The other plugin's own error; code 6 if its answer is not a result.
+    pub fn add(&self, undo: &mut Undo) -> Result<AddResult, Error> {
+        match &self.how {
+            How::Linked(sibling) => (sibling.add)(&self.call, undo),
+            How::Executed(file) => {
+                // Pushed first: a failed ADD is followed by a DEL too, since an executed plugin may not clean up itself.
+                let (kind, call, path) = (self.kind.clone(), self.call.clone(), file.clone());
+                undo.push(format!("take back what plugin {kind} added"), move || {
+                    execute(&kind, &path, &Call { verb: Verb::Del, ..call }).map(drop)
+                });
+                let printed = execute(&self.kind, file, &self.call)?;
+                let result: Value = serde_json::from_slice(&printed).map_err(|error| self.unreadable(&error))?;
+                AddResult::from_json(&result, self.version())
+            }
+        }
+    }
+
+    /// DEL, CHECK, GC or STATUS, whichever this plugin was called with.
+    ///
+    /// # Errors
+    /// The other plugin's own error.
+    pub fn forward(&self) -> Result<(), Error> {
+        match &self.how {
+            How::Linked(sibling) => (sibling.other)(&self.call),
+            How::Executed(file) => execute(&self.kind, file, &self.call).map(drop),
+        }
+    }
+
+    fn version(&self) -> SpecVersion {
+        let text = self.call.version_text().unwrap_or_default();
+        SpecVersion::negotiate(text, SpecVersion::ALL).unwrap_or(SpecVersion::LATEST)
+    }
+
+    fn unreadable(&self, error: &serde_json::Error) -> Error {
+        Error::new(Code::Decode, format!("plugin {} printed no result", self.kind)).with_details(error.to_string())
+    }
+}
+
+/// Whether a file is in the directory of the running program, symbolic links resolved.
+fn is_beside_us(file: &Path) -> bool {
+    let Ok(us) = std::env::current_exe() else { return false };
+    file.canonicalize().is_ok_and(|file| file.parent() == us.parent())
+}
+
+fn execute(kind: &PluginType, file: &Path, call: &Call) -> Result<Vec<u8>, Error> {
+    let cannot = |error: std::io::Error| {
+        Error::new(Code::Io, format!("run plugin {kind} ({})", file.display())).with_details(error.to_string())
+    };
+    let output = run(file, call).map_err(cannot)?;
+    if output.status.success() {
+        return Ok(output.stdout);
+    }
+    let printed: Option<PrintedError> =
+        serde_json::from_slice::<Value>(&output.stdout).ok().and_then(|value| json::from_value(&value).ok());
+    Err(match printed {
+        Some(error) if !error.msg.is_empty() => {
+            Error::new(Code::from(error.code), format!("plugin {kind}: {}", error.msg)).with_details(error.details)
+        }
+        _ => Error::new(Code::Internal, format!("plugin {kind} failed ({}) and printed no error", output.status))
+            .with_details("what it wrote to stderr, if anything, is in the runtime's log"),
+    })
+}
+
+fn run(file: &Path, call: &Call) -> std::io::Result<Output> {
+    let mut child = Command::new(file)
+        .env("CNI_COMMAND", call.verb.as_str())
+        .env("CNI_CONTAINERID", &call.container)
+        .env("CNI_NETNS", &call.netns)
+        .env("CNI_IFNAME", &call.ifname)
+        .env("CNI_ARGS", &call.args)
+        .env("CNI_PATH", &call.path)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::inherit())
+        .spawn()?;
+    if let Some(mut stdin) = child.stdin.take() {
+        match stdin.write_all(&serde_json::to_vec(&call.raw)?) {
+            // It may have failed before reading everything; its answer says why.
+            Err(error) if error.kind() != ErrorKind::BrokenPipe => return Err(error),
+            _ => {}
+        }
+    }
+    child.wait_with_output()
+}

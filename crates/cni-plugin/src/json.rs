@@ -1,0 +1,276 @@
+//! Deserializing as Go does, because that is what every existing configuration was tested with: keys match without regard
+//! to case, `null` is the same as leaving the key out, the last of several wins, and unknown keys are ignored.
+//!
+//! Errors say where: `ipam.ranges[0][1].subnet: …`.
+
+use std::fmt;
+
+use serde::de::{
+    self, DeserializeOwned, DeserializeSeed, Deserializer, IntoDeserializer, MapAccess, SeqAccess, Visitor,
+};
+use serde_json::{Map, Value};
+
+/// A value that does not fit its type, and where it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Misfit {
+    path: String,
+    message: String,
+}
+
+impl Misfit {
+    fn below(mut self, segment: &str) -> Self {
+        let separator = if self.path.is_empty() || self.path.starts_with('[') { "" } else { "." };
+        self.path = format!("{segment}{separator}{}", self.path);
+        self
+    }
+}
+
+impl fmt::Display for Misfit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.path.is_empty() { f.write_str(&self.message) } else { write!(f, "{}: {}", self.path, self.message) }
+    }
+}
+
+impl std::error::Error for Misfit {}
+
+impl de::Error for Misfit {
+    fn custom<T: fmt::Display>(message: T) -> Self {
+        Self { path: String::new(), message: message.to_string() }
+    }
+}
+
+impl From<serde_json::Error> for Misfit {
+    fn from(error: serde_json::Error) -> Self {
+        de::Error::custom(error)
+    }
+}
+
+/// Reads `T` out of a JSON value as Go would.
+///
+/// # Errors
+/// [`Misfit`] names the place and what was expected there.
+pub fn from_value<T: DeserializeOwned>(value: &Value) -> Result<T, Misfit> {
+    T::deserialize(Folding(value))
+}
+
+/// The value of an object's key, matched as Go does; `null` is absent.
+#[must_use]
+pub fn get<'a>(object: &'a Value, key: &str) -> Option<&'a Value> {
+    get_in(object.as_object()?, key)
+}
+
+fn get_in<'a>(object: &'a Map<String, Value>, key: &str) -> Option<&'a Value> {
+    object.iter().rfind(|(name, value)| name.eq_ignore_ascii_case(key) && !value.is_null()).map(|(_, value)| value)
+}
+
+struct Folding<'de>(&'de Value);
+
+macro_rules! forward {
+    ($($method:ident)*) => {$(
+        fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
+            Ok(self.0.$method(visitor)?)
+        }
+    )*};
+}
+
+impl<'de> Deserializer<'de> for Folding<'de> {
+    type Error = Misfit;
+
+    forward! {
+        deserialize_bool deserialize_i8 deserialize_i16 deserialize_i32 deserialize_i64 deserialize_i128 deserialize_u8
+        deserialize_u16 deserialize_u32 deserialize_u64 deserialize_u128 deserialize_f32 deserialize_f64
+        deserialize_char deserialize_str deserialize_string deserialize_bytes deserialize_byte_buf deserialize_unit
+        deserialize_identifier
+    }
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
+        match self.0 {
+            Value::Object(object) => visitor.visit_map(Entries::all(object)),
+            Value::Array(array) => visitor.visit_seq(Elements { rest: array.iter(), index: 0 }),
+            scalar => Ok(scalar.deserialize_any(visitor)?),
+        }
+    }
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _name: &'static str,
+        fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Misfit> {
+        match self.0 {
+            Value::Object(object) => visitor.visit_map(Entries::of_fields(object, fields)),
+            Value::Null => visitor.visit_map(Entries { rest: Vec::new().into_iter(), value: None }),
+            // Not to the visitor as it is: a derived one would take an array's elements for its fields.
+            other => Err(de::Error::custom(format!("expected an object, found {}", kind(other)))),
+        }
+    }
+
+    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
+        self.deserialize_any(visitor)
+    }
+
+    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
+        if self.0.is_null() {
+            return visitor.visit_seq(Elements { rest: [].iter(), index: 0 });
+        }
+        self.deserialize_any(visitor)
+    }
+
+    fn deserialize_tuple<V: Visitor<'de>>(self, _len: usize, visitor: V) -> Result<V::Value, Misfit> {
+        self.deserialize_any(visitor)
+    }
+
+    fn deserialize_tuple_struct<V: Visitor<'de>>(
+        self,
+        _name: &'static str,
+        _len: usize,
+        visitor: V,
+    ) -> Result<V::Value, Misfit> {
+        self.deserialize_any(visitor)
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
+        if self.0.is_null() { visitor.visit_none() } else { visitor.visit_some(self) }
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _name: &'static str, visitor: V) -> Result<V::Value, Misfit> {
+        visitor.visit_newtype_struct(self)
+    }
+
+    fn deserialize_unit_struct<V: Visitor<'de>>(self, name: &'static str, visitor: V) -> Result<V::Value, Misfit> {
+        Ok(self.0.deserialize_unit_struct(name, visitor)?)
+    }
+
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        variants: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Misfit> {
+        Ok(self.0.deserialize_enum(name, variants, visitor)?)
+    }
+
+    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
+        visitor.visit_unit()
+    }
+}
+
+fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "an array",
+        Value::Object(_) => "an object",
+    }
+}
+
+struct Entries<'de> {
+    rest: std::vec::IntoIter<(&'de str, &'de Value)>,
+    value: Option<(&'de str, &'de Value)>,
+}
+
+impl<'de> Entries<'de> {
+    fn all(object: &'de Map<String, Value>) -> Self {
+        let entries: Vec<_> = object.iter().map(|(key, value)| (key.as_str(), value)).collect();
+        Self { rest: entries.into_iter(), value: None }
+    }
+
+    /// One entry for each field that is there, under the field's own spelling.
+    fn of_fields(object: &'de Map<String, Value>, fields: &'static [&'static str]) -> Self {
+        let entries: Vec<_> =
+            fields.iter().filter_map(|field| get_in(object, field).map(|value| (*field, value))).collect();
+        Self { rest: entries.into_iter(), value: None }
+    }
+}
+
+impl<'de> MapAccess<'de> for Entries<'de> {
+    type Error = Misfit;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Misfit> {
+        self.value = self.rest.next();
+        self.value.map(|(key, _)| seed.deserialize(key.into_deserializer())).transpose()
+    }
+
+    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Misfit> {
+        let (key, value) =
+            self.value.take().ok_or_else(|| <Misfit as de::Error>::custom("value asked for before its key"))?;
+        seed.deserialize(Folding(value)).map_err(|misfit: Misfit| misfit.below(key))
+    }
+}
+
+struct Elements<'de> {
+    rest: std::slice::Iter<'de, Value>,
+    index: usize,
+}
+
+impl<'de> SeqAccess<'de> for Elements<'de> {
+    type Error = Misfit;
+
+    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Misfit> {
+        let Some(value) = self.rest.next() else { return Ok(None) };
+        let segment = format!("[{}]", self.index);
+        self.index += 1;
+        seed.deserialize(Folding(value)).map(Some).map_err(|misfit: Misfit| misfit.below(&segment))
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use serde::Deserialize;
+    use serde_json::json;
+
+    #[derive(Debug, Default, PartialEq, Deserialize)]
+    #[serde(default, rename_all = "camelCase")]
+    struct Inner {
+        host_port: u16,
+        tags: std::collections::BTreeMap<String, String>,
+    }
+
+    #[derive(Debug, Default, PartialEq, Deserialize)]
+    #[serde(default, rename_all = "camelCase")]
+    struct Outer {
+        is_gateway: bool,
+        name: String,
+        list: Vec<Inner>,
+        maybe: Option<Inner>,
+    }
+
+    #[test]
+    fn keys_match_without_regard_to_case() {
+        let outer: Outer =
+            from_value(&json!({"ISGATEWAY": true, "LIST": [{"hostport": 3}], "Maybe": {"HostPort": 4}})).unwrap();
+        assert!(outer.is_gateway);
+        assert_eq!(outer.list[0].host_port, 3);
+        assert_eq!(outer.maybe.unwrap().host_port, 4);
+    }
+
+    #[test]
+    fn keys_of_maps_keep_their_case() {
+        let inner: Inner = from_value(&json!({"tags": {"Aa": "1", "aa": "2"}})).unwrap();
+        assert_eq!(inner.tags.len(), 2);
+    }
+
+    #[test]
+    fn null_is_absent_and_the_last_spelling_wins() {
+        let value: Value =
+            serde_json::from_str(r#"{"name": null, "list": null, "isgateway": true, "isGateway": false}"#).unwrap();
+        assert_eq!(from_value::<Outer>(&value).unwrap(), Outer::default());
+    }
+
+    #[test]
+    fn unknown_keys_are_ignored() {
+        assert_eq!(from_value::<Outer>(&json!({"what": {"ever": []}})).unwrap(), Outer::default());
+    }
+
+    #[test]
+    fn a_misfit_says_where() {
+        let error = from_value::<Outer>(&json!({"list": [{}, {"hostPort": 70000}]})).unwrap_err().to_string();
+        assert!(error.starts_with("list[1].hostPort: "), "{error}");
+        let error = from_value::<Outer>(&json!({"maybe": [1]})).unwrap_err().to_string();
+        assert_eq!(error, "maybe: expected an object, found an array");
+    }
+}

@@ -1,0 +1,343 @@
+//! What a runtime asks: the environment and the configuration, validated before a plugin sees them.
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::args::Args;
+use crate::delegate::{Delegate, Sibling};
+use crate::error::{Code, Error};
+use crate::json;
+use crate::name::{Attachment, ContainerId, IfName, InvalidName, NetworkName, PluginType};
+use crate::result::AddResult;
+use crate::version::SpecVersion;
+
+/// The operations of the specification that change or read something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)] // each variant is the operation it names
+pub enum Verb {
+    Add,
+    Del,
+    Check,
+    Gc,
+    Status,
+}
+
+impl Verb {
+    /// As it stands in `CNI_COMMAND`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Add => "ADD",
+            Self::Del => "DEL",
+            Self::Check => "CHECK",
+            Self::Gc => "GC",
+            Self::Status => "STATUS",
+        }
+    }
+
+    /// The first spec version that has the verb.
+    fn since(self) -> SpecVersion {
+        match self {
+            Self::Add | Self::Del => SpecVersion::V0_1_0,
+            Self::Check => SpecVersion::V0_4_0,
+            Self::Gc | Self::Status => SpecVersion::V1_1_0,
+        }
+    }
+
+    /// The environment variables without which the verb cannot be carried out (spec, "Parameters").
+    fn required(self) -> &'static [&'static str] {
+        match self {
+            Self::Add | Self::Check => &["CNI_CONTAINERID", "CNI_NETNS", "CNI_IFNAME", "CNI_PATH"],
+            Self::Del => &["CNI_CONTAINERID", "CNI_IFNAME", "CNI_PATH"],
+            Self::Gc | Self::Status => &["CNI_PATH"],
+        }
+    }
+}
+
+/// A network as configured: what ADD, DEL, CHECK, GC and STATUS have in common.
+#[derive(Debug, Clone)]
+pub struct Network<C> {
+    /// Its name.
+    pub name: NetworkName,
+    /// The spec version of the configuration, and so of the answer.
+    pub version: SpecVersion,
+    /// The plugin's own keys.
+    pub config: C,
+    /// What the plugins before this one in the chain, or the ADD before this CHECK or DEL, reported.
+    pub prev_result: Option<AddResult>,
+    /// `CNI_ARGS`.
+    pub args: Args,
+    /// The call as received, for delegated plugins.
+    pub(crate) call: Call,
+}
+
+impl<C> Network<C> {
+    /// The result of the plugin before this one in the chain, for a plugin that cannot stand alone.
+    ///
+    /// # Errors
+    /// Code 7 if there is none.
+    pub fn chained_on(&self) -> Result<&AddResult, Error> {
+        self.prev_result.as_ref().ok_or_else(|| {
+            Error::config(format!("network {} has no result of a previous plugin (prevResult)", self.name))
+                .with_details(
+                    "this plugin is chained: put it after an interface plugin, such as bridge, in a .conflist",
+                )
+        })
+    }
+
+    /// The directories of `CNI_PATH`.
+    pub fn path(&self) -> impl Iterator<Item = &Path> {
+        self.call.path.split(':').filter(|dir| !dir.is_empty()).map(Path::new)
+    }
+
+    /// The plugin that gives this network's addresses; `None` if its configuration has no `ipam`.
+    ///
+    /// # Errors
+    /// Code 7 if `ipam.type` is not a plugin's name or no such plugin is in `CNI_PATH`; code 50 when STATUS asks.
+    pub fn ipam<'a>(&'a self, siblings: &'a [Sibling]) -> Result<Option<Delegate<'a>>, Error> {
+        let Some(kind) = self.call.ipam_type()? else { return Ok(None) };
+        Delegate::find(kind, self.call.clone(), self.path(), siblings).map(Some)
+    }
+
+    /// Another plugin, to be called with a configuration of its own: the same environment and verb, `config` on stdin.
+    ///
+    /// # Errors
+    /// As [`Network::ipam`].
+    pub fn delegate<'a>(
+        &'a self,
+        kind: PluginType,
+        config: Value,
+        siblings: &'a [Sibling],
+    ) -> Result<Delegate<'a>, Error> {
+        let call = Call { raw: config, ..self.call.clone() };
+        Delegate::find(kind, call, self.path(), siblings)
+    }
+}
+
+/// ADD: connect the container.
+#[derive(Debug)]
+pub struct Add<C> {
+    /// The network to connect to.
+    pub network: Network<C>,
+    /// Whose interface it will be.
+    pub attachment: Attachment,
+    /// The path of the container's network namespace.
+    pub netns: PathBuf,
+}
+
+/// DEL: take back what ADD did, as far as it is still there.
+#[derive(Debug)]
+pub struct Del<C> {
+    /// The network to disconnect from.
+    pub network: Network<C>,
+    /// Whose interface it is.
+    pub attachment: Attachment,
+    /// The path of the container's network namespace; `None` if it is already gone.
+    pub netns: Option<PathBuf>,
+}
+
+/// CHECK: is everything still as ADD left it?
+#[derive(Debug)]
+pub struct Check<C> {
+    /// The network.
+    pub network: Network<C>,
+    /// Whose interface it is.
+    pub attachment: Attachment,
+    /// The path of the container's network namespace.
+    pub netns: PathBuf,
+    /// What ADD reported, by which CHECK judges.
+    pub expected: AddResult,
+}
+
+/// GC: remove what belongs to attachments that no longer exist.
+#[derive(Debug)]
+pub struct Gc<C> {
+    /// The network to clean.
+    pub network: Network<C>,
+    /// The attachments that are to stay (`cni.dev/valid-attachments`).
+    pub valid: Vec<Attachment>,
+}
+
+impl<C> Gc<C> {
+    /// Whether something labelled like this is to go: it belongs to this network, and to none of the valid attachments.
+    #[must_use]
+    pub fn is_stale(&self, label: &str) -> bool {
+        Attachment::from_label(label)
+            .is_some_and(|attachment| attachment.network == self.network.name && !self.valid.contains(&attachment))
+    }
+}
+
+/// STATUS: would an ADD succeed now?
+#[derive(Debug)]
+pub struct Status<C> {
+    /// The network.
+    pub network: Network<C>,
+}
+
+/// The environment of a call, and its configuration, before they become a typed request.
+#[derive(Debug, Clone)]
+pub(crate) struct Call {
+    pub(crate) verb: Verb,
+    pub(crate) container: String,
+    pub(crate) netns: String,
+    pub(crate) ifname: String,
+    pub(crate) args: String,
+    pub(crate) path: String,
+    pub(crate) raw: Value,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct ProtocolKeys {
+    cni_version: String,
+    name: String,
+    r#type: Option<PluginType>,
+    #[serde(rename = "cni.dev/valid-attachments")]
+    valid_attachments: Option<Vec<ValidAttachment>>,
+    /// The same under the name that libcni 1.2 wrote by mistake and still writes beside the right one.
+    #[serde(rename = "cni.dev/attachments")]
+    attachments: Option<Vec<ValidAttachment>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct IpamKey {
+    ipam: Option<IpamType>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct IpamType {
+    r#type: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct ValidAttachment {
+    #[serde(rename = "containerID")]
+    container: ContainerId,
+    ifname: IfName,
+}
+
+impl Call {
+    /// Reads the environment of this process; the configuration follows from stdin.
+    pub(crate) fn from_env(verb: Verb, variable: impl Fn(&str) -> String) -> Result<Self, Error> {
+        let missing: Vec<_> = verb.required().iter().copied().filter(|name| variable(name).is_empty()).collect();
+        if !missing.is_empty() {
+            return Err(Error::new(
+                Code::InvalidEnvironment,
+                format!("environment variables required for {} are missing: {}", verb.as_str(), missing.join(", ")),
+            )
+            .with_details("a container runtime sets them; by hand, use cnitool or see the plugin's README"));
+        }
+        Ok(Self {
+            verb,
+            container: variable("CNI_CONTAINERID"),
+            netns: variable("CNI_NETNS"),
+            ifname: variable("CNI_IFNAME"),
+            args: variable("CNI_ARGS"),
+            path: variable("CNI_PATH"),
+            raw: Value::Null,
+        })
+    }
+
+    /// The configuration's version, if it can be told: errors are written in it.
+    pub(crate) fn version_text(&self) -> Option<&str> {
+        json::get(&self.raw, "cniVersion").and_then(Value::as_str).filter(|text| !text.is_empty())
+    }
+
+    fn ipam_type(&self) -> Result<Option<PluginType>, Error> {
+        let keys: IpamKey = decode(&self.raw)?;
+        let kind = keys.ipam.and_then(|ipam| ipam.r#type).filter(|kind| !kind.is_empty());
+        kind.map(PluginType::new).transpose().map_err(|error| {
+            Error::from(error).with_details("\"ipam\": {\"type\": …} names a plugin such as host-local")
+        })
+    }
+
+    fn attachment(&self, network: &NetworkName) -> Result<Attachment, Error> {
+        let environment = |error: InvalidName| Error::new(Code::InvalidEnvironment, error.to_string());
+        Ok(Attachment {
+            network: network.clone(),
+            container: ContainerId::new(self.container.as_str()).map_err(environment)?,
+            ifname: IfName::new(self.ifname.as_str()).map_err(environment)?,
+        })
+    }
+
+    fn network<C: DeserializeOwned>(&self, supported: &[SpecVersion]) -> Result<(Network<C>, ProtocolKeys), Error> {
+        let keys: ProtocolKeys = decode(&self.raw)?;
+        let version = SpecVersion::negotiate(&keys.cni_version, supported)?;
+        if version < self.verb.since() {
+            return Err(Error::new(
+                Code::IncompatibleVersion,
+                format!(
+                    "{} needs CNI version {} or later, the configuration has {version}",
+                    self.verb.as_str(),
+                    self.verb.since()
+                ),
+            ));
+        }
+        if keys.name.is_empty() {
+            return Err(Error::config("the network configuration has no \"name\""));
+        }
+        let name = NetworkName::new(keys.name.as_str())?;
+        let prev_result =
+            json::get(&self.raw, "prevResult").map(|value| AddResult::from_json(value, version)).transpose()?;
+        let network = Network {
+            name,
+            version,
+            config: decode(&self.raw)?,
+            prev_result,
+            args: Args::new(self.args.as_str()),
+            call: self.clone(),
+        };
+        Ok((network, keys))
+    }
+
+    pub(crate) fn add<C: DeserializeOwned>(&self, supported: &[SpecVersion]) -> Result<Add<C>, Error> {
+        let (network, _) = self.network(supported)?;
+        let attachment = self.attachment(&network.name)?;
+        attachment.check_label()?;
+        Ok(Add { network, attachment, netns: PathBuf::from(&self.netns) })
+    }
+
+    pub(crate) fn del<C: DeserializeOwned>(&self, supported: &[SpecVersion]) -> Result<Del<C>, Error> {
+        let (network, _) = self.network(supported)?;
+        let attachment = self.attachment(&network.name)?;
+        let netns = (!self.netns.is_empty()).then(|| PathBuf::from(&self.netns));
+        Ok(Del { network, attachment, netns })
+    }
+
+    pub(crate) fn check<C: DeserializeOwned>(&self, supported: &[SpecVersion]) -> Result<Check<C>, Error> {
+        let (network, _) = self.network::<C>(supported)?;
+        let attachment = self.attachment(&network.name)?;
+        let expected = network
+            .prev_result
+            .clone()
+            .ok_or_else(|| Error::config("CHECK needs prevResult, the result of the container's ADD"))?;
+        Ok(Check { network, attachment, netns: PathBuf::from(&self.netns), expected })
+    }
+
+    pub(crate) fn gc<C: DeserializeOwned>(&self, supported: &[SpecVersion]) -> Result<Gc<C>, Error> {
+        let (network, keys) = self.network::<C>(supported)?;
+        // An empty list means that nothing is to stay; no list at all means that the runtime forgot it.
+        let listed = keys.valid_attachments.or(keys.attachments).ok_or_else(|| {
+            Error::config("GC needs the list of attachments that are to stay, \"cni.dev/valid-attachments\"")
+        })?;
+        let valid = listed
+            .into_iter()
+            .map(|entry| Attachment { network: network.name.clone(), container: entry.container, ifname: entry.ifname })
+            .collect();
+        Ok(Gc { network, valid })
+    }
+
+    pub(crate) fn status<C: DeserializeOwned>(&self, supported: &[SpecVersion]) -> Result<Status<C>, Error> {
+        Ok(Status { network: self.network(supported)?.0 })
+    }
+}
+
+fn decode<T: DeserializeOwned>(value: &Value) -> Result<T, Error> {
+    json::from_value(value)
+        .map_err(|misfit| Error::config("the network configuration is not valid").with_details(misfit.to_string()))
+}

@@ -1,0 +1,439 @@
+//! What an ADD reports, in the forms of every spec version.
+//!
+//! Inside there is one type, [`AddResult`]; [`AddResult::to_json`] and [`AddResult::from_json`] translate:
+//!
+//! | version | form |
+//! |---|---|
+//! | 0.1.0, 0.2.0 | `ip4` and `ip6` with address, gateway and routes; one of each; no interfaces |
+//! | 0.3.0 to 0.4.0 | `interfaces`, `ips` (each with `version` "4" or "6"), `routes`, `dns` |
+//! | 1.0.0 | the same without `version` |
+//! | 1.1.0 | and with `mtu`, `socketPath` and `pciID` of interfaces |
+
+use std::net::IpAddr;
+
+use ipnetwork::IpNetwork;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use crate::error::{Code, Error};
+use crate::json;
+use crate::version::SpecVersion;
+
+/// What an ADD made: interfaces, addresses, routes and name servers.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AddResult {
+    /// Every interface made, host side and container side.
+    pub interfaces: Vec<Interface>,
+    /// The addresses given.
+    pub ips: Vec<IpConfig>,
+    /// The routes set inside the container.
+    pub routes: Vec<Route>,
+    /// What the container's resolver should use.
+    pub dns: Dns,
+}
+
+/// An interface that a plugin made.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Interface {
+    /// Its name.
+    pub name: String,
+    /// Its hardware address, as text; empty where layer 2 has no meaning.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub mac: String,
+    /// Its MTU in bytes (since 1.1.0).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mtu: Option<u32>,
+    /// The path of the namespace it is in; empty for the host's.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub sandbox: String,
+    /// A vhost-user or similar socket (since 1.1.0).
+    #[serde(rename = "socketPath", skip_serializing_if = "String::is_empty")]
+    pub socket_path: String,
+    /// The PCI device behind it (since 1.1.0).
+    #[serde(rename = "pciID", skip_serializing_if = "String::is_empty")]
+    pub pci_id: String,
+}
+
+/// An address and the interface it is on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IpConfig {
+    /// Index into [`AddResult::interfaces`]; IPAM plugins leave it out.
+    pub interface: Option<usize>,
+    /// The address with its subnet's prefix length.
+    pub address: IpNetwork,
+    /// The subnet's gateway.
+    pub gateway: Option<IpAddr>,
+}
+
+/// A route inside the container.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Route {
+    /// Where to.
+    #[serde(with = "cidr")]
+    pub dst: IpNetwork,
+    /// By which neighbour; the subnet's gateway if absent.
+    #[serde(default, deserialize_with = "empty_as_none", skip_serializing_if = "Option::is_none")]
+    pub gw: Option<IpAddr>,
+    /// The path's MTU in bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mtu: Option<u32>,
+    /// The largest segment to advertise, in bytes (`advmss`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub advmss: Option<u32>,
+    /// The metric; lower wins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub priority: Option<u32>,
+    /// The routing table; main if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub table: Option<u32>,
+    /// 0 global, 253 link, 254 host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope: Option<u8>,
+}
+
+impl Route {
+    /// A route with nothing but a destination and perhaps a gateway.
+    #[must_use]
+    pub fn new(dst: IpNetwork, gw: Option<IpAddr>) -> Self {
+        Self { dst, gw, mtu: None, advmss: None, priority: None, table: None, scope: None }
+    }
+}
+
+/// What a resolver should use.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Dns {
+    /// Name servers, in the order to ask them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub nameservers: Vec<String>,
+    /// The local domain.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub domain: String,
+    /// Search domains, in order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub search: Vec<String>,
+    /// Options as in resolv.conf(5).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub options: Vec<String>,
+}
+
+impl Dns {
+    /// Nothing is said.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// `ips` of 0.3.0 and later as they are written.
+#[derive(Serialize, Deserialize)]
+struct WrittenIp {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    version: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    interface: Option<usize>,
+    #[serde(with = "cidr")]
+    address: IpNetwork,
+    #[serde(default, deserialize_with = "empty_as_none", skip_serializing_if = "Option::is_none")]
+    gateway: Option<IpAddr>,
+}
+
+/// A result of 0.3.0 and later as it is read.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct ReadResult {
+    interfaces: Vec<Interface>,
+    ips: Vec<WrittenIp>,
+    routes: Vec<Route>,
+    dns: Dns,
+}
+
+/// `ip4` and `ip6` of 0.1.0 and 0.2.0.
+#[derive(Serialize, Deserialize)]
+struct OldIp {
+    #[serde(with = "cidr")]
+    ip: IpNetwork,
+    #[serde(default, deserialize_with = "empty_as_none", skip_serializing_if = "Option::is_none")]
+    gateway: Option<IpAddr>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    routes: Vec<Route>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct ReadOldResult {
+    ip4: Option<OldIp>,
+    ip6: Option<OldIp>,
+    dns: Dns,
+}
+
+impl AddResult {
+    /// The addresses on the interface of that name; those without an interface index count too, as an IPAM plugin's do.
+    pub fn ips_of<'a>(&'a self, ifname: &'a str) -> impl Iterator<Item = &'a IpConfig> {
+        self.ips.iter().filter(move |ip| match ip.interface {
+            None => true,
+            Some(index) => self.interfaces.get(index).is_some_and(|interface| interface.name == ifname),
+        })
+    }
+
+    /// The result as JSON of that version.
+    ///
+    /// # Errors
+    /// Code 1 if there is no address at all and the version is older than 0.3.0, which could say nothing else.
+    pub fn to_json(&self, version: SpecVersion) -> Result<Value, Error> {
+        if version < SpecVersion::V0_3_0 { self.to_old_json(version) } else { Ok(self.to_listed_json(version)) }
+    }
+
+    fn to_listed_json(&self, version: SpecVersion) -> Value {
+        let mut object = Map::new();
+        object.insert("cniVersion".into(), json!(version.as_str()));
+        if !self.interfaces.is_empty() {
+            object.insert("interfaces".into(), json!(self.interfaces_of(version)));
+        }
+        if !self.ips.is_empty() {
+            object.insert("ips".into(), json!(self.ips_as_of(version)));
+        }
+        if !self.routes.is_empty() {
+            object.insert("routes".into(), json!(self.routes));
+        }
+        if !self.dns.is_empty() || version < SpecVersion::V1_0_0 {
+            object.insert("dns".into(), json!(self.dns));
+        }
+        Value::Object(object)
+    }
+
+    fn interfaces_of(&self, version: SpecVersion) -> Vec<Interface> {
+        let mut interfaces = self.interfaces.clone();
+        if version < SpecVersion::V1_1_0 {
+            for interface in &mut interfaces {
+                interface.mtu = None;
+                interface.socket_path.clear();
+                interface.pci_id.clear();
+            }
+        }
+        interfaces
+    }
+
+    fn ips_as_of(&self, version: SpecVersion) -> Vec<WrittenIp> {
+        let family = |address: &IpNetwork| if address.is_ipv4() { "4" } else { "6" };
+        self.ips
+            .iter()
+            .map(|ip| WrittenIp {
+                version: (version < SpecVersion::V1_0_0).then(|| family(&ip.address).to_owned()),
+                interface: ip.interface,
+                address: ip.address,
+                gateway: ip.gateway,
+            })
+            .collect()
+    }
+
+    fn to_old_json(&self, version: SpecVersion) -> Result<Value, Error> {
+        let old = |is_ipv4: bool| {
+            self.ips.iter().find(|ip| ip.address.is_ipv4() == is_ipv4).map(|ip| OldIp {
+                ip: ip.address,
+                gateway: ip.gateway,
+                routes: self
+                    .routes
+                    .iter()
+                    .filter(|route| route.dst.is_ipv4() == is_ipv4)
+                    .map(|route| Route::new(route.dst, route.gw))
+                    .collect(),
+            })
+        };
+        let (ip4, ip6) = (old(true), old(false));
+        if ip4.is_none() && ip6.is_none() {
+            return Err(Error::new(
+                Code::IncompatibleVersion,
+                format!("a result without an address cannot be expressed in CNI version {version}"),
+            )
+            .with_details("set \"cniVersion\" to 0.3.0 or later, or give the network an \"ipam\""));
+        }
+        let mut object = Map::new();
+        object.insert("cniVersion".into(), json!(version.as_str()));
+        for (key, ip) in [("ip4", ip4), ("ip6", ip6)] {
+            if let Some(ip) = ip {
+                object.insert(key.into(), json!(ip));
+            }
+        }
+        object.insert("dns".into(), json!(self.dns));
+        Ok(Value::Object(object))
+    }
+
+    /// Reads a result; its own `cniVersion` says in which form it is, else `asked` does.
+    ///
+    /// # Errors
+    /// Code 6 if it is not a result, code 1 if its version is unknown.
+    pub fn from_json(value: &Value, asked: SpecVersion) -> Result<Self, Error> {
+        let decode = |misfit: json::Misfit| {
+            Error::new(Code::Decode, "the result of a previous ADD cannot be read").with_details(misfit.to_string())
+        };
+        let version = match json::get(value, "cniVersion") {
+            Some(Value::String(text)) => SpecVersion::negotiate(text, SpecVersion::ALL)?,
+            _ => asked,
+        };
+        if version < SpecVersion::V0_3_0 {
+            return Ok(json::from_value::<ReadOldResult>(value).map_err(decode)?.into());
+        }
+        let read: ReadResult = json::from_value(value).map_err(decode)?;
+        let ips = read
+            .ips
+            .into_iter()
+            .map(|ip| IpConfig { interface: ip.interface, address: ip.address, gateway: ip.gateway })
+            .collect();
+        Ok(Self { interfaces: read.interfaces, ips, routes: read.routes, dns: read.dns })
+    }
+}
+
+impl From<ReadOldResult> for AddResult {
+    fn from(old: ReadOldResult) -> Self {
+        let mut result = Self { dns: old.dns, ..Self::default() };
+        for ip in [old.ip4, old.ip6].into_iter().flatten() {
+            result.ips.push(IpConfig { interface: None, address: ip.ip, gateway: ip.gateway });
+            result.routes.extend(ip.routes);
+        }
+        result
+    }
+}
+
+/// An optional address; Go's types write a missing one as an empty string in places.
+fn empty_as_none<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<IpAddr>, D::Error> {
+    match Option::<String>::deserialize(deserializer)?.as_deref() {
+        None | Some("") => Ok(None),
+        Some(text) => {
+            text.parse().map(Some).map_err(|_| serde::de::Error::custom(format_args!("{text:?} is not an IP address")))
+        }
+    }
+}
+
+/// For `#[serde(with = "cidr")]`: an address with its prefix length, `10.1.2.3/24`, host bits kept.
+///
+/// Stricter than `IpNetwork`'s own: the prefix length has to be there, as in Go.
+pub mod cidr {
+    use super::{Deserialize, IpAddr, IpNetwork};
+
+    /// Reads `address/prefix`.
+    ///
+    /// # Errors
+    /// Says what is wrong and shows the form.
+    pub fn parse(text: &str) -> Result<IpNetwork, String> {
+        let wrong = || format!("{text:?} is not an address with a prefix length, such as 10.1.2.0/24 or fd00::/64");
+        let (address, prefix) = text.split_once('/').ok_or_else(wrong)?;
+        // std refuses octets with a leading zero, which some parsers read as octal.
+        let address: IpAddr = address.parse().map_err(|_| wrong())?;
+        if !prefix.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(wrong());
+        }
+        IpNetwork::new(address, prefix.parse().map_err(|_| wrong())?).map_err(|_| wrong())
+    }
+
+    /// Writes `address/prefix`.
+    ///
+    /// # Errors
+    /// The serializer's.
+    pub fn serialize<S: serde::Serializer>(network: &IpNetwork, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(network)
+    }
+
+    /// Reads `address/prefix`.
+    ///
+    /// # Errors
+    /// As [`parse`].
+    pub fn deserialize<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<IpNetwork, D::Error> {
+        parse(&String::deserialize(deserializer)?).map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn result() -> AddResult {
+        AddResult {
+            interfaces: vec![Interface {
+                name: "eth0".into(),
+                mac: "02:00:00:00:00:01".into(),
+                mtu: Some(1400),
+                sandbox: "/run/netns/x".into(),
+                ..Interface::default()
+            }],
+            ips: vec![
+                IpConfig {
+                    interface: Some(0),
+                    address: "10.1.2.3/24".parse().unwrap(),
+                    gateway: Some("10.1.2.1".parse().unwrap()),
+                },
+                IpConfig { interface: Some(0), address: "fd00::3/64".parse().unwrap(), gateway: None },
+            ],
+            routes: vec![
+                Route { mtu: Some(1300), ..Route::new("0.0.0.0/0".parse().unwrap(), None) },
+                Route::new("fd01::/64".parse().unwrap(), Some("fd00::1".parse().unwrap())),
+            ],
+            dns: Dns { nameservers: vec!["10.1.2.1".into()], ..Dns::default() },
+        }
+    }
+
+    #[test]
+    fn every_listed_version_reads_back() {
+        for version in [SpecVersion::V0_3_0, SpecVersion::V0_3_1, SpecVersion::V0_4_0, SpecVersion::V1_0_0] {
+            let mut expected = result();
+            expected.interfaces[0].mtu = None;
+            let json = result().to_json(version).unwrap();
+            assert_eq!(json["cniVersion"], version.as_str());
+            assert_eq!(AddResult::from_json(&json, SpecVersion::V0_1_0).unwrap(), expected, "{version}");
+        }
+        let json = result().to_json(SpecVersion::V1_1_0).unwrap();
+        assert_eq!(AddResult::from_json(&json, SpecVersion::V0_1_0).unwrap(), result());
+    }
+
+    #[test]
+    fn the_address_family_is_told_before_1_0_only() {
+        assert_eq!(result().to_json(SpecVersion::V0_4_0).unwrap()["ips"][1]["version"], "6");
+        assert!(result().to_json(SpecVersion::V1_0_0).unwrap()["ips"][1].get("version").is_none());
+    }
+
+    #[test]
+    fn the_oldest_form_has_one_address_of_each_family() {
+        let json = result().to_json(SpecVersion::V0_2_0).unwrap();
+        assert_eq!(json["ip4"]["ip"], "10.1.2.3/24");
+        assert_eq!(json["ip4"]["routes"], json!([{"dst": "0.0.0.0/0"}]));
+        assert_eq!(json["ip6"]["routes"], json!([{"dst": "fd01::/64", "gw": "fd00::1"}]));
+        let back = AddResult::from_json(&json, SpecVersion::V0_2_0).unwrap();
+        assert_eq!(back.ips.len(), 2);
+        assert_eq!(back.routes.len(), 2);
+        assert!(back.interfaces.is_empty());
+    }
+
+    #[test]
+    fn no_address_has_no_oldest_form() {
+        let error = AddResult::default().to_json(SpecVersion::V0_1_0).unwrap_err();
+        assert_eq!(error.code(), Code::IncompatibleVersion);
+        assert!(AddResult::default().to_json(SpecVersion::V0_3_0).is_ok());
+    }
+
+    #[test]
+    fn empty_dns_is_left_out_since_1_0() {
+        assert_eq!(AddResult::default().to_json(SpecVersion::V1_0_0).unwrap(), json!({"cniVersion": "1.0.0"}));
+        assert_eq!(AddResult::default().to_json(SpecVersion::V0_4_0).unwrap()["dns"], json!({}));
+    }
+
+    #[test]
+    fn addresses_need_a_prefix_and_no_leading_zeros() {
+        for bad in ["10.1.2.3", "10.1.2.3/33", "10.1.2.03/24", "10.1.2.3/+8", "/8", "fd00::/129", "x/8", "1.2.3.4/8/8"]
+        {
+            assert!(cidr::parse(bad).is_err(), "{bad}");
+        }
+        assert_eq!(cidr::parse("fd00::5/64").unwrap().to_string(), "fd00::5/64");
+    }
+
+    #[test]
+    fn addresses_of_other_interfaces_are_told_apart() {
+        let mut result = result();
+        result.interfaces.push(Interface { name: "eth1".into(), ..Interface::default() });
+        result.ips[1].interface = Some(1);
+        assert_eq!(result.ips_of("eth0").count(), 1);
+        result.ips[1].interface = Some(99);
+        assert_eq!(result.ips_of("eth0").count(), 1, "an index out of range names no interface");
+    }
+}

@@ -1,0 +1,232 @@
+//! From the environment and stdin to a plugin's verbs, and from their outcome to stdout.
+
+use std::io::{IsTerminal, Read, Write};
+use std::os::unix::fs::MetadataExt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::ExitCode;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use crate::error::{Code, Error};
+use crate::request::{Add, Call, Check, Del, Gc, Status, Verb};
+use crate::result::AddResult;
+use crate::undo::Undo;
+use crate::version::SpecVersion;
+
+/// A CNI plugin: five verbs, in the spec's order, none of which can be forgotten.
+pub trait Plugin {
+    /// The plugin's own configuration keys. An invalid value must not deserialize; a key may be missing.
+    type Config: DeserializeOwned;
+    /// The plugin's error, which knows its CNI code.
+    type Error: Into<Error>;
+    /// The CNI `type`, which is the executable's name.
+    const NAME: &'static str;
+    /// What it is for, in one line.
+    const ABOUT: &'static str;
+    /// The spec versions it speaks, oldest first.
+    const VERSIONS: &'static [SpecVersion];
+
+    /// Connects a container. Every change is followed by its undo.
+    ///
+    /// # Errors
+    /// Whatever kept it from connecting; the runner then rolls back.
+    fn add(request: &Add<Self::Config>, undo: &mut Undo) -> Result<AddResult, Self::Error>;
+
+    /// Disconnects a container. What is missing is done; failures are told after everything was tried.
+    ///
+    /// # Errors
+    /// What is still there and should not be.
+    fn del(request: &Del<Self::Config>) -> Result<(), Self::Error>;
+
+    /// Compares the world with what ADD reported.
+    ///
+    /// # Errors
+    /// What differs: expected and found.
+    fn check(request: &Check<Self::Config>) -> Result<(), Self::Error>;
+
+    /// Removes everything of this network that belongs to no valid attachment, and nothing else.
+    ///
+    /// # Errors
+    /// What could not be removed.
+    fn gc(request: &Gc<Self::Config>) -> Result<(), Self::Error>;
+
+    /// Would an ADD succeed now?
+    ///
+    /// # Errors
+    /// Code 50 or 51 with the reason if not.
+    fn status(request: &Status<Self::Config>) -> Result<(), Self::Error>;
+}
+
+/// The most a configuration may have, in bytes: far more than any real one, far less than would hurt the host.
+const MAX_CONFIG: u64 = 4 << 20;
+
+/// Runs the plugin `P`: the whole of a plugin's `main`.
+///
+/// Reads the call from the environment and stdin, prints the answer on stdout, and returns 0 or, after an error JSON, 1.
+/// Without `CNI_COMMAND` it says on stderr what the program is.
+#[must_use]
+pub fn run<P: Plugin>() -> ExitCode {
+    let variable = |name: &str| std::env::var(name).unwrap_or_default();
+    match variable("CNI_COMMAND").as_str() {
+        "" => about::<P>(),
+        "VERSION" => version::<P>(),
+        command => answer::<P>(command, variable),
+    }
+}
+
+fn about<P: Plugin>() -> ExitCode {
+    eprintln!("{} (ferrocni {}): {}", P::NAME, env!("CARGO_PKG_VERSION"), P::ABOUT);
+    eprintln!("A CNI plugin, started by container runtimes. CNI versions: {}", version_list::<P>().join(", "));
+    ExitCode::SUCCESS
+}
+
+fn version_list<P: Plugin>() -> Vec<&'static str> {
+    P::VERSIONS.iter().map(|version| version.as_str()).collect()
+}
+
+fn version<P: Plugin>() -> ExitCode {
+    // Runtimes write a configuration here too; unread, their write could fail.
+    let stdin = std::io::stdin();
+    if !stdin.is_terminal() {
+        let _ = std::io::copy(&mut stdin.lock().take(MAX_CONFIG), &mut std::io::sink());
+    }
+    let reply = json!({"cniVersion": SpecVersion::LATEST.as_str(), "supportedVersions": version_list::<P>()});
+    match print(&reply) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&error, SpecVersion::LATEST.as_str()),
+    }
+}
+
+fn answer<P: Plugin>(command: &str, variable: impl Fn(&str) -> String) -> ExitCode {
+    let mut version = SpecVersion::LATEST.as_str().to_owned();
+    let mut undo = Undo::new();
+    let outcome = catch_unwind(AssertUnwindSafe(|| {
+        let call = read_call(command, variable)?;
+        if let Some(text) = call.version_text() {
+            text.clone_into(&mut version);
+        }
+        refuse_own_netns(&call)?;
+        if call.verb != Verb::Add {
+            return other::<P>(&call);
+        }
+        let result = add::<P>(&call, &mut undo)?;
+        let asked = SpecVersion::negotiate(call.version_text().unwrap_or_default(), P::VERSIONS)?;
+        print(&result.to_json(asked)?)
+    }));
+    match outcome.unwrap_or_else(|panic| Err(panicked(panic.as_ref()))) {
+        Ok(()) => {
+            undo.commit();
+            ExitCode::SUCCESS
+        }
+        Err(mut error) => {
+            for failure in undo.roll_back() {
+                error.add_detail(&failure);
+            }
+            fail(&error, &version)
+        }
+    }
+}
+
+pub(crate) fn add<P: Plugin>(call: &Call, undo: &mut Undo) -> Result<AddResult, Error> {
+    P::add(&call.add(P::VERSIONS)?, undo).map_err(Into::into)
+}
+
+pub(crate) fn other<P: Plugin>(call: &Call) -> Result<(), Error> {
+    match call.verb {
+        Verb::Add => add::<P>(call, &mut Undo::new()).map(drop),
+        Verb::Del => P::del(&call.del(P::VERSIONS)?).map_err(Into::into),
+        Verb::Check => P::check(&call.check(P::VERSIONS)?).map_err(Into::into),
+        Verb::Gc => P::gc(&call.gc(P::VERSIONS)?).map_err(Into::into),
+        Verb::Status => P::status(&call.status(P::VERSIONS)?).map_err(Into::into),
+    }
+}
+
+fn read_call(command: &str, variable: impl Fn(&str) -> String) -> Result<Call, Error> {
+    let verb = match command {
+        "ADD" => Verb::Add,
+        "DEL" => Verb::Del,
+        "CHECK" => Verb::Check,
+        "GC" => Verb::Gc,
+        "STATUS" => Verb::Status,
+        other => {
+            return Err(Error::new(Code::InvalidEnvironment, format!("CNI_COMMAND {other:?} is not known"))
+                .with_details("it is one of ADD, DEL, CHECK, GC, STATUS, VERSION"));
+        }
+    };
+    let mut call = Call::from_env(verb, variable)?;
+    call.raw = read_config()?;
+    Ok(call)
+}
+
+fn read_config() -> Result<Value, Error> {
+    let mut bytes = Vec::new();
+    std::io::stdin().lock().take(MAX_CONFIG + 1).read_to_end(&mut bytes).map_err(|error| {
+        Error::new(Code::Io, "read the network configuration from stdin").with_details(error.to_string())
+    })?;
+    let undecodable = |why: String| {
+        Error::new(Code::Decode, "stdin holds no network configuration")
+            .with_details(format!("{why}; expected a JSON object with \"cniVersion\", \"name\" and \"type\""))
+    };
+    if bytes.len() as u64 > MAX_CONFIG {
+        return Err(undecodable(format!("it is longer than {} MiB", MAX_CONFIG >> 20)));
+    }
+    match serde_json::from_slice(&bytes) {
+        Ok(value @ Value::Object(_)) => Ok(value),
+        Ok(_) => Err(undecodable("it is JSON, but not an object".into())),
+        Err(error) => Err(undecodable(error.to_string())),
+    }
+}
+
+/// A runtime that passes the host's own namespace has made a mistake that would take the host off the network.
+fn refuse_own_netns(call: &Call) -> Result<(), Error> {
+    let allowed = std::env::var("CNI_NETNS_OVERRIDE").is_ok_and(|value| value == "1" || value == "true");
+    if allowed || !matches!(call.verb, Verb::Add | Verb::Del) || call.netns.is_empty() {
+        return Ok(());
+    }
+    let identity = |path: &str| std::fs::metadata(path).map(|file| (file.dev(), file.ino()));
+    match (identity(&call.netns), identity("/proc/self/ns/net")) {
+        (Ok(theirs), Ok(ours)) if theirs == ours => Err(Error::new(
+            Code::InvalidNetns,
+            format!("CNI_NETNS {} is the namespace that this plugin runs in, not a container's", call.netns),
+        )
+        .with_details("pass the container's network namespace, or set CNI_NETNS_OVERRIDE=1 if this is meant")),
+        _ => Ok(()),
+    }
+}
+
+fn panicked(panic: &(dyn std::any::Any + Send)) -> Error {
+    let text = panic
+        .downcast_ref::<&str>()
+        .map(ToString::to_string)
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_default();
+    Error::new(Code::Internal, "the plugin has a bug and stopped")
+        .with_details(format!("{text}; what it had changed was taken back; please report this with the stderr output"))
+}
+
+fn fail(error: &Error, version: &str) -> ExitCode {
+    let mut reply = json!({"cniVersion": version, "code": u32::from(error.code()), "msg": error.msg()});
+    if !error.details().is_empty() {
+        reply["details"] = error.details().into();
+    }
+    if let Err(unprinted) = print(&reply) {
+        eprintln!("{error}; {unprinted}");
+    }
+    ExitCode::FAILURE
+}
+
+/// Writes a reply to stdout, indented by four as the reference does, in one piece.
+fn print(reply: &Value) -> Result<(), Error> {
+    let cannot =
+        |error: std::io::Error| Error::new(Code::Io, "write the reply to stdout").with_details(error.to_string());
+    let mut text = Vec::new();
+    let formatter = serde_json::ser::PrettyFormatter::with_indent(b"    ");
+    reply
+        .serialize(&mut serde_json::Serializer::with_formatter(&mut text, formatter))
+        .map_err(|error| cannot(error.into()))?;
+    text.push(b'\n');
+    let mut stdout = std::io::stdout().lock();
+    stdout.write_all(&text).and_then(|()| stdout.flush()).map_err(cannot)
+}

@@ -1,0 +1,92 @@
+//! Rollback: every step that changes the world says how to take it back.
+
+use std::fmt;
+
+type Step = Box<dyn FnOnce() -> Result<(), Box<dyn std::error::Error>>>;
+
+/// What an ADD has changed so far, and how to take it back.
+///
+/// A step is pushed right after the change it undoes. The runner alone decides: once the reply is on stdout the steps are
+/// forgotten; after an error, a panic or a failed print they run, last first.
+///
+/// ```
+/// use cni_plugin::Undo;
+/// let mut undo = Undo::new();
+/// std::fs::create_dir("/tmp/undo-example").unwrap();
+/// undo.push("remove /tmp/undo-example", || std::fs::remove_dir("/tmp/undo-example"));
+/// assert!(undo.roll_back().is_empty());
+/// assert!(!std::path::Path::new("/tmp/undo-example").exists());
+/// ```
+#[derive(Default)]
+pub struct Undo {
+    steps: Vec<(String, Step)>,
+}
+
+impl Undo {
+    /// Nothing to take back yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Remembers how to take back what was just done; `label` says what the step does, for the report when it fails.
+    pub fn push<E>(&mut self, label: impl Into<String>, step: impl FnOnce() -> Result<(), E> + 'static)
+    where
+        E: Into<Box<dyn std::error::Error>>,
+    {
+        self.steps.push((label.into(), Box::new(move || step().map_err(Into::into))));
+    }
+
+    /// Takes everything back, last first, going on past failures; says which steps failed and why.
+    #[must_use]
+    pub fn roll_back(&mut self) -> Vec<String> {
+        let mut failures = Vec::new();
+        while let Some((label, step)) = self.steps.pop() {
+            if let Err(error) = step() {
+                failures.push(format!("could not {label}: {error}"));
+            }
+        }
+        failures
+    }
+
+    /// The reply is out: what was done stays.
+    pub(crate) fn commit(self) {
+        drop(self.steps);
+    }
+}
+
+impl fmt::Debug for Undo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.steps.iter().map(|(label, _)| label)).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::RefCell;
+    use std::rc::Rc;
+
+    #[test]
+    fn steps_run_last_first_and_past_failures() {
+        let order = Rc::new(RefCell::new(Vec::new()));
+        let mut undo = Undo::new();
+        for i in 0..3 {
+            let order = Rc::clone(&order);
+            undo.push(format!("undo {i}"), move || {
+                order.borrow_mut().push(i);
+                if i == 1 { Err(std::io::Error::other("stuck")) } else { Ok(()) }
+            });
+        }
+        assert_eq!(undo.roll_back(), ["could not undo 1: stuck"]);
+        assert_eq!(*order.borrow(), [2, 1, 0]);
+        assert!(undo.roll_back().is_empty(), "each step runs once");
+    }
+
+    #[test]
+    fn a_commit_forgets() {
+        let mut undo = Undo::new();
+        undo.push("fail", || -> Result<(), std::io::Error> { panic!("must not run") });
+        undo.commit();
+    }
+}
