@@ -1,1 +1,60 @@
-//! Links, addresses, routes, neighbours and traffic control over blocking netlink sockets
+//! Links, addresses, routes and neighbours over a blocking rtnetlink socket.
+//!
+//! A plugin lives for a millisecond, most of it inside the kernel, so this crate spends as few system calls
+//! as the kernel allows: no async runtime, no dump where one object is wanted, and a [`Batch`] that carries
+//! any number of requests in one `send` and learns their outcome from one `recv`.
+//!
+//! - [`Netns`] is a network namespace, [`Socket`] a conversation with the kernel about *one* of them. A
+//!   socket stays in the namespace it was opened in, so a plugin holds one for the host and one for the
+//!   container, and no code ever has to "be inside".
+//! - Requests are built by `rtnetlink` and `netlink-packet-route`. Answers are read by this crate itself,
+//!   attribute by attribute: only what is asked for is decoded, so a newer kernel's attributes cannot make
+//!   an answer unreadable, and a truncated one is an [`Error::Malformed`], never a panic.
+//! - Errors name the request and carry the kernel's own words (extended acknowledgement).
+//!
+//! ```no_run
+//! use netlink::{AddressSpec, Netns, Peer, Route, Socket, Veth};
+//!
+//! # fn main() -> Result<(), netlink::Error> {
+//! let container = Netns::open("/run/netns/blue")?;
+//! let mut host = Socket::open()?;
+//! let mut inside = Socket::open_in(&container)?;
+//!
+//! let bridge = host.link("cni0")?;
+//! let peer = Peer { name: "eth0", mac: None, mtu: None, netns: Some(&container) };
+//! let veth = host.create_veth(&Veth {
+//!     master: Some(bridge.index),
+//!     alias: Some("ferrocni:net/container/eth0"),
+//!     ..Veth::new("vethabc", peer)
+//! })?;
+//! inside
+//!     .batch()
+//!     .add_address(&AddressSpec::new(veth.peer_index, "10.1.0.2/24".parse().expect("a network")))
+//!     .set_up(veth.peer_index)
+//!     .add_route(&Route::default_via("10.1.0.1".parse().expect("an address"), veth.peer_index))
+//!     .send()?;
+//! # Ok(())
+//! # }
+//! ```
+
+mod address;
+mod batch;
+mod error;
+mod link;
+mod mac;
+mod message;
+mod neighbour;
+mod netns;
+mod route;
+mod socket;
+mod wait;
+
+pub use address::{Address, AddressSpec};
+pub use batch::Batch;
+pub use error::{Error, Request, Result};
+pub use link::{Bridge, BridgePort, CreatedVeth, Link, LinkChange, LinkRef, MAX_ALIAS_LEN, MAX_NAME_LEN, Peer, Veth};
+pub use mac::{InvalidMac, Mac};
+pub use neighbour::Neighbour;
+pub use netns::{Netns, NetnsError, NetnsId};
+pub use route::{Family, Route, RouteType, scope, table};
+pub use socket::Socket;

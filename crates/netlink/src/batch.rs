@@ -1,0 +1,118 @@
+use crate::address::{self, AddressSpec};
+use crate::error::{Error, Result};
+use crate::link::{self, LinkChange, LinkRef};
+use crate::neighbour;
+use crate::route::{self, Route};
+use crate::socket::{NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, Outgoing, Socket};
+
+use std::net::IpAddr;
+
+use ipnetwork::IpNetwork;
+
+/// Several requests that cost one `send` and, when all goes well, one `recv`.
+///
+/// The kernel carries them out in order and acknowledges the last; a refusal is always reported. It does
+/// *not* stop at a refusal: the requests after it are still tried, and [`Batch::send`] returns the first
+/// refusal, which names its request.
+///
+/// A request that can be seen to be wrong (a name of 16 bytes) makes `send` fail before anything is sent.
+#[derive(Debug)]
+#[must_use = "nothing happens before send()"]
+pub struct Batch<'a> {
+    socket: &'a mut Socket,
+    outgoing: Outgoing,
+    invalid: Option<Error>,
+}
+
+impl<'a> Batch<'a> {
+    pub(crate) fn new(socket: &'a mut Socket) -> Self {
+        Batch { socket, outgoing: Outgoing::default(), invalid: None }
+    }
+
+    /// Sends the requests and waits for their outcome. An empty batch costs nothing.
+    ///
+    /// # Errors
+    /// The first request that was refused.
+    pub fn send(&mut self) -> Result<()> {
+        if let Some(error) = self.invalid.take() {
+            return Err(error);
+        }
+        let mut outgoing = std::mem::take(&mut self.outgoing);
+        if outgoing.is_empty() {
+            return Ok(());
+        }
+        self.socket.transact(&mut outgoing, &mut |_echo| Ok(()))
+    }
+
+    /// Changes a link; see [`LinkChange`].
+    pub fn change_link(&mut self, link: impl Into<LinkRef>, change: &LinkChange<'_>) -> &mut Self {
+        let pushed = link::push_change(&mut self.outgoing, &link.into(), change);
+        self.note(pushed)
+    }
+
+    /// Sets a link up.
+    pub fn set_up(&mut self, link: impl Into<LinkRef>) -> &mut Self {
+        self.change_link(link, &LinkChange { up: Some(true), ..LinkChange::default() })
+    }
+
+    /// Sets a link down.
+    pub fn set_down(&mut self, link: impl Into<LinkRef>) -> &mut Self {
+        self.change_link(link, &LinkChange { up: Some(false), ..LinkChange::default() })
+    }
+
+    /// Deletes a link, and with it its peer, addresses and routes.
+    pub fn delete_link(&mut self, link: impl Into<LinkRef>) -> &mut Self {
+        let pushed = link::push_delete(&mut self.outgoing, &link.into());
+        self.note(pushed)
+    }
+
+    /// Adds an address; refused with EEXIST ([`Error::is_exists`]) if the link has it.
+    pub fn add_address(&mut self, address: &AddressSpec) -> &mut Self {
+        address::push_add(&mut self.outgoing, address, NLM_F_CREATE | NLM_F_EXCL);
+        self
+    }
+
+    /// Adds an address, or leaves it as it is if the link has it.
+    pub fn ensure_address(&mut self, address: &AddressSpec) -> &mut Self {
+        address::push_add(&mut self.outgoing, address, NLM_F_CREATE | NLM_F_REPLACE);
+        self
+    }
+
+    /// Deletes an address from the link with index `link`.
+    pub fn delete_address(&mut self, link: u32, network: IpNetwork) -> &mut Self {
+        address::push_delete(&mut self.outgoing, link, network);
+        self
+    }
+
+    /// Adds a route; refused with EEXIST ([`Error::is_exists`]) if there is one with the same destination,
+    /// priority and table.
+    pub fn add_route(&mut self, route: &Route) -> &mut Self {
+        let pushed = route::push_add(&mut self.outgoing, route, NLM_F_CREATE | NLM_F_EXCL);
+        self.note(pushed)
+    }
+
+    /// Adds a route in place of one with the same destination, priority and table, if there is one.
+    pub fn replace_route(&mut self, route: &Route) -> &mut Self {
+        let pushed = route::push_add(&mut self.outgoing, route, NLM_F_CREATE | NLM_F_REPLACE);
+        self.note(pushed)
+    }
+
+    /// Deletes the first route that agrees with what `route` sets.
+    pub fn delete_route(&mut self, route: &Route) -> &mut Self {
+        let pushed = route::push_delete(&mut self.outgoing, route);
+        self.note(pushed)
+    }
+
+    /// Forgets what the link with index `link` knows about a neighbour.
+    pub fn delete_neighbour(&mut self, link: u32, address: IpAddr) -> &mut Self {
+        neighbour::push_delete(&mut self.outgoing, link, address);
+        self
+    }
+
+    fn note(&mut self, pushed: Result<()>) -> &mut Self {
+        if let Err(error) = pushed {
+            self.invalid.get_or_insert(error);
+        }
+        self
+    }
+}

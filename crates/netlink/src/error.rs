@@ -1,0 +1,232 @@
+use std::fmt;
+use std::io;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use ipnetwork::IpNetwork;
+use nix::libc;
+
+use crate::link::LinkRef;
+use crate::netns::NetnsError;
+
+/// The result of every operation of this crate.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// What went wrong, and with which object.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No such link in this socket's namespace.
+    #[error("link {link} does not exist")]
+    LinkNotFound {
+        /// The link that was asked for.
+        link: LinkRef,
+    },
+    /// The name is taken in the namespace the link was to be created in.
+    #[error("link {name} exists already")]
+    LinkExists {
+        /// The taken name.
+        name: String,
+    },
+    /// The kernel would not take this as a link's name.
+    #[error("{name:?} cannot be the name of a link: {reason}")]
+    InvalidName {
+        /// What was given.
+        name: String,
+        /// Which rule it breaks.
+        reason: &'static str,
+    },
+    /// The text is too long, or holds a NUL, to be a link's alias.
+    #[error("an alias of {length} bytes cannot be set on link {link}: at most {max} bytes without NUL are allowed", max = crate::link::MAX_ALIAS_LEN)]
+    InvalidAlias {
+        /// The link it was meant for.
+        link: LinkRef,
+        /// Its length in bytes.
+        length: usize,
+    },
+    /// Gateway or source of another family than the destination.
+    #[error("{address} cannot be used in a route to {destination}: the address families differ")]
+    MixedFamilies {
+        /// The route's destination.
+        destination: IpNetwork,
+        /// The gateway or source.
+        address: IpAddr,
+    },
+    /// The kernel refused a request.
+    #[error("{request}: {}", Refusal(source, message.as_deref()))]
+    Refused {
+        /// Which one.
+        request: Box<Request>,
+        /// The kernel's own words, where it had any.
+        message: Option<String>,
+        /// The errno.
+        source: io::Error,
+    },
+    /// Another host answered for this IPv6 address (RFC 4862, section 5.4).
+    #[error("{address} is in use by another host on the link (duplicate address detection)")]
+    DuplicateAddress {
+        /// The address.
+        address: IpAddr,
+    },
+    /// The awaited change did not come.
+    #[error("{what} did not happen within {} ms", timeout.as_millis())]
+    TimedOut {
+        /// What was awaited.
+        what: String,
+        /// How long.
+        timeout: Duration,
+    },
+    /// The namespace cannot be used.
+    #[error(transparent)]
+    Netns(#[from] NetnsError),
+    /// The socket itself failed.
+    #[error("cannot {action} a netlink socket")]
+    Socket {
+        /// What was being done with it.
+        action: &'static str,
+        /// The errno.
+        #[source]
+        source: io::Error,
+    },
+    /// The kernel's answer cannot be read.
+    #[error("cannot read {what} in the kernel's answer: it is truncated")]
+    Malformed {
+        /// The part that cannot be read.
+        what: &'static str,
+    },
+    /// A list changed each time it was read.
+    #[error("{request}: the list kept changing while it was read")]
+    DumpInterrupted {
+        /// Which list.
+        request: Box<Request>,
+    },
+}
+
+impl Error {
+    /// The object to read, change or delete is not there: for a deletion this is success.
+    #[must_use]
+    pub fn is_not_found(&self) -> bool {
+        match self {
+            Error::LinkNotFound { .. } => true,
+            Error::Netns(error) => error.is_gone(),
+            Error::Refused { request, source, .. } => match source.raw_os_error() {
+                Some(libc::ENODEV) => true,
+                // A route that is not there is ESRCH, a neighbour or routing table ENOENT, an address
+                // EADDRNOTAVAIL. The same numbers mean other things when something is added.
+                Some(libc::ESRCH | libc::ENOENT | libc::EADDRNOTAVAIL) => request.is_deletion(),
+                _ => false,
+            },
+            _ => false,
+        }
+    }
+
+    /// The object to create is there already.
+    #[must_use]
+    pub fn is_exists(&self) -> bool {
+        match self {
+            Error::LinkExists { .. } => true,
+            Error::Refused { source, .. } => source.raw_os_error() == Some(libc::EEXIST),
+            _ => false,
+        }
+    }
+
+    /// The errno, where the kernel gave one.
+    #[must_use]
+    pub fn errno(&self) -> Option<i32> {
+        match self {
+            Error::Refused { source, .. } | Error::Socket { source, .. } => source.raw_os_error(),
+            _ => None,
+        }
+    }
+
+    /// Turns the kernel's refusal into the error that says most.
+    pub(crate) fn refused(request: Request, errno: i32, message: Option<String>) -> Self {
+        match (request, errno) {
+            (Request::GetLink(link) | Request::ChangeLink(link) | Request::DeleteLink(link), libc::ENODEV) => {
+                Error::LinkNotFound { link }
+            }
+            (Request::CreateLink(name), libc::EEXIST) => Error::LinkExists { name },
+            (request, _) => {
+                Error::Refused { request: Box::new(request), message, source: io::Error::from_raw_os_error(errno) }
+            }
+        }
+    }
+
+    pub(crate) fn socket(action: &'static str) -> impl Fn(io::Error) -> Self {
+        move |source| Error::Socket { action, source }
+    }
+}
+
+/// Errno and the kernel's words on one line: the words say more, the errno is what people search for.
+struct Refusal<'a>(&'a io::Error, Option<&'a str>);
+
+impl fmt::Display for Refusal<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.1 {
+            Some(words) => write!(formatter, "{} ({words})", self.0),
+            None => self.0.fmt(formatter),
+        }
+    }
+}
+
+/// A request to the kernel, as an error names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each variant is its own description, as Display shows")]
+pub enum Request {
+    CreateLink(String),
+    GetLink(LinkRef),
+    ListLinks,
+    ChangeLink(LinkRef),
+    DeleteLink(LinkRef),
+    AddAddress { link: u32, network: IpNetwork },
+    DeleteAddress { link: u32, network: IpNetwork },
+    ListAddresses { link: u32 },
+    AddRoute { destination: IpNetwork, gateway: Option<IpAddr> },
+    DeleteRoute { destination: IpNetwork, gateway: Option<IpAddr> },
+    ListRoutes,
+    DeleteNeighbour { link: u32, address: IpAddr },
+    ListNeighbours { link: u32 },
+}
+
+impl Request {
+    fn is_deletion(&self) -> bool {
+        matches!(
+            self,
+            Request::DeleteLink(_)
+                | Request::DeleteAddress { .. }
+                | Request::DeleteRoute { .. }
+                | Request::DeleteNeighbour { .. }
+        )
+    }
+}
+
+impl fmt::Display for Request {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Request::CreateLink(name) => write!(formatter, "create link {name}"),
+            Request::GetLink(link) => write!(formatter, "read link {link}"),
+            Request::ListLinks => write!(formatter, "list the links"),
+            Request::ChangeLink(link) => write!(formatter, "change link {link}"),
+            Request::DeleteLink(link) => write!(formatter, "delete link {link}"),
+            Request::AddAddress { link, network } => write!(formatter, "add address {network} to link #{link}"),
+            Request::DeleteAddress { link, network } => write!(formatter, "delete address {network} from link #{link}"),
+            Request::ListAddresses { link } => write!(formatter, "list the addresses of link #{link}"),
+            Request::AddRoute { destination, gateway } => write_route(formatter, "add", *destination, *gateway),
+            Request::DeleteRoute { destination, gateway } => write_route(formatter, "delete", *destination, *gateway),
+            Request::ListRoutes => write!(formatter, "list the routes"),
+            Request::DeleteNeighbour { link, address } => {
+                write!(formatter, "delete neighbour {address} of link #{link}")
+            }
+            Request::ListNeighbours { link } => write!(formatter, "list the neighbours of link #{link}"),
+        }
+    }
+}
+
+fn write_route(
+    formatter: &mut fmt::Formatter<'_>,
+    verb: &str,
+    destination: IpNetwork,
+    gateway: Option<IpAddr>,
+) -> fmt::Result {
+    write!(formatter, "{verb} route to {destination}")?;
+    gateway.map_or(Ok(()), |gateway| write!(formatter, " via {gateway}"))
+}

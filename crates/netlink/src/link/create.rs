@@ -1,0 +1,204 @@
+use netlink_packet_route::link::{InfoData, InfoVeth, LinkMessage};
+use rtnetlink::{LinkBridge, LinkMessageBuilder, LinkUnspec, LinkVeth};
+
+use crate::error::{Error, Request, Result};
+use crate::link::{BridgePort, Link, LinkChange, LinkRef, RTM_NEWLINK, check_alias, check_name, read};
+use crate::mac::Mac;
+use crate::netns::Netns;
+use crate::socket::{NLM_F_CREATE, NLM_F_ECHO, NLM_F_EXCL, Outgoing, Socket};
+
+/// A bridge to be created.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bridge<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Its Ethernet address. An address set here stays; without one the bridge takes the lowest of its
+    /// ports' addresses, and changes it whenever that port goes, under the feet of all who know it.
+    pub mac: Option<Mac>,
+    /// Largest packet in bytes; without it, the smallest of its ports'.
+    pub mtu: Option<u32>,
+    /// Up at once.
+    pub up: bool,
+}
+
+/// A pair of links to be created: what enters one leaves the other.
+#[derive(Debug, Clone, Copy)]
+pub struct Veth<'a> {
+    /// Name of the end that stays here.
+    pub name: &'a str,
+    /// Its Ethernet address; random without.
+    pub mac: Option<Mac>,
+    /// Its largest packet in bytes.
+    pub mtu: Option<u32>,
+    /// Index of the bridge it becomes a port of.
+    pub master: Option<u32>,
+    /// Its options as a port; they need `master` and hold before the first packet passes.
+    pub bridge_port: BridgePort,
+    /// Whose it is: our label.
+    pub alias: Option<&'a str>,
+    /// Up at once.
+    pub up: bool,
+    /// Whether this end gets an IPv6 link-local address, which a port of a bridge has no use for.
+    pub ipv6_link_local: bool,
+    /// The other end.
+    pub peer: Peer<'a>,
+}
+
+/// The end of a veth pair that goes elsewhere. It is created down: it cannot go up before both ends exist.
+#[derive(Debug, Clone, Copy)]
+pub struct Peer<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Its Ethernet address; random without.
+    pub mac: Option<Mac>,
+    /// Its largest packet in bytes.
+    pub mtu: Option<u32>,
+    /// The namespace it is created in; this one without.
+    pub netns: Option<&'a Netns>,
+}
+
+impl<'a> Veth<'a> {
+    /// A pair whose end here is up and otherwise as the kernel makes it.
+    #[must_use]
+    pub fn new(name: &'a str, peer: Peer<'a>) -> Self {
+        Veth {
+            name,
+            mac: None,
+            mtu: None,
+            master: None,
+            bridge_port: BridgePort::default(),
+            alias: None,
+            up: true,
+            ipv6_link_local: true,
+            peer,
+        }
+    }
+}
+
+/// What the kernel chose for a new pair.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CreatedVeth {
+    /// Index of the end that stays here.
+    pub index: u32,
+    /// Its Ethernet address.
+    pub mac: Mac,
+    /// Index of the other end in its namespace.
+    pub peer_index: u32,
+}
+
+impl Socket {
+    /// Creates a bridge and describes it.
+    ///
+    /// # Errors
+    /// [`Error::LinkExists`] if the name is taken, or the kernel's refusal.
+    pub fn create_bridge(&mut self, bridge: &Bridge<'_>) -> Result<Link> {
+        check_name(bridge.name)?;
+        let mut message = LinkMessageBuilder::<LinkBridge>::new(bridge.name);
+        if let Some(mac) = bridge.mac {
+            message = message.address(mac.0.to_vec());
+        }
+        if let Some(mtu) = bridge.mtu {
+            message = message.mtu(mtu);
+        }
+        if bridge.up {
+            message = message.up();
+        }
+        self.create_link(bridge.name, &message.build())
+    }
+
+    /// Creates a veth pair, its other end already in its namespace, and sets what can only be set on an
+    /// existing link. Either all of it is done, or nothing is left.
+    ///
+    /// # Errors
+    /// [`Error::LinkExists`] names the end whose name is taken; else the kernel's refusal.
+    pub fn create_veth(&mut self, veth: &Veth<'_>) -> Result<CreatedVeth> {
+        check_name(veth.name)?;
+        check_name(veth.peer.name)?;
+        veth.alias.map_or(Ok(()), |alias| check_alias(&LinkRef::from(veth.name), alias))?;
+        let link =
+            self.create_link(veth.name, &veth_message(veth)).map_err(|error| self.name_taken_end(error, veth))?;
+        let finished = self.finish_veth(link.index, veth);
+        match (finished, link.mac, link.peer_index) {
+            (Ok(()), Some(mac), Some(peer_index)) => Ok(CreatedVeth { index: link.index, mac, peer_index }),
+            (finished, ..) => {
+                // By index, so it can only be the link of a moment ago.
+                let _ = self.delete_link(link.index);
+                Err(finished.err().unwrap_or(Error::Malformed { what: "a new veth" }))
+            }
+        }
+    }
+
+    /// Creates a link and learns what became of it from the kernel's echo. Kernels before 6.2 do not echo
+    /// links, so there it is read.
+    fn create_link(&mut self, name: &str, message: &LinkMessage) -> Result<Link> {
+        let mut outgoing = Outgoing::default();
+        let flags = NLM_F_CREATE | NLM_F_EXCL | NLM_F_ECHO;
+        outgoing.push(Request::CreateLink(name.to_owned()), RTM_NEWLINK, flags, message);
+        let mut created = None;
+        self.transact(&mut outgoing, &mut |echo| {
+            created = Some(read(echo)?);
+            Ok(())
+        })?;
+        created.map_or_else(|| self.link(name), Ok)
+    }
+
+    /// Options and alias are not taken at creation. The order of messages matters: no link-local address
+    /// and the port's options must hold before the link is up.
+    fn finish_veth(&mut self, index: u32, veth: &Veth<'_>) -> Result<()> {
+        let option = |value: bool| value.then_some(true);
+        let mut batch = self.batch();
+        if !veth.ipv6_link_local {
+            batch.change_link(index, &LinkChange { ipv6_link_local: Some(false), ..LinkChange::default() });
+        }
+        let change = LinkChange {
+            alias: veth.alias,
+            hairpin: option(veth.bridge_port.hairpin),
+            isolated: option(veth.bridge_port.isolated),
+            up: option(veth.up),
+            ..LinkChange::default()
+        };
+        if change != LinkChange::default() {
+            batch.change_link(index, &change);
+        }
+        batch.send()
+    }
+
+    /// The kernel does not say which of the two names is taken.
+    fn name_taken_end(&mut self, error: Error, veth: &Veth<'_>) -> Error {
+        match error {
+            Error::LinkExists { .. } if self.link(veth.name).is_err() => {
+                Error::LinkExists { name: veth.peer.name.to_owned() }
+            }
+            error => error,
+        }
+    }
+}
+
+fn veth_message(veth: &Veth<'_>) -> LinkMessage {
+    let peer = InfoData::Veth(InfoVeth::Peer(peer_message(&veth.peer)));
+    let mut message = LinkMessageBuilder::<LinkVeth>::new(veth.name, veth.peer.name).set_info_data(peer);
+    if let Some(mac) = veth.mac {
+        message = message.address(mac.0.to_vec());
+    }
+    if let Some(mtu) = veth.mtu {
+        message = message.mtu(mtu);
+    }
+    if let Some(master) = veth.master {
+        message = message.controller(master);
+    }
+    message.build()
+}
+
+fn peer_message(peer: &Peer<'_>) -> LinkMessage {
+    let mut message = LinkMessageBuilder::<LinkUnspec>::new().name(peer.name);
+    if let Some(mac) = peer.mac {
+        message = message.address(mac.0.to_vec());
+    }
+    if let Some(mtu) = peer.mtu {
+        message = message.mtu(mtu);
+    }
+    if let Some(netns) = peer.netns {
+        message = message.setns_by_fd(netns.raw_fd());
+    }
+    message.build()
+}

@@ -1,0 +1,237 @@
+//! Links: what they are ([`Link`]), how they are made ([`Veth`], [`Bridge`]) and changed ([`LinkChange`]).
+
+mod change;
+mod create;
+mod read;
+
+use std::fmt;
+
+use netlink_packet_route::link::{InfoKind, LinkAttribute, LinkExtentMask, LinkInfo, LinkMessage};
+
+use crate::error::{Error, Request, Result};
+use crate::mac::Mac;
+use crate::socket::{Outgoing, Socket};
+
+pub use change::LinkChange;
+pub(crate) use change::push_change;
+pub use create::{Bridge, CreatedVeth, Peer, Veth};
+pub(crate) use read::read;
+
+pub(crate) const RTM_NEWLINK: u16 = 16;
+pub(crate) const RTM_DELLINK: u16 = 17;
+pub(crate) const RTM_GETLINK: u16 = 18;
+
+/// Longest name of a link in bytes (`IFNAMSIZ` without its NUL).
+pub const MAX_NAME_LEN: usize = 15;
+/// Longest alias of a link in bytes (`IFALIASZ` without its NUL).
+pub const MAX_ALIAS_LEN: usize = 255;
+
+/// A link as the kernel describes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Link {
+    /// Its number in its namespace.
+    pub index: u32,
+    /// Its name.
+    pub name: String,
+    /// Its Ethernet address, if it has one.
+    pub mac: Option<Mac>,
+    /// Largest packet in bytes.
+    pub mtu: u32,
+    /// It is meant to be up (`IFF_UP`).
+    pub up: bool,
+    /// It is up and can carry packets (`IFF_RUNNING`): a veth's other end is up too, a bridge has a port.
+    pub running: bool,
+    /// It was set to receive everything (`IFF_PROMISC`).
+    pub promiscuous: bool,
+    /// Index of the bridge (or bond, ...) it is a port of.
+    pub master: Option<u32>,
+    /// What it is: "veth", "bridge", ... A physical link has none.
+    pub kind: Option<String>,
+    /// Whose it is: our label.
+    pub alias: Option<String>,
+    /// Index of a veth's other end or of the link it sits on (`IFLA_LINK`).
+    pub peer_index: Option<u32>,
+    /// This namespace's number for the one `peer_index` counts in, if that is another one.
+    pub peer_netns_id: Option<i32>,
+    /// Options it has as a port of a bridge.
+    pub bridge_port: Option<BridgePort>,
+}
+
+/// What a bridge does for one of its ports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct BridgePort {
+    /// Packets may leave through the port they came from.
+    pub hairpin: bool,
+    /// Isolated ports cannot talk to each other.
+    pub isolated: bool,
+}
+
+/// A link by index, which is certain, or by name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LinkRef {
+    /// Its number.
+    Index(u32),
+    /// Its name.
+    Name(String),
+}
+
+impl From<u32> for LinkRef {
+    fn from(index: u32) -> Self {
+        LinkRef::Index(index)
+    }
+}
+
+impl From<&str> for LinkRef {
+    fn from(name: &str) -> Self {
+        LinkRef::Name(name.to_owned())
+    }
+}
+
+impl fmt::Display for LinkRef {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            LinkRef::Index(index) => write!(formatter, "#{index}"),
+            LinkRef::Name(name) => formatter.write_str(name),
+        }
+    }
+}
+
+impl Socket {
+    /// Reads one link.
+    ///
+    /// # Errors
+    /// [`Error::LinkNotFound`], or the kernel's refusal.
+    pub fn link(&mut self, link: impl Into<LinkRef>) -> Result<Link> {
+        let link = link.into();
+        let mut message = message_for(&link)?;
+        message.attributes.push(without_statistics());
+        self.get(Request::GetLink(link), RTM_GETLINK, &message, read)
+    }
+
+    /// All links of the namespace.
+    ///
+    /// # Errors
+    /// The kernel's refusal.
+    pub fn links(&mut self) -> Result<Vec<Link>> {
+        self.list(None, |_| true)
+    }
+
+    /// The ports of the link with index `master`.
+    ///
+    /// # Errors
+    /// The kernel's refusal; a master that does not exist has no ports.
+    pub fn links_with_master(&mut self, master: u32) -> Result<Vec<Link>> {
+        self.list(Some(LinkAttribute::Controller(master)), |link| link.master == Some(master))
+    }
+
+    /// The links of a kind: "veth", "bridge", ...
+    ///
+    /// # Errors
+    /// The kernel's refusal.
+    pub fn links_of_kind(&mut self, kind: &str) -> Result<Vec<Link>> {
+        let filter = LinkAttribute::LinkInfo(vec![LinkInfo::Kind(InfoKind::Other(kind.to_owned()))]);
+        self.list(Some(filter), |link| link.kind.as_deref() == Some(kind))
+    }
+
+    fn list(&mut self, filter: Option<LinkAttribute>, wanted: impl Fn(&Link) -> bool) -> Result<Vec<Link>> {
+        let mut message = LinkMessage::default();
+        message.attributes.push(without_statistics());
+        message.attributes.extend(filter);
+        self.dump(&Request::ListLinks, RTM_GETLINK, &message, |message| {
+            if message.kind == RTM_NEWLINK { Ok(Some(read(message)?).filter(&wanted)) } else { Ok(None) }
+        })
+    }
+
+    /// Deletes a link, and with it its peer, addresses and routes.
+    ///
+    /// Deleting a veth waits 10 to 35 ms inside the kernel: delete one end only, once.
+    ///
+    /// # Errors
+    /// [`Error::LinkNotFound`], or the kernel's refusal.
+    pub fn delete_link(&mut self, link: impl Into<LinkRef>) -> Result<()> {
+        self.batch().delete_link(link).send()
+    }
+
+    /// Changes a link; see [`LinkChange`].
+    ///
+    /// # Errors
+    /// [`Error::LinkNotFound`], or the kernel's refusal.
+    pub fn change_link(&mut self, link: impl Into<LinkRef>, change: &LinkChange<'_>) -> Result<()> {
+        self.batch().change_link(link, change).send()
+    }
+}
+
+/// A link's counters are larger than all the rest of it, and nobody here reads them.
+fn without_statistics() -> LinkAttribute {
+    LinkAttribute::ExtMask(vec![LinkExtentMask::SkipStats])
+}
+
+pub(crate) fn push_get(outgoing: &mut Outgoing, index: u32) {
+    let mut message = LinkMessage::default();
+    message.header.index = index;
+    message.attributes.push(without_statistics());
+    outgoing.push(Request::GetLink(index.into()), RTM_GETLINK, 0, &message);
+}
+
+pub(crate) fn push_delete(outgoing: &mut Outgoing, link: &LinkRef) -> Result<()> {
+    outgoing.push(Request::DeleteLink(link.clone()), RTM_DELLINK, 0, &message_for(link)?);
+    Ok(())
+}
+
+/// A message that is about `link` and says nothing yet.
+fn message_for(link: &LinkRef) -> Result<LinkMessage> {
+    let mut message = LinkMessage::default();
+    match link {
+        // The kernel takes index 0 to mean "look at the name", or worse, "all".
+        LinkRef::Index(0) => return Err(Error::LinkNotFound { link: link.clone() }),
+        LinkRef::Index(index) => message.header.index = *index,
+        LinkRef::Name(name) => {
+            check_name(name)?;
+            message.attributes.push(LinkAttribute::IfName(name.clone()));
+        }
+    }
+    Ok(message)
+}
+
+/// The kernel's own rules (`dev_valid_name`, net/core/dev.c), applied before a longer name would be cut or
+/// a `%d` filled in.
+fn check_name(name: &str) -> Result<()> {
+    let reason = match name {
+        "" => "it is empty",
+        "." | ".." => "it would be a directory of /proc/sys/net",
+        _ if name.len() > MAX_NAME_LEN => "it is longer than 15 bytes",
+        _ if name.contains(['/', ':', '%', '\0']) => "it contains one of / : % or NUL",
+        _ if name.contains(|character: char| character.is_whitespace()) => "it contains white space",
+        _ => return Ok(()),
+    };
+    Err(Error::InvalidName { name: name.to_owned(), reason })
+}
+
+fn check_alias(link: &LinkRef, alias: &str) -> Result<()> {
+    if alias.len() > MAX_ALIAS_LEN || alias.contains('\0') {
+        return Err(Error::InvalidAlias { link: link.clone(), length: alias.len() });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_the_kernel_would_refuse_or_alter_are_refused() {
+        for name in ["", ".", "..", "sixteen-bytes-xx", "a/b", "a:b", "veth%d", "a b", "a\tb", "a\0b"] {
+            assert!(check_name(name).is_err(), "{name:?}");
+        }
+        for name in ["lo", "eth0.100", "fifteen-bytes-x", "émoji"] {
+            assert!(check_name(name).is_ok(), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn an_alias_has_at_most_255_bytes() {
+        assert!(check_alias(&LinkRef::Index(1), &"x".repeat(255)).is_ok());
+        assert!(check_alias(&LinkRef::Index(1), &"x".repeat(256)).is_err());
+        assert!(check_alias(&LinkRef::Index(1), "a\0b").is_err());
+    }
+}

@@ -1,0 +1,96 @@
+use crate::error::{Error, Result};
+use crate::link::{BridgePort, Link};
+use crate::mac::Mac;
+use crate::message::{Attribute, Message, read_u32};
+
+/// Length of `struct ifinfomsg`.
+const HEADER_LEN: usize = 16;
+const WHAT: &str = "a link";
+
+const IFLA_ADDRESS: u16 = 1;
+const IFLA_IFNAME: u16 = 3;
+const IFLA_MTU: u16 = 4;
+const IFLA_LINK: u16 = 5;
+const IFLA_MASTER: u16 = 10;
+const IFLA_LINKINFO: u16 = 18;
+const IFLA_IFALIAS: u16 = 20;
+const IFLA_LINK_NETNSID: u16 = 37;
+
+const IFLA_INFO_KIND: u16 = 1;
+const IFLA_INFO_SLAVE_KIND: u16 = 4;
+const IFLA_INFO_SLAVE_DATA: u16 = 5;
+const IFLA_BRPORT_MODE: u16 = 4;
+const IFLA_BRPORT_ISOLATED: u16 = 33;
+
+const IFF_UP: u32 = 0x1;
+const IFF_RUNNING: u32 = 0x40;
+const IFF_PROMISC: u32 = 0x100;
+
+/// Reads an `RTM_NEWLINK` or `RTM_DELLINK`.
+pub(crate) fn read(message: &Message<'_>) -> Result<Link> {
+    let field = |at| read_u32(message.body, at).ok_or(Error::Malformed { what: WHAT });
+    let (index, flags) = (field(4)?, field(8)?);
+    let mut link = Link {
+        index,
+        name: String::new(),
+        mac: None,
+        mtu: 0,
+        up: flags & IFF_UP != 0,
+        running: flags & IFF_RUNNING != 0,
+        promiscuous: flags & IFF_PROMISC != 0,
+        master: None,
+        kind: None,
+        alias: None,
+        peer_index: None,
+        peer_netns_id: None,
+        bridge_port: None,
+    };
+    for attribute in message.attributes(HEADER_LEN, WHAT)? {
+        read_attribute(&attribute?, &mut link)?;
+    }
+    Ok(link)
+}
+
+fn read_attribute(attribute: &Attribute<'_>, link: &mut Link) -> Result<()> {
+    match attribute.kind {
+        IFLA_ADDRESS => link.mac = attribute.array().map(Mac),
+        IFLA_IFNAME => link.name = attribute.text(),
+        IFLA_MTU => link.mtu = attribute.u32()?,
+        // 0: the link underneath is in a namespace this one has no number for.
+        IFLA_LINK => link.peer_index = Some(attribute.u32()?).filter(|&index| index != 0),
+        IFLA_MASTER => link.master = Some(attribute.u32()?),
+        IFLA_IFALIAS => link.alias = Some(attribute.text()),
+        IFLA_LINK_NETNSID => link.peer_netns_id = Some(attribute.i32()?).filter(|&id| id >= 0),
+        IFLA_LINKINFO => read_info(attribute, link)?,
+        _ => {}
+    }
+    Ok(())
+}
+
+/// The kernel names the port's kind before it lists the port's options.
+fn read_info(info: &Attribute<'_>, link: &mut Link) -> Result<()> {
+    let mut is_bridge_port = false;
+    for attribute in info.nested() {
+        let attribute = attribute?;
+        match attribute.kind {
+            IFLA_INFO_KIND => link.kind = Some(attribute.text()),
+            IFLA_INFO_SLAVE_KIND => is_bridge_port = attribute.text() == "bridge",
+            IFLA_INFO_SLAVE_DATA if is_bridge_port => link.bridge_port = Some(read_port(&attribute)?),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn read_port(data: &Attribute<'_>) -> Result<BridgePort> {
+    let mut port = BridgePort::default();
+    for attribute in data.nested() {
+        let attribute = attribute?;
+        match attribute.kind {
+            IFLA_BRPORT_MODE => port.hairpin = attribute.u8()? != 0,
+            IFLA_BRPORT_ISOLATED => port.isolated = attribute.u8()? != 0,
+            _ => {}
+        }
+    }
+    Ok(port)
+}

@@ -1,0 +1,94 @@
+use std::fmt;
+use std::str::FromStr;
+
+/// An Ethernet address, written `02:00:5e:00:53:01`.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Mac(pub [u8; 6]);
+
+impl Mac {
+    /// Whether a link can own this address: not a group address and not all zero, or the kernel answers
+    /// EADDRNOTAVAIL (`is_valid_ether_addr`, include/linux/etherdevice.h).
+    #[must_use]
+    pub fn is_unicast(self) -> bool {
+        self.0[0] & 1 == 0 && self.0 != [0; 6]
+    }
+}
+
+/// The text is not six hexadecimal octets.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{text:?} is not a MAC address: write six hexadecimal octets, as in 02:00:5e:00:53:01")]
+pub struct InvalidMac {
+    /// What was given.
+    pub text: String,
+}
+
+impl FromStr for Mac {
+    type Err = InvalidMac;
+
+    /// Accepts six two-digit octets separated by `:`, or by `-` as Go's `net.ParseMAC` does.
+    fn from_str(text: &str) -> Result<Self, InvalidMac> {
+        parse(text).ok_or_else(|| InvalidMac { text: text.to_owned() })
+    }
+}
+
+fn parse(text: &str) -> Option<Mac> {
+    let separator = *text.as_bytes().get(2).filter(|byte| matches!(byte, b':' | b'-'))?;
+    let mut octets = [0; 6];
+    let mut parts = text.split(char::from(separator));
+    for octet in &mut octets {
+        let part =
+            parts.next().filter(|part| part.len() == 2 && part.bytes().all(|digit| digit.is_ascii_hexdigit()))?;
+        *octet = u8::from_str_radix(part, 16).ok()?;
+    }
+    parts.next().is_none().then_some(Mac(octets))
+}
+
+impl fmt::Display for Mac {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [a, b, c, d, e, f] = self.0;
+        write!(formatter, "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x}")
+    }
+}
+
+impl fmt::Debug for Mac {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, formatter)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_and_back() {
+        let mac: Mac = "02:AB:00:00:0f:01".parse().expect("valid");
+        assert_eq!(mac, Mac([2, 0xab, 0, 0, 0xf, 1]));
+        assert_eq!(mac.to_string(), "02:ab:00:00:0f:01");
+        assert_eq!("02-ab-00-00-0f-01".parse(), Ok(mac));
+    }
+
+    #[test]
+    fn anything_else_is_refused() {
+        for text in [
+            "",
+            "02",
+            "02:ab:00:00:0f",
+            "02:ab:00:00:0f:01:02",
+            "2:ab:00:00:0f:01",
+            "02:ab:00-00:0f:01",
+            "+2:ab:00:00:0f:01",
+            "02:ab:00:00:0f:0g",
+            "éé:00",
+        ] {
+            assert!(text.parse::<Mac>().is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn group_and_zero_addresses_are_not_unicast() {
+        assert!(Mac([2, 0, 0, 0, 0, 1]).is_unicast());
+        assert!(!Mac([1, 0, 0x5e, 0, 0, 1]).is_unicast());
+        assert!(!Mac([0; 6]).is_unicast());
+    }
+}

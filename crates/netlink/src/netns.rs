@@ -1,0 +1,201 @@
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use nix::libc;
+use nix::sched::CloneFlags;
+use nix::sys::statfs;
+
+/// Enough for netlink messages and a plugin's small steps; the default of 2 MiB costs page tables.
+const THREAD_STACK: usize = 256 * 1024;
+
+/// Why a path cannot be used as a network namespace.
+#[derive(Debug, thiserror::Error)]
+pub enum NetnsError {
+    /// Nothing is there.
+    #[error("network namespace {} does not exist", path.display())]
+    Missing {
+        /// The path.
+        path: PathBuf,
+    },
+    /// Something is there, but no namespace. A regular file is what is left of a namespace whose bind mount
+    /// went away, as at a reboot.
+    #[error("{} is {found}, not a network namespace: name a bind-mounted namespace or /proc/<pid>/ns/net", path.display())]
+    NotANamespace {
+        /// The path.
+        path: PathBuf,
+        /// What it is, with its article.
+        found: &'static str,
+    },
+    /// A namespace of another type (mount, PID, ...).
+    #[error("{} is a namespace, but not a network namespace", path.display())]
+    NotANetworkNamespace {
+        /// The path.
+        path: PathBuf,
+    },
+    /// It cannot be opened or examined.
+    #[error("cannot open network namespace {}", path.display())]
+    Open {
+        /// The path.
+        path: PathBuf,
+        /// The errno.
+        #[source]
+        source: io::Error,
+    },
+    /// It cannot be entered.
+    #[error("cannot enter network namespace {}", path.display())]
+    Enter {
+        /// The path it was opened from.
+        path: PathBuf,
+        /// The errno.
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl NetnsError {
+    /// The namespace is not there any more: missing, or only its empty mount point is left.
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        match self {
+            NetnsError::Missing { .. } => true,
+            NetnsError::NotANamespace { found, .. } => *found == REGULAR_FILE,
+            _ => false,
+        }
+    }
+}
+
+const REGULAR_FILE: &str = "a regular file";
+
+/// An open network namespace. It lives at least as long as this value, whatever happens to its path.
+#[derive(Debug)]
+pub struct Netns {
+    file: File,
+    path: PathBuf,
+    id: NetnsId,
+}
+
+/// What makes two namespaces the same one, whatever paths lead there: device and inode on nsfs
+/// (`ioctl_ns(2)`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct NetnsId {
+    /// `st_dev`.
+    pub device: u64,
+    /// `st_ino`, the number `ip netns identify` and `lsns` show.
+    pub inode: u64,
+}
+
+impl Netns {
+    /// Opens the namespace at `path` and makes sure that it is one.
+    ///
+    /// # Errors
+    /// See [`NetnsError`]: missing, something else than a namespace, another type of namespace.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, NetnsError> {
+        let path = path.as_ref();
+        // O_NONBLOCK: opening a FIFO must not wait for its writer.
+        let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path).map_err(|source| {
+            match source.kind() {
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => NetnsError::Missing { path: path.into() },
+                _ => NetnsError::Open { path: path.into(), source },
+            }
+        })?;
+        Self::examine(file, path)
+    }
+
+    /// The namespace of the calling thread.
+    ///
+    /// # Errors
+    /// When /proc is not mounted.
+    pub fn current() -> Result<Self, NetnsError> {
+        Self::open("/proc/thread-self/ns/net")
+    }
+
+    fn examine(file: File, path: &Path) -> Result<Self, NetnsError> {
+        let failed = |source| NetnsError::Open { path: path.into(), source };
+        let filesystem = statfs::fstatfs(&file).map_err(|errno| failed(errno.into()))?;
+        let metadata = file.metadata().map_err(failed)?;
+        if filesystem.filesystem_type() != statfs::NSFS_MAGIC {
+            return Err(NetnsError::NotANamespace { path: path.into(), found: describe(metadata.file_type()) });
+        }
+        if namespace_type(file.as_fd()).map_err(failed)? != libc::CLONE_NEWNET {
+            return Err(NetnsError::NotANetworkNamespace { path: path.into() });
+        }
+        let id = NetnsId { device: metadata.dev(), inode: metadata.ino() };
+        Ok(Netns { file, path: path.into(), id })
+    }
+
+    /// The path it was opened from.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Its identity: equal for equal namespaces.
+    #[must_use]
+    pub fn id(&self) -> NetnsId {
+        self.id
+    }
+
+    /// Runs `body` on a thread of its own inside the namespace and waits for it.
+    ///
+    /// The thread ends there: nothing ever has to switch back, so nothing can be left in the wrong
+    /// namespace. A panic in `body` goes on in the caller.
+    ///
+    /// # Errors
+    /// When the thread cannot be started or cannot enter; `body` has not run then.
+    pub fn run<T: Send>(&self, body: impl FnOnce() -> T + Send) -> Result<T, NetnsError> {
+        let failed = |source| NetnsError::Enter { path: self.path.clone(), source };
+        let entered = || {
+            nix::sched::setns(&self.file, CloneFlags::CLONE_NEWNET)?;
+            Ok(body())
+        };
+        std::thread::scope(|scope| {
+            let thread = std::thread::Builder::new().stack_size(THREAD_STACK).spawn_scoped(scope, entered);
+            let outcome: nix::Result<T> =
+                thread.map_err(failed)?.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            outcome.map_err(|errno| failed(errno.into()))
+        })
+    }
+
+    /// The descriptor, for a message that moves a link here.
+    pub(crate) fn raw_fd(&self) -> i32 {
+        self.file.as_raw_fd()
+    }
+}
+
+impl PartialEq for Netns {
+    fn eq(&self, other: &Self) -> bool {
+        self.id == other.id
+    }
+}
+
+impl Eq for Netns {}
+
+impl AsFd for Netns {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+}
+
+/// `NS_GET_NSTYPE`: the `CLONE_NEW*` constant of a namespace (`ioctl_ns(2)`).
+#[expect(unsafe_code, reason = "nothing safe wraps the ioctls of nsfs")]
+fn namespace_type(file: BorrowedFd<'_>) -> io::Result<i32> {
+    const NS_GET_NSTYPE: libc::Ioctl = 0xb703;
+    // SAFETY: the descriptor is open while it is borrowed, and this request takes no argument, so the
+    // kernel touches no memory of ours. The caller has seen that the file is on nsfs, where the number has
+    // this meaning.
+    let kind = unsafe { libc::ioctl(file.as_raw_fd(), NS_GET_NSTYPE) };
+    if kind < 0 { Err(io::Error::last_os_error()) } else { Ok(kind) }
+}
+
+fn describe(kind: std::fs::FileType) -> &'static str {
+    match kind {
+        kind if kind.is_file() => REGULAR_FILE,
+        kind if kind.is_dir() => "a directory",
+        kind if kind.is_fifo() => "a FIFO",
+        kind if kind.is_char_device() || kind.is_block_device() => "a device",
+        _ => "some other file",
+    }
+}

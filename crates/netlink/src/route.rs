@@ -1,0 +1,370 @@
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use ipnetwork::IpNetwork;
+use netlink_packet_route::AddressFamily;
+use netlink_packet_route::route::{
+    RouteAddress, RouteAttribute, RouteMessage, RouteMetric, RouteProtocol, RouteType as PacketRouteType,
+};
+use nix::libc;
+use rtnetlink::RouteMessageBuilder;
+
+use crate::error::{Error, Request, Result};
+use crate::message::{Attribute, Message};
+use crate::socket::{Outgoing, Socket};
+
+const RTM_NEWROUTE: u16 = 24;
+const RTM_DELROUTE: u16 = 25;
+const RTM_GETROUTE: u16 = 26;
+const RTA_DST: u16 = 1;
+const RTA_OIF: u16 = 4;
+const RTA_GATEWAY: u16 = 5;
+const RTA_PRIORITY: u16 = 6;
+const RTA_PREFSRC: u16 = 7;
+const RTA_METRICS: u16 = 8;
+const RTA_TABLE: u16 = 15;
+const RTAX_MTU: u16 = 2;
+const RTAX_ADVMSS: u16 = 8;
+/// Length of `struct rtmsg`.
+const HEADER_LEN: usize = 12;
+const RTNH_F_ONLINK: u32 = 4;
+const RTM_F_CLONED: u32 = 0x200;
+
+/// Routing tables with a fixed meaning (`include/uapi/linux/rtnetlink.h`, `enum rt_class_t`).
+pub mod table {
+    /// Where routes go unless told otherwise.
+    pub const MAIN: u32 = 254;
+    /// The kernel's own: local and broadcast addresses.
+    pub const LOCAL: u32 = 255;
+}
+
+/// Scopes of IPv4 routes and addresses (`include/uapi/linux/rtnetlink.h`, `enum rt_scope_t`).
+pub mod scope {
+    /// Anywhere, through a gateway.
+    pub const UNIVERSE: u8 = 0;
+    /// Directly on the link.
+    pub const LINK: u8 = 253;
+    /// On this host.
+    pub const HOST: u8 = 254;
+    /// Nowhere: in a deletion it stands for any scope.
+    pub(crate) const NOWHERE: u8 = 255;
+}
+
+/// IPv4 or IPv6.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Family {
+    /// IPv4.
+    V4,
+    /// IPv6.
+    V6,
+}
+
+impl Family {
+    /// The family of an address.
+    #[must_use]
+    pub fn of(address: IpAddr) -> Self {
+        if address.is_ipv4() { Family::V4 } else { Family::V6 }
+    }
+
+    fn unspecified(self) -> IpAddr {
+        match self {
+            Family::V4 => Ipv4Addr::UNSPECIFIED.into(),
+            Family::V6 => Ipv6Addr::UNSPECIFIED.into(),
+        }
+    }
+}
+
+/// What happens to a packet that matches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum RouteType {
+    /// It is forwarded.
+    #[default]
+    Unicast,
+    /// It is for this host.
+    Local,
+    /// It is dropped silently.
+    Blackhole,
+    /// It is dropped with an ICMP "unreachable".
+    Unreachable,
+    /// It is dropped with an ICMP "prohibited".
+    Prohibit,
+    /// Any other type, by its number (`RTN_*`).
+    Other(u8),
+}
+
+impl RouteType {
+    fn number(self) -> u8 {
+        match self {
+            RouteType::Unicast => 1,
+            RouteType::Local => 2,
+            RouteType::Blackhole => 6,
+            RouteType::Unreachable => 7,
+            RouteType::Prohibit => 8,
+            RouteType::Other(number) => number,
+        }
+    }
+
+    fn from_number(number: u8) -> Self {
+        match number {
+            1 => RouteType::Unicast,
+            2 => RouteType::Local,
+            6 => RouteType::Blackhole,
+            7 => RouteType::Unreachable,
+            8 => RouteType::Prohibit,
+            number => RouteType::Other(number),
+        }
+    }
+}
+
+/// A route, to be added or deleted or as it was listed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Route {
+    /// Where to; a prefix length of 0 makes a default route.
+    pub destination: IpNetwork,
+    /// The next hop.
+    pub gateway: Option<IpAddr>,
+    /// Index of the link it leaves through.
+    pub link: Option<u32>,
+    /// The source address that this host's own packets get.
+    pub source: Option<IpAddr>,
+    /// Largest packet in bytes.
+    pub mtu: Option<u32>,
+    /// TCP's largest segment as announced to the other side, in bytes.
+    pub advmss: Option<u32>,
+    /// The metric: the lowest wins. `None` is 0 in IPv4 and 1024 in IPv6.
+    pub priority: Option<u32>,
+    /// The routing table: see [`table`].
+    pub table: u32,
+    /// See [`scope`]; `None` lets [`Batch::add_route`](crate::Batch::add_route) choose as `ip route` does:
+    /// host for a local route, link without a gateway, else universe. IPv6 has no scopes.
+    pub scope: Option<u8>,
+    /// The gateway is on the link even if no route says so.
+    pub onlink: bool,
+    /// What the route does.
+    pub kind: RouteType,
+}
+
+impl Route {
+    /// A route to `destination` in the main table, as yet without a way there.
+    #[must_use]
+    pub fn new(destination: IpNetwork) -> Self {
+        Route {
+            destination,
+            gateway: None,
+            link: None,
+            source: None,
+            mtu: None,
+            advmss: None,
+            priority: None,
+            table: table::MAIN,
+            scope: None,
+            onlink: false,
+            kind: RouteType::Unicast,
+        }
+    }
+
+    /// The default route of the gateway's family through `gateway` on the link with index `link`.
+    #[must_use]
+    pub fn default_via(gateway: IpAddr, link: u32) -> Self {
+        let destination = default_destination(Family::of(gateway));
+        Route { gateway: Some(gateway), link: Some(link), ..Route::new(destination) }
+    }
+
+    /// Whether it matches every address of its family.
+    #[must_use]
+    pub fn is_default(&self) -> bool {
+        self.destination.prefix() == 0
+    }
+
+    fn default_scope(&self) -> u8 {
+        match self.kind {
+            RouteType::Local => scope::HOST,
+            RouteType::Unicast if self.gateway.is_none() => scope::LINK,
+            _ => scope::UNIVERSE,
+        }
+    }
+
+    fn check_families(&self) -> Result<()> {
+        let wrong = [self.gateway, self.source]
+            .into_iter()
+            .flatten()
+            .find(|address| address.is_ipv4() != self.destination.is_ipv4());
+        wrong.map_or(Ok(()), |address| Err(Error::MixedFamilies { destination: self.destination, address }))
+    }
+}
+
+fn default_destination(family: Family) -> IpNetwork {
+    match family.unspecified() {
+        IpAddr::V4(address) => IpNetwork::V4(address.into()),
+        IpAddr::V6(address) => IpNetwork::V6(address.into()),
+    }
+}
+
+impl Socket {
+    /// Adds a route; see [`crate::Batch::add_route`].
+    ///
+    /// # Errors
+    /// [`Error::is_exists`] if there is one, or the kernel's refusal.
+    pub fn add_route(&mut self, route: &Route) -> Result<()> {
+        self.batch().add_route(route).send()
+    }
+
+    /// Adds or replaces a route; see [`crate::Batch::replace_route`].
+    ///
+    /// # Errors
+    /// The kernel's refusal.
+    pub fn replace_route(&mut self, route: &Route) -> Result<()> {
+        self.batch().replace_route(route).send()
+    }
+
+    /// Deletes a route; see [`crate::Batch::delete_route`].
+    ///
+    /// # Errors
+    /// [`Error::is_not_found`] if there is none.
+    pub fn delete_route(&mut self, route: &Route) -> Result<()> {
+        self.batch().delete_route(route).send()
+    }
+
+    /// The routes of one family and table, through the link with index `link` or any.
+    ///
+    /// # Errors
+    /// The kernel's refusal; a table that does not exist is empty.
+    pub fn routes(&mut self, family: Family, link: Option<u32>, table: u32) -> Result<Vec<Route>> {
+        let message = list_message(family, link, table);
+        let listed = self.dump(&Request::ListRoutes, RTM_GETROUTE, &message, |message| {
+            let wanted = |route: &Route| route.table == table && (link.is_none() || route.link == link);
+            Ok(read(message)?.filter(wanted))
+        });
+        match listed {
+            Err(error) if error.errno() == Some(libc::ENOENT) => Ok(Vec::new()),
+            listed => listed,
+        }
+    }
+
+    /// The default route of a family in the main table; the one with the lowest priority if there are more.
+    ///
+    /// # Errors
+    /// The kernel's refusal.
+    pub fn default_route(&mut self, family: Family) -> Result<Option<Route>> {
+        let routes = self.routes(family, None, table::MAIN)?;
+        let usable = |route: &Route| route.is_default() && route.kind == RouteType::Unicast;
+        Ok(routes.into_iter().filter(usable).min_by_key(|route| route.priority))
+    }
+}
+
+fn list_message(family: Family, link: Option<u32>, table: u32) -> RouteMessage {
+    let mut message = RouteMessage::default();
+    message.header.address_family = match family {
+        Family::V4 => AddressFamily::Inet,
+        Family::V6 => AddressFamily::Inet6,
+    };
+    message.attributes.push(RouteAttribute::Table(table));
+    message.attributes.extend(link.map(RouteAttribute::Oif));
+    message
+}
+
+pub(crate) fn push_add(outgoing: &mut Outgoing, route: &Route, flags: u16) -> Result<()> {
+    let message = route_message(route, route.scope.unwrap_or_else(|| route.default_scope()))?;
+    let request = Request::AddRoute { destination: route.destination, gateway: route.gateway };
+    outgoing.push(request, RTM_NEWROUTE, flags, &message);
+    Ok(())
+}
+
+pub(crate) fn push_delete(outgoing: &mut Outgoing, route: &Route) -> Result<()> {
+    let mut message = route_message(route, route.scope.unwrap_or(scope::NOWHERE))?;
+    message.header.protocol = RouteProtocol::Unspec;
+    let request = Request::DeleteRoute { destination: route.destination, gateway: route.gateway };
+    outgoing.push(request, RTM_DELROUTE, 0, &message);
+    Ok(())
+}
+
+fn route_message(route: &Route, scope: u8) -> Result<RouteMessage> {
+    route.check_families()?;
+    let mut message = match route.destination {
+        IpNetwork::V4(to) => {
+            RouteMessageBuilder::<Ipv4Addr>::new().destination_prefix(to.network(), to.prefix()).build()
+        }
+        IpNetwork::V6(to) => {
+            RouteMessageBuilder::<Ipv6Addr>::new().destination_prefix(to.network(), to.prefix()).build()
+        }
+    };
+    message.header.scope = scope.into();
+    message.header.kind = PacketRouteType::from(route.kind.number());
+    if route.onlink {
+        message.header.flags |= netlink_packet_route::route::RouteFlags::Onlink;
+    }
+    // The header has room for tables up to 255 only; the attribute wins over it.
+    message.header.table = 0;
+    message.attributes.push(RouteAttribute::Table(route.table));
+    message.attributes.extend(route.gateway.map(|gateway| RouteAttribute::Gateway(route_address(gateway))));
+    message.attributes.extend(route.link.map(RouteAttribute::Oif));
+    message.attributes.extend(route.source.map(|source| RouteAttribute::PrefSource(route_address(source))));
+    message.attributes.extend(route.priority.map(RouteAttribute::Priority));
+    let metrics: Vec<_> =
+        route.mtu.map(RouteMetric::Mtu).into_iter().chain(route.advmss.map(RouteMetric::Advmss)).collect();
+    if !metrics.is_empty() {
+        message.attributes.push(RouteAttribute::Metrics(metrics));
+    }
+    Ok(message)
+}
+
+fn route_address(address: IpAddr) -> RouteAddress {
+    match address {
+        IpAddr::V4(address) => RouteAddress::Inet(address),
+        IpAddr::V6(address) => RouteAddress::Inet6(address),
+    }
+}
+
+/// Reads an `RTM_NEWROUTE`; `None` for other messages, other families and cached routes.
+fn read(message: &Message<'_>) -> Result<Option<Route>> {
+    const WHAT: &str = "a route";
+    let &[family, prefix, _source_len, _tos, table, _protocol, scope, kind, f0, f1, f2, f3, ..] = message.body else {
+        return Err(Error::Malformed { what: WHAT });
+    };
+    let family = match i32::from(family) {
+        libc::AF_INET => Family::V4,
+        libc::AF_INET6 => Family::V6,
+        _ => return Ok(None),
+    };
+    let flags = u32::from_ne_bytes([f0, f1, f2, f3]);
+    let mut route = Route {
+        table: u32::from(table),
+        scope: Some(scope),
+        onlink: flags & RTNH_F_ONLINK != 0,
+        kind: RouteType::from_number(kind),
+        ..Route::new(default_destination(family))
+    };
+    for attribute in message.attributes(HEADER_LEN, WHAT)? {
+        read_attribute(&attribute?, prefix, &mut route)?;
+    }
+    let wanted = message.kind == RTM_NEWROUTE && flags & RTM_F_CLONED == 0;
+    Ok(wanted.then_some(route))
+}
+
+fn read_attribute(attribute: &Attribute<'_>, prefix: u8, route: &mut Route) -> Result<()> {
+    match attribute.kind {
+        RTA_DST => {
+            route.destination =
+                IpNetwork::new(attribute.ip()?, prefix).map_err(|_| Error::Malformed { what: "a route's prefix" })?;
+        }
+        RTA_OIF => route.link = Some(attribute.u32()?),
+        RTA_GATEWAY => route.gateway = Some(attribute.ip()?),
+        RTA_PRIORITY => route.priority = Some(attribute.u32()?),
+        RTA_PREFSRC => route.source = Some(attribute.ip()?),
+        RTA_TABLE => route.table = attribute.u32()?,
+        RTA_METRICS => read_metrics(attribute, route)?,
+        _ => {}
+    }
+    Ok(())
+}
+
+fn read_metrics(metrics: &Attribute<'_>, route: &mut Route) -> Result<()> {
+    for metric in metrics.nested() {
+        let metric = metric?;
+        match metric.kind {
+            RTAX_MTU => route.mtu = Some(metric.u32()?),
+            RTAX_ADVMSS => route.advmss = Some(metric.u32()?),
+            _ => {}
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,284 @@
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+
+use netlink_packet_core::Emitable;
+use netlink_sys::protocols::NETLINK_ROUTE;
+use nix::libc;
+
+use crate::batch::Batch;
+use crate::error::{Error, Request, Result};
+use crate::message::{HEADER_LEN, Message, Verdict, next_message};
+use crate::netns::Netns;
+
+/// The kernel fills at most this much per answer (`netlink_dump`, net/netlink/af_netlink.c).
+const RECEIVE_BUFFER: usize = 32 * 1024;
+/// How often an interrupted dump is repeated before giving up.
+const DUMP_ATTEMPTS: u32 = 20;
+
+pub(crate) const NLM_F_REQUEST: u16 = 0x1;
+const NLM_F_ACK: u16 = 0x4;
+pub(crate) const NLM_F_ECHO: u16 = 0x8;
+pub(crate) const NLM_F_REPLACE: u16 = 0x100;
+pub(crate) const NLM_F_EXCL: u16 = 0x200;
+pub(crate) const NLM_F_CREATE: u16 = 0x400;
+const NLM_F_DUMP: u16 = 0x300;
+
+/// A blocking rtnetlink socket, bound for life to the network namespace it was opened in.
+#[derive(Debug)]
+pub struct Socket {
+    inner: netlink_sys::Socket,
+    next_sequence: u32,
+    buffer: Vec<u8>,
+}
+
+/// What the last of the sent requests is answered with when all is well.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    /// An acknowledgement, or the end of a dump.
+    Verdict,
+    /// One object.
+    Object,
+}
+
+impl Socket {
+    /// Opens a socket in the calling thread's namespace.
+    ///
+    /// # Errors
+    /// When the kernel has no descriptor or no memory left.
+    pub fn open() -> Result<Self> {
+        let inner = netlink_sys::Socket::new(NETLINK_ROUTE).map_err(Error::socket("open"))?;
+        inner.set_ext_ack(true).map_err(Error::socket("configure"))?;
+        // Filters are applied by the kernel. Before Linux 4.20 there is no such option and answers come
+        // unfiltered, which is why each list is filtered once more where it is read.
+        let _ = inner.set_netlink_get_strict_chk(true);
+        Ok(Socket { inner, next_sequence: 1, buffer: Vec::new() })
+    }
+
+    /// Opens a socket in `netns`.
+    ///
+    /// # Errors
+    /// When the namespace cannot be entered (CAP_SYS_ADMIN), and as for [`Socket::open`].
+    pub fn open_in(netns: &Netns) -> Result<Self> {
+        netns.run(Self::open)?
+    }
+
+    /// Starts a batch: several requests sent, answered and paid for as one.
+    pub fn batch(&mut self) -> Batch<'_> {
+        Batch::new(self)
+    }
+
+    /// Sends requests whose last asks for an acknowledgement; `on_object` sees what is echoed meanwhile.
+    pub(crate) fn transact(
+        &mut self,
+        outgoing: &mut Outgoing,
+        on_object: &mut dyn FnMut(&Message<'_>) -> Result<()>,
+    ) -> Result<()> {
+        outgoing.add_flags_to_last(NLM_F_ACK);
+        self.exchange(outgoing, Ending::Verdict, on_object).map(|_interrupted| ())
+    }
+
+    /// Asks for one object.
+    pub(crate) fn get<T>(
+        &mut self,
+        request: Request,
+        kind: u16,
+        body: &dyn Emitable,
+        read: impl Fn(&Message<'_>) -> Result<T>,
+    ) -> Result<T> {
+        let mut outgoing = Outgoing::default();
+        outgoing.push(request, kind, 0, body);
+        let mut found = None;
+        self.exchange(&mut outgoing, Ending::Object, &mut |message| {
+            found = Some(read(message)?);
+            Ok(())
+        })?;
+        found.ok_or(Error::Malformed { what: "the object asked for" })
+    }
+
+    /// Lists objects; `read` may skip some. A list that changed while it was read is read again.
+    pub(crate) fn dump<T>(
+        &mut self,
+        request: &Request,
+        kind: u16,
+        body: &dyn Emitable,
+        read: impl Fn(&Message<'_>) -> Result<Option<T>>,
+    ) -> Result<Vec<T>> {
+        for _ in 0..DUMP_ATTEMPTS {
+            let mut outgoing = Outgoing::default();
+            outgoing.push(request.clone(), kind, NLM_F_DUMP, body);
+            let mut found = Vec::new();
+            let interrupted = self.exchange(&mut outgoing, Ending::Verdict, &mut |message| {
+                found.extend(read(message)?);
+                Ok(())
+            })?;
+            if !interrupted {
+                return Ok(found);
+            }
+        }
+        Err(Error::DumpInterrupted { request: Box::new(request.clone()) })
+    }
+
+    /// Sends and reads until the last request is answered. The first refusal wins, but all answers are
+    /// read, so that none is left for the next exchange. Tells whether a dump was interrupted.
+    fn exchange(
+        &mut self,
+        outgoing: &mut Outgoing,
+        ending: Ending,
+        on_object: &mut dyn FnMut(&Message<'_>) -> Result<()>,
+    ) -> Result<bool> {
+        let first = self.next_sequence;
+        self.send(outgoing)?;
+        let mut progress =
+            Progress { first, count: outgoing.requests.len(), ending, failure: None, interrupted: false };
+        let mut buffer = std::mem::take(&mut self.buffer);
+        let outcome = loop {
+            match self.receive(&mut buffer, 0).and_then(|()| progress.read(&buffer, &mut outgoing.requests, on_object))
+            {
+                Ok(false) => {}
+                Ok(true) => break progress.failure.map_or(Ok(progress.interrupted), Err),
+                Err(error) => break Err(error),
+            }
+        };
+        self.buffer = buffer;
+        outcome
+    }
+
+    pub(crate) fn send(&mut self, outgoing: &mut Outgoing) -> Result<()> {
+        self.next_sequence = outgoing.number_from(self.next_sequence);
+        let sent = self.inner.send(&outgoing.bytes, 0).map_err(Error::socket("send on"))?;
+        debug_assert_eq!(sent, outgoing.bytes.len(), "netlink takes a message whole or not at all");
+        Ok(())
+    }
+
+    /// Reads one datagram into `buffer`.
+    pub(crate) fn receive(&self, buffer: &mut Vec<u8>, flags: libc::c_int) -> Result<()> {
+        buffer.clear();
+        buffer.reserve(RECEIVE_BUFFER);
+        loop {
+            match self.inner.recv(buffer, flags | libc::MSG_TRUNC) {
+                Ok(length) if length > buffer.len() => return Err(Error::Malformed { what: "a whole datagram" }),
+                Ok(_) => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(source) => return Err(Error::Socket { action: "receive from", source }),
+            }
+        }
+    }
+
+    pub(crate) fn subscribe(&self, group: u32) -> Result<()> {
+        self.inner.add_membership(group).map_err(Error::socket("subscribe"))
+    }
+
+    pub(crate) fn unsubscribe(&self, group: u32) -> Result<()> {
+        self.inner.drop_membership(group).map_err(Error::socket("unsubscribe"))
+    }
+}
+
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.inner.as_fd()
+    }
+}
+
+/// How far the answers to one send have come.
+struct Progress {
+    first: u32,
+    count: usize,
+    ending: Ending,
+    failure: Option<Error>,
+    interrupted: bool,
+}
+
+impl Progress {
+    /// Reads the messages of one datagram; true when the last request has been answered.
+    fn read(
+        &mut self,
+        mut datagram: &[u8],
+        requests: &mut [Option<Request>],
+        on_object: &mut dyn FnMut(&Message<'_>) -> Result<()>,
+    ) -> Result<bool> {
+        while let Some(message) = next_message(&mut datagram)? {
+            let position = message.sequence.wrapping_sub(self.first) as usize;
+            // An answer to an earlier exchange that broke off.
+            if position >= self.count {
+                continue;
+            }
+            self.interrupted |= message.is_interrupted_dump();
+            if self.take(&message, requests.get_mut(position), on_object)? && position + 1 == self.count {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Takes one message in; true when it ends the answer to its request.
+    fn take(
+        &mut self,
+        message: &Message<'_>,
+        request: Option<&mut Option<Request>>,
+        on_object: &mut dyn FnMut(&Message<'_>) -> Result<()>,
+    ) -> Result<bool> {
+        match message.verdict()? {
+            Verdict::Done => Ok(true),
+            Verdict::Refused(errno, words) => {
+                let request = request.and_then(Option::take);
+                self.failure = self.failure.take().or(request.map(|request| Error::refused(request, errno, words)));
+                Ok(true)
+            }
+            Verdict::None => {
+                if message.is_object()
+                    && let Err(error) = on_object(message)
+                {
+                    self.failure.get_or_insert(error);
+                }
+                Ok(message.is_object() && self.ending == Ending::Object)
+            }
+        }
+    }
+}
+
+/// Encoded requests, ready to be sent together.
+#[derive(Debug, Default)]
+pub(crate) struct Outgoing {
+    bytes: Vec<u8>,
+    /// Where each message starts.
+    starts: Vec<usize>,
+    /// Taken by the error that names it.
+    requests: Vec<Option<Request>>,
+}
+
+impl Outgoing {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.starts.is_empty()
+    }
+
+    pub(crate) fn push(&mut self, request: Request, kind: u16, flags: u16, body: &dyn Emitable) {
+        let start = self.bytes.len();
+        let length = HEADER_LEN + body.buffer_len();
+        self.bytes.resize(start + length.next_multiple_of(4), 0);
+        let message = &mut self.bytes[start..];
+        // A batch holds a handful of requests of a few hundred bytes each.
+        message[..4].copy_from_slice(&u32::try_from(length).unwrap_or(u32::MAX).to_ne_bytes());
+        message[4..6].copy_from_slice(&kind.to_ne_bytes());
+        message[6..8].copy_from_slice(&(flags | NLM_F_REQUEST).to_ne_bytes());
+        body.emit(&mut message[HEADER_LEN..length]);
+        self.starts.push(start);
+        self.requests.push(Some(request));
+    }
+
+    fn add_flags_to_last(&mut self, flags: u16) {
+        if let Some(&start) = self.starts.last() {
+            let [low, high] = flags.to_ne_bytes();
+            self.bytes[start + 6] |= low;
+            self.bytes[start + 7] |= high;
+        }
+    }
+
+    /// Numbers the messages from `sequence` on and returns the next free number.
+    fn number_from(&mut self, mut sequence: u32) -> u32 {
+        for &start in &self.starts {
+            self.bytes[start + 8..start + 12].copy_from_slice(&sequence.to_ne_bytes());
+            sequence = sequence.wrapping_add(1);
+        }
+        sequence
+    }
+}

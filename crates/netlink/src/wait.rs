@@ -1,0 +1,168 @@
+//! Waiting for the kernel by its notifications: nothing is asked twice, and nothing sleeps.
+
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use nix::libc;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+use crate::address;
+use crate::error::{Error, Request, Result};
+use crate::link;
+use crate::message::{Message, Verdict, next_message};
+use crate::socket::{Outgoing, Socket};
+
+/// Multicast groups (`include/uapi/linux/rtnetlink.h`, `enum rtnetlink_groups`).
+const RTNLGRP_LINK: u32 = 1;
+const RTNLGRP_IPV4_IFADDR: u32 = 5;
+const RTNLGRP_IPV6_IFADDR: u32 = 9;
+
+/// What is awaited.
+struct Awaited<'a> {
+    groups: &'static [u32],
+    /// Asks for the present state: what the notifications of the past would have said.
+    ask: &'a dyn Fn(&mut Outgoing),
+    request: Request,
+    describe: &'a dyn Fn() -> String,
+    timeout: Duration,
+}
+
+impl Socket {
+    /// Waits until the link with index `link` is up and can carry packets.
+    ///
+    /// # Errors
+    /// [`Error::LinkNotFound`] if it is not there or goes away meanwhile, [`Error::TimedOut`] after
+    /// `timeout`.
+    pub fn wait_until_running(&mut self, link: u32, timeout: Duration) -> Result<()> {
+        let awaited = Awaited {
+            groups: &[RTNLGRP_LINK],
+            ask: &|outgoing| link::push_get(outgoing, link),
+            request: Request::GetLink(link.into()),
+            describe: &|| format!("link #{link} going up"),
+            timeout,
+        };
+        self.wait(&awaited, &mut |message| link_runs(message, link))
+    }
+
+    /// Waits until all of `addresses` on the link with index `link` can be used, that is, until IPv6's
+    /// duplicate address detection is over.
+    ///
+    /// # Errors
+    /// [`Error::DuplicateAddress`] if another host has one of them, [`Error::TimedOut`] after `timeout`,
+    /// also when the link does not have the address at all.
+    pub fn wait_until_usable(&mut self, link: u32, addresses: &[IpAddr], timeout: Duration) -> Result<()> {
+        let mut pending = addresses.to_vec();
+        let awaited = Awaited {
+            groups: &[RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR],
+            ask: &|outgoing| address::push_list(outgoing, link),
+            request: Request::ListAddresses { link },
+            describe: &|| format!("address {addresses:?} of link #{link} becoming usable"),
+            timeout,
+        };
+        self.wait(&awaited, &mut |message| {
+            strike_usable(message, link, &mut pending)?;
+            Ok(pending.is_empty())
+        })
+    }
+
+    /// Subscribes, then asks, then listens: a change between any two of these is seen. An answer and a
+    /// notification say the same thing, so they need not be told apart.
+    fn wait(&mut self, awaited: &Awaited<'_>, seen: &mut dyn FnMut(&Message<'_>) -> Result<bool>) -> Result<()> {
+        for &group in awaited.groups {
+            self.subscribe(group)?;
+        }
+        let outcome = self.listen(awaited, seen);
+        for &group in awaited.groups {
+            self.unsubscribe(group)?;
+        }
+        self.discard_rest();
+        outcome
+    }
+
+    fn listen(&mut self, awaited: &Awaited<'_>, seen: &mut dyn FnMut(&Message<'_>) -> Result<bool>) -> Result<()> {
+        let deadline = Instant::now() + awaited.timeout;
+        let mut buffer = Vec::new();
+        self.ask(awaited)?;
+        loop {
+            if !self.readable_before(deadline)? {
+                return Err(Error::TimedOut { what: (awaited.describe)(), timeout: awaited.timeout });
+            }
+            match self.receive(&mut buffer, libc::MSG_DONTWAIT) {
+                Ok(()) => {}
+                // The queue ran over and notifications are lost: ask for the state they led to.
+                Err(error) if error.errno() == Some(libc::ENOBUFS) => self.ask(awaited)?,
+                Err(error) if error.errno() == Some(libc::EAGAIN) => {}
+                Err(error) => return Err(error),
+            }
+            if any_seen(&buffer, &awaited.request, seen)? {
+                return Ok(());
+            }
+        }
+    }
+
+    fn ask(&mut self, awaited: &Awaited<'_>) -> Result<()> {
+        let mut outgoing = Outgoing::default();
+        (awaited.ask)(&mut outgoing);
+        self.send(&mut outgoing)
+    }
+
+    fn readable_before(&self, deadline: Instant) -> Result<bool> {
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            // Rounded up, or the last millisecond would be spent spinning.
+            let timeout = PollTimeout::try_from(left + Duration::from_micros(999)).unwrap_or(PollTimeout::MAX);
+            match poll(&mut [PollFd::new(std::os::fd::AsFd::as_fd(self), PollFlags::POLLIN)], timeout) {
+                Ok(ready) => return Ok(ready > 0),
+                Err(nix::errno::Errno::EINTR) => {}
+                Err(errno) => return Err(Error::socket("poll")(errno.into())),
+            }
+        }
+    }
+
+    /// Empties the queue, so that the next exchange starts clean.
+    fn discard_rest(&self) {
+        let mut buffer = Vec::new();
+        while self.receive(&mut buffer, libc::MSG_DONTWAIT).is_ok() {}
+    }
+}
+
+fn any_seen(
+    mut datagram: &[u8],
+    request: &Request,
+    seen: &mut dyn FnMut(&Message<'_>) -> Result<bool>,
+) -> Result<bool> {
+    while let Some(message) = next_message(&mut datagram)? {
+        if let Verdict::Refused(errno, words) = message.verdict()? {
+            return Err(Error::refused(request.clone(), errno, words));
+        }
+        if message.is_object() && seen(&message)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn link_runs(message: &Message<'_>, index: u32) -> Result<bool> {
+    if !matches!(message.kind, link::RTM_NEWLINK | link::RTM_DELLINK) {
+        return Ok(false);
+    }
+    let link = link::read(message)?;
+    if link.index == index && message.kind == link::RTM_DELLINK {
+        return Err(Error::LinkNotFound { link: index.into() });
+    }
+    Ok(link.index == index && link.up && link.running)
+}
+
+fn strike_usable(message: &Message<'_>, link: u32, pending: &mut Vec<IpAddr>) -> Result<()> {
+    let Some(address) = address::read(message)?.filter(|address| address.link == link) else {
+        return Ok(());
+    };
+    let ip = address.network.ip();
+    if address.duplicate && pending.contains(&ip) {
+        return Err(Error::DuplicateAddress { address: ip });
+    }
+    if !address.tentative {
+        pending.retain(|waiting| *waiting != ip);
+    }
+    Ok(())
+}
