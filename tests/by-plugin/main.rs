@@ -1,0 +1,7 @@
+//! Tests of single plugins: what each verb does to the kernel, read with `ip -j` and `nft -j`.
+//!
+//! - `harness_self_test`: the harness notices what it has to notice
+
+#![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
+
+mod harness_self_test;

@@ -1,0 +1,62 @@
+//! Which binaries are tested.
+
+use std::env;
+use std::path::{Path, PathBuf};
+
+/// The folder of the plugins under test: `$CNI_BIN_DIR`, or where cargo puts the workspace's binaries.
+///
+/// # Panics
+/// If the folder does not exist.
+#[must_use]
+pub fn bin_dir() -> PathBuf {
+    let dir = env::var_os("CNI_BIN_DIR").map_or_else(built_binaries, PathBuf::from);
+    dir.canonicalize().unwrap_or_else(|error| panic!("CNI_BIN_DIR {}: {error}", dir.display()))
+}
+
+/// Whether the suite runs against the Go reference plugins instead of ours. Told by `dhcp`: of all folders
+/// of plugins only the reference's have it next to `bridge`.
+#[must_use]
+pub fn is_reference() -> bool {
+    bin_dir().join("dhcp").exists()
+}
+
+/// The newest CNI specification that the tested binaries speak.
+#[must_use]
+pub fn newest_version() -> &'static str {
+    if is_reference() { "1.0.0" } else { "1.1.0" }
+}
+
+/// True, after saying so, when the reference runs and is known not to do what the test demands of ours.
+#[must_use]
+pub fn reference_differs(why: &str) -> bool {
+    if is_reference() {
+        eprintln!("known difference of the reference: {why}");
+    }
+    is_reference()
+}
+
+/// A client that `scripts/test.sh` built for the tests, such as `cnitool`.
+///
+/// # Panics
+/// If it has not been built.
+#[must_use]
+pub fn client(name: &str) -> PathBuf {
+    let path = target_dir().join("clients").join(name);
+    assert!(path.exists(), "{} is missing: run scripts/test.sh once, it builds it", path.display());
+    path
+}
+
+/// Test executables are in `<target>/<triple>/<profile>/deps`, the binaries one folder above.
+fn built_binaries() -> PathBuf {
+    ancestor(|dir| dir.join("deps").is_dir())
+}
+
+/// Cargo marks its target directory as a cache.
+fn target_dir() -> PathBuf {
+    ancestor(|dir| dir.join("CACHEDIR.TAG").exists())
+}
+
+fn ancestor(is_it: impl Fn(&Path) -> bool) -> PathBuf {
+    let exe = env::current_exe().expect("a test knows its own executable");
+    exe.ancestors().find(|dir| is_it(dir)).expect("tests run from cargo's target directory").to_owned()
+}

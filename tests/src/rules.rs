@@ -1,0 +1,59 @@
+//! What holds for every plugin.
+
+use crate::binaries::reference_differs;
+use crate::chain::Chain;
+use crate::host::Container;
+
+/// Puts the last plugin of the list through what holds for each plugin, with interface `ifname` of a fresh
+/// `container`:
+/// - ADD, CHECK and DEL succeed, a second DEL too, and nothing is left;
+/// - a DEL that knows neither the result of ADD nor the namespace leaves nothing either;
+/// - an ADD that cannot deliver its reply has failed, and has left nothing.
+///
+/// # Panics
+/// If one of them does not hold.
+#[track_caller]
+pub fn every_plugin_rules(network: &Chain<'_>, container: &Container, ifname: &str) {
+    add_check_del_del_leaves_nothing(network, container, ifname);
+    blind_del_leaves_nothing(network, container, ifname);
+    unheard_add_leaves_nothing(network, container, ifname);
+}
+
+#[track_caller]
+fn add_check_del_del_leaves_nothing(network: &Chain<'_>, container: &Container, ifname: &str) {
+    network.host().assert_leaves_nothing(|| {
+        network.add(container, ifname).ok();
+        let checked = network.check(container, ifname);
+        if !(checked.is_ok() || reference_differs("portmap's CHECK fails with any port mapping")) {
+            checked.ok();
+        }
+        network.del(container, ifname).ok();
+        network.del(container, ifname).ok();
+    });
+}
+
+#[track_caller]
+fn blind_del_leaves_nothing(network: &Chain<'_>, container: &Container, ifname: &str) {
+    if reference_differs("it needs the namespace or the result of ADD to find what it made") {
+        return;
+    }
+    network.host().assert_leaves_nothing(|| {
+        network.add(container, ifname).ok();
+        network.del_blind(container, ifname).ok();
+    });
+}
+
+#[track_caller]
+fn unheard_add_leaves_nothing(network: &Chain<'_>, container: &Container, ifname: &str) {
+    if reference_differs("it counts an ADD as done before its reply is printed") {
+        return;
+    }
+    network.host().assert_leaves_nothing(|| {
+        let last = network.add_all_but_last(container, ifname);
+        network.host().assert_leaves_nothing(|| {
+            let outcome = last.run_unheard();
+            assert!(!outcome.is_ok(), "nobody heard the reply, and yet: {}", outcome.finished);
+        });
+        network.del(container, ifname).ok();
+    });
+}

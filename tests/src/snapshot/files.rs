@@ -1,0 +1,41 @@
+//! Files that plugins and libcni keep.
+
+use std::fs;
+use std::path::Path;
+
+/// Where they are.
+const FOLDERS: [&str; 2] = ["/var/lib/cni", "/run/ferrocni"];
+
+/// A line for each file that belongs to an attachment; to be called inside a host.
+pub(super) fn lines() -> Vec<String> {
+    let mut lines = Vec::new();
+    for folder in FOLDERS {
+        walk(Path::new(folder), &mut lines);
+    }
+    lines
+}
+
+fn walk(folder: &Path, lines: &mut Vec<String>) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        match entry.file_type() {
+            Ok(kind) if kind.is_dir() => walk(&path, lines),
+            Ok(kind) if kind.is_symlink() => {
+                lines.push(format!("file {} -> {:?}", path.display(), fs::read_link(&path)));
+            }
+            _ if belongs_to_the_network(&path) => {}
+            _ => lines.push(format!("file {} {:?}", path.display(), contents(&path))),
+        }
+    }
+}
+
+/// host-local's lock and memory, and what ours keeps in its hidden folder, other than links.
+fn belongs_to_the_network(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let is_hidden = path.components().any(|part| part.as_os_str() == ".ferrocni");
+    name == "lock" || name.starts_with("last_reserved_ip.") || is_hidden
+}
+
+fn contents(path: &Path) -> String {
+    fs::read(path).map_or_else(|error| error.to_string(), |bytes| String::from_utf8_lossy(&bytes).into_owned())
+}

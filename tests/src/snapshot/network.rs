@@ -1,0 +1,73 @@
+//! Links, addresses, routes and policy rules.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use crate::command::Inside;
+
+/// The flags of a link that somebody sets, as opposed to those that the kernel reports.
+const SET_FLAGS: [&str; 4] = ["UP", "PROMISC", "ALLMULTI", "NOARP"];
+
+/// The lines, each naming its link as `dev <name> `, and the bridges that have no port.
+pub(super) fn lines(place: &impl Inside) -> (Vec<String>, BTreeSet<String>) {
+    let links = place.ip_json(["-d", "address", "show"]);
+    let mut lines = Vec::new();
+    for link in array(&links) {
+        lines.push(link_line(link));
+        lines.extend(array(&link["addr_info"]).iter().filter_map(|address| address_line(link, address)));
+    }
+    for family in ["-4", "-6"] {
+        let routes = place.ip_json(["-d", family, "route", "show", "table", "all"]);
+        lines.extend(array(&routes).iter().filter_map(route_line));
+        let rules = place.ip_json([family, "rule", "show"]);
+        lines.extend(array(&rules).iter().map(|rule| format!("rule {family} {rule}")));
+    }
+    (lines, empty_bridges(&links))
+}
+
+fn link_line(link: &Value) -> String {
+    let flags: Vec<_> = SET_FLAGS.into_iter().filter(|flag| array(&link["flags"]).contains(&(*flag).into())).collect();
+    let words = [("kind", &link["linkinfo"]["info_kind"]), ("master", &link["master"]), ("alias", &link["ifalias"])];
+    format!("link dev {} {}{}", text(&link["ifname"]), described(&words), flags.join(","))
+}
+
+/// Nothing for the link-local addresses that the kernel gives by itself.
+fn address_line(link: &Value, address: &Value) -> Option<String> {
+    let (local, dev) = (text(&address["local"]), text(&link["ifname"]));
+    let made_by_kernel = local.starts_with("fe80:");
+    (!made_by_kernel).then(|| format!("address {local}/{} dev {dev} ", address["prefixlen"]))
+}
+
+/// Nothing for link-local and multicast routes: they come and go with carrier and address verification.
+fn route_line(route: &Value) -> Option<String> {
+    let (kind, dst) = (text(&route["type"]), text(&route["dst"]));
+    let made_by_kernel = kind == "multicast" || kind == "anycast" || dst.starts_with("fe80:");
+    let keys = ["gateway", "table", "prefsrc", "scope", "metric"];
+    let words: Vec<_> = keys.iter().map(|key| (*key, &route[*key])).collect();
+    (!made_by_kernel).then(|| format!("route {kind} {dst} dev {} {}", text(&route["dev"]), described(&words)))
+}
+
+fn empty_bridges(links: &Value) -> BTreeSet<String> {
+    let masters: BTreeSet<_> = array(links).iter().map(|link| text(&link["master"])).collect();
+    let bridges = array(links).iter().filter(|link| link["linkinfo"]["info_kind"] == "bridge");
+    bridges.map(|link| text(&link["ifname"])).filter(|name| !masters.contains(name)).collect()
+}
+
+/// The words that have a value, each followed by a space.
+fn described(words: &[(&str, &Value)]) -> String {
+    let there = words.iter().filter(|(_, value)| !value.is_null());
+    there.map(|(key, value)| format!("{key} {} ", text(value))).collect()
+}
+
+fn array(value: &Value) -> &[Value] {
+    value.as_array().map_or(&[], Vec::as_slice)
+}
+
+fn text(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}

@@ -1,0 +1,87 @@
+//! The nftables ruleset.
+
+use serde_json::Value;
+
+/// The tables that iptables-nft keeps; iptables itself tells better what is in them.
+const IPTABLES: [&str; 5] = ["filter", "nat", "mangle", "raw", "security"];
+
+/// A line for each object of `nft -j list ruleset` that belongs to somebody. Of our own tables, which stay
+/// when the last container has gone, that is every element, and what is not part of their skeleton.
+pub(super) fn lines(ruleset: &Value) -> Vec<String> {
+    let objects = ruleset["nftables"].as_array().map_or(&[][..], Vec::as_slice);
+    objects.iter().filter_map(Value::as_object).flat_map(|object| object.iter().flat_map(object_lines)).collect()
+}
+
+fn object_lines((kind, object): (&String, &Value)) -> Vec<String> {
+    let word = |key: &str| object[key].as_str().unwrap_or_default();
+    let (family, name) = (word("family"), word("name"));
+    let table = if kind == "table" { name } else { word("table") };
+    if kind == "metainfo" || is_iptables(family, table) {
+        return Vec::new();
+    }
+    let place = format!("{family} {table} {}{name}", word("chain"));
+    let elements = object["elem"].as_array().map_or(&[][..], Vec::as_slice);
+    let mut lines: Vec<_> = elements.iter().map(|element| format!("nft element {place}: {}", bare(element))).collect();
+    if table != "ferrocni" || !is_skeleton(kind, object) {
+        let what = bare(&object["expr"]);
+        lines.push(format!("nft {kind} {place} {what} {}", word("comment")));
+    }
+    lines
+}
+
+fn is_iptables(family: &str, table: &str) -> bool {
+    matches!(family, "ip" | "ip6") && IPTABLES.contains(&table)
+}
+
+/// The skeleton's chains are named with plain words, and nothing in it has an attachment's label.
+fn is_skeleton(kind: &str, object: &Value) -> bool {
+    let word = |key: &str| object[key].as_str().unwrap_or_default();
+    let chain = if kind == "chain" { word("name") } else { word("chain") };
+    let is_plain = chain.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_punctuation());
+    is_plain && !word("comment").contains("ferrocni:")
+}
+
+/// Without what changes by itself: counters, and the time that an element has left.
+fn bare(value: &Value) -> Value {
+    match value {
+        Value::Array(items) => Value::Array(items.iter().map(bare).collect()),
+        Value::Object(fields) => {
+            let constant = fields.iter().filter(|(key, _)| !matches!(key.as_str(), "packets" | "bytes" | "expires"));
+            Value::Object(constant.map(|(key, value)| (key.clone(), bare(value))).collect())
+        }
+        other => other.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::lines;
+
+    #[test]
+    fn of_our_tables_only_elements_and_strangers_count() {
+        let ruleset = json!({"nftables": [
+            {"metainfo": {"version": "1.0.6"}},
+            {"table": {"family": "inet", "name": "ferrocni"}},
+            {"chain": {"family": "inet", "table": "ferrocni", "name": "prerouting"}},
+            {"chain": {"family": "inet", "table": "ferrocni", "name": "web-12"}},
+            {"map": {"family": "inet", "table": "ferrocni", "name": "ports", "elem": [["tcp", 80]]}},
+            {"rule": {"family": "inet", "table": "ferrocni", "chain": "prerouting", "comment": "ferrocni:n/c/eth0"}},
+            {"table": {"family": "inet", "name": "other"}},
+            {"chain": {"family": "ip", "table": "nat", "name": "CNI-1"}},
+        ]});
+        let expected = [
+            "nft chain inet ferrocni web-12 null ",
+            "nft element inet ferrocni ports: [\"tcp\",80]",
+            "nft rule inet ferrocni prerouting null ferrocni:n/c/eth0",
+            "nft table inet other null ",
+        ];
+        let mut found = lines(&ruleset);
+        found.sort();
+        assert_eq!(
+            found.iter().map(|line| line.replace("inet other other", "inet other")).collect::<Vec<_>>(),
+            expected
+        );
+    }
+}
