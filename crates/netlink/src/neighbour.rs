@@ -33,7 +33,7 @@ impl Socket {
     /// What the link with index `link` knows about its neighbours, both families.
     ///
     /// # Errors
-    /// [`Error::is_not_found`] if there is no such link.
+    /// The kernel's refusal; a link that does not exist knows nobody.
     pub fn neighbours(&mut self, link: u32) -> Result<Vec<Neighbour>> {
         let mut message = NeighbourMessage::default();
         message.attributes.push(NeighbourAttribute::IfIndex(link));

@@ -1,6 +1,6 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use ipnetwork::IpNetwork;
+use ipnetwork::{IpNetwork, Ipv4Network, Ipv6Network};
 use netlink_packet_route::AddressFamily;
 use netlink_packet_route::route::{
     RouteAddress, RouteAttribute, RouteMessage, RouteMetric, RouteProtocol, RouteType as PacketRouteType,
@@ -63,13 +63,6 @@ impl Family {
     #[must_use]
     pub fn of(address: IpAddr) -> Self {
         if address.is_ipv4() { Family::V4 } else { Family::V6 }
-    }
-
-    fn unspecified(self) -> IpAddr {
-        match self {
-            Family::V4 => Ipv4Addr::UNSPECIFIED.into(),
-            Family::V6 => Ipv6Addr::UNSPECIFIED.into(),
-        }
     }
 }
 
@@ -192,10 +185,13 @@ impl Route {
     }
 }
 
+/// 0.0.0.0/0 or ::/0.
 fn default_destination(family: Family) -> IpNetwork {
-    match family.unspecified() {
-        IpAddr::V4(address) => IpNetwork::V4(address.into()),
-        IpAddr::V6(address) => IpNetwork::V6(address.into()),
+    const V4: Option<Ipv4Network> = Ipv4Network::new_checked(Ipv4Addr::UNSPECIFIED, 0);
+    const V6: Option<Ipv6Network> = Ipv6Network::new_checked(Ipv6Addr::UNSPECIFIED, 0);
+    match family {
+        Family::V4 => const { IpNetwork::V4(V4.expect("0 is a prefix length")) },
+        Family::V6 => const { IpNetwork::V6(V6.expect("0 is a prefix length")) },
     }
 }
 

@@ -15,7 +15,8 @@ pub struct Bridge<'a> {
     /// Its Ethernet address. An address set here stays; without one the bridge takes the lowest of its
     /// ports' addresses, and changes it whenever that port goes, under the feet of all who know it.
     pub mac: Option<Mac>,
-    /// Largest packet in bytes; without it, the smallest of its ports'.
+    /// Largest packet in bytes; without it, the smallest of its ports'. 1500, with which every bridge starts,
+    /// is no change to the kernel: such a bridge follows its ports all the same.
     pub mtu: Option<u32>,
     /// Up at once.
     pub up: bool,
@@ -97,13 +98,22 @@ impl Socket {
         if let Some(mac) = bridge.mac {
             message = message.address(mac.0.to_vec());
         }
-        if let Some(mtu) = bridge.mtu {
-            message = message.mtu(mtu);
+        // An MTU given at creation is not kept: the bridge would follow its ports' (`br_mtu_auto_adjust`,
+        // net/bridge/br_if.c). One that is set on the bridge later is.
+        let Some(mtu) = bridge.mtu else {
+            let message = if bridge.up { message.up() } else { message };
+            return self.create_link(bridge.name, &message.build());
+        };
+        let mut link = self.create_link(bridge.name, &message.build())?;
+        let change = LinkChange { mtu: Some(mtu), up: bridge.up.then_some(true), ..LinkChange::default() };
+        if let Err(error) = self.change_link(link.index, &change) {
+            // By index, so it can only be the link of a moment ago.
+            let _ = self.delete_link(link.index);
+            return Err(error);
         }
-        if bridge.up {
-            message = message.up();
-        }
-        self.create_link(bridge.name, &message.build())
+        link.mtu = mtu;
+        link.up = bridge.up;
+        Ok(link)
     }
 
     /// Creates a veth pair, its other end already in its namespace, and sets what can only be set on an

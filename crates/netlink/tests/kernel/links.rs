@@ -1,0 +1,216 @@
+use netlink::{Bridge, BridgePort, Error, LinkChange, LinkRef, Mac};
+use serde_json::json;
+
+use crate::{bridge, in_new_netns, ip, ip_link, pair, socket};
+
+const MAC: Mac = Mac([2, 0, 0x5e, 0, 0x53, 1]);
+
+#[test]
+fn a_link_is_found_by_name_and_by_index() {
+    in_new_netns(|| {
+        ip("link add d0 address 02:00:5e:00:53:01 mtu 1400 up type veth peer name d1");
+        ip("link set d1 up");
+        ip("link set d0 alias ferrocni:net/container/eth0 promisc on");
+        let mut socket = socket();
+        let link = socket.link("d0").expect("found");
+        assert_eq!(socket.link(link.index).expect("found"), link);
+        assert_eq!(json!(link.index), ip_link("d0")["ifindex"]);
+        assert_eq!((link.name.as_str(), link.mac, link.mtu), ("d0", Some(MAC), 1400));
+        assert_eq!((link.up, link.running, link.promiscuous), (true, true, true));
+        assert_eq!(link.kind.as_deref(), Some("veth"));
+        assert_eq!(link.alias.as_deref(), Some("ferrocni:net/container/eth0"));
+        assert_eq!((link.master, link.bridge_port), (None, None));
+    });
+}
+
+#[test]
+fn a_missing_link_is_typed_and_named() {
+    in_new_netns(|| {
+        let mut socket = socket();
+        for error in [
+            socket.link("nosuch").expect_err("missing"),
+            socket.delete_link("nosuch").expect_err("missing"),
+            socket.change_link("nosuch", &LinkChange { up: Some(true), ..LinkChange::default() }).expect_err("missing"),
+        ] {
+            assert!(
+                matches!(&error, Error::LinkNotFound { link: LinkRef::Name(name) } if name == "nosuch"),
+                "{error:?}"
+            );
+            assert_eq!(error.to_string(), "link nosuch does not exist");
+        }
+        for error in [
+            socket.link(4711).expect_err("missing"),
+            socket.delete_link(4711).expect_err("missing"),
+            socket.delete_link(0).expect_err("missing"),
+        ] {
+            assert!(
+                error.is_not_found() && matches!(error, Error::LinkNotFound { link: LinkRef::Index(_) }),
+                "{error:?}"
+            );
+        }
+    });
+}
+
+#[test]
+fn a_name_too_long_never_reaches_the_kernel() {
+    in_new_netns(|| {
+        let mut socket = socket();
+        let error = socket.create_bridge(&Bridge { name: "sixteen-bytes-xx", mac: None, mtu: None, up: true });
+        assert!(matches!(error, Err(Error::InvalidName { .. })), "{error:?}");
+        assert!(matches!(socket.link("sixteen-bytes-xx"), Err(Error::InvalidName { .. })));
+        let links = ip("link show");
+        assert_eq!(links.as_array().map(Vec::len), Some(1), "only lo: {links}");
+    });
+}
+
+#[test]
+fn a_bridge_keeps_the_mac_it_was_created_with() {
+    in_new_netns(|| {
+        let mut socket = socket();
+        let created =
+            socket.create_bridge(&Bridge { name: "br0", mac: Some(MAC), mtu: Some(1400), up: true }).expect("created");
+        let (a, _) = pair(&mut socket);
+        let lower = Mac([2, 0, 0, 0, 0, 1]);
+        let change = LinkChange { mac: Some(lower), master: Some(created.index), ..LinkChange::default() };
+        socket.change_link(a, &change).expect("a port with a lower address");
+        let seen = ip_link("br0");
+        assert_eq!(
+            (&seen["address"], &seen["mtu"], &seen["linkinfo"]["info_kind"]),
+            (&json!("02:00:5e:00:53:01"), &json!(1400), &json!("bridge"))
+        );
+        assert!(seen["flags"].as_array().expect("flags").contains(&json!("UP")));
+        assert_eq!(
+            (created.index, created.mac, created.mtu),
+            (u32::try_from(seen["ifindex"].as_u64().expect("a number")).expect("small"), Some(MAC), 1400)
+        );
+        assert!(created.up);
+    });
+}
+
+#[test]
+fn a_second_bridge_of_the_name_is_refused() {
+    in_new_netns(|| {
+        let mut socket = socket();
+        bridge(&mut socket, "br0");
+        let error = socket.create_bridge(&Bridge { name: "br0", mac: None, mtu: None, up: true }).expect_err("taken");
+        assert!(error.is_exists() && matches!(&error, Error::LinkExists { name } if name == "br0"), "{error:?}");
+    });
+}
+
+#[test]
+fn everything_changes_in_one_message() {
+    in_new_netns(|| {
+        let mut socket = socket();
+        let bridge = bridge(&mut socket, "br0");
+        let (a, _) = pair(&mut socket);
+        socket.change_link(a, &LinkChange { up: Some(false), ..LinkChange::default() }).expect("down");
+        let change = LinkChange {
+            name: Some("renamed"),
+            up: Some(true),
+            mac: Some(MAC),
+            mtu: Some(1400),
+            alias: Some("ferrocni:net/container/eth0"),
+            promiscuous: Some(true),
+            master: Some(bridge),
+            ..LinkChange::default()
+        };
+        socket.change_link(a, &change).expect("changed");
+        let seen = ip_link("renamed");
+        assert_eq!(seen["address"], "02:00:5e:00:53:01");
+        assert_eq!(seen["mtu"], 1400);
+        assert_eq!(seen["ifalias"], "ferrocni:net/container/eth0");
+        assert_eq!(seen["master"], "br0");
+        let flags = seen["flags"].as_array().expect("flags");
+        assert!(flags.contains(&json!("UP")) && flags.contains(&json!("PROMISC")), "{flags:?}");
+        let back = LinkChange { up: Some(false), promiscuous: Some(false), master: Some(0), ..LinkChange::default() };
+        socket.change_link(a, &back).expect("changed");
+        let seen = ip_link("renamed");
+        assert_eq!(seen.get("master"), None);
+        let flags = seen["flags"].as_array().expect("flags");
+        assert!(!flags.contains(&json!("UP")) && !flags.contains(&json!("PROMISC")), "{flags:?}");
+    });
+}
+
+#[test]
+fn hairpin_and_isolation_reach_the_port() {
+    in_new_netns(|| {
+        let mut socket = socket();
+        let bridge = bridge(&mut socket, "br0");
+        let (a, _) = pair(&mut socket);
+        socket.change_link(a, &LinkChange { master: Some(bridge), ..LinkChange::default() }).expect("a port");
+        for (hairpin, isolated) in [(true, true), (false, true), (false, false)] {
+            let change = LinkChange { hairpin: Some(hairpin), isolated: Some(isolated), ..LinkChange::default() };
+            socket.change_link(a, &change).expect("changed");
+            let port = &ip_link("a")["linkinfo"]["info_slave_data"];
+            assert_eq!((&port["hairpin"], &port["isolated"]), (&json!(hairpin), &json!(isolated)));
+            assert_eq!(socket.link(a).expect("found").bridge_port, Some(BridgePort { hairpin, isolated }));
+        }
+    });
+}
+
+#[test]
+fn the_kernels_words_are_in_the_error() {
+    in_new_netns(|| {
+        let mut socket = socket();
+        let (a, _) = pair(&mut socket);
+        let error = socket
+            .change_link(a, &LinkChange { mtu: Some(1_000_000), ..LinkChange::default() })
+            .expect_err("too large");
+        assert_eq!(
+            error.to_string(),
+            format!("change link #{a}: Invalid argument (os error 22) (mtu greater than device maximum)")
+        );
+    });
+}
+
+#[test]
+fn a_link_without_link_local_address_has_no_address_when_up() {
+    in_new_netns(|| {
+        let mut socket = socket();
+        ip("link add d0 type veth peer name d1");
+        ip("link set d1 up");
+        let index = socket.link("d0").expect("found").index;
+        socket
+            .batch()
+            .change_link(index, &LinkChange { ipv6_link_local: Some(false), ..LinkChange::default() })
+            .set_up(index)
+            .send()
+            .expect("up");
+        assert_eq!(ip("addr show dev d0")[0]["addr_info"], json!([]));
+        assert_eq!(ip_link("d0")["inet6_addr_gen_mode"], "none");
+    });
+}
+
+#[test]
+fn lists_are_of_what_was_asked_for() {
+    in_new_netns(|| {
+        let mut socket = socket();
+        let first = bridge(&mut socket, "br0");
+        let second = bridge(&mut socket, "br1");
+        let (a, b) = pair(&mut socket);
+        socket.change_link(a, &LinkChange { master: Some(first), ..LinkChange::default() }).expect("a port");
+        socket.change_link(b, &LinkChange { master: Some(second), ..LinkChange::default() }).expect("a port");
+        let names = |links: Vec<netlink::Link>| {
+            let mut names: Vec<_> = links.into_iter().map(|link| link.name).collect();
+            names.sort();
+            names
+        };
+        assert_eq!(names(socket.links().expect("listed")), ["a", "b", "br0", "br1", "lo"]);
+        assert_eq!(names(socket.links_with_master(first).expect("listed")), ["a"]);
+        assert_eq!(names(socket.links_with_master(4711).expect("listed")), [""; 0]);
+        assert_eq!(names(socket.links_of_kind("bridge").expect("listed")), ["br0", "br1"]);
+        assert_eq!(names(socket.links_of_kind("veth").expect("listed")), ["a", "b"]);
+        assert_eq!(names(socket.links_of_kind("nosuchkind").expect("listed")), [""; 0]);
+    });
+}
+
+#[test]
+fn a_deleted_link_is_gone_and_a_second_deletion_is_not_found() {
+    in_new_netns(|| {
+        let mut socket = socket();
+        let (a, b) = pair(&mut socket);
+        socket.delete_link(a).expect("deleted");
+        assert!(socket.link(b).expect_err("the peer goes too").is_not_found());
+        assert!(socket.delete_link(a).expect_err("gone").is_not_found());
+    });
+}

@@ -1,0 +1,89 @@
+use std::fs;
+
+use netlink::{Netns, NetnsError, Socket};
+
+use crate::{in_new_netns, ip, new_netns, socket};
+
+#[test]
+fn only_a_network_namespace_is_one() {
+    let directory = std::env::temp_dir().join(format!("ferrocni-netns-{}", std::process::id()));
+    fs::create_dir(&directory).expect("a directory");
+    let file = directory.join("file");
+    fs::write(&file, "").expect("a file");
+    let outcomes = [
+        Netns::open(directory.join("missing")),
+        Netns::open(file.join("beneath-a-file")),
+        Netns::open(&file),
+        Netns::open(&directory),
+        Netns::open("/dev/null"),
+        Netns::open("/proc/self/ns/mnt"),
+        Netns::open("/proc/self/status"),
+    ];
+    fs::remove_dir_all(&directory).expect("removed");
+    let [missing, beneath, regular, folder, device, mount, proc_file] =
+        outcomes.map(|outcome| outcome.expect_err("none is one"));
+    assert!(matches!(missing, NetnsError::Missing { .. }) && missing.is_gone(), "{missing:?}");
+    assert!(matches!(beneath, NetnsError::Missing { .. }), "{beneath:?}");
+    assert!(
+        matches!(regular, NetnsError::NotANamespace { found: "a regular file", .. }) && regular.is_gone(),
+        "{regular:?}"
+    );
+    assert!(
+        matches!(folder, NetnsError::NotANamespace { found: "a directory", .. }) && !folder.is_gone(),
+        "{folder:?}"
+    );
+    assert!(matches!(device, NetnsError::NotANamespace { found: "a device", .. }), "{device:?}");
+    assert!(matches!(mount, NetnsError::NotANetworkNamespace { .. }), "{mount:?}");
+    assert!(matches!(proc_file, NetnsError::NotANamespace { .. }), "{proc_file:?}");
+}
+
+#[test]
+fn a_fifo_does_not_block() {
+    let path = std::env::temp_dir().join(format!("ferrocni-fifo-{}", std::process::id()));
+    nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRUSR).expect("a FIFO");
+    let error = Netns::open(&path).expect_err("no namespace");
+    fs::remove_file(&path).expect("removed");
+    assert!(matches!(error, NetnsError::NotANamespace { found: "a FIFO", .. }), "{error:?}");
+}
+
+#[test]
+fn identity_is_the_namespace_and_not_the_path() {
+    in_new_netns(|| {
+        let here = Netns::current().expect("here");
+        let again = Netns::open(format!("/proc/{}/task/{}/ns/net", nix::unistd::getpid(), nix::unistd::gettid()))
+            .expect("here");
+        assert_eq!(here, again);
+        assert_ne!(here, new_netns());
+    });
+}
+
+#[test]
+fn run_is_inside_and_the_caller_stays_outside() {
+    in_new_netns(|| {
+        let outside = Netns::current().expect("here");
+        let inside = new_netns();
+        let seen = inside.run(|| Netns::current().expect("there").id()).expect("entered");
+        assert_eq!(seen, inside.id());
+        assert_eq!(Netns::current().expect("here"), outside);
+    });
+}
+
+#[test]
+fn a_panic_inside_is_a_panic_outside() {
+    let inside = new_netns();
+    let outcome = std::panic::catch_unwind(|| inside.run(|| panic!("from inside")));
+    assert_eq!(outcome.expect_err("a panic").downcast_ref(), Some(&"from inside"));
+}
+
+#[test]
+fn a_socket_stays_in_the_namespace_it_was_opened_in() {
+    in_new_netns(|| {
+        let inside = new_netns();
+        ip("link add only-here type bridge");
+        inside.run(|| ip("link add only-there type bridge")).expect("entered");
+        let mut there = Socket::open_in(&inside).expect("a socket");
+        assert!(there.link("only-there").is_ok());
+        assert!(there.link("only-here").expect_err("elsewhere").is_not_found());
+        assert!(socket().link("only-here").is_ok());
+    });
+}

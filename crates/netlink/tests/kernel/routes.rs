@@ -1,0 +1,156 @@
+use std::net::IpAddr;
+
+use ipnetwork::IpNetwork;
+use netlink::{AddressSpec, Error, Family, Route, RouteType, Socket, scope, table};
+use serde_json::json;
+
+use crate::{in_new_netns, ip, pair, socket};
+
+fn network(text: &str) -> IpNetwork {
+    text.parse().expect("a network")
+}
+
+fn address(text: &str) -> IpAddr {
+    text.parse().expect("an address")
+}
+
+/// A link that is up and has an address of each family.
+fn link_with_addresses(socket: &mut Socket) -> u32 {
+    let (a, _) = pair(socket);
+    let addresses = [network("10.1.0.2/24"), network("2001:db8::2/64")].map(|network| AddressSpec::new(a, network));
+    socket.batch().add_address(&addresses[0]).add_address(&addresses[1]).send().expect("added");
+    a
+}
+
+#[test]
+fn a_default_route_leads_through_its_gateway() {
+    in_new_netns(|| {
+        let mut socket = socket();
+        let link = link_with_addresses(&mut socket);
+        assert_eq!(socket.default_route(Family::V4).expect("listed"), None);
+        for gateway in ["10.1.0.1", "2001:db8::1"].map(address) {
+            socket.add_route(&Route::default_via(gateway, link)).expect("added");
+            let family = Family::of(gateway);
+            let found = socket.default_route(family).expect("listed").expect("found");
+            assert_eq!((found.gateway, found.link), (Some(gateway), Some(link)));
+            let option = if family == Family::V4 { "-4" } else { "-6" };
+            let seen = ip(&format!("{option} route show default"));
+            assert_eq!((&seen[0]["gateway"], &seen[0]["dev"]), (&json!(gateway.to_string()), &json!("a")));
+        }
+    });
+}
+
+#[test]
+fn every_property_reaches_the_kernel_and_comes_back() {
+    in_new_netns(|| {
+        let mut socket = socket();
+        let link = link_with_addresses(&mut socket);
+        for (destination, gateway, source) in
+            [("10.2.0.0/16", "192.0.2.1", "10.1.0.2"), ("2001:db8:1::/48", "2001:db8:f::1", "2001:db8::2")]
+        {
+            let route = Route {
+                gateway: Some(address(gateway)),
+                link: Some(link),
+                source: Some(address(source)),
+                mtu: Some(1400),
+                advmss: Some(1300),
+                priority: Some(77),
+                table: 4000,
+                scope: Some(scope::UNIVERSE),
+                onlink: true,
+                ..Route::new(network(destination))
+            };
+            socket.add_route(&route).expect("added");
+            let family = Family::of(route.destination.ip());
+            assert_eq!(socket.routes(family, Some(link), 4000).expect("listed"), std::slice::from_ref(&route));
+            let option = if family == Family::V4 { "-4" } else { "-6" };
+            let seen = ip(&format!("{option} route show table 4000"))[0].clone();
+            assert_eq!(
+                (&seen["dst"], &seen["gateway"], &seen["dev"]),
+                (&json!(destination), &json!(gateway), &json!("a"))
+            );
+            assert_eq!(
+                (&seen["prefsrc"], &seen["metric"], &seen["flags"]),
+                (&json!(source), &json!(77), &json!(["onlink"]))
+            );
+            assert_eq!(seen["metrics"][0], json!({"mtu": 1400, "advmss": 1300}));
+
+            let error = socket.add_route(&route).expect_err("there");
+            assert!(error.is_exists(), "{error:?}");
+            socket.replace_route(&Route { mtu: Some(1280), ..route.clone() }).expect("replaced");
+            assert_eq!(
+                socket
+                    .routes(family, Some(link), 4000)
+                    .expect("listed")
+                    .iter()
+                    .map(|route| route.mtu)
+                    .collect::<Vec<_>>(),
+                [Some(1280)]
+            );
+            socket.delete_route(&Route { table: 4000, ..Route::new(route.destination) }).expect("deleted");
+            let error = socket.delete_route(&route).expect_err("gone");
+            assert!(error.is_not_found(), "{error:?}");
+        }
+    });
+}
+
+#[test]
+fn without_gateway_a_route_is_of_link_scope() {
+    in_new_netns(|| {
+        let mut socket = socket();
+        let link = link_with_addresses(&mut socket);
+        socket.add_route(&Route { link: Some(link), ..Route::new(network("10.3.0.1/32")) }).expect("added");
+        assert_eq!(ip("-4 route show 10.3.0.1")[0]["scope"], "link");
+        socket
+            .add_route(&Route { link: Some(link), scope: Some(scope::HOST), ..Route::new(network("10.3.0.2/32")) })
+            .expect("added");
+        assert_eq!(ip("-4 route show 10.3.0.2")[0]["scope"], "host");
+        socket.add_route(&Route { kind: RouteType::Unreachable, ..Route::new(network("10.4.0.0/16")) }).expect("added");
+        assert_eq!(ip("-4 route show 10.4.0.0/16")[0]["type"], "unreachable");
+    });
+}
+
+#[test]
+fn routes_are_listed_by_link_and_table() {
+    in_new_netns(|| {
+        let mut socket = socket();
+        let link = link_with_addresses(&mut socket);
+        ip("addr add 10.5.0.1/24 dev b");
+        let destinations =
+            |routes: Vec<Route>| -> Vec<_> { routes.into_iter().map(|route| route.destination.to_string()).collect() };
+        assert_eq!(destinations(socket.routes(Family::V4, Some(link), table::MAIN).expect("listed")), ["10.1.0.0/24"]);
+        assert_eq!(
+            destinations(socket.routes(Family::V4, None, table::MAIN).expect("listed")),
+            ["10.1.0.0/24", "10.5.0.0/24"]
+        );
+        assert_eq!(
+            destinations(socket.routes(Family::V4, Some(link), 4711).expect("an absent table is empty")),
+            [""; 0]
+        );
+        assert_eq!(
+            destinations(socket.routes(Family::V6, Some(link), 4711).expect("an absent table is empty")),
+            [""; 0]
+        );
+        assert!(
+            destinations(socket.routes(Family::V4, Some(link), table::LOCAL).expect("listed"))
+                .contains(&"10.1.0.2/32".to_owned())
+        );
+    });
+}
+
+#[test]
+fn an_unreachable_gateway_is_refused_in_the_kernels_words() {
+    in_new_netns(|| {
+        let mut socket = socket();
+        let link = link_with_addresses(&mut socket);
+        let error = socket.add_route(&Route::default_via(address("192.0.2.1"), link)).expect_err("refused");
+        assert_eq!(
+            error.to_string(),
+            "add route to 0.0.0.0/0 via 192.0.2.1: Network is unreachable (os error 101) (Nexthop has invalid gateway)"
+        );
+        assert!(!error.is_not_found() && !error.is_exists());
+        let error =
+            socket.add_route(&Route { gateway: Some(address("2001:db8::1")), ..Route::new(network("10.2.0.0/16")) });
+        assert!(matches!(error, Err(Error::MixedFamilies { .. })), "{error:?}");
+    });
+}

@@ -1,0 +1,102 @@
+use std::time::{Duration, Instant};
+
+use netlink::{AddressSpec, Error, LinkChange};
+
+use crate::{in_new_netns, pair, socket};
+
+const LONG: Duration = Duration::from_secs(10);
+
+#[test]
+fn a_link_that_runs_is_not_waited_for() {
+    in_new_netns(|| {
+        let mut socket = socket();
+        let (index, _) = pair(&mut socket);
+        socket.wait_until_running(index, LONG).expect("running");
+        assert_eq!(socket.link(index).expect("the socket stays usable").name, "a");
+    });
+}
+
+#[test]
+fn the_notification_ends_the_wait() {
+    in_new_netns(|| {
+        let mut watching = socket();
+        let (a, b) = pair(&mut watching);
+        watching.change_link(b, &LinkChange { up: Some(false), ..LinkChange::default() }).expect("down");
+        let mut raising = socket();
+        let start = Instant::now();
+        std::thread::scope(|scope| {
+            scope.spawn(move || {
+                std::thread::sleep(Duration::from_millis(100));
+                raising.batch().set_up(b).send().expect("up");
+            });
+            watching.wait_until_running(a, LONG).expect("running");
+        });
+        assert!(
+            (Duration::from_millis(100)..Duration::from_secs(5)).contains(&start.elapsed()),
+            "{:?}",
+            start.elapsed()
+        );
+        assert!(watching.link(a).expect("found").running);
+    });
+}
+
+#[test]
+fn a_link_that_stays_down_times_out() {
+    in_new_netns(|| {
+        let mut socket = socket();
+        let (a, _) = pair(&mut socket);
+        socket.batch().set_down(a).send().expect("down");
+        let error = socket.wait_until_running(a, Duration::from_millis(50)).expect_err("down");
+        assert_eq!(error.to_string(), format!("link #{a} going up did not happen within 50 ms"));
+    });
+}
+
+#[test]
+fn a_link_that_goes_away_is_not_waited_for() {
+    in_new_netns(|| {
+        let mut watching = socket();
+        assert!(watching.wait_until_running(4711, LONG).expect_err("missing").is_not_found());
+        let (a, b) = pair(&mut watching);
+        watching.batch().set_down(b).send().expect("down");
+        let mut deleting = socket();
+        std::thread::scope(|scope| {
+            scope.spawn(move || {
+                std::thread::sleep(Duration::from_millis(50));
+                deleting.delete_link(b).expect("deleted");
+            });
+            let error = watching.wait_until_running(a, LONG).expect_err("deleted");
+            assert!(matches!(error, Error::LinkNotFound { .. }), "{error:?}");
+        });
+    });
+}
+
+#[test]
+fn an_address_is_usable_after_duplicate_detection() {
+    in_new_netns(|| {
+        let mut socket = socket();
+        let (a, _) = pair(&mut socket);
+        let network = "2001:db8::2/64".parse().expect("a network");
+        socket.add_address(&AddressSpec { detect_duplicates: true, ..AddressSpec::new(a, network) }).expect("added");
+        let tentative = |socket: &mut netlink::Socket| {
+            socket.addresses(a).expect("listed").iter().any(|address| address.network == network && address.tentative)
+        };
+        assert!(tentative(&mut socket));
+        socket.wait_until_usable(a, &[network.ip()], LONG).expect("usable");
+        assert!(!tentative(&mut socket));
+        socket.wait_until_usable(a, &[], LONG).expect("nothing to wait for");
+    });
+}
+
+#[test]
+fn an_address_somebody_has_is_a_duplicate() {
+    in_new_netns(|| {
+        let mut socket = socket();
+        let (a, b) = pair(&mut socket);
+        let network: ipnetwork::IpNetwork = "2001:db8::2/64".parse().expect("a network");
+        // The other end in a namespace of its own would answer; here it is the same host, which does too.
+        socket.add_address(&AddressSpec::new(b, network)).expect("added");
+        socket.add_address(&AddressSpec { detect_duplicates: true, ..AddressSpec::new(a, network) }).expect("added");
+        let error = socket.wait_until_usable(a, &[network.ip()], LONG).expect_err("taken");
+        assert!(matches!(error, Error::DuplicateAddress { address } if address == network.ip()), "{error:?}");
+    });
+}
