@@ -1,0 +1,386 @@
+//! Ranges of addresses and sets of them: what may be handed out, and which gateway and prefix go with it.
+//!
+//! An address is a number here (`u128` for either family), so that the largest IPv6 range costs no more than a `/30`.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::ops::RangeInclusive;
+
+use cni_plugin::SpecVersion;
+use ipnetwork::IpNetwork;
+use serde::{Deserialize, Deserializer};
+
+/// Why ranges cannot be as they are configured; the text says which one, and what would be right.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs)] // the messages say it
+pub enum RangeError {
+    #[error("no addresses are configured: give \"ipam\" a \"subnet\" or \"ranges\"")]
+    NoRanges,
+    #[error("a range set is empty: give it at least one range with a \"subnet\"")]
+    EmptySet,
+    #[error("a range has no \"subnet\": every range needs one, such as 10.1.2.0/24")]
+    NoSubnet,
+    #[error("subnet {subnet} has host bits set: write {network}")]
+    HostBits { subnet: IpNetwork, network: IpNetwork },
+    #[error("subnet {0} is too small to give addresses from: the smallest are /30 for IPv4 and /126 for IPv6")]
+    TooSmall(IpNetwork),
+    #[error("{what} {address} is not in subnet {subnet}")]
+    Outside { what: &'static str, address: IpAddr, subnet: IpNetwork },
+    #[error("rangeStart {start} comes after rangeEnd {end} in subnet {subnet}")]
+    Backwards { start: IpAddr, end: IpAddr, subnet: IpNetwork },
+    #[error("{0} and {1} are of different families: give each family a range set of its own")]
+    MixedFamilies(IpNetwork, IpNetwork),
+    #[error("ranges {0} and {1} overlap")]
+    Overlap(String, String),
+    #[error("there is more than one range set for a family, which CNI version {0} cannot express: use 0.3.0 or later")]
+    OnePerFamily(SpecVersion),
+}
+
+/// A range as it is configured, `rangeStart`, `rangeEnd` and `gateway` being optional.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct RangeSpec {
+    /// The subnet, host bits zero.
+    #[serde(deserialize_with = "optional_subnet")]
+    pub subnet: Option<IpNetwork>,
+    /// The first address to give; the subnet's second one if absent.
+    #[serde(deserialize_with = "optional_address")]
+    pub range_start: Option<IpAddr>,
+    /// The last address to give; the subnet's last one if absent, for IPv4 the one before the broadcast address.
+    #[serde(deserialize_with = "optional_address")]
+    pub range_end: Option<IpAddr>,
+    /// The gateway, which is never given; the subnet's second address if absent.
+    #[serde(deserialize_with = "optional_address")]
+    pub gateway: Option<IpAddr>,
+}
+
+/// An optional subnet. Go's types take an empty text for a missing value; so do we.
+pub(crate) fn optional_subnet<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<IpNetwork>, D::Error> {
+    let text = Option::<String>::deserialize(deserializer)?.unwrap_or_default();
+    (!text.is_empty()).then(|| cni_plugin::cidr::parse(&text)).transpose().map_err(serde::de::Error::custom)
+}
+
+/// An optional address, as [`optional_subnet`].
+pub(crate) fn optional_address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<IpAddr>, D::Error> {
+    let text = Option::<String>::deserialize(deserializer)?.unwrap_or_default();
+    (!text.is_empty()).then(|| parse_address(&text)).transpose().map_err(serde::de::Error::custom)
+}
+
+/// An address; one mapped into IPv6 (`::ffff:10.1.2.3`) is the IPv4 one.
+fn parse_address(text: &str) -> Result<IpAddr, String> {
+    text.parse::<IpAddr>()
+        .map(|address| address.to_canonical())
+        .map_err(|_| format!("{text:?} is not an IP address, such as 10.1.2.3 or fd00::3"))
+}
+
+/// An address with or without a prefix length, which is of no consequence: the range says it.
+pub(crate) fn parse_requested(text: &str) -> Result<IpAddr, String> {
+    match text.split_once('/') {
+        Some((address, prefix)) if prefix.parse::<u8>().is_ok() => parse_address(address),
+        _ => parse_address(text),
+    }
+}
+
+/// A range that is known to be right: first to last address lie in the subnet, and so does the gateway.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Range {
+    subnet: IpNetwork,
+    gateway: IpAddr,
+    first: u128,
+    last: u128,
+}
+
+impl TryFrom<&RangeSpec> for Range {
+    type Error = RangeError;
+
+    fn try_from(spec: &RangeSpec) -> Result<Self, RangeError> {
+        let subnet = spec.subnet.ok_or(RangeError::NoSubnet)?;
+        check_subnet(subnet)?;
+        let second = number(subnet.network()) + 1;
+        let inside = |what, address: Option<IpAddr>, default: u128| match address {
+            Some(address) if subnet.contains(address) => Ok(number(address)),
+            Some(address) => Err(RangeError::Outside { what, address, subnet }),
+            None => Ok(default),
+        };
+        let gateway = address_of(subnet, inside("gateway", spec.gateway, second)?);
+        let first = inside("rangeStart", spec.range_start, second)?;
+        let last = inside("rangeEnd", spec.range_end, number(last_address(subnet)))?;
+        if first > last {
+            let (start, end) = (address_of(subnet, first), address_of(subnet, last));
+            return Err(RangeError::Backwards { start, end, subnet });
+        }
+        Ok(Self { subnet, gateway, first, last })
+    }
+}
+
+fn check_subnet(subnet: IpNetwork) -> Result<(), RangeError> {
+    let bits = if subnet.is_ipv4() { 32 } else { 128 };
+    if subnet.prefix() > bits - 2 {
+        return Err(RangeError::TooSmall(subnet));
+    }
+    match IpNetwork::new(subnet.network(), subnet.prefix()) {
+        Ok(network) if network != subnet => Err(RangeError::HostBits { subnet, network }),
+        _ => Ok(()),
+    }
+}
+
+/// The subnet's last address that a host may have: IPv6 has no broadcast address.
+fn last_address(subnet: IpNetwork) -> IpAddr {
+    let last = number(subnet.broadcast());
+    address_of(subnet, if subnet.is_ipv4() { last - 1 } else { last })
+}
+
+/// An address as a number.
+pub(crate) fn number(address: IpAddr) -> u128 {
+    match address {
+        IpAddr::V4(address) => u32::from(address).into(),
+        IpAddr::V6(address) => address.into(),
+    }
+}
+
+/// A number as an address of the subnet's family.
+fn address_of(subnet: IpNetwork, number: u128) -> IpAddr {
+    match subnet {
+        // No IPv4 subnet contains a number that does not fit.
+        IpNetwork::V4(_) => Ipv4Addr::from(u32::try_from(number).unwrap_or(u32::MAX)).into(),
+        IpNetwork::V6(_) => Ipv6Addr::from(number).into(),
+    }
+}
+
+impl Range {
+    /// The gateway.
+    #[must_use]
+    pub fn gateway(&self) -> IpAddr {
+        self.gateway
+    }
+
+    /// The subnet's prefix length.
+    #[must_use]
+    pub fn prefix(&self) -> u8 {
+        self.subnet.prefix()
+    }
+
+    /// First to last address, as numbers.
+    pub(crate) fn numbers(&self) -> RangeInclusive<u128> {
+        self.first..=self.last
+    }
+
+    /// Whether the address is between the first and the last.
+    #[must_use]
+    pub fn contains(&self, address: IpAddr) -> bool {
+        self.subnet.is_ipv4() == address.is_ipv4() && self.numbers().contains(&number(address))
+    }
+
+    fn overlaps(&self, other: &Self) -> bool {
+        self.subnet.is_ipv4() == other.subnet.is_ipv4() && self.first <= other.last && other.first <= self.last
+    }
+}
+
+impl fmt::Display for Range {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (first, last) = (address_of(self.subnet, self.first), address_of(self.subnet, self.last));
+        write!(f, "{first} to {last} of {}", self.subnet)
+    }
+}
+
+/// Ranges of one family, from which a container gets one address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RangeSet(Vec<Range>);
+
+impl TryFrom<&[RangeSpec]> for RangeSet {
+    type Error = RangeError;
+
+    fn try_from(specs: &[RangeSpec]) -> Result<Self, RangeError> {
+        let ranges = specs.iter().map(Range::try_from).collect::<Result<Vec<_>, _>>()?;
+        let first = ranges.first().ok_or(RangeError::EmptySet)?;
+        if let Some(other) = ranges.iter().find(|range| range.subnet.is_ipv4() != first.subnet.is_ipv4()) {
+            return Err(RangeError::MixedFamilies(first.subnet, other.subnet));
+        }
+        Ok(Self(ranges))
+    }
+}
+
+impl RangeSet {
+    /// All sets of a network, checked against each other.
+    ///
+    /// # Errors
+    /// No set, an invalid range, overlapping ranges, or more than one set of a family before CNI 0.3.0.
+    pub fn all<'a>(
+        specs: impl IntoIterator<Item = &'a [RangeSpec]>,
+        version: SpecVersion,
+    ) -> Result<Vec<Self>, RangeError> {
+        let sets = specs.into_iter().map(Self::try_from).collect::<Result<Vec<_>, _>>()?;
+        if sets.is_empty() {
+            return Err(RangeError::NoRanges);
+        }
+        let ranges: Vec<_> = sets.iter().flat_map(|set| &set.0).collect();
+        for (i, range) in ranges.iter().enumerate() {
+            if let Some(other) = ranges[i + 1..].iter().find(|other| range.overlaps(other)) {
+                return Err(RangeError::Overlap(range.to_string(), other.to_string()));
+            }
+        }
+        let of_ipv4 = sets.iter().filter(|set| set.is_ipv4()).count();
+        if version < SpecVersion::V0_3_0 && (of_ipv4 > 1 || sets.len() - of_ipv4 > 1) {
+            return Err(RangeError::OnePerFamily(version));
+        }
+        Ok(sets)
+    }
+
+    /// Its ranges; at least one.
+    #[must_use]
+    pub fn ranges(&self) -> &[Range] {
+        &self.0
+    }
+
+    fn is_ipv4(&self) -> bool {
+        self.0[0].subnet.is_ipv4()
+    }
+
+    /// The range that the address is in.
+    #[must_use]
+    pub fn range_of(&self, address: IpAddr) -> Option<&Range> {
+        self.0.iter().find(|range| range.contains(address))
+    }
+
+    /// Whether the address is the gateway of one of the ranges.
+    #[must_use]
+    pub fn is_gateway(&self, address: IpAddr) -> bool {
+        self.0.iter().any(|range| range.gateway == address)
+    }
+
+    /// The gateways, as numbers.
+    pub(crate) fn gateways(&self) -> impl Iterator<Item = u128> {
+        self.0.iter().map(|range| number(range.gateway))
+    }
+
+    /// A number as an address of this set's family.
+    pub(crate) fn address(&self, number: u128) -> IpAddr {
+        address_of(self.0[0].subnet, number)
+    }
+
+    /// How many addresses containers can get: all but the gateways.
+    #[must_use]
+    pub fn capacity(&self) -> u128 {
+        let all =
+            self.0.iter().fold(0_u128, |sum, range| sum.saturating_add((range.last - range.first).saturating_add(1)));
+        let mut gateways: Vec<_> =
+            self.0.iter().map(|range| range.gateway).filter(|gateway| self.range_of(*gateway).is_some()).collect();
+        gateways.sort_unstable();
+        gateways.dedup();
+        all - gateways.len() as u128
+    }
+}
+
+impl fmt::Display for RangeSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, range) in self.0.iter().enumerate() {
+            write!(f, "{}{range}", if i == 0 { "" } else { ", " })?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+pub(crate) mod tests {
+    use super::*;
+    use cni_plugin::json;
+
+    /// A range as in a configuration; used by the tests of other modules too.
+    pub(crate) fn spec(value: &serde_json::Value) -> RangeSpec {
+        json::from_value(value).unwrap()
+    }
+
+    pub(crate) fn set(value: &serde_json::Value) -> RangeSet {
+        let specs: Vec<RangeSpec> = json::from_value(value).unwrap();
+        RangeSet::try_from(specs.as_slice()).unwrap()
+    }
+
+    fn refused(value: &serde_json::Value) -> String {
+        Range::try_from(&spec(value)).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn defaults_leave_out_the_network_and_the_broadcast_address() {
+        let range = Range::try_from(&spec(&serde_json::json!({"subnet": "10.1.2.0/24"}))).unwrap();
+        assert_eq!(range.to_string(), "10.1.2.1 to 10.1.2.254 of 10.1.2.0/24");
+        assert_eq!(range.gateway().to_string(), "10.1.2.1");
+        let range = Range::try_from(&spec(&serde_json::json!({"subnet": "fd00::/64"}))).unwrap();
+        assert_eq!(range.to_string(), "fd00::1 to fd00::ffff:ffff:ffff:ffff of fd00::/64");
+    }
+
+    #[test]
+    fn empty_texts_are_missing_values() {
+        let range =
+            spec(&serde_json::json!({"subnet": "10.1.2.0/24", "gateway": "", "rangeStart": "", "rangeEnd": ""}));
+        assert_eq!(range, spec(&serde_json::json!({"subnet": "10.1.2.0/24"})));
+    }
+
+    #[test]
+    fn each_fault_is_named() {
+        for (range, expected) in [
+            (serde_json::json!({}), "has no \"subnet\""),
+            (serde_json::json!({"subnet": "10.1.2.3/24"}), "write 10.1.2.0/24"),
+            (serde_json::json!({"subnet": "10.1.2.0/31"}), "too small"),
+            (serde_json::json!({"subnet": "fd00::/127"}), "too small"),
+            (serde_json::json!({"subnet": "10.1.2.0/24", "gateway": "10.1.3.1"}), "gateway 10.1.3.1 is not in"),
+            (serde_json::json!({"subnet": "10.1.2.0/24", "rangeStart": "fd00::1"}), "rangeStart fd00::1 is not in"),
+            (serde_json::json!({"subnet": "10.1.2.0/24", "rangeEnd": "10.1.3.1"}), "rangeEnd 10.1.3.1 is not in"),
+            (
+                serde_json::json!({"subnet": "10.1.2.0/24", "rangeStart": "10.1.2.9", "rangeEnd": "10.1.2.8"}),
+                "10.1.2.9 comes after rangeEnd 10.1.2.8",
+            ),
+        ] {
+            assert!(refused(&range).contains(expected), "{range}: {}", refused(&range));
+        }
+    }
+
+    fn all(value: &serde_json::Value, version: SpecVersion) -> Result<Vec<RangeSet>, RangeError> {
+        let specs: Vec<Vec<RangeSpec>> = json::from_value(value).unwrap();
+        RangeSet::all(specs.iter().map(Vec::as_slice), version)
+    }
+
+    #[test]
+    fn sets_are_checked_against_each_other() {
+        for (sets, expected) in [
+            (serde_json::json!([]), "no addresses are configured"),
+            (serde_json::json!([[]]), "a range set is empty"),
+            (serde_json::json!([[{"subnet": "10.1.0.0/16"}], [{"subnet": "10.1.2.0/24"}]]), "overlap"),
+            (serde_json::json!([[{"subnet": "10.1.2.0/24"}, {"subnet": "10.1.2.0/24"}]]), "overlap"),
+            (serde_json::json!([[{"subnet": "10.1.2.0/24"}, {"subnet": "fd00::/64"}]]), "different families"),
+        ] {
+            let error = all(&sets, SpecVersion::LATEST).unwrap_err().to_string();
+            assert!(error.contains(expected), "{sets}: {error}");
+        }
+        let apart = serde_json::json!([[
+            {"subnet": "10.1.2.0/24", "rangeEnd": "10.1.2.9"}, {"subnet": "10.1.2.0/24", "rangeStart": "10.1.2.10"}
+        ]]);
+        assert_eq!(all(&apart, SpecVersion::LATEST).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn two_sets_of_a_family_need_version_0_3() {
+        let two = serde_json::json!([[{"subnet": "10.1.2.0/24"}], [{"subnet": "10.1.3.0/24"}]]);
+        assert!(all(&two, SpecVersion::V0_2_0).is_err());
+        assert_eq!(all(&two, SpecVersion::V0_3_0).unwrap().len(), 2);
+        let dual = serde_json::json!([[{"subnet": "10.1.2.0/24"}], [{"subnet": "fd00::/64"}]]);
+        assert_eq!(all(&dual, SpecVersion::V0_1_0).unwrap().len(), 2);
+    }
+
+    #[test]
+    fn capacity_leaves_out_the_gateways() {
+        assert_eq!(set(&serde_json::json!([{"subnet": "10.1.2.0/24"}])).capacity(), 253);
+        assert_eq!(set(&serde_json::json!([{"subnet": "10.1.2.0/24", "rangeStart": "10.1.2.8"}])).capacity(), 247);
+        assert_eq!(set(&serde_json::json!([{"subnet": "::/0"}])).capacity(), u128::MAX - 1);
+    }
+
+    #[test]
+    fn a_requested_address_may_carry_a_prefix_length() {
+        for text in ["10.1.2.3", "10.1.2.3/24", "::ffff:10.1.2.3"] {
+            assert_eq!(parse_requested(text).unwrap().to_string(), "10.1.2.3");
+        }
+        for text in ["", "10.1.2", "10.1.2.3/x", "10.1.2.03"] {
+            assert!(parse_requested(text).is_err(), "{text}");
+        }
+    }
+}

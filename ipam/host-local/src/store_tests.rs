@@ -1,0 +1,348 @@
+//! Each test has a folder of its own.
+#![allow(clippy::unwrap_used)]
+
+use std::fs::Permissions;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::time::Duration;
+
+use super::*;
+
+/// A folder that is gone with the test, also with a failed one.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(test: &str) -> Self {
+        let dir = std::env::temp_dir().join(format!("host-local-store-{test}-{}", std::process::id()));
+        fs::create_dir(&dir).unwrap();
+        Self(dir)
+    }
+
+    fn store(&self) -> Store {
+        Store::open(&self.0, &NetworkName::new("net").unwrap()).unwrap()
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.join("net").join(name)
+    }
+
+    /// A file as the reference would leave it, without taking part in anything of ours.
+    fn foreign(&self, name: &str, content: &str) {
+        fs::create_dir_all(self.0.join("net")).unwrap();
+        fs::write(self.path(name), content).unwrap();
+    }
+
+    fn visible(&self) -> Vec<String> {
+        let mut names: Vec<_> = fs::read_dir(self.0.join("net"))
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.retain(|name| !name.starts_with('.'));
+        names.sort();
+        names
+    }
+
+    fn links(&self) -> Vec<String> {
+        let mut names: Vec<_> = fs::read_dir(self.path(".ferrocni"))
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .filter(|name| name != SEAL)
+            .collect();
+        names.sort();
+        names
+    }
+
+    /// As if the seal had been set in an earlier boot.
+    fn restart(&self) {
+        let path = self.path(".ferrocni/seal");
+        let seal = fs::read_to_string(&path).unwrap();
+        let (_, time) = seal.split_once(' ').unwrap();
+        fs::write(path, format!("another-boot {time}")).unwrap();
+    }
+
+    fn is_sealed(&self) -> bool {
+        let seal = fs::read_to_string(self.path(".ferrocni/seal")).unwrap_or_default();
+        let modified = fs::metadata(self.0.join("net")).unwrap().modified().unwrap();
+        seal == format!("{} {}", boot::id().unwrap(), time_text(modified))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn owner(container: &str, ifname: &str) -> Owner {
+    Owner { container: ContainerId::new(container).unwrap(), ifname: Some(IfName::new(ifname).unwrap()) }
+}
+
+fn ip(text: &str) -> IpAddr {
+    text.parse().unwrap()
+}
+
+#[test]
+fn a_reservation_is_the_file_that_the_reference_writes() {
+    let scratch = Scratch::new("format");
+    let mut store = scratch.store();
+    assert!(store.reserve(&owner("c1", "eth0"), ip("10.1.2.3")).unwrap());
+    assert!(store.reserve(&owner("c1", "eth0"), ip("fd00::3")).unwrap());
+    store.set_last_reserved(0, ip("10.1.2.3")).unwrap();
+    drop(store);
+    assert_eq!(scratch.visible(), ["10.1.2.3", "fd00::3", "last_reserved_ip.0", "lock"]);
+    assert_eq!(fs::read_to_string(scratch.path("10.1.2.3")).unwrap(), "c1\r\neth0");
+    assert_eq!(fs::read_to_string(scratch.path("last_reserved_ip.0")).unwrap(), "10.1.2.3");
+    let mode = |name: &str| fs::metadata(scratch.path(name)).unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode("10.1.2.3"), mode("last_reserved_ip.0"), mode(".")), (0o600, 0o600, 0o755));
+    assert_eq!(fs::metadata(scratch.path("10.1.2.3")).unwrap().nlink(), 1);
+    assert_eq!(scratch.links(), ["c1:eth0:0", "c1:eth0:1"]);
+}
+
+#[test]
+fn an_address_is_reserved_once() {
+    let scratch = Scratch::new("once");
+    let mut store = scratch.store();
+    assert!(store.reserve(&owner("c1", "eth0"), ip("10.1.2.3")).unwrap());
+    assert!(!store.reserve(&owner("c2", "eth0"), ip("10.1.2.3")).unwrap());
+    assert_eq!(store.holder(ip("10.1.2.3")).unwrap(), Holder::Owner(owner("c1", "eth0")));
+    assert_eq!(scratch.links(), ["c1:eth0:0"]);
+}
+
+#[test]
+fn a_release_frees_its_owners_addresses_and_no_others() {
+    let scratch = Scratch::new("release");
+    let mut store = scratch.store();
+    for (container, ifname, address) in
+        [("c1", "eth0", "10.1.2.2"), ("c1", "eth0", "fd00::2"), ("c1", "eth1", "10.1.2.3"), ("c11", "eth0", "10.1.2.4")]
+    {
+        assert!(store.reserve(&owner(container, ifname), ip(address)).unwrap());
+    }
+    store.release(&owner("c1", "eth0")).unwrap();
+    store.release(&owner("c1", "eth0")).unwrap();
+    assert_eq!(scratch.visible(), ["10.1.2.3", "10.1.2.4", "lock"]);
+    assert_eq!(scratch.links(), ["c11:eth0:0", "c1:eth1:0"]);
+}
+
+#[test]
+fn what_the_reference_reserved_is_found() {
+    let scratch = Scratch::new("foreign");
+    drop(scratch.store());
+    assert!(scratch.is_sealed());
+    scratch.foreign("10.1.2.2", "c1\r\neth0");
+    scratch.foreign("10.1.2.3", "c2");
+    assert!(!scratch.is_sealed());
+    let mut store = scratch.store();
+    assert!(scratch.is_sealed());
+    assert_eq!(store.held_by(&owner("c1", "eth0")).unwrap(), [ip("10.1.2.2")]);
+    assert_eq!(store.held_by(&owner("c2", "eth7")).unwrap(), [ip("10.1.2.3")]);
+    store.release(&owner("c2", "eth7")).unwrap();
+    store.release(&owner("c1", "eth0")).unwrap();
+    assert_eq!(scratch.visible(), ["lock"]);
+    assert!(scratch.links().is_empty());
+}
+
+#[test]
+fn old_files_are_freed_only_where_there_is_nothing_else() {
+    let scratch = Scratch::new("old");
+    scratch.foreign("10.1.2.2", "c1\r\neth0");
+    scratch.foreign("10.1.2.3", "c1");
+    let mut store = scratch.store();
+    store.release(&owner("c1", "eth0")).unwrap();
+    assert_eq!(scratch.visible(), ["10.1.2.3", "lock"]);
+    store.release(&owner("c1", "eth0")).unwrap();
+    assert_eq!(scratch.visible(), ["lock"]);
+}
+
+/// The reference frees an address and gives it to somebody else, and ours reads of it only by the link.
+#[test]
+fn a_link_whose_address_went_to_somebody_else_frees_nothing() {
+    let scratch = Scratch::new("reused");
+    let mut store = scratch.store();
+    assert!(store.reserve(&owner("c1", "eth0"), ip("10.1.2.2")).unwrap());
+    fs::write(scratch.path("10.1.2.2"), "c2\r\neth0").unwrap();
+    store.release(&owner("c1", "eth0")).unwrap();
+    assert_eq!(scratch.visible(), ["10.1.2.2", "lock"]);
+    assert!(store.held_by(&owner("c1", "eth0")).unwrap().is_empty());
+}
+
+#[test]
+fn a_missing_link_hides_no_later_one() {
+    let scratch = Scratch::new("gap");
+    let mut store = scratch.store();
+    for address in ["10.1.2.2", "10.1.2.3", "10.1.2.4"] {
+        assert!(store.reserve(&owner("c1", "eth0"), ip(address)).unwrap());
+    }
+    fs::remove_file(scratch.path(".ferrocni/c1:eth0:0")).unwrap();
+    fs::remove_file(scratch.path("10.1.2.2")).unwrap();
+    store.release(&owner("c1", "eth0")).unwrap();
+    assert_eq!(scratch.visible(), ["lock"]);
+}
+
+#[test]
+fn an_undo_frees_one_address_and_only_of_its_owner() {
+    let scratch = Scratch::new("undo");
+    let mut store = scratch.store();
+    for address in ["10.1.2.2", "fd00::2"] {
+        assert!(store.reserve(&owner("c1", "eth0"), ip(address)).unwrap());
+    }
+    store.release_address(&owner("c2", "eth0"), ip("10.1.2.2")).unwrap();
+    store.release_address(&owner("c1", "eth0"), ip("10.1.2.2")).unwrap();
+    assert_eq!(scratch.visible(), ["fd00::2", "lock"]);
+    assert_eq!(store.held_by(&owner("c1", "eth0")).unwrap(), [ip("fd00::2")]);
+}
+
+#[test]
+fn nothing_is_read_while_the_seal_holds() {
+    let scratch = Scratch::new("seal");
+    let mut store = scratch.store();
+    assert!(store.reserve(&owner("c1", "eth0"), ip("10.1.2.2")).unwrap());
+    drop(store);
+    assert!(scratch.is_sealed());
+    // Were the reservations read again, the link would be made again.
+    fs::remove_file(scratch.path(".ferrocni/c1:eth0:0")).unwrap();
+    assert!(scratch.store().held_by(&owner("c1", "eth0")).unwrap().is_empty());
+    scratch.foreign("anything", "");
+    assert_eq!(scratch.store().held_by(&owner("c1", "eth0")).unwrap(), [ip("10.1.2.2")]);
+}
+
+/// A process that is killed leaves what it did without a seal.
+#[test]
+fn a_killed_process_breaks_the_seal() {
+    let scratch = Scratch::new("killed");
+    let mut store = scratch.store();
+    assert!(store.reserve(&owner("c1", "eth0"), ip("10.1.2.2")).unwrap());
+    fs::write(scratch.path(".ferrocni/new"), "c2\r\neth0").unwrap();
+    store.changed = false; // so that dropping does no more than the kernel would
+    drop(store);
+    assert!(!scratch.is_sealed());
+    let mut store = scratch.store();
+    assert!(store.reserve(&owner("c3", "eth0"), ip("10.1.2.3")).unwrap());
+    assert_eq!(fs::read_to_string(scratch.path("10.1.2.3")).unwrap(), "c3\r\neth0");
+    assert_eq!(store.held_by(&owner("c1", "eth0")).unwrap(), [ip("10.1.2.2")]);
+}
+
+#[test]
+fn a_restart_takes_back_everything_whatever_the_clock_says() {
+    let scratch = Scratch::new("restart");
+    let mut store = scratch.store();
+    assert!(store.reserve(&owner("c1", "eth0"), ip("10.1.2.2")).unwrap());
+    store.set_last_reserved(0, ip("10.1.2.2")).unwrap();
+    fs::write(scratch.path("10.1.2.3"), "").unwrap();
+    fs::write(scratch.path("10.1.2.4"), "printer").unwrap();
+    fs::set_permissions(scratch.path("10.1.2.4"), Permissions::from_mode(0o400)).unwrap();
+    fs::create_dir(scratch.path("10.1.2.5")).unwrap();
+    fs::write(scratch.path("notes"), "").unwrap();
+    drop(store);
+    scratch.restart();
+    let store = scratch.store();
+    assert_eq!(scratch.visible(), ["10.1.2.4", "10.1.2.5", "last_reserved_ip.0", "lock", "notes"]);
+    assert_eq!(store.last_reserved(0), Some(ip("10.1.2.2")), "an address rests after a restart too");
+    assert!(scratch.links().is_empty());
+    assert!(scratch.is_sealed());
+}
+
+/// The first time in a folder that the reference has been using: its containers are alive.
+#[test]
+fn only_what_is_older_than_the_boot_goes_if_somebody_else_was_here() {
+    let scratch = Scratch::new("migration");
+    scratch.foreign("10.1.2.2", "c1\r\neth0");
+    scratch.foreign("10.1.2.3", "c2\r\neth0");
+    let old = boot::earliest().unwrap() - Duration::from_secs(1);
+    File::options().write(true).open(scratch.path("10.1.2.3")).unwrap().set_modified(old).unwrap();
+    drop(scratch.store());
+    assert_eq!(scratch.visible(), ["10.1.2.2", "lock"]);
+
+    scratch.restart();
+    scratch.foreign("10.1.2.4", "c3\r\neth0");
+    drop(scratch.store());
+    assert_eq!(scratch.visible(), ["10.1.2.2", "10.1.2.4", "lock"]);
+    assert_eq!(scratch.links(), ["c1:eth0:0", "c3:eth0:0"]);
+}
+
+#[test]
+fn garbage_collection_keeps_the_valid_and_the_unknown() {
+    let scratch = Scratch::new("gc");
+    for (name, content) in [
+        ("10.1.2.2", "c1\r\neth0"),
+        ("10.1.2.3", "c1\r\neth1"),
+        ("10.1.2.4", "c2"),
+        ("10.1.2.5", "c3"),
+        ("10.1.2.6", "two words"),
+        ("10.1.2.7", ""),
+        ("notes", "c1\r\neth1"),
+        ("last_reserved_ip.0", "10.1.2.7"),
+    ] {
+        scratch.foreign(name, content);
+    }
+    let mut store = scratch.store();
+    symlink("../10.1.2.99", scratch.path(".ferrocni/gone:eth0:0")).unwrap();
+    store.retain(|o| *o == owner("c1", "eth0") || *o == owner("c2", "any").without_interface()).unwrap();
+    let kept = ["10.1.2.2", "10.1.2.4", "10.1.2.6", "10.1.2.7", "last_reserved_ip.0", "lock", "notes"];
+    assert_eq!(scratch.visible(), kept);
+    assert_eq!(scratch.links(), ["c1:eth0:0", "c2:0"]);
+}
+
+#[test]
+fn a_planted_symbolic_link_is_not_written_through() {
+    let scratch = Scratch::new("planted");
+    let mut store = scratch.store();
+    let victim = scratch.0.join("victim");
+    fs::write(&victim, "precious").unwrap();
+    for name in ["10.1.2.2", "last_reserved_ip.0", ".ferrocni/new", ".ferrocni/c1:eth0:0"] {
+        symlink(&victim, scratch.path(name)).unwrap();
+    }
+    assert!(!store.reserve(&owner("c1", "eth0"), ip("10.1.2.2")).unwrap());
+    assert_eq!(store.holder(ip("10.1.2.2")).unwrap(), Holder::Unknown);
+    assert!(store.reserve(&owner("c1", "eth0"), ip("10.1.2.3")).unwrap());
+    store.set_last_reserved(0, ip("10.1.2.3")).unwrap();
+    assert_eq!(fs::read_to_string(victim).unwrap(), "precious");
+}
+
+#[test]
+fn a_file_in_place_of_our_folder_is_named() {
+    let scratch = Scratch::new("notafolder");
+    scratch.foreign(".ferrocni", "");
+    let error = Store::open(&scratch.0, &NetworkName::new("net").unwrap()).unwrap_err();
+    assert!(matches!(error, Error::NotAFolder(path) if path.ends_with("net/.ferrocni")));
+}
+
+#[test]
+fn a_network_without_a_folder_stays_without() {
+    let scratch = Scratch::new("absent");
+    assert!(Store::open_existing(&scratch.0, &NetworkName::new("net").unwrap()).unwrap().is_none());
+    assert!(!scratch.0.join("net").exists());
+}
+
+#[test]
+fn the_longest_container_ids_are_told_apart() {
+    let scratch = Scratch::new("long");
+    let mut store = scratch.store();
+    let (one, other) =
+        (owner(&format!("{}1", "c".repeat(250)), "eth0"), owner(&format!("{}2", "c".repeat(250)), "eth0"));
+    assert!(store.reserve(&one, ip("10.1.2.2")).unwrap());
+    assert!(store.reserve(&other, ip("10.1.2.3")).unwrap());
+    store.release(&one).unwrap();
+    assert_eq!(store.held_by(&other).unwrap(), [ip("10.1.2.3")]);
+    assert_eq!(scratch.visible(), ["10.1.2.3", "lock"]);
+}
+
+/// Without room for links (here: without the folder for them) a DEL still frees.
+#[test]
+fn a_reservation_that_cannot_be_linked_is_released_all_the_same() {
+    let scratch = Scratch::new("unlinked");
+    scratch.foreign("10.1.2.2", "c1\r\neth0");
+    let mut store = scratch.store();
+    fs::remove_dir_all(scratch.path(".ferrocni")).unwrap();
+    store.link_all().unwrap();
+    assert_eq!(store.unlinked.len(), 1);
+    store.release(&owner("c1", "eth0")).unwrap();
+    assert_eq!(scratch.visible(), ["lock"]);
+}
+
+#[test]
+fn contents_that_name_no_container_have_no_owner() {
+    for content in ["", "two words", "c1\neth0", "c1\r\na/b", "../x\r\neth0", "c1\r\neth0\r\nmore"] {
+        assert_eq!(Owner::parse(content), None, "{content:?}");
+    }
+    assert_eq!(Owner::parse("c1\r\n"), Some(owner("c1", "any").without_interface()));
+    assert_eq!(Owner::parse(" c1\r\neth0\n"), Some(owner("c1", "eth0")));
+}
