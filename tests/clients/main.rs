@@ -1,3 +1,14 @@
-//! Real CNI clients on the tested binaries.
+//! Real CNI clients on the tested binaries, each in a throw-away host of its own, with traffic through the
+//! network and through a published port, and with nothing left behind.
+//!
+//! - `cnitool`: libcni's own tool, from Debian's source package (`scripts/test.sh` builds it)
+//! - `podman`: Podman with its CNI backend
+//! - `containerd`: containerd's `ctr run --cni`
+//! - `machine`: what they need on the host: plugins in a folder, a root file system, two networks' traffic
 
 #![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
+
+mod cnitool;
+mod containerd;
+mod machine;
+mod podman;

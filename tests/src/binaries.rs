@@ -51,9 +51,10 @@ fn built_binaries() -> PathBuf {
     ancestor(|dir| dir.join("deps").is_dir())
 }
 
-/// Cargo marks its target directory as a cache.
+/// Two folders above, wherever CARGO_TARGET_DIR says that is.
 fn target_dir() -> PathBuf {
-    ancestor(|dir| dir.join("CACHEDIR.TAG").exists())
+    let profile = built_binaries();
+    profile.ancestors().nth(2).expect("cargo names a folder after the target").to_owned()
 }
 
 fn ancestor(is_it: impl Fn(&Path) -> bool) -> PathBuf {

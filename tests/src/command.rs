@@ -49,6 +49,18 @@ impl std::fmt::Display for Finished {
 #[derive(Debug)]
 pub struct Background(Child);
 
+impl Background {
+    /// Waits for its own end; the host's lifetime bounds that.
+    ///
+    /// # Panics
+    /// If it fails.
+    #[track_caller]
+    pub fn wait(mut self) {
+        let status = self.0.wait().expect("wait for a child");
+        assert!(status.success(), "a program in the background: {status}");
+    }
+}
+
 impl Drop for Background {
     fn drop(&mut self) {
         let _ = self.0.kill();

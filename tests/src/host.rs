@@ -101,10 +101,19 @@ impl Host {
         Container { id: id.to_owned(), netns: netns.to_owned(), namespaces: self.namespaces.with_network(network) }
     }
 
-    /// Removes a container's namespace, as a crash or a reboot does: without any DEL.
-    pub fn lose(&self, container: Container) {
-        self.run(["ip", "netns", "del", &container.id]);
-        drop(container);
+    /// Destroys a container's namespace without any DEL, as a crash does, and waits until the kernel has
+    /// taken the host's ends of its links away. What is returned has the id and the path, for DEL; nothing
+    /// can be run in it.
+    #[must_use]
+    pub fn lose(&self, container: Container) -> Container {
+        let peers = peers(&container);
+        let Container { id, netns, namespaces } = container;
+        self.run(["ip", "netns", "del", &id]);
+        drop(namespaces);
+        while self.namespaces.enter(|| peers.iter().any(|index| has_link(*index))) {
+            thread::sleep(Duration::from_millis(5));
+        }
+        Container { id, netns, namespaces: self.namespaces.clone() }
     }
 
     /// Prepares one run of a plugin.
@@ -184,6 +193,18 @@ impl Inside for Container {
     fn namespaces(&self) -> &Namespaces {
         &self.namespaces
     }
+}
+
+/// The indexes that the other ends of a container's links have, which are in the host.
+fn peers(container: &Container) -> Vec<u64> {
+    let links = container.ip_json(["link"]);
+    links.as_array().into_iter().flatten().filter_map(|link| link["link_index"].as_u64()).collect()
+}
+
+fn has_link(index: u64) -> bool {
+    let links = fs::read_dir("/sys/class/net").expect("a host has /sys");
+    let is_it = |path: PathBuf| fs::read_to_string(path.join("ifindex")).is_ok_and(|i| i.trim() == index.to_string());
+    links.flatten().any(|link| is_it(link.path()))
 }
 
 /// Unshares everything on the calling thread and starts init, who is the first in the new pid namespace.

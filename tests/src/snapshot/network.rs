@@ -32,20 +32,25 @@ fn link_line(link: &Value) -> String {
     format!("link dev {} {}{}", text(&link["ifname"]), described(&words), flags.join(","))
 }
 
-/// Nothing for the link-local addresses that the kernel gives by itself.
+/// Nothing for the addresses that the kernel gives by itself: link-local ones, and those of `lo`.
 fn address_line(link: &Value, address: &Value) -> Option<String> {
     let (local, dev) = (text(&address["local"]), text(&link["ifname"]));
-    let made_by_kernel = local.starts_with("fe80:");
+    let made_by_kernel = local.starts_with("fe80:") || is_loopback(&local);
     (!made_by_kernel).then(|| format!("address {local}/{} dev {dev} ", address["prefixlen"]))
 }
 
-/// Nothing for link-local and multicast routes: they come and go with carrier and address verification.
+/// Nothing for the routes that belong to such addresses, and for multicast: they come and go with carrier
+/// and address verification.
 fn route_line(route: &Value) -> Option<String> {
     let (kind, dst) = (text(&route["type"]), text(&route["dst"]));
-    let made_by_kernel = kind == "multicast" || kind == "anycast" || dst.starts_with("fe80:");
+    let made_by_kernel = kind == "multicast" || kind == "anycast" || dst.starts_with("fe80:") || is_loopback(&dst);
     let keys = ["gateway", "table", "prefsrc", "scope", "metric"];
     let words: Vec<_> = keys.iter().map(|key| (*key, &route[*key])).collect();
     (!made_by_kernel).then(|| format!("route {kind} {dst} dev {} {}", text(&route["dev"]), described(&words)))
+}
+
+fn is_loopback(address: &str) -> bool {
+    ["127.0.0.0/8", "127.0.0.1", "127.255.255.255", "::1"].contains(&address)
 }
 
 fn empty_bridges(links: &Value) -> BTreeSet<String> {

@@ -1,0 +1,102 @@
+//! What the clients need on a host, and the traffic that each of them has to get through.
+
+use std::path::Path;
+
+use tests::{Container, Host, Inside as _, bin_dir, reference_differs};
+
+/// Where the clients look for plugins.
+pub(crate) const PLUGINS: &str = "/opt/cni/bin";
+
+/// A root file system that consists of a static busybox.
+pub(crate) const ROOT: &str = "/run/root-file-system";
+
+/// Where Debian puts the reference plugins.
+const REFERENCE: &str = "/usr/lib/cni";
+
+/// The plugins that are tested here. All others are missing, so nothing else can have done the work.
+const TESTED: [&str; 5] = ["bridge", "firewall", "host-local", "loopback", "portmap"];
+
+/// Puts the tested plugins, and nothing else, where the clients look for them.
+pub(crate) fn install_plugins(host: &Host) {
+    for plugin in TESTED {
+        link(host, &bin_dir().join(plugin));
+    }
+}
+
+/// Podman puts `tuning` into every network. As long as there is none among the tested binaries, the
+/// reference's stands in for it.
+pub(crate) fn install_tuning(host: &Host) {
+    let ours = bin_dir().join("tuning");
+    let tuning = if ours.exists() { ours } else { Path::new(REFERENCE).join("tuning") };
+    link(host, &tuning);
+}
+
+fn link(host: &Host, plugin: &Path) {
+    assert!(plugin.exists(), "{} is missing: run scripts/test.sh", plugin.display());
+    host.run(["ln", "-s", "-t", PLUGINS, "--", plugin.to_str().unwrap()]);
+}
+
+/// A host with the tested plugins in place and nothing in /opt/cni but them.
+pub(crate) fn host_with_plugins() -> Host {
+    let host = Host::new();
+    host.run(["mkdir", PLUGINS]);
+    install_plugins(&host);
+    host
+}
+
+/// Makes [`ROOT`].
+pub(crate) fn make_root_file_system(host: &Host) {
+    host.shell(&format!(
+        "mkdir -p {ROOT}/bin {ROOT}/proc {ROOT}/sys {ROOT}/dev {ROOT}/etc {ROOT}/run {ROOT}/tmp
+         cp $(command -v busybox) {ROOT}/bin/busybox
+         ln -s busybox {ROOT}/bin/sh"
+    ));
+}
+
+/// The two addresses of a container, ready to have a port appended.
+pub(crate) struct Addresses {
+    pub(crate) v4: String,
+    pub(crate) v6: String,
+}
+
+/// Servers on ports 80 (TCP) and 53 (UDP) of `web`, whose host publishes them as 8080 and 5353, are reached
+/// from `peer`, a container on the same network, from the host and from `outside`, a machine next to it.
+#[track_caller]
+pub(crate) fn assert_served(host: &Host, outside: &Host, web: (&Container, &Addresses), peer: &Container) {
+    let (web, Addresses { v4, v6 }) = web;
+    let (_tcp, _udp) = (web.listen_tcp(80), web.listen_udp(53));
+    for address in [v4, v6] {
+        peer.assert_reaches_tcp(&format!("{address}:80"));
+        peer.assert_reaches_udp(&format!("{address}:53"));
+        host.assert_reaches_tcp(&format!("{address}:80"));
+    }
+    for address in ["192.0.2.1", "[2001:db8::1]"] {
+        outside.assert_reaches_tcp(&format!("{address}:8080"));
+        outside.assert_reaches_udp(&format!("{address}:5353"));
+        host.assert_reaches_tcp(&format!("{address}:8080"));
+        peer.assert_reaches_tcp(&format!("{address}:8080"));
+        web.assert_reaches_tcp(&format!("{address}:8080"));
+    }
+    host.assert_reaches_tcp("127.0.0.1:8080");
+    host.assert_reaches_udp("127.0.0.1:5353");
+    outside.assert_blocked_tcp("192.0.2.1:80");
+}
+
+/// Its DEL has to look into the namespace to know which masquerading was for it.
+pub(crate) const REFERENCE_KEEPS_MASQUERADE: &[&str] =
+    &["save nat -A CNI-", "save nat chain CNI-", "save nat -A POSTROUTING -s "];
+
+/// Its firewall never removes a network's isolation.
+pub(crate) const REFERENCE_KEEPS_ISOLATION: &[&str] = &["save filter -A CNI-ISOLATION-STAGE-"];
+
+/// Requires that nothing is left; of the reference, nothing but what it is known to leave.
+#[track_caller]
+pub(crate) fn assert_nothing_left(host: &Host, before: &tests::Snapshot, reference_leaves: &[&str]) {
+    let after = host.snapshot();
+    let leftovers = after.leftovers(before);
+    let known = |line: &String| reference_leaves.iter().any(|known| line.contains(known));
+    if leftovers.iter().all(known) && reference_differs(&format!("it leaves {leftovers:#?}")) {
+        return;
+    }
+    after.assert_nothing_since(before);
+}

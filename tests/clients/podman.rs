@@ -1,0 +1,137 @@
+//! Podman 4.3 with its CNI backend. It writes the network configurations itself: bridge, portmap, firewall
+//! and tuning, at version 0.4.0.
+
+use serde_json::Value;
+use tests::{Container, Host, Inside as _};
+
+use crate::machine::{
+    Addresses, PLUGINS, REFERENCE_KEEPS_ISOLATION, ROOT, assert_nothing_left, assert_served, host_with_plugins,
+    install_tuning, make_root_file_system,
+};
+
+/// crun does not run on hybrid cgroups; the limits and the OOM score are within what any machine allows.
+const CONTAINERS_CONF: &str = r#"
+[containers]
+default_ulimits = ["nofile=4096:4096", "nproc=4096:4096"]
+[engine]
+cgroup_manager = "cgroupfs"
+events_logger = "file"
+runtime = "runc"
+[network]
+network_backend = "cni"
+cni_plugin_dirs = ["/opt/cni/bin"]
+network_config_dir = "/etc/cni/net.d"
+default_subnet = "10.210.88.0/24"
+"#;
+
+const STORAGE_CONF: &str = r#"
+[storage]
+driver = "vfs"
+graphroot = "/run/podman/storage"
+runroot = "/run/podman/state"
+"#;
+
+fn host_with_podman() -> Host {
+    let host = host_with_plugins();
+    install_tuning(&host);
+    assert_eq!(host.run(["ls", PLUGINS]).lines().count(), 6);
+    host.write("/run/podman/containers.conf", CONTAINERS_CONF);
+    host.write("/run/podman/storage.conf", STORAGE_CONF);
+    make_root_file_system(&host);
+    host.shell(&format!("tar -C {ROOT} -c . > /run/box.tar"));
+    podman(&host, "import /run/box.tar box");
+    host
+}
+
+#[track_caller]
+fn podman(host: &Host, arguments: &str) -> String {
+    host.shell(&format!(
+        "CONTAINERS_CONF=/run/podman/containers.conf CONTAINERS_STORAGE_CONF=/run/podman/storage.conf \
+         podman --log-level=error {arguments}"
+    ))
+}
+
+#[track_caller]
+fn run(host: &Host, name: &str, options: &str) -> (Container, Addresses) {
+    podman(host, &format!("run -d --name {name} {options} box /bin/busybox sleep 1000"));
+    let inspected: Value = serde_json::from_str(&podman(host, &format!("inspect {name}"))).unwrap();
+    let settings = &inspected[0]["NetworkSettings"];
+    let network = settings["Networks"].as_object().unwrap().values().next().unwrap();
+    let (v4, v6) = (network["IPAddress"].as_str().unwrap(), network["GlobalIPv6Address"].as_str().unwrap());
+    let netns = settings["SandboxKey"].as_str().unwrap();
+    let addresses = Addresses { v4: v4.to_owned(), v6: format!("[{v6}]") };
+    (host.container_at(name, netns.as_ref()), addresses)
+}
+
+#[test]
+fn two_containers_talk_and_one_is_published() {
+    let host = host_with_podman();
+    let outside = host.neighbour();
+    podman(&host, "network create --subnet 10.1.0.0/24 --ipv6 --subnet fd00:1::/64 web");
+    let before = host.snapshot();
+    let (web, addresses) = run(&host, "web", "--network web -p 8080:80 -p 5353:53/udp");
+    let (peer, _) = run(&host, "peer", "--network web");
+    assert_served(&host, &outside, (&web, &addresses), &peer);
+    drop((web, peer));
+    podman(&host, "stop -t0 web");
+    podman(&host, "rm -f -t0 web peer");
+    assert_nothing_left(&host, &before, &[]);
+}
+
+#[test]
+fn a_container_restarts_with_its_port() {
+    let host = host_with_podman();
+    let outside = host.neighbour();
+    let before = host.snapshot();
+    let _ = run(&host, "web", "--network podman -p 192.0.2.1:8080:80");
+    podman(&host, "restart -t0 web");
+    let netns = podman(&host, "inspect -f {{.NetworkSettings.SandboxKey}} web");
+    let web = host.container_at("web", netns.trim().as_ref());
+    let server = web.listen_tcp(80);
+    outside.assert_reaches_tcp("192.0.2.1:8080");
+    host.assert_blocked_tcp("127.0.0.1:8080");
+    drop((server, web));
+    podman(&host, "rm -f -t0 web");
+    assert_nothing_left(&host, &before, &[]);
+}
+
+#[test]
+fn isolated_networks_do_not_reach_each_other() {
+    let host = host_with_podman();
+    podman(&host, "network create -o isolate=1 --subnet 10.1.0.0/24 --ipv6 --subnet fd00:1::/64 one");
+    podman(&host, "network create -o isolate=1 --subnet 10.2.0.0/24 --ipv6 --subnet fd00:2::/64 two");
+    let before = host.snapshot();
+    let (web, Addresses { v4, v6 }) = run(&host, "web", "--network one");
+    let (peer, _) = run(&host, "peer", "--network one");
+    let (stranger, _) = run(&host, "stranger", "--network two");
+    let server = web.listen_tcp(80);
+    for address in [v4, v6] {
+        peer.assert_reaches_tcp(&format!("{address}:80"));
+        host.assert_reaches_tcp(&format!("{address}:80"));
+        stranger.assert_blocked_tcp(&format!("{address}:80"));
+    }
+    drop((server, web, peer, stranger));
+    podman(&host, "rm -f -t0 web peer stranger");
+    assert_nothing_left(&host, &before, REFERENCE_KEEPS_ISOLATION);
+}
+
+#[test]
+fn an_internal_network_has_no_way_out() {
+    let host = host_with_podman();
+    let outside = host.neighbour();
+    podman(&host, "network create --internal --subnet 10.1.0.0/24 --ipv6 --subnet fd00:1::/64 inside");
+    let before = host.snapshot();
+    let (web, Addresses { v4, v6 }) = run(&host, "web", "--network inside");
+    let (peer, _) = run(&host, "peer", "--network inside");
+    let (server, way_out) = (web.listen_tcp(80), outside.listen_tcp(80));
+    host.assert_reaches_tcp("192.0.2.2:80");
+    for address in [v4, v6] {
+        peer.assert_reaches_tcp(&format!("{address}:80"));
+        host.assert_blocked_tcp(&format!("{address}:80"));
+    }
+    peer.assert_blocked_tcp("192.0.2.2:80");
+    peer.assert_blocked_tcp("[2001:db8::2]:80");
+    drop((server, way_out, web, peer));
+    podman(&host, "rm -f -t0 web peer");
+    assert_nothing_left(&host, &before, &[]);
+}
