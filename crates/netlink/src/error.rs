@@ -78,6 +78,9 @@ pub enum Error {
     /// The namespace cannot be used.
     #[error(transparent)]
     Netns(#[from] NetnsError),
+    /// A random address could not be drawn.
+    #[error("cannot get random numbers from the kernel: {0}")]
+    Random(getrandom::Error),
     /// The socket itself failed.
     #[error("cannot {action} a netlink socket")]
     Socket {

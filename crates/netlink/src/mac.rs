@@ -6,6 +6,18 @@ use std::str::FromStr;
 pub struct Mac(pub [u8; 6]);
 
 impl Mac {
+    /// A new address for a virtual link: random, unicast, locally administered (IEEE 802, the second bit of
+    /// the first octet).
+    ///
+    /// # Errors
+    /// When the kernel has no random numbers to give.
+    pub fn random() -> crate::Result<Self> {
+        let mut octets = [0; 6];
+        getrandom::fill(&mut octets).map_err(crate::Error::Random)?;
+        octets[0] = octets[0] & !1 | 2;
+        Ok(Mac(octets))
+    }
+
     /// Whether a link can own this address: not a group address and not all zero, or the kernel answers
     /// EADDRNOTAVAIL (`is_valid_ether_addr`, include/linux/etherdevice.h).
     #[must_use]
@@ -59,6 +71,13 @@ impl fmt::Debug for Mac {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn random_addresses_differ_and_can_be_owned() {
+        let (one, other) = (Mac::random().expect("random numbers"), Mac::random().expect("random numbers"));
+        assert_ne!(one, other);
+        assert!(one.is_unicast() && one.0[0] & 2 == 2, "{one}");
+    }
 
     #[test]
     fn text_and_back() {

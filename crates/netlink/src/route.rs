@@ -225,11 +225,24 @@ impl Socket {
     /// # Errors
     /// The kernel's refusal; a table that does not exist is empty.
     pub fn routes(&mut self, family: Family, link: Option<u32>, table: u32) -> Result<Vec<Route>> {
+        self.list_routes(family, link, Some(table))
+    }
+
+    /// The routes of one family in every table, through the link with index `link` or any.
+    ///
+    /// # Errors
+    /// The kernel's refusal.
+    pub fn routes_in_all_tables(&mut self, family: Family, link: Option<u32>) -> Result<Vec<Route>> {
+        self.list_routes(family, link, None)
+    }
+
+    fn list_routes(&mut self, family: Family, link: Option<u32>, table: Option<u32>) -> Result<Vec<Route>> {
         let message = list_message(family, link, table);
-        let listed = self.dump(&Request::ListRoutes, RTM_GETROUTE, &message, |message| {
-            let wanted = |route: &Route| route.table == table && (link.is_none() || route.link == link);
-            Ok(read(message)?.filter(wanted))
-        });
+        let wanted = |route: &Route| {
+            table.is_none_or(|table| route.table == table) && (link.is_none() || route.link == link)
+        };
+        let listed = self
+            .dump(&Request::ListRoutes, RTM_GETROUTE, &message, |message| Ok(read(message)?.filter(wanted)));
         match listed {
             Err(error) if error.errno() == Some(libc::ENOENT) => Ok(Vec::new()),
             listed => listed,
@@ -247,13 +260,13 @@ impl Socket {
     }
 }
 
-fn list_message(family: Family, link: Option<u32>, table: u32) -> RouteMessage {
+fn list_message(family: Family, link: Option<u32>, table: Option<u32>) -> RouteMessage {
     let mut message = RouteMessage::default();
     message.header.address_family = match family {
         Family::V4 => AddressFamily::Inet,
         Family::V6 => AddressFamily::Inet6,
     };
-    message.attributes.push(RouteAttribute::Table(table));
+    message.attributes.extend(table.map(RouteAttribute::Table));
     message.attributes.extend(link.map(RouteAttribute::Oif));
     message
 }

@@ -83,6 +83,8 @@ pub struct CreatedVeth {
     pub index: u32,
     /// Its Ethernet address.
     pub mac: Mac,
+    /// Its largest packet in bytes.
+    pub mtu: u32,
     /// Index of the other end in its namespace.
     pub peer_index: u32,
 }
@@ -129,7 +131,7 @@ impl Socket {
             self.create_link(veth.name, &veth_message(veth)).map_err(|error| self.name_taken_end(error, veth))?;
         let finished = self.finish_veth(link.index, veth);
         match (finished, link.mac, link.peer_index) {
-            (Ok(()), Some(mac), Some(peer_index)) => Ok(CreatedVeth { index: link.index, mac, peer_index }),
+            (Ok(()), Some(mac), Some(peer_index)) => Ok(CreatedVeth { index: link.index, mac, mtu: link.mtu, peer_index }),
             (finished, ..) => {
                 // By index, so it can only be the link of a moment ago.
                 let _ = self.delete_link(link.index);

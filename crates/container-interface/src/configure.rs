@@ -1,0 +1,131 @@
+use std::net::IpAddr;
+use std::time::Duration;
+
+use cni_plugin::{IfName, IpConfig, Route};
+use ipnetwork::IpNetwork;
+use netlink::{AddressSpec, Mac, Netns, Socket};
+
+use crate::Error;
+
+/// How long duplicate address detection may take: the kernel's default is one probe and about two seconds.
+const USABLE_WITHIN: Duration = Duration::from_secs(5);
+/// How long the host's end may take to carry packets once the container's is up; it is a matter of milliseconds.
+const RUNNING_WITHIN: Duration = Duration::from_secs(5);
+
+/// What the container's end of a link is to become.
+#[derive(Debug, Clone, Copy)]
+pub struct Setup<'a> {
+    /// The container's namespace.
+    pub netns: &'a Netns,
+    /// The interface's name in it.
+    pub ifname: &'a IfName,
+    /// Its index in it.
+    pub index: u32,
+    /// Its Ethernet address, to be announced; `None` for links without one.
+    pub mac: Option<Mac>,
+    /// Its addresses.
+    pub ips: &'a [IpConfig],
+    /// Its routes; one without a gateway takes the first gateway of its family.
+    pub routes: &'a [Route],
+    /// Ask the link whether somebody else has an IPv6 address before using it, and wait for the answer.
+    pub detect_duplicates: bool,
+}
+
+/// Sets the interface up: sysctls, addresses, routes, and its neighbours told.
+///
+/// `host_end` is the socket of the host's namespace and the index of the link's other end: the announcement waits until
+/// that carries packets, or nobody would hear it.
+///
+/// # Errors
+/// The step that failed. The link is the caller's to remove.
+pub fn configure(setup: &Setup<'_>, host_end: Option<(&mut Socket, u32)>) -> Result<(), Error> {
+    setup.netns.run(|| {
+        set_sysctls(setup)?;
+        let mut socket = Socket::open()?;
+        add_addresses_and_routes(&mut socket, setup)?;
+        if let Some((host, index)) = host_end {
+            host.wait_until_running(index, RUNNING_WITHIN)?;
+        }
+        wait_for_duplicate_detection(&mut socket, setup)?;
+        announce(setup)
+    })?
+}
+
+impl Setup<'_> {
+    fn has_ipv6(&self) -> bool {
+        self.ips.iter().any(|ip| ip.address.is_ipv6())
+    }
+
+    fn gateway_of_family(&self, dst: &IpNetwork) -> Option<IpAddr> {
+        self.ips.iter().filter_map(|ip| ip.gateway).find(|gateway| gateway.is_ipv4() == dst.is_ipv4())
+    }
+
+    fn is_on_link(&self, gateway: IpAddr) -> bool {
+        self.ips.iter().any(|ip| ip.address.contains(gateway))
+    }
+
+    fn kernel_route(&self, route: &Route) -> netlink::Route {
+        let gateway = route.gw.or_else(|| self.gateway_of_family(&route.dst)).filter(|gateway| !gateway.is_unspecified());
+        netlink::Route {
+            gateway,
+            link: Some(self.index),
+            mtu: route.mtu,
+            advmss: route.advmss,
+            priority: route.priority,
+            table: route.table.filter(|table| *table != 0).unwrap_or(netlink::table::MAIN),
+            scope: route.scope,
+            // A gateway outside the address's subnet can only be meant to be reached over this link.
+            onlink: gateway.is_some_and(|gateway| !self.is_on_link(gateway)),
+            ..netlink::Route::new(route.dst)
+        }
+    }
+}
+
+fn set_sysctls(setup: &Setup<'_>) -> Result<(), Error> {
+    let ifname = setup.ifname.as_str();
+    sysctl::set_if_different(&["ipv4", "conf", ifname, "arp_notify"], "1")?;
+    let detect = if setup.detect_duplicates { "1" } else { "0" };
+    let mut ipv6 = vec![("accept_dad", detect)];
+    if setup.has_ipv6() {
+        // Runtimes switch IPv6 off in namespaces that have no IPv6 address yet.
+        ipv6.extend([("disable_ipv6", "0"), ("keep_addr_on_down", "1")]);
+    }
+    for (key, value) in ipv6 {
+        match sysctl::set_if_different(&["ipv6", "conf", ifname, key], value) {
+            // A kernel without IPv6 is a reason to fail only when there is an IPv6 address to set.
+            Err(error) if error.is_not_found() && !setup.has_ipv6() => {}
+            outcome => outcome.map(drop)?,
+        }
+    }
+    Ok(())
+}
+
+fn add_addresses_and_routes(socket: &mut Socket, setup: &Setup<'_>) -> Result<(), Error> {
+    let mut batch = socket.batch();
+    // Up first: the kernel adds the routes of addresses and takes ours only on a link that is up.
+    batch.set_up(setup.index);
+    for ip in setup.ips {
+        let detect_duplicates = setup.detect_duplicates;
+        batch.add_address(&AddressSpec { detect_duplicates, ..AddressSpec::new(setup.index, ip.address) });
+    }
+    for route in setup.routes {
+        batch.add_route(&setup.kernel_route(route));
+    }
+    Ok(batch.send()?)
+}
+
+fn wait_for_duplicate_detection(socket: &mut Socket, setup: &Setup<'_>) -> Result<(), Error> {
+    let awaited: Vec<IpAddr> = setup.ips.iter().map(|ip| ip.address.ip()).filter(IpAddr::is_ipv6).collect();
+    if setup.detect_duplicates && !awaited.is_empty() {
+        socket.wait_until_usable(setup.index, &awaited, USABLE_WITHIN)?;
+    }
+    Ok(())
+}
+
+fn announce(setup: &Setup<'_>) -> Result<(), Error> {
+    let addresses: Vec<IpAddr> = setup.ips.iter().map(|ip| ip.address.ip()).collect();
+    match setup.mac {
+        Some(mac) if !addresses.is_empty() => Ok(announcement::announce(setup.index, mac.0, &addresses)?),
+        _ => Ok(()),
+    }
+}

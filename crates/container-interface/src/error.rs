@@ -1,0 +1,57 @@
+use cni_plugin::{Code, IfName};
+
+/// What kept a container's interface from being set up, or how it differs from what it should be.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A namespace, link, address or route.
+    #[error(transparent)]
+    Netlink(#[from] netlink::Error),
+    /// A sysctl inside the container.
+    #[error(transparent)]
+    Sysctl(#[from] sysctl::Error),
+    /// The neighbours could not be told.
+    #[error(transparent)]
+    Announcement(#[from] announcement::Error),
+    /// CHECK found something else than ADD reported.
+    #[error("{what} of interface {ifname} in the container differs: expected {expected}, found {found}")]
+    Differs {
+        /// Which property.
+        what: &'static str,
+        /// Whose.
+        ifname: IfName,
+        /// What ADD reported.
+        expected: String,
+        /// What there is.
+        found: String,
+    },
+    /// prevResult does not list the interface, so there is nothing to compare with.
+    #[error("the result of the previous ADD lists no interface {ifname} inside a container")]
+    NotInResult {
+        /// The interface asked for.
+        ifname: IfName,
+    },
+}
+
+impl From<netlink::NetnsError> for Error {
+    fn from(error: netlink::NetnsError) -> Self {
+        Self::Netlink(error.into())
+    }
+}
+
+impl Error {
+    /// The CNI code: a namespace that is none is the runtime's mistake, everything else the world's.
+    #[must_use]
+    pub fn code(&self) -> Code {
+        match self {
+            Self::Netlink(netlink::Error::Netns(_)) => Code::InvalidEnvironment,
+            Self::NotInResult { .. } => Code::InvalidConfig,
+            _ => Code::Internal,
+        }
+    }
+}
+
+impl From<Error> for cni_plugin::Error {
+    fn from(error: Error) -> Self {
+        Self::from_chain(error.code(), &error)
+    }
+}

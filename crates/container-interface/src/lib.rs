@@ -1,0 +1,12 @@
+//! The container's end of an attachment: what every interface plugin does once its link exists.
+//!
+//! [`configure`] gives the link what the IPAM plugin decided, [`check`] compares it with what ADD reported. Both work
+//! through a socket of the container's namespace; only sysctls and announcements need a thread that is inside.
+
+mod check;
+mod configure;
+mod error;
+
+pub use check::{check, check_sandbox};
+pub use configure::{Setup, configure};
+pub use error::Error;
