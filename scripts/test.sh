@@ -1,0 +1,106 @@
+#!/usr/bin/env bash
+# Checks everything, exactly as continuous integration does: format, lints, documentation, licences, tests.
+# Installs what the tests need (Debian 12) and builds the clients they drive. The tests run in namespaces
+# of their own; the machine's network stays as it is.
+#
+#   scripts/test.sh                              the whole of it
+#   CNI_BIN_DIR=/usr/lib/cni scripts/test.sh     the same tests on other plugins, here the Go reference
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+# What the harness runs, the clients, the reference plugins (for what ours does not have yet), and compilers.
+PACKAGES=(iproute2 iputils-ping nftables iptables strace busybox-static jq gcc libc6-dev xz-utils ca-certificates
+    podman containerd runc containernetworking-plugins golang-go)
+
+# Licences that may be linked into an Apache-2.0 program.
+LICENCES='["Apache-2.0", "Apache-2.0 WITH LLVM-exception", "BSD-2-Clause", "BSD-3-Clause", "ISC", "MIT",
+           "Unicode-3.0", "Unlicense", "Zlib"]'
+
+TARGET=${CARGO_TARGET_DIR:-target}
+
+fail() {
+    echo "test.sh: $*" >&2
+    exit 1
+}
+
+step() {
+    echo "== $*"
+}
+
+require_root_and_rust() {
+    [ "$(id -u)" = 0 ] || fail "the tests make network namespaces: run this as root"
+    command -v cargo >/dev/null || fail "there is no Rust toolchain: install one from https://rustup.rs"
+}
+
+# Says nothing unless it fails.
+quietly() {
+    local output
+    output=$("$@" 2>&1) || fail "$* failed: $output"
+}
+
+install_packages() {
+    local missing=() package
+    for package in "${PACKAGES[@]}"; do
+        dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null | grep -qx installed || missing+=("$package")
+    done
+    [ ${#missing[@]} -gt 0 ] || return 0
+    command -v apt-get >/dev/null || fail "install these by hand, there is no apt-get here: ${missing[*]}"
+    step "installing ${missing[*]}"
+    export DEBIAN_FRONTEND=noninteractive
+    quietly apt-get update
+    quietly apt-get install --yes --no-install-recommends "${missing[@]}"
+}
+
+# Debian has cnitool in a source package only. The source lists of the machine stay as they are: apt is given
+# a list of its own.
+build_cnitool() {
+    [ ! -x "$TARGET/clients/cnitool" ] || return 0
+    step "building cnitool from Debian's golang-github-appc-cni"
+    local work
+    work=$(mktemp -d)
+    mkdir -p "$work/lists/partial" "$work/source" "$work/go/src/github.com/containernetworking" "$TARGET/clients"
+    echo "deb-src [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian bookworm main" \
+        >"$work/sources.list"
+    local apt=(apt-get -o "Dir::Etc::SourceList=$work/sources.list" -o Dir::Etc::SourceParts=/dev/null
+        -o "Dir::State::Lists=$work/lists" -o APT::Sandbox::User=root)
+    quietly "${apt[@]}" update
+    (cd "$work/source" && quietly "${apt[@]}" source --download-only golang-github-appc-cni)
+    tar -C "$work/source" -xf "$work"/source/*.orig.tar.xz
+    ln -s "$work"/source/golang-github-appc-cni-*/ "$work/go/src/github.com/containernetworking/cni"
+    GO111MODULE=off CGO_ENABLED=0 GOPATH="$work/go" GOCACHE="$work/cache" \
+        go build -trimpath -o "$TARGET/clients/cnitool" github.com/containernetworking/cni/cnitool
+    rm -rf "$work"
+}
+
+# Each part of a licence expression that is joined by AND has to offer a licence from the list.
+check_licences() {
+    cargo metadata --locked --format-version 1 | jq -re --argjson allowed "$LICENCES" '
+        def acceptable: gsub("[()]"; "") | split(" OR ") - (split(" OR ") - $allowed) | length > 0;
+        [.packages[] | select((.license // "none" | gsub("/"; " OR ")) | split(" AND ") | all(acceptable) | not)]
+        | if length > 0 then (.[] | "not an accepted licence: \(.name) \(.version): \(.license)"), false
+          else "all licences are accepted" end'
+}
+
+run_tests() {
+    local log=$TARGET/test.log
+    # More threads than cores: the tests mostly wait for the kernel.
+    RUST_TEST_THREADS=${RUST_TEST_THREADS:-4} cargo test --locked --workspace --no-fail-fast 2>&1 | tee "$log"
+    TESTS=$(awk '/^test result:/ { passed += $4 } END { print passed + 0 }' "$log")
+}
+
+require_root_and_rust
+install_packages
+build_cnitool
+step "build"
+cargo build --locked --workspace --bins
+step "format"
+cargo fmt --all --check
+step "lints"
+cargo clippy --locked --workspace --all-targets -- -D warnings
+step "documentation"
+RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --document-private-items
+step "licences"
+check_licences
+step "tests"
+run_tests
+echo "test.sh: format, lints, documentation, licences and $TESTS tests passed in $SECONDS s"
