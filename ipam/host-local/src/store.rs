@@ -13,9 +13,10 @@
 //! The reservations are the truth, the links only find them: who holds an address is always read from its file. The seal
 //! says that every reservation has its link. After each change the folder's modification time is set to the nanosecond and
 //! noted in the seal; whoever else changes the folder (the reference, a person, a process of ours that was killed) changes
-//! that time with it, which breaks the seal. Then everything is read once and linked again. So a reservation and its release
-//! cost the same with ten and with ten thousand others, and no program has to know of the links. The reference removes every
-//! path below the folder whose content matches, through links too, and so cleans them up itself.
+//! that time with it, which breaks the seal. Then everything is read once and linked again. (Only a reservation rewritten in
+//! place would go unnoticed; nobody does that.) So a reservation and its release cost the same with ten and with ten
+//! thousand others, and no program has to know of the links. The reference removes every path below the folder whose content
+//! matches, through links too, and so cleans them up itself.
 //!
 //! A reservation appears whole or not at all: it is written under another name and then linked to its own. Nothing is
 //! synced to the disk, because what a crash of the host could damage is taken back at the next boot anyway.
