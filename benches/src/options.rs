@@ -1,0 +1,119 @@
+//! The command line.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use crate::error::{Error, Result};
+
+/// What `--help` says.
+pub(crate) const HELP: &str = "\
+Measures ferrocni's plugins and the Go reference's in turn, each on a throw-away host of its own.
+
+usage: bench [--quick] [--rounds N] [--ours DIR] [--theirs DIR]
+
+  --quick       one round, small numbers: shows that everything runs, not how fast
+  --rounds N    how often ADD, CHECK and DEL are measured (30)
+  --ours DIR    ferrocni's plugins (the folder of this program)
+  --theirs DIR  the reference's plugins (/usr/lib/cni)
+";
+
+/// What to measure, and how much.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Options {
+    /// How often ADD, CHECK and DEL are measured.
+    pub(crate) rounds: usize,
+    /// How many containers start at once.
+    pub(crate) rush: usize,
+    /// How often they do.
+    pub(crate) rushes: usize,
+    /// How many published ports fill a host.
+    pub(crate) ports: u16,
+    /// How many reservations fill a network.
+    pub(crate) reservations: u32,
+    /// ferrocni's plugins; `None` = beside this program.
+    pub(crate) ours: Option<PathBuf>,
+    /// The reference's plugins.
+    pub(crate) theirs: PathBuf,
+}
+
+/// What the command line asks for.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Task {
+    /// Say how to use it.
+    Help,
+    /// Measure.
+    Bench(Options),
+    /// Run a program and append its peak memory to a file: what this program does as its own child.
+    PeakMemory { report: PathBuf, program: OsString },
+}
+
+impl Options {
+    fn full() -> Self {
+        let theirs = "/usr/lib/cni".into();
+        Self { rounds: 30, rush: 100, rushes: 2, ports: 5000, reservations: 10_000, ours: None, theirs }
+    }
+
+    fn quick() -> Self {
+        Self { rounds: 1, rush: 8, rushes: 1, ports: 20, reservations: 200, ..Self::full() }
+    }
+}
+
+/// Reads the words after the program's name.
+pub(crate) fn parse(words: Vec<OsString>) -> Result<Task> {
+    if let [task, report, program] = words.as_slice()
+        && task == "peak-memory"
+    {
+        return Ok(Task::PeakMemory { report: report.into(), program: program.clone() });
+    }
+    let quick = words.iter().any(|word| word == "--quick");
+    let mut options = if quick { Options::quick() } else { Options::full() };
+    let mut words = words.into_iter();
+    while let Some(word) = words.next() {
+        match word.to_str() {
+            Some("--help" | "-h") => return Ok(Task::Help),
+            Some("--quick") => {}
+            Some("--rounds") => options.rounds = rounds(&value(&word, words.next())?)?,
+            Some("--ours") => options.ours = Some(value(&word, words.next())?.into()),
+            Some("--theirs") => options.theirs = value(&word, words.next())?.into(),
+            _ => return Err(Error::Usage(format!("unknown option {}", word.display()))),
+        }
+    }
+    Ok(Task::Bench(options))
+}
+
+fn value(option: &OsString, value: Option<OsString>) -> Result<OsString> {
+    value.ok_or_else(|| Error::Usage(format!("{} needs a value", option.display())))
+}
+
+fn rounds(text: &OsString) -> Result<usize> {
+    let number = text.to_str().and_then(|text| text.parse().ok()).filter(|rounds| *rounds > 0);
+    number.ok_or_else(|| Error::Usage(format!("--rounds wants a number of at least 1, not {}", text.display())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(words: &[&str]) -> Result<Task> {
+        parse(words.iter().map(OsString::from).collect())
+    }
+
+    #[test]
+    fn nothing_said_means_the_full_run() {
+        assert_eq!(parsed(&[]).ok(), Some(Task::Bench(Options::full())));
+    }
+
+    #[test]
+    fn quick_keeps_what_else_is_said_wherever_it_stands() {
+        let expected = Options { rounds: 3, ours: Some("/a".into()), theirs: "/b".into(), ..Options::quick() };
+        let task = parsed(&["--rounds", "3", "--ours", "/a", "--quick", "--theirs", "/b"]);
+        assert_eq!(task.ok(), Some(Task::Bench(expected)));
+    }
+
+    #[test]
+    fn zero_rounds_missing_values_and_unknown_words_are_refused() {
+        for words in [&["--rounds", "0"][..], &["--rounds", "x"], &["--ours"], &["--fast"], &["peak-memory"]] {
+            assert!(matches!(parsed(words), Err(Error::Usage(_))), "{words:?}");
+        }
+    }
+}

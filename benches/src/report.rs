@@ -1,0 +1,192 @@
+//! What is measured, in which order, and the row each figure gets.
+
+use crate::error::{Error, Failure, Result};
+use crate::host::Host;
+use crate::lane::{Lane, Verbs, take_turns};
+use crate::options::Options;
+use crate::parallel::{Rush, rush};
+use crate::statistics::{Pairs, Summary};
+use crate::suite::{Network, Suite};
+use crate::table::{Goal, Row, Table, figure, spread};
+use crate::{footprint, networks, scale, waiting};
+
+/// Milliseconds in a second.
+const MILLI: f64 = 1e3;
+
+/// Bytes in a megabyte.
+const MEGABYTE: f64 = 1e6;
+
+/// Measures everything on both sides, ours first, and tells on stderr how far it is.
+pub(crate) fn measure(sides: &[Suite; 2], options: &Options) -> Result<Table> {
+    let mut table = Table::default();
+    let [ours, theirs] = sides;
+    let at_least = Goal::RatioAtLeast;
+    let rounds = options.rounds;
+    let chain = |table: &mut Table, name, network, goals| chain(table, sides, name, &network, goals, rounds);
+    chain(&mut table, "(a) bridge(ipMasq)+host-local", networks::masqueraded(), [at_least(8.0), Goal::None])?;
+    chain(&mut table, "(a') bridge+host-local", networks::plain(), [at_least(4.0), Goal::None])?;
+    let b = "(b) (a)+portmap(2 ports)+firewall";
+    let del = chain(&mut table, b, networks::published(), [at_least(15.0), at_least(4.0)])?.del;
+    blocked(&mut table, ours, &known(del.first())?, rounds.min(10))?;
+    full_against_empty(&mut table, ours, options)?;
+    footprints(&mut table, ours, theirs)?;
+    all_at_once(&mut table, sides, options)?;
+    Ok(table)
+}
+
+/// Measures the three verbs of a chain; the goals are those of ADD and of DEL.
+fn chain(
+    table: &mut Table,
+    sides: &[Suite; 2],
+    name: &str,
+    network: &Network,
+    [add, del]: [Goal; 2],
+    rounds: usize,
+) -> Result<Verbs> {
+    progress(&format!("{name}: ADD, CHECK, DEL"));
+    let verbs = compare(sides, network, rounds)?;
+    table.heading(name, "ours, ms", "reference, ms");
+    table.row(&times("ADD", &verbs.add, add)?);
+    let mut check = times("CHECK", &verbs.check, Goal::None)?;
+    mark_complaints(table, &mut check, &verbs.complaints);
+    table.row(&check);
+    table.row(&times("DEL", &verbs.del, del)?);
+    Ok(verbs)
+}
+
+fn compare(sides: &[Suite; 2], network: &Network, rounds: usize) -> Result<Verbs> {
+    take_turns(&Lane::new(&sides[0], network.clone())?, &Lane::new(&sides[1], network.clone())?, rounds)
+}
+
+/// The row of a verb, where the second side is expected to take longer.
+fn times(name: &str, pairs: &Pairs, goal: Goal) -> Result<Row> {
+    Ok(Row {
+        name: name.into(),
+        left: spread(&known(pairs.first())?, MILLI),
+        right: spread(&known(pairs.second())?, MILLI),
+        ratio: pairs.second_to_first(),
+        goal,
+    })
+}
+
+fn mark_complaints(table: &mut Table, check: &mut Row, complaints: &[Option<Failure>; 2]) {
+    for (complaint, cell) in complaints.iter().zip([&mut check.left, &mut check.right]) {
+        if let Some(failure) = complaint {
+            cell.push_str(table.note(&format!("stops here, later plugins unmeasured: {failure}")));
+        }
+    }
+}
+
+/// `whole` is what a DEL of (b) takes when nothing watches it.
+fn blocked(table: &mut Table, ours: &Suite, whole: &Summary, passes: usize) -> Result<()> {
+    progress("(b) DEL under strace");
+    let waiting = waiting::blocked_in_del(ours, passes)?;
+    let share = 100.0 * waiting.median / whole.median;
+    let mark = table.note(
+        "calls of close, sendto and sendmsg that last 1 ms or more, seen by strace in passes of their own; \
+         the share is of the DEL above",
+    );
+    table.row(&Row {
+        name: format!("DEL, the kernel's own waiting{mark}"),
+        left: spread(&waiting, MILLI),
+        right: format!("{share:.0} % of {}", figure(whole.median * MILLI)),
+        ..Row::default()
+    });
+    Ok(())
+}
+
+fn full_against_empty(table: &mut Table, ours: &Suite, options: &Options) -> Result<()> {
+    let Options { ports, reservations, rounds, .. } = *options;
+    progress(&format!("(b) with {ports} published ports against none"));
+    let published = scale::published_ports(ours, ports, rounds)?;
+    progress(&format!("host-local with {reservations} reservations against none"));
+    let reserved = scale::reservations(ours, reservations, rounds)?;
+    table.heading("ours, on a full and on an empty host", "full, ms", "empty, ms");
+    table.row(&growth(format!("(b) ADD, {ports} published ports"), &published.add)?);
+    table.row(&growth(format!("(b) DEL, {ports} published ports"), &published.del)?);
+    table.row(&growth(format!("host-local ADD, {reservations} reservations"), &reserved.add)?);
+    table.row(&growth(format!("host-local DEL, {reservations} reservations"), &reserved.del)?);
+    Ok(())
+}
+
+/// The row of a verb, where the first side must not take much longer.
+fn growth(name: String, pairs: &Pairs) -> Result<Row> {
+    Ok(Row {
+        name,
+        left: spread(&known(pairs.first())?, MILLI),
+        right: spread(&known(pairs.second())?, MILLI),
+        ratio: pairs.first_to_second(),
+        goal: Goal::RatioAtMost(1.3),
+    })
+}
+
+fn footprints(table: &mut Table, ours: &Suite, theirs: &Suite) -> Result<()> {
+    progress("memory and sizes");
+    table.heading("peak memory (ru_maxrss)", "ours, MB", "reference, MB");
+    for (mine, other) in footprint::peak_memory(ours)?.iter().zip(footprint::peak_memory(theirs)?) {
+        table.row(&megabytes(*mine, other.1, 8.0));
+    }
+    table.heading("file size", "ours, MB", "reference, MB");
+    for (mine, other) in footprint::sizes(ours)?.iter().zip(footprint::sizes(theirs)?) {
+        table.row(&megabytes(*mine, other.1, 2.5));
+    }
+    Ok(())
+}
+
+fn megabytes((program, ours): (&str, u64), theirs: u64, most: f64) -> Row {
+    let [mine, other] = [ours, theirs].map(|bytes| bytes as f64 / MEGABYTE);
+    Row {
+        name: program.into(),
+        left: figure(mine),
+        right: figure(other),
+        ratio: Some(other / mine),
+        goal: Goal::Told(format!("≤ {most} MB"), mine <= most),
+    }
+}
+
+fn all_at_once(table: &mut Table, sides: &[Suite; 2], options: &Options) -> Result<()> {
+    let count = options.rush;
+    let mut walls = Pairs::default();
+    let mut outcomes: [Vec<Rush>; 2] = Default::default();
+    let mut hosts: Vec<Host> = Vec::new();
+    for turn in 1..=options.rushes {
+        progress(&format!("{count} parallel ADDs of (b), {turn} of {}", options.rushes));
+        let [ours, theirs] = [rush(&sides[0], count)?, rush(&sides[1], count)?];
+        walls.push(ours.0.wall, theirs.0.wall);
+        outcomes[0].push(ours.0);
+        outcomes[1].push(theirs.0);
+        hosts.extend([ours.1, theirs.1]);
+    }
+    table.heading(&format!("{count} parallel ADDs of (b)"), "ours, s", "reference, s");
+    let ours = known(walls.first())?;
+    let whole = outcomes[0].iter().all(|rush| rush.distinct == count && rush.succeeded == count);
+    table.row(&Row {
+        name: "wall time".into(),
+        left: spread(&ours, 1.0),
+        right: spread(&known(walls.second())?, 1.0),
+        ratio: walls.second_to_first(),
+        goal: Goal::Told("< 1.5 s".into(), ours.median < 1.5),
+    });
+    let [left, right] = [&outcomes[0], &outcomes[1]].map(|rushes| tell(table, rushes, count));
+    let name = "succeeded / distinct addresses".into();
+    table.row(&Row { name, left, right, goal: Goal::Told("all".into(), whole), ratio: None });
+    Ok(())
+}
+
+/// The worst of several rushes, and why something failed in it.
+fn tell(table: &mut Table, rushes: &[Rush], count: usize) -> String {
+    let Some(worst) = rushes.iter().min_by_key(|rush| rush.distinct.min(rush.succeeded)) else {
+        return String::new();
+    };
+    let mark = worst.failure.as_ref().map(|failure| table.note(&failure.to_string())).unwrap_or_default();
+    format!("{} / {} of {count}{mark}", worst.succeeded, worst.distinct)
+}
+
+fn known(summary: Option<Summary>) -> Result<Summary> {
+    summary.ok_or(Error::NothingMeasured)
+}
+
+#[expect(clippy::print_stderr, reason = "the measurements take minutes; the table alone goes to stdout")]
+fn progress(what: &str) {
+    eprintln!("bench: {what}");
+}

@@ -1,0 +1,51 @@
+//! The benchmark runs and its table is whole; how fast anything is depends on the machine and is not judged here.
+
+use std::process::Command;
+
+/// The plugins to measure; the reference measured against itself has every row too.
+fn plugins() -> String {
+    std::env::var("CNI_BIN_DIR").unwrap_or_else(|_| "/usr/lib/cni".into())
+}
+
+#[test]
+fn quick_run_prints_every_row() {
+    let mut bench = Command::new(env!("CARGO_BIN_EXE_bench"));
+    let output = bench.args(["--quick", "--ours", &plugins()]).output().expect("the benchmark starts");
+    let table = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{table}{}", String::from_utf8_lossy(&output.stderr));
+    let expected = [
+        "machine: ",
+        "reference: ",
+        "(a) bridge(ipMasq)+host-local",
+        "(a') bridge+host-local",
+        "(b) (a)+portmap(2 ports)+firewall",
+        "  ADD ",
+        "  CHECK ",
+        "  DEL ",
+        "  DEL, the kernel's own waiting",
+        "  (b) ADD, 20 published ports",
+        "  (b) DEL, 20 published ports",
+        "  host-local ADD, 200 reservations",
+        "  host-local DEL, 200 reservations",
+        "peak memory",
+        "file size",
+        "  loopback ",
+        "8 parallel ADDs of (b)",
+        "  wall time",
+        "  succeeded / distinct addresses       8 / 8 of 8",
+    ];
+    for row in expected {
+        assert!(table.lines().any(|line| line.starts_with(row)), "no {row:?} in\n{table}");
+    }
+    assert!(table.lines().all(|line| line.chars().count() <= 100), "wider than 100 columns:\n{table}");
+}
+
+#[test]
+fn a_folder_without_plugins_is_named_in_one_line() {
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_bench")).args(["--ours", "/"]).output().expect("the benchmark starts");
+    assert!(!output.status.success());
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert!(complaint.starts_with("bench: no plugin at /bridge: build ferrocni"), "{complaint}");
+    assert_eq!(complaint.lines().count(), 1);
+}

@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# Measures ferrocni against the Go reference suite (Debian's containernetworking-plugins) and prints one table.
+# Everything happens on throw-away hosts: this machine's links, rules and sysctls are not touched.
+# Words after the script's name go to the benchmark; --help lists them.
+set -euo pipefail
+die() { echo "bench.sh: $*" >&2; exit 1; }
+
+[ "$(id -u)" = 0 ] || die "the benchmark makes network namespaces: run this as root"
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+command -v cargo >/dev/null || PATH=$PATH:$HOME/.cargo/bin
+command -v cargo >/dev/null || die "no Rust toolchain: install one from https://rustup.rs, then run this again"
+
+missing=()
+for package in containernetworking-plugins iproute2 iptables nftables strace; do
+    dpkg-query --show --showformat='${db:Status-Status}' "$package" 2>/dev/null | grep -qx installed || missing+=("$package")
+done
+if [ ${#missing[@]} -gt 0 ]; then
+    echo "installing ${missing[*]}" >&2
+    (apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends "${missing[@]}") \
+        >/dev/null || die "apt could not install ${missing[*]}"
+fi
+
+cd "$root"
+cargo build --release --bins --quiet
+target=$(rustc -vV | sed -n 's/^host: //p')
+exec "${CARGO_TARGET_DIR:-$root/target}/$target/release/bench" "$@"
