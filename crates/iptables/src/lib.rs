@@ -1,1 +1,43 @@
-//! One iptables-restore per change, and what the host's iptables would do to a packet
+//! The iptables backend: the Go suite's chains and rules, read with one `iptables-save` and changed with
+//! one `iptables-restore --noflush` per family and operation, and a look at the host's own rules without
+//! any child process.
+//!
+//! ferrocni uses nftables by itself. This crate serves configurations that ask for iptables, and hosts
+//! whose iptables FORWARD chain would drop what containers send ([`forward_drops`]). Chain names and rule
+//! shapes are those of the Go suite, so that either suite can remove what the other one made.
+//!
+//! # How a change stays idempotent
+//! `iptables-restore` has no "add if missing": `-N` refuses a chain that exists, `:CHAIN - [0:0]` flushes
+//! it, `-D` refuses a rule that does not exist, and one refusal throws the whole file away. So a change
+//! reads the table, works out what is missing, and sends exactly that; nothing missing, nothing sent.
+//! Between reading and sending it holds a lock of the network namespace (`flock` on the namespace file,
+//! gone with the process), so that parallel attachments do not both add the shared chains. Other programs
+//! do not know that lock: if one of them interferes, the file is refused as a whole, and the change starts
+//! again from a new reading.
+//!
+//! # Which iptables
+//! There are two that cannot see each other's rules: iptables-nft and iptables-legacy. Additions go to the
+//! `iptables-restore` on PATH like the Go suite's, unless the caller names the other one. Removals go to
+//! each one that has the table loaded, so that a switch of the host's alternative strands nothing.
+
+mod argument;
+mod change;
+mod error;
+pub mod firewall;
+pub mod isolation;
+mod legacy;
+pub mod masquerade;
+pub mod portmap;
+mod presence;
+mod program;
+mod restore;
+mod rule;
+mod saved;
+mod sockopt;
+
+pub use argument::{Argument, Chain, Comment, Interface};
+pub use error::{Error, Result};
+pub use presence::{cheaply_absent, forward_drops, would_drop_forwarded};
+pub use program::{Family, Table, Variant};
+pub use restore::Restore;
+pub use rule::Rule;

@@ -1,0 +1,93 @@
+//! What can go wrong, with the program's own words or the kernel's errno kept.
+
+use std::io;
+
+use crate::{Family, Table};
+
+/// The result of an iptables operation.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// A failed iptables operation.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A name that must not reach an iptables rule.
+    #[error("{value:?} cannot be {what} in an iptables rule: {reason}")]
+    Invalid {
+        /// What the value was meant to be.
+        what: &'static str,
+        /// The value.
+        value: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// The program is nowhere on PATH.
+    #[error("{program} is not installed: install the iptables package, or use the nftables backend")]
+    NotInstalled {
+        /// Its name.
+        program: &'static str,
+    },
+    /// The program could not be started or talked to.
+    #[error("cannot run {program}")]
+    Run {
+        /// Its path.
+        program: String,
+        /// The errno.
+        #[source]
+        source: io::Error,
+    },
+    /// The program refused.
+    #[error("{program} failed{}: {stderr}", quoted(.line))]
+    Failed {
+        /// Its path.
+        program: String,
+        /// The line of its input that it complained about, if it named one.
+        line: String,
+        /// What it wrote to stderr.
+        stderr: String,
+    },
+    /// CHECK found a rule or a chain gone.
+    #[error("{family} table {table} lacks: {expected}")]
+    Missing {
+        /// The family.
+        family: Family,
+        /// The table.
+        table: Table,
+        /// The chain or rule, as `iptables-save` would print it.
+        expected: String,
+    },
+    /// The lock that orders changes in a network namespace could not be taken.
+    #[error("cannot lock the network namespace's iptables rules")]
+    Lock(#[source] io::Error),
+    /// The kernel's legacy tables could not be read.
+    #[error("cannot read the kernel's legacy {family} table {table}")]
+    Legacy {
+        /// The family.
+        family: Family,
+        /// The table.
+        table: Table,
+        /// The errno.
+        #[source]
+        source: io::Error,
+    },
+    /// The kernel's nf_tables could not be read.
+    #[error("cannot read the kernel's nf_tables rules of iptables")]
+    Nftables(#[from] nfnetlink::Error),
+}
+
+impl Error {
+    /// CHECK found something gone, rather than failing itself.
+    #[must_use]
+    pub fn is_missing(&self) -> bool {
+        matches!(self, Self::Missing { .. })
+    }
+
+    /// The host has no iptables.
+    #[must_use]
+    pub fn is_not_installed(&self) -> bool {
+        matches!(self, Self::NotInstalled { .. })
+    }
+}
+
+fn quoted(line: &str) -> String {
+    if line.is_empty() { String::new() } else { format!(" at {line:?}") }
+}

@@ -1,0 +1,130 @@
+//! The Go suite's isolation between bridges: what leaves an isolated bridge for another isolated bridge
+//! is dropped, in two stages, before `CNI-FORWARD` could accept it.
+
+use crate::change::{change, read};
+use crate::presence::variants;
+use crate::saved::Saved;
+use crate::{Chain, Error, Family, Interface, Restore, Result, Rule, Table, Variant};
+
+/// How much of a bridge is closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Policy {
+    /// To other bridges (`ingressPolicy: "same-bridge"`).
+    SameBridge,
+    /// To other bridges, and between its own containers where packets between them are filtered
+    /// (`ingressPolicy: "isolated"`).
+    Isolated,
+}
+
+/// Closes `bridge` in these families.
+///
+/// # Errors
+/// Those of the program.
+pub fn add(bridge: &Interface, policy: Policy, families: &[Family], variant: Variant) -> Result<()> {
+    for family in families {
+        change(*family, variant, Table::Filter, |saved, restore| ensure(saved, restore, bridge, policy))?;
+    }
+    Ok(())
+}
+
+/// Verifies that `bridge` is closed.
+///
+/// # Errors
+/// [`Error::Missing`] names the first rule that is not there; otherwise those of the program.
+pub fn check(bridge: &Interface, policy: Policy, families: &[Family], variant: Variant) -> Result<()> {
+    for family in families {
+        let saved = read(*family, variant, Table::Filter)?;
+        if let Some((chain, rule, _)) = rules(bridge, policy).into_iter().find(|(c, rule, _)| !saved.contains(c, rule))
+        {
+            let expected = format!("-A {chain} {rule}");
+            return Err(Error::Missing { family: *family, table: Table::Filter, expected });
+        }
+    }
+    Ok(())
+}
+
+/// Removes the rules of a bridge that nobody uses any more, and the chains with the last bridge.
+/// Whether somebody does is the caller's to know: a bridge without ports has no containers.
+///
+/// # Errors
+/// Those of the program.
+pub fn remove(bridge: &Interface) -> Result<()> {
+    for family in Family::ALL {
+        for variant in variants(family, Table::Filter, &stage1())? {
+            change(family, variant, Table::Filter, |saved, restore| forget(saved, restore, bridge))?;
+        }
+    }
+    Ok(())
+}
+
+/// Where a rule goes.
+#[derive(PartialEq, Eq)]
+enum Place {
+    First,
+    Last,
+}
+
+/// Every rule that a closed bridge needs, in the order in which the Go suite adds them: what belongs to
+/// a bridge goes in front, so that the final RETURN stays last.
+fn rules(bridge: &Interface, policy: Policy) -> Vec<(Chain, Rule, Place)> {
+    let leaving = Rule::new().input(bridge).words("!").output(bridge);
+    let within = Rule::new().input(bridge).output(bridge);
+    let arriving = Rule::new().output(bridge);
+    let mut rules = vec![
+        (Chain::known("FORWARD"), Rule::new().remark(REMARK).jump(&stage1()), Place::First),
+        (stage1(), leaving.remark(REMARK).jump(&stage2()), Place::First),
+    ];
+    if policy == Policy::Isolated {
+        rules.push((stage1(), within.remark(REMARK_ISOLATED).words("-j DROP"), Place::First));
+    }
+    rules.extend([
+        (stage1(), Rule::new().remark(REMARK).words("-j RETURN"), Place::Last),
+        (stage2(), arriving.remark(REMARK).words("-j DROP"), Place::First),
+        (stage2(), Rule::new().remark(REMARK).words("-j RETURN"), Place::Last),
+    ]);
+    rules
+}
+
+fn ensure(saved: &Saved, restore: &mut Restore, bridge: &Interface, policy: Policy) {
+    for chain in [stage1(), stage2()].iter().filter(|chain| !saved.has_chain(chain)) {
+        restore.reset_chain(chain);
+    }
+    for (chain, rule, place) in rules(bridge, policy).iter().filter(|(chain, rule, _)| !saved.contains(chain, rule)) {
+        match place {
+            Place::First => restore.prepend(chain, rule),
+            Place::Last => restore.append(chain, rule),
+        };
+    }
+}
+
+fn forget(saved: &Saved, restore: &mut Restore, bridge: &Interface) {
+    let own =
+        |words: &[String]| words.windows(2).any(|w| matches!(w[0].as_str(), "-i" | "-o") && w[1] == bridge.as_str());
+    let mut others = false;
+    for chain in [stage1(), stage2()] {
+        for words in saved.rules_of(&chain).map(crate::rule::split) {
+            if own(&words) {
+                restore.delete(&chain, &Rule::from_saved(words));
+            } else {
+                others |= !words.ends_with(&["-j".into(), "RETURN".into()]);
+            }
+        }
+    }
+    if !others && saved.has_chain(&stage1()) && saved.has_chain(&stage2()) {
+        for (from, rule) in saved.rules_to(&stage1()) {
+            restore.delete(&from, &rule);
+        }
+        restore.reset_chain(&stage1()).reset_chain(&stage2()).delete_chain(&stage1()).delete_chain(&stage2());
+    }
+}
+
+const REMARK: &str = "CNI firewall plugin rules (ingressPolicy: same-bridge)";
+const REMARK_ISOLATED: &str = "CNI firewall plugin rules (ingressPolicy: isolated)";
+
+fn stage1() -> Chain {
+    Chain::known("CNI-ISOLATION-STAGE-1")
+}
+
+fn stage2() -> Chain {
+    Chain::known("CNI-ISOLATION-STAGE-2")
+}

@@ -1,0 +1,200 @@
+//! The Go suite's masquerading: one chain per container and network, entered from POSTROUTING by the
+//! container's addresses.
+
+use ipnetwork::IpNetwork;
+
+use crate::change::{change, read};
+use crate::presence::variants;
+use crate::saved::Saved;
+use crate::{Chain, Comment, Error, Family, Restore, Result, Rule, Table, Variant};
+
+/// What to masquerade: everything that leaves these addresses for another subnet than their own.
+#[derive(Debug, Clone, Copy)]
+pub struct Masquerade<'a> {
+    /// The network's name.
+    pub network: &'a str,
+    /// The container's id.
+    pub container: &'a str,
+    /// The container's addresses with their subnets' prefix lengths.
+    pub addresses: &'a [IpNetwork],
+}
+
+/// One container's rules, found by their comment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Owned {
+    /// The container's id; cut off where the comment was too long for the kernel.
+    pub container: String,
+    /// The chain that belongs to it.
+    pub chain: String,
+}
+
+/// Adds the rules, in place of whatever the container had in this network.
+///
+/// # Errors
+/// Those of the program, or [`Error::Invalid`] for names that cannot be in a comment.
+pub fn add(masquerade: &Masquerade<'_>, variant: Variant) -> Result<()> {
+    let (chain, comment) = (masquerade.chain(), masquerade.comment()?);
+    for family in Family::ALL {
+        let Some(wanted) = masquerade.wanted(family, &chain, &comment) else { continue };
+        change(family, variant, Table::Nat, |saved, restore| {
+            if wanted.lacking(saved).is_some() {
+                forget_entries(saved, restore, &chain);
+                restore.reset_chain(&chain);
+                restore.append_all(&chain, &wanted.rules);
+                restore.append_all(&postrouting(), &wanted.entries);
+            }
+        })?;
+    }
+    Ok(())
+}
+
+/// Verifies that every rule is there.
+///
+/// # Errors
+/// [`Error::Missing`] names the first one that is not; otherwise those of the program.
+pub fn check(masquerade: &Masquerade<'_>, variant: Variant) -> Result<()> {
+    let (chain, comment) = (masquerade.chain(), masquerade.comment()?);
+    for family in Family::ALL {
+        let Some(wanted) = masquerade.wanted(family, &chain, &comment) else { continue };
+        let saved = read(family, variant, Table::Nat)?;
+        if let Some((chain, rule)) = wanted.lacking(&saved) {
+            return Err(Error::Missing { family, table: Table::Nat, expected: format!("-A {chain} {rule}") });
+        }
+    }
+    Ok(())
+}
+
+/// Removes what the container has in this network, in both families, whoever made it; nothing is fine.
+///
+/// # Errors
+/// Those of the program.
+pub fn remove(network: &str, container: &str) -> Result<()> {
+    remove_chain(&Chain::of_attachment("", network, container))
+}
+
+/// The containers that have rules in this network.
+///
+/// # Errors
+/// Those of the program.
+pub fn list(network: &str) -> Result<Vec<Owned>> {
+    list_commented("", network)
+}
+
+/// Removes the rules of every container of this network that is not in `valid`.
+///
+/// # Errors
+/// Those of the program.
+pub fn collect_garbage(network: &str, valid: &[&str]) -> Result<()> {
+    collect("", network, valid)
+}
+
+impl Masquerade<'_> {
+    fn chain(&self) -> Chain {
+        Chain::of_attachment("", self.network, self.container)
+    }
+
+    fn comment(&self) -> Result<Comment> {
+        Comment::of_attachment("", self.network, self.container)
+    }
+
+    /// The rules of one family; none if the container has no address of it.
+    fn wanted(&self, family: Family, chain: &Chain, comment: &Comment) -> Option<Wanted> {
+        let mut wanted = Wanted { chain: chain.clone(), rules: Vec::new(), entries: Vec::new() };
+        for address in self.addresses.iter().filter(|address| Family::of(address) == family) {
+            let own = Rule::new().destination(*address).comment(comment).words("-j ACCEPT");
+            let abroad = Rule::new().words(not_multicast(family)).comment(comment).words("-j MASQUERADE");
+            let entry = Rule::new().source(IpNetwork::from(address.ip())).comment(comment).jump(chain);
+            push_new(&mut wanted.rules, own);
+            push_new(&mut wanted.rules, abroad);
+            push_new(&mut wanted.entries, entry);
+        }
+        (!wanted.entries.is_empty()).then_some(wanted)
+    }
+}
+
+struct Wanted {
+    chain: Chain,
+    rules: Vec<Rule>,
+    entries: Vec<Rule>,
+}
+
+impl Wanted {
+    fn lacking(&self, saved: &Saved) -> Option<(Chain, &Rule)> {
+        let rules = self.rules.iter().map(|rule| (self.chain.clone(), rule));
+        let entries = self.entries.iter().map(|rule| (postrouting(), rule));
+        rules.chain(entries).find(|(chain, rule)| !saved.contains(chain, rule))
+    }
+}
+
+/// Two addresses of one subnet share rules, and the Go suite adds each rule once.
+fn push_new(rules: &mut Vec<Rule>, rule: Rule) {
+    if !rules.contains(&rule) {
+        rules.push(rule);
+    }
+}
+
+fn not_multicast(family: Family) -> &'static str {
+    match family {
+        Family::V4 => "! -d 224.0.0.0/4",
+        Family::V6 => "! -d ff00::/8",
+    }
+}
+
+fn postrouting() -> Chain {
+    Chain::known("POSTROUTING")
+}
+
+/// Removes every rule that jumps to `chain`.
+pub(crate) fn forget_entries(saved: &Saved, restore: &mut Restore, chain: &Chain) {
+    for (from, rule) in saved.rules_to(chain) {
+        restore.delete(&from, &rule);
+    }
+}
+
+/// Removes a container's chain from the nat tables of both families and what jumps to it.
+pub(crate) fn remove_chain(chain: &Chain) -> Result<()> {
+    for family in Family::ALL {
+        for variant in variants(family, Table::Nat, chain)? {
+            change(family, variant, Table::Nat, |saved, restore| {
+                if saved.has_chain(chain) {
+                    forget_entries(saved, restore, chain);
+                    restore.reset_chain(chain).delete_chain(chain);
+                }
+            })?;
+        }
+    }
+    Ok(())
+}
+
+/// The containers named in comments that start with `prefix` and this network.
+pub(crate) fn list_commented(prefix: &str, network: &str) -> Result<Vec<Owned>> {
+    let start = format!("{prefix}name: \"{network}\" id: \"");
+    let mut owned = Vec::new();
+    for family in Family::ALL {
+        for variant in crate::presence::loaded(family, Table::Nat)? {
+            for (comment, target) in read(family, variant, Table::Nat)?.comments() {
+                let container = comment.strip_prefix(&start).filter(|_| target.starts_with("CNI-"));
+                let Some(container) = container else { continue };
+                let container = container.strip_suffix('"').or(container.strip_suffix("...")).unwrap_or(container);
+                let found = Owned { container: container.to_owned(), chain: target };
+                if !owned.contains(&found) {
+                    owned.push(found);
+                }
+            }
+        }
+    }
+    Ok(owned)
+}
+
+/// Compares chain names, which hold the whole id, rather than ids, which a long comment cuts off.
+pub(crate) fn collect(prefix: &str, network: &str, valid: &[&str]) -> Result<()> {
+    let valid: Vec<Chain> = valid.iter().map(|id| Chain::of_attachment(prefix, network, id)).collect();
+    let comment = if prefix.is_empty() { "" } else { "dnat " };
+    for owned in list_commented(comment, network)? {
+        let chain = Chain::new(&owned.chain)?;
+        if !valid.contains(&chain) {
+            remove_chain(&chain)?;
+        }
+    }
+    Ok(())
+}

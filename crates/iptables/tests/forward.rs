@@ -1,0 +1,65 @@
+//! What the kernel says of the host's FORWARD chain, without a child process.
+
+mod support;
+
+use iptables::{Family, Variant, cheaply_absent, forward_drops, would_drop_forwarded};
+use support::{in_namespace, tables, with_each_variant};
+
+const FAMILIES: [(Family, &str); 2] = [(Family::V4, "iptables"), (Family::V6, "ip6tables")];
+
+#[test]
+fn a_namespace_without_rules_drops_nothing_and_asking_loads_nothing() {
+    in_namespace(|| {
+        for (family, _) in FAMILIES {
+            assert!(!would_drop_forwarded(family).expect("the kernel answers"));
+        }
+        assert!(cheaply_absent("net", "c1").expect("the kernel answers"));
+        for list in ["ip_tables_names", "ip6_tables_names"] {
+            let names = std::fs::read_to_string(format!("/proc/thread-self/net/{list}")).expect("the list");
+            assert_eq!(names, "");
+        }
+    });
+}
+
+#[test]
+fn a_drop_policy_is_seen_in_its_variant_and_family() {
+    with_each_variant(|variant| {
+        for (family, program) in FAMILIES {
+            tables(variant, program, &["-P", "INPUT", "DROP"]);
+            assert_eq!(forward_drops(family).expect("the kernel answers"), []);
+            tables(variant, program, &["-P", "FORWARD", "DROP"]);
+            assert_eq!(forward_drops(family).expect("the kernel answers"), [variant]);
+            tables(variant, program, &["-P", "FORWARD", "ACCEPT"]);
+            assert_eq!(forward_drops(family).expect("the kernel answers"), []);
+        }
+    });
+}
+
+#[test]
+fn drop_and_reject_rules_count_only_directly_in_forward() {
+    with_each_variant(|variant| {
+        for (family, program) in FAMILIES {
+            let drops = || would_drop_forwarded(family).expect("the kernel answers");
+            tables(variant, program, &["-N", "OTHERS"]);
+            tables(variant, program, &["-A", "OTHERS", "-j", "DROP"]);
+            tables(variant, program, &["-A", "OUTPUT", "-j", "DROP"]);
+            tables(variant, program, &["-A", "FORWARD", "-i", "x", "-m", "comment", "--comment", "c", "-j", "ACCEPT"]);
+            assert!(!drops(), "{program}");
+            for target in ["DROP", "REJECT"] {
+                tables(variant, program, &["-A", "FORWARD", "-i", "eth7", "-p", "tcp", "-j", target]);
+                assert!(drops(), "{program} {target}");
+                tables(variant, program, &["-D", "FORWARD", "-i", "eth7", "-p", "tcp", "-j", target]);
+                assert!(!drops(), "{program} {target}");
+            }
+        }
+    });
+}
+
+#[test]
+fn both_variants_may_drop_at_once() {
+    in_namespace(|| {
+        tables(Variant::Nft, "iptables", &["-P", "FORWARD", "DROP"]);
+        tables(Variant::Legacy, "iptables", &["-P", "FORWARD", "DROP"]);
+        assert_eq!(forward_drops(Family::V4).expect("the kernel answers"), [Variant::Nft, Variant::Legacy]);
+    });
+}
