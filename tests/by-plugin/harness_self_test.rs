@@ -121,3 +121,19 @@ fn a_plugin_is_killed_at_every_change() {
     assert!(kills >= 2, "{points:?}");
     assert!(points.iter().any(|point| point == "sendto 1"), "{points:?}");
 }
+
+#[test]
+fn a_hundred_hosts_live_at_once() {
+    let hosts: Vec<_> = (0..100).map(|_| Host::new()).collect();
+    for host in &hosts {
+        let _server = host.listen_tcp(80);
+        host.assert_reaches_tcp("127.0.0.1:80");
+    }
+}
+
+#[test]
+fn a_failing_program_in_the_background_fails_its_test() {
+    let host = Host::new();
+    let failing = host.spawn(["sh", "-c", "exit 3"]);
+    assert!(std::panic::catch_unwind(|| failing.wait()).is_err());
+}

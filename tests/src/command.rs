@@ -1,10 +1,12 @@
 //! Running programs inside a host or a container.
 
 use std::ffi::{OsStr, OsString};
-use std::io::Write as _;
+use std::fs::File;
+use std::io::{Read as _, Seek as _, Write as _};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 
+use nix::sys::memfd::{MFdFlags, memfd_create};
 use serde_json::Value;
 
 use crate::namespaces::Namespaces;
@@ -45,9 +47,12 @@ impl std::fmt::Display for Finished {
     }
 }
 
-/// A program that runs until this value is dropped.
+/// A program that runs until this value is dropped. What it prints is shown when the test fails.
 #[derive(Debug)]
-pub struct Background(Child);
+pub struct Background {
+    child: Child,
+    output: File,
+}
 
 impl Background {
     /// Waits for its own end; the host's lifetime bounds that.
@@ -56,15 +61,19 @@ impl Background {
     /// If it fails.
     #[track_caller]
     pub fn wait(mut self) {
-        let status = self.0.wait().expect("wait for a child");
+        let status = self.child.wait().expect("wait for a child");
         assert!(status.success(), "a program in the background: {status}");
     }
 }
 
 impl Drop for Background {
     fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let mut said = String::new();
+        if thread::panicking() && self.output.rewind().is_ok() && self.output.read_to_string(&mut said).is_ok() {
+            eprintln!("a program in the background said:\n{said}");
+        }
     }
 }
 
@@ -118,15 +127,17 @@ pub trait Inside {
         json_of("nft", args, self)
     }
 
-    /// Starts a program that runs until the returned value is dropped; its output goes to the test's own.
+    /// Starts a program that runs until the returned value is dropped.
     ///
     /// # Panics
     /// If the program is missing.
     #[track_caller]
     fn spawn<A: AsRef<OsStr>>(&self, argv: impl IntoIterator<Item = A>) -> Background {
+        let output = File::from(memfd_create(c"output", MFdFlags::MFD_CLOEXEC).expect("make a file in memory"));
+        let copy = || output.try_clone().expect("copy a file descriptor");
         let mut command = command(argv);
-        command.stdin(Stdio::null());
-        Background(start(self.namespaces(), &mut command))
+        command.stdin(Stdio::null()).stdout(copy()).stderr(copy());
+        Background { child: start(self.namespaces(), &mut command), output }
     }
 
     /// A TCP server on `port` of every address, IPv4 and IPv6, that tells each client the address it sees
