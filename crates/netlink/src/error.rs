@@ -185,6 +185,7 @@ pub enum Request {
     ListAddresses { link: u32 },
     AddRoute { destination: IpNetwork, gateway: Option<IpAddr> },
     DeleteRoute { destination: IpNetwork, gateway: Option<IpAddr> },
+    FindRoute { address: IpAddr },
     ListRoutes,
     DeleteNeighbour { link: u32, address: IpAddr },
     ListNeighbours { link: u32 },
@@ -215,6 +216,7 @@ impl fmt::Display for Request {
             Request::ListAddresses { link } => write!(formatter, "list the addresses of link #{link}"),
             Request::AddRoute { destination, gateway } => write_route(formatter, "add", *destination, *gateway),
             Request::DeleteRoute { destination, gateway } => write_route(formatter, "delete", *destination, *gateway),
+            Request::FindRoute { address } => write!(formatter, "find the route to {address}"),
             Request::ListRoutes => write!(formatter, "list the routes"),
             Request::DeleteNeighbour { link, address } => {
                 write!(formatter, "delete neighbour {address} of link #{link}")

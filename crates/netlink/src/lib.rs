@@ -49,6 +49,9 @@ mod route;
 mod socket;
 mod wait;
 
+#[cfg(test)]
+mod robustness;
+
 pub use address::{Address, AddressSpec};
 pub use batch::Batch;
 pub use error::{Error, Request, Result};

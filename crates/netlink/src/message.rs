@@ -45,6 +45,12 @@ pub(crate) enum Verdict {
 }
 
 impl<'a> Message<'a> {
+    /// A message for tests of what reads its body.
+    #[cfg(test)]
+    pub(crate) fn of(kind: u16, body: &'a [u8]) -> Self {
+        Message { kind, flags: 0, sequence: 0, body }
+    }
+
     /// The dump saw a change while it ran, so objects may be missing or doubled.
     pub(crate) fn is_interrupted_dump(&self) -> bool {
         self.flags & NLM_F_DUMP_INTR != 0

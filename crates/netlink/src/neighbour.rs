@@ -64,7 +64,7 @@ pub(crate) fn push_delete(outgoing: &mut Outgoing, link: u32, address: IpAddr) {
 }
 
 /// Reads an `RTM_NEWNEIGH`; `None` for other messages and for entries without an IP address.
-fn read(message: &Message<'_>) -> Result<Option<Neighbour>> {
+pub(crate) fn read(message: &Message<'_>) -> Result<Option<Neighbour>> {
     const WHAT: &str = "a neighbour";
     let link = read_u32(message.body, 4).ok_or(Error::Malformed { what: WHAT })?;
     let state = read_u16(message.body, 8).ok_or(Error::Malformed { what: WHAT })?;

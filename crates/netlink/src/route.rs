@@ -238,15 +238,31 @@ impl Socket {
 
     fn list_routes(&mut self, family: Family, link: Option<u32>, table: Option<u32>) -> Result<Vec<Route>> {
         let message = list_message(family, link, table);
-        let wanted = |route: &Route| {
-            table.is_none_or(|table| route.table == table) && (link.is_none() || route.link == link)
-        };
-        let listed = self
-            .dump(&Request::ListRoutes, RTM_GETROUTE, &message, |message| Ok(read(message)?.filter(wanted)));
+        let wanted =
+            |route: &Route| table.is_none_or(|table| route.table == table) && (link.is_none() || route.link == link);
+        let listed =
+            self.dump(&Request::ListRoutes, RTM_GETROUTE, &message, |message| Ok(read(message)?.filter(wanted)));
         match listed {
             Err(error) if error.errno() == Some(libc::ENOENT) => Ok(Vec::new()),
             listed => listed,
         }
+    }
+
+    /// The route that a packet to `address` takes now, all tables and rules considered.
+    ///
+    /// # Errors
+    /// The kernel's refusal, `ENETUNREACH` if there is none.
+    pub fn route_to(&mut self, address: IpAddr) -> Result<Route> {
+        let host = IpNetwork::from(address);
+        let mut message = route_message(&Route::new(host), scope::UNIVERSE)?;
+        // A look-up takes the destination and nothing else (strict checking, net/ipv4/route.c).
+        message.attributes.retain(|attribute| matches!(attribute, RouteAttribute::Destination(_)));
+        message.header.destination_prefix_length = host.prefix();
+        message.header.protocol = RouteProtocol::Unspec;
+        message.header.kind = PacketRouteType::Unspec;
+        self.get(Request::FindRoute { address }, RTM_GETROUTE, &message, |answer| {
+            read_any(answer)?.ok_or(Error::Malformed { what: "a route" })
+        })
     }
 
     /// The default route of a family in the main table; the one with the lowest priority if there are more.
@@ -324,7 +340,15 @@ fn route_address(address: IpAddr) -> RouteAddress {
 }
 
 /// Reads an `RTM_NEWROUTE`; `None` for other messages, other families and cached routes.
+pub(crate) /// A route of a list; copies that the kernel made for one destination are none.
 fn read(message: &Message<'_>) -> Result<Option<Route>> {
+    let is_copy = message.body.get(8..12).is_some_and(|flags| {
+        flags.try_into().is_ok_and(|flags| u32::from_ne_bytes(flags) & RTM_F_CLONED != 0)
+    });
+    if message.kind != RTM_NEWROUTE || is_copy { Ok(None) } else { read_any(message) }
+}
+
+fn read_any(message: &Message<'_>) -> Result<Option<Route>> {
     const WHAT: &str = "a route";
     let &[family, prefix, _source_len, _tos, table, _protocol, scope, kind, f0, f1, f2, f3, ..] = message.body else {
         return Err(Error::Malformed { what: WHAT });
@@ -345,8 +369,7 @@ fn read(message: &Message<'_>) -> Result<Option<Route>> {
     for attribute in message.attributes(HEADER_LEN, WHAT)? {
         read_attribute(&attribute?, prefix, &mut route)?;
     }
-    let wanted = message.kind == RTM_NEWROUTE && flags & RTM_F_CLONED == 0;
-    Ok(wanted.then_some(route))
+    Ok(Some(route))
 }
 
 fn read_attribute(attribute: &Attribute<'_>, prefix: u8, route: &mut Route) -> Result<()> {

@@ -282,3 +282,72 @@ impl Outgoing {
         sequence
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LINK: u16 = 16;
+    const ERROR: u16 = 2;
+    const DONE: u16 = 3;
+    const INTERRUPTED: u16 = 0x10;
+
+    fn message(kind: u16, flags: u16, sequence: u32, body: &[u8]) -> Vec<u8> {
+        let mut bytes = u32::try_from(HEADER_LEN + body.len()).expect("short").to_ne_bytes().to_vec();
+        bytes.extend(kind.to_ne_bytes());
+        bytes.extend(flags.to_ne_bytes());
+        bytes.extend(sequence.to_ne_bytes());
+        bytes.extend([0; 4]);
+        bytes.extend(body);
+        bytes
+    }
+
+    fn progress(first: u32, count: usize, ending: Ending) -> Progress {
+        Progress { first, count, ending, failure: None, interrupted: false }
+    }
+
+    fn read(progress: &mut Progress, datagram: &[u8]) -> (bool, usize) {
+        let mut requests: Vec<_> = (0..progress.count).map(|_| Some(Request::ListLinks)).collect();
+        let mut objects = 0;
+        let ended = progress.read(datagram, &mut requests, &mut |_object| {
+            objects += 1;
+            Ok(())
+        });
+        (ended.expect("readable"), objects)
+    }
+
+    #[test]
+    fn answers_to_earlier_exchanges_are_passed_over() {
+        let mut progress = progress(5, 1, Ending::Verdict);
+        let stale = [message(LINK, 0, 4, &[0; 16]), message(ERROR, 0, 4, &(-1i32).to_ne_bytes())].concat();
+        assert_eq!(read(&mut progress, &stale), (false, 0));
+        assert!(progress.failure.is_none());
+        assert_eq!(read(&mut progress, &message(ERROR, 0, 5, &[0; 20])), (true, 0));
+    }
+
+    #[test]
+    fn only_the_last_requests_verdict_ends_a_batch() {
+        let mut progress = progress(u32::MAX, 3, Ending::Verdict);
+        let refused = |sequence, errno: i32| message(ERROR, 0, sequence, &(-errno).to_ne_bytes());
+        assert_eq!(read(&mut progress, &refused(u32::MAX, 17)), (false, 0));
+        assert_eq!(read(&mut progress, &[refused(0, 1), message(LINK, 0, 1, &[0; 16])].concat()), (false, 1));
+        assert_eq!(read(&mut progress, &message(ERROR, 0, 1, &[0; 4])), (true, 0));
+        assert_eq!(progress.failure.expect("refused").errno(), Some(17), "the first refusal");
+    }
+
+    #[test]
+    fn an_interrupted_dump_is_noticed_wherever_the_kernel_says_so() {
+        for flags in [[INTERRUPTED, 0], [0, INTERRUPTED]] {
+            let mut progress = progress(1, 1, Ending::Verdict);
+            let dump = [message(LINK, flags[0], 1, &[0; 16]), message(DONE, flags[1], 1, &[0; 4])].concat();
+            assert_eq!(read(&mut progress, &dump), (true, 1));
+            assert!(progress.interrupted);
+        }
+    }
+
+    #[test]
+    fn one_object_ends_a_get() {
+        assert_eq!(read(&mut progress(1, 1, Ending::Object), &message(LINK, 0, 1, &[0; 16])), (true, 1));
+        assert_eq!(read(&mut progress(1, 1, Ending::Verdict), &message(LINK, 0, 1, &[0; 16])), (false, 1));
+    }
+}

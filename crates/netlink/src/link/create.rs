@@ -1,4 +1,5 @@
-use netlink_packet_route::link::{InfoData, InfoVeth, LinkMessage};
+use netlink_packet_route::link::{InfoData, InfoVeth, LinkAttribute, LinkMessage};
+use nix::libc;
 use rtnetlink::{LinkBridge, LinkMessageBuilder, LinkUnspec, LinkVeth};
 
 use crate::error::{Error, Request, Result};
@@ -131,7 +132,9 @@ impl Socket {
             self.create_link(veth.name, &veth_message(veth)).map_err(|error| self.name_taken_end(error, veth))?;
         let finished = self.finish_veth(link.index, veth);
         match (finished, link.mac, link.peer_index) {
-            (Ok(()), Some(mac), Some(peer_index)) => Ok(CreatedVeth { index: link.index, mac, mtu: link.mtu, peer_index }),
+            (Ok(()), Some(mac), Some(peer_index)) => {
+                Ok(CreatedVeth { index: link.index, mac, mtu: link.mtu, peer_index })
+            }
             (finished, ..) => {
                 // By index, so it can only be the link of a moment ago.
                 let _ = self.delete_link(link.index);
@@ -154,14 +157,12 @@ impl Socket {
         created.map_or_else(|| self.link(name), Ok)
     }
 
-    /// Options and alias are not taken at creation. The order of messages matters: no link-local address
-    /// and the port's options must hold before the link is up.
+    /// Options and alias are not taken at creation, and the port's options must hold before the link is up.
     fn finish_veth(&mut self, index: u32, veth: &Veth<'_>) -> Result<()> {
-        let option = |value: bool| value.then_some(true);
-        let mut batch = self.batch();
         if !veth.ipv6_link_local {
-            batch.change_link(index, &LinkChange { ipv6_link_local: Some(false), ..LinkChange::default() });
+            self.forgo_link_local(index)?;
         }
+        let option = |value: bool| value.then_some(true);
         let change = LinkChange {
             alias: veth.alias,
             hairpin: option(veth.bridge_port.hairpin),
@@ -169,10 +170,16 @@ impl Socket {
             up: option(veth.up),
             ..LinkChange::default()
         };
-        if change != LinkChange::default() {
-            batch.change_link(index, &change);
+        if change == LinkChange::default() { Ok(()) } else { self.change_link(index, &change) }
+    }
+
+    /// A host without IPv6, or a link whose MTU is too small for it, has nothing to forgo.
+    fn forgo_link_local(&mut self, index: u32) -> Result<()> {
+        let change = LinkChange { ipv6_link_local: Some(false), ..LinkChange::default() };
+        match self.change_link(index, &change) {
+            Err(error) if error.errno() == Some(libc::EAFNOSUPPORT) => Ok(()),
+            outcome => outcome,
         }
-        batch.send()
     }
 
     /// The kernel does not say which of the two names is taken.
@@ -188,7 +195,8 @@ impl Socket {
 
 fn veth_message(veth: &Veth<'_>) -> LinkMessage {
     let peer = InfoData::Veth(InfoVeth::Peer(peer_message(&veth.peer)));
-    let mut message = LinkMessageBuilder::<LinkVeth>::new(veth.name, veth.peer.name).set_info_data(peer);
+    let mut message =
+        with_one_queue(LinkMessageBuilder::<LinkVeth>::new(veth.name, veth.peer.name).set_info_data(peer));
     if let Some(mac) = veth.mac {
         message = message.address(mac.0.to_vec());
     }
@@ -202,7 +210,7 @@ fn veth_message(veth: &Veth<'_>) -> LinkMessage {
 }
 
 fn peer_message(peer: &Peer<'_>) -> LinkMessage {
-    let mut message = LinkMessageBuilder::<LinkUnspec>::new().name(peer.name);
+    let mut message = with_one_queue(LinkMessageBuilder::<LinkUnspec>::new().name(peer.name));
     if let Some(mac) = peer.mac {
         message = message.address(mac.0.to_vec());
     }
@@ -213,4 +221,10 @@ fn peer_message(peer: &Peer<'_>) -> LinkMessage {
         message = message.setns_by_fd(netns.raw_fd());
     }
     message.build()
+}
+
+/// One queue each way is what a veth uses anyhow: asked for nothing, the kernel registers a queue for every
+/// CPU and then takes all but one away again (`veth_init_queues`, drivers/net/veth.c), waiting for RCU.
+fn with_one_queue<T>(message: LinkMessageBuilder<T>) -> LinkMessageBuilder<T> {
+    message.append_extra_attribute(LinkAttribute::NumTxQueues(1)).append_extra_attribute(LinkAttribute::NumRxQueues(1))
 }

@@ -81,3 +81,25 @@ fn nothing_is_left_when_the_pair_cannot_be_finished() {
         assert!(host.link("a").expect_err("not left").is_not_found());
     });
 }
+
+#[test]
+fn a_link_too_small_for_ipv6_has_no_link_local_address_to_forgo() {
+    in_new_netns(|| {
+        let peer = Peer { name: "b", mac: None, mtu: Some(1200), netns: None };
+        let veth = Veth { mtu: Some(1200), ipv6_link_local: false, ..Veth::new("a", peer) };
+        socket().create_veth(&veth).expect("created");
+        assert_eq!(ip_link("a")["mtu"], 1200);
+    });
+}
+
+#[test]
+fn no_queue_is_made_to_be_taken_away_again() {
+    in_new_netns(|| {
+        let peer = Peer { name: "b", mac: None, mtu: None, netns: None };
+        socket().create_veth(&Veth::new("a", peer)).expect("created");
+        for end in ["a", "b"] {
+            let seen = ip_link(end);
+            assert_eq!((&seen["num_tx_queues"], &seen["num_rx_queues"]), (&json!(1), &json!(1)));
+        }
+    });
+}

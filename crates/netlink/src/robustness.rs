@@ -1,0 +1,110 @@
+//! Whatever arrives, reading it ends in an object or an error.
+
+use netlink_packet_core::Emitable;
+use netlink_packet_route::AddressFamily;
+use netlink_packet_route::address::{AddressAttribute, AddressMessage};
+use netlink_packet_route::link::{
+    InfoBridgePort, InfoKind, InfoPortData, InfoPortKind, LinkAttribute, LinkInfo, LinkMessage,
+};
+use netlink_packet_route::neighbour::{NeighbourAddress, NeighbourAttribute, NeighbourMessage};
+use netlink_packet_route::route::{RouteAddress, RouteAttribute, RouteMessage, RouteMetric};
+
+use crate::message::Message;
+use crate::{address, link, neighbour, route};
+
+type Read = fn(&Message<'_>) -> bool;
+
+fn emitted(message: &dyn Emitable) -> Vec<u8> {
+    let mut bytes = vec![0; message.buffer_len()];
+    message.emit(&mut bytes);
+    bytes
+}
+
+fn link_body() -> Vec<u8> {
+    let mut message = LinkMessage::default();
+    message.attributes = vec![
+        LinkAttribute::IfName("eth0".to_owned()),
+        LinkAttribute::Address(vec![2, 0, 0, 0, 0, 1]),
+        LinkAttribute::Mtu(1500),
+        LinkAttribute::LinkNetNsId(3),
+        LinkAttribute::IfAlias("ferrocni:net/container/eth0".to_owned()),
+        LinkAttribute::LinkInfo(vec![
+            LinkInfo::Kind(InfoKind::Veth),
+            LinkInfo::PortKind(InfoPortKind::Bridge),
+            LinkInfo::PortData(InfoPortData::BridgePort(vec![
+                InfoBridgePort::HairpinMode(true),
+                InfoBridgePort::Isolated(true),
+            ])),
+        ]),
+    ];
+    emitted(&message)
+}
+
+fn address_body() -> Vec<u8> {
+    let mut message = AddressMessage::default();
+    message.header.family = AddressFamily::Inet;
+    message.header.prefix_len = 24;
+    message.attributes.push(AddressAttribute::Local([10, 1, 0, 2].into()));
+    message.attributes.push(AddressAttribute::Address([10, 1, 0, 2].into()));
+    emitted(&message)
+}
+
+fn route_body() -> Vec<u8> {
+    let mut message = RouteMessage::default();
+    message.header.address_family = AddressFamily::Inet;
+    message.header.destination_prefix_length = 24;
+    message.attributes = vec![
+        RouteAttribute::Destination(RouteAddress::Inet([10, 1, 0, 0].into())),
+        RouteAttribute::Gateway(RouteAddress::Inet([10, 1, 0, 1].into())),
+        RouteAttribute::Oif(2),
+        RouteAttribute::Metrics(vec![RouteMetric::Mtu(1400)]),
+    ];
+    emitted(&message)
+}
+
+fn neighbour_body() -> Vec<u8> {
+    let mut message = NeighbourMessage::default();
+    message.attributes.push(NeighbourAttribute::Destination(NeighbourAddress::Inet([10, 1, 0, 9].into())));
+    message.attributes.push(NeighbourAttribute::LinkLayerAddress(vec![2, 0, 0, 0, 0, 1]));
+    emitted(&message)
+}
+
+/// Type, body and reader of each object.
+fn objects() -> [(u16, Vec<u8>, Read); 4] {
+    [
+        (16, link_body(), |message| link::read(message).is_ok()),
+        (20, address_body(), |message| address::read(message).is_ok_and(|read| read.is_some())),
+        (24, route_body(), |message| route::read(message).is_ok_and(|read| read.is_some())),
+        (28, neighbour_body(), |message| neighbour::read(message).is_ok_and(|read| read.is_some())),
+    ]
+}
+
+#[test]
+fn whole_objects_are_read() {
+    for (kind, body, read) in objects() {
+        assert!(read(&Message::of(kind, &body)), "{kind}");
+    }
+}
+
+#[test]
+fn no_truncation_panics() {
+    for (kind, body, read) in objects() {
+        for end in 0..body.len() {
+            read(&Message::of(kind, &body[..end]));
+        }
+        assert!(!read(&Message::of(kind, &[])), "{kind}");
+    }
+}
+
+#[test]
+fn no_byte_changed_panics() {
+    for (kind, body, read) in objects() {
+        for at in 0..body.len() {
+            for value in 0..=u8::MAX {
+                let mut damaged = body.clone();
+                damaged[at] = value;
+                read(&Message::of(kind, &damaged));
+            }
+        }
+    }
+}
