@@ -1,0 +1,226 @@
+//! The socket: requests, dumps and batches.
+
+use std::io;
+
+use netlink_sys::{SocketAddr, protocols::NETLINK_NETFILTER};
+use nix::libc;
+use nix::sys::socket::{setsockopt, sockopt};
+
+use crate::message::Verdict;
+use crate::{Batch, Error, Message, Reply, Result, flags};
+
+/// The largest datagram the kernel builds for a dump (`NLMSG_GOODSIZE` is smaller, a page at least).
+const BUFFER: usize = 32 * 1024;
+/// How often an interrupted dump is started anew.
+const DUMPS: usize = 100;
+/// Up to this size a batch and the refusals of its messages fit a socket's default buffers.
+const SMALL: usize = 32 * 1024;
+
+/// A netfilter netlink socket in the network namespace of the thread that opened it.
+#[derive(Debug)]
+pub struct Socket {
+    socket: netlink_sys::Socket,
+    sequence: u32,
+    buffer: Vec<u8>,
+}
+
+impl Socket {
+    /// Opens a socket in the calling thread's network namespace.
+    ///
+    /// # Errors
+    /// [`Error::Open`] if the kernel has no netfilter netlink or refuses.
+    pub fn open() -> Result<Self> {
+        let socket = netlink_sys::Socket::new(NETLINK_NETFILTER).map_err(Error::Open)?;
+        // The kernel is the only peer: it takes our messages and, with these, explains refusals and does
+        // not send our own message back to us.
+        socket.connect(&SocketAddr::new(0, 0)).map_err(Error::Open)?;
+        socket.set_ext_ack(true).map_err(Error::Open)?;
+        socket.set_cap_ack(true).map_err(Error::Open)?;
+        Ok(Self { socket, sequence: 1, buffer: Vec::with_capacity(BUFFER) })
+    }
+
+    /// Sends a request that is answered by an acknowledgement alone.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] with the kernel's errno, or a failure of the socket.
+    pub fn command(&mut self, mut message: Message) -> Result<()> {
+        message.add_flags(flags::ACK);
+        let sequence = self.send(message)?;
+        self.answers(sequence, |_| true)?.map_or(Ok(()), |refused| Err(refused.into_error(None)))
+    }
+
+    /// Sends a request that is answered by one object, and returns what `read` makes of it.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] with the kernel's errno, [`Error::Malformed`] if `read` finds nothing in the
+    /// answer, or a failure of the socket.
+    pub fn get<T>(&mut self, message: Message, read: impl Fn(&Reply<'_>) -> Option<T>) -> Result<T> {
+        let sequence = self.send(message)?;
+        let mut found = None;
+        let refused = self.answers(sequence, |reply| {
+            found = read(reply);
+            false
+        })?;
+        match refused {
+            Some(refused) => Err(refused.into_error(None)),
+            None => found.ok_or(Error::Malformed),
+        }
+    }
+
+    /// Asks for all objects that `message` selects, and returns what `read` makes of them; starts again if
+    /// they changed meanwhile.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] with the kernel's errno, [`Error::Interrupted`] if they never stop changing, or a
+    /// failure of the socket.
+    pub fn dump<T>(&mut self, message: &Message, mut read: impl FnMut(&Reply<'_>, &mut Vec<T>)) -> Result<Vec<T>> {
+        for _ in 0..DUMPS {
+            let mut message = message.clone();
+            message.add_flags(flags::DUMP);
+            let sequence = self.send(message)?;
+            let (mut found, mut interrupted) = (Vec::new(), false);
+            let refused = self.answers(sequence, |reply| {
+                interrupted |= reply.interrupted();
+                if reply.verdict() == Verdict::Object {
+                    read(reply, &mut found);
+                }
+                true
+            })?;
+            match refused {
+                Some(refused) if refused.errno != libc::EINTR => return Err(refused.into_error(None)),
+                None if !interrupted => return Ok(found),
+                _ => {}
+            }
+        }
+        Err(Error::Interrupted)
+    }
+
+    /// Runs a transaction.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] about the first message that the kernel refused, or about the batch as a whole;
+    /// nothing has changed then. Otherwise a failure of the socket.
+    pub fn commit(&mut self, batch: Batch) -> Result<()> {
+        self.run(batch, false)
+    }
+
+    /// Has the kernel check a transaction and throw it away.
+    ///
+    /// # Errors
+    /// Those of [`Socket::commit`].
+    pub fn rehearse(&mut self, batch: Batch) -> Result<()> {
+        self.run(batch, true)
+    }
+
+    fn run(&mut self, mut batch: Batch, rehearsal: bool) -> Result<()> {
+        let count = u32::try_from(batch.len()).map_err(|_| Error::TooLong)?;
+        if count == 0 {
+            return Ok(());
+        }
+        let first = self.sequence;
+        let last = first.wrapping_add(count);
+        self.sequence = last.wrapping_add(2);
+        let bytes = batch.encode(first, rehearsal).ok_or(Error::TooLong)?;
+        self.make_room(bytes.len(), batch.len());
+        self.transmit(&bytes)?;
+        self.outcome(first, last)
+    }
+
+    /// Reads up to the last message's answer. A refusal numbered like BEGIN concerns the batch as a whole
+    /// (a changed generation, a commit that failed); nothing may follow it, so it ends the reading too, and
+    /// what does follow is skipped as stale by whoever reads next.
+    fn outcome(&mut self, first: u32, last: u32) -> Result<()> {
+        let mut refused: Option<(u32, Refusal)> = None;
+        loop {
+            self.receive()?;
+            let mut rest = self.buffer.as_slice();
+            while let Some((reply, after)) = Reply::split(rest) {
+                rest = after;
+                let sequence = reply.sequence();
+                let offset = sequence.wrapping_sub(first);
+                if offset > last.wrapping_sub(first) {
+                    continue;
+                }
+                if let Verdict::Refused(errno) = reply.verdict() {
+                    refused.get_or_insert_with(|| (offset, Refusal::new(errno, &reply)));
+                }
+                if sequence == last || (offset == 0 && refused.is_some()) {
+                    return refused.map_or(Ok(()), |(offset, refused)| {
+                        Err(refused.into_error(usize::try_from(offset).ok().and_then(|at| at.checked_sub(1))))
+                    });
+                }
+            }
+        }
+    }
+
+    /// Hands `each` the messages that answer `sequence` until the request is done, refused, or `each` says
+    /// that it has seen enough. Returns the refusal.
+    fn answers(&mut self, sequence: u32, mut each: impl FnMut(&Reply<'_>) -> bool) -> Result<Option<Refusal>> {
+        loop {
+            self.receive()?;
+            let mut rest = self.buffer.as_slice();
+            while let Some((reply, after)) = Reply::split(rest) {
+                rest = after;
+                if reply.sequence() != sequence {
+                    continue;
+                }
+                let verdict = reply.verdict();
+                if let Verdict::Refused(errno) = verdict {
+                    return Ok(Some(Refusal::new(errno, &reply)));
+                }
+                if !each(&reply) || verdict == Verdict::Done {
+                    return Ok(None);
+                }
+            }
+        }
+    }
+
+    fn send(&mut self, mut message: Message) -> Result<u32> {
+        let sequence = self.sequence;
+        self.sequence = sequence.wrapping_add(1);
+        self.transmit(message.finish(sequence).ok_or(Error::TooLong)?)?;
+        Ok(sequence)
+    }
+
+    fn transmit(&self, bytes: &[u8]) -> Result<()> {
+        let sent = self.socket.send(bytes, 0);
+        sent.map(drop).map_err(|source| Error::Send { length: bytes.len(), source })
+    }
+
+    /// Reads one datagram. The kernel has answered by the time `send` returns, so an empty queue means that
+    /// there will be no answer: an error, where waiting would be for ever.
+    fn receive(&mut self) -> Result<()> {
+        self.buffer.clear();
+        let received = self.socket.recv(&mut self.buffer, libc::MSG_DONTWAIT | libc::MSG_TRUNC);
+        let length = received.map_err(Error::Receive)?;
+        match Reply::split(&self.buffer) {
+            Some(_) if length <= self.buffer.len() => Ok(()),
+            _ => Err(Error::Malformed),
+        }
+    }
+
+    /// Widens the socket's buffers for a large batch: it is one datagram, and each refused message is
+    /// answered by one. Best effort: where it is not permitted, the kernel's own refusal is clear enough.
+    fn make_room(&self, bytes: usize, messages: usize) {
+        if bytes > SMALL {
+            let _ = setsockopt(&self.socket, sockopt::SndBufForce, &(2 * bytes));
+            let _ = setsockopt(&self.socket, sockopt::RcvBufForce, &(messages * 2048));
+        }
+    }
+}
+
+struct Refusal {
+    errno: i32,
+    explanation: Option<String>,
+}
+
+impl Refusal {
+    fn new(errno: i32, reply: &Reply<'_>) -> Self {
+        Self { errno, explanation: reply.explanation().map(str::to_owned) }
+    }
+
+    fn into_error(self, message: Option<usize>) -> Error {
+        let source = io::Error::from_raw_os_error(self.errno);
+        Error::Refused { message, explanation: self.explanation, source }
+    }
+}

@@ -1,0 +1,110 @@
+//! Questions to the kernel about tables, each with "it does not exist" as an answer, not an error.
+
+use nfnetlink::{Attributes, Batch, Message, Reply, Socket};
+
+use crate::object::{
+    Held, Place, Table, get_chain, get_element, get_elements, get_rules, get_table, read_elements, request,
+};
+use crate::uapi::{chain, generation, operation, rule};
+use crate::{Error, Family, Result};
+
+/// A chain as the kernel reports it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ChainState {
+    /// Its rules, plus the rules and elements that lead to it.
+    pub(crate) uses: u32,
+    /// The verdict at the end of a base chain (`NF_DROP` is 0).
+    pub(crate) policy: Option<u32>,
+}
+
+/// A socket for nf_tables in the network namespace of the thread that opened it.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    socket: Socket,
+}
+
+impl Connection {
+    pub(crate) fn open() -> Result<Self> {
+        let socket = Socket::open().map_err(Error::doing("reach nftables"))?;
+        Ok(Self { socket })
+    }
+
+    /// The number that grows with each change of the ruleset, whoever makes it.
+    pub(crate) fn generation(&mut self) -> Result<u32> {
+        let message = request(operation::GET_GENERATION, 0, Family::Inet);
+        let id = |reply: &Reply<'_>| reply.attributes().find(generation::ID)?.be32();
+        self.socket.get(message, id).map_err(Error::doing("read the nftables generation"))
+    }
+
+    pub(crate) fn table_exists(&mut self, table: Table<'_>) -> Result<bool> {
+        let doing = || format!("read nftables table {table}");
+        Ok(self.find(get_table(table), doing, |_| Some(()))?.is_some())
+    }
+
+    pub(crate) fn chain(&mut self, table: Table<'_>, name: &str) -> Result<Option<ChainState>> {
+        let doing = || format!("read nftables chain {table} {name}");
+        self.find(get_chain(table, name), doing, |attributes| {
+            let uses = attributes.find(chain::USE)?.be32()?;
+            Some(ChainState { uses, policy: attributes.find(chain::POLICY).and_then(|found| found.be32()) })
+        })
+    }
+
+    /// One element by its key: the kernel looks it up in the set's hash.
+    pub(crate) fn element(&mut self, place: Place<'_>, key: &[u8]) -> Result<Option<Held>> {
+        let doing = || format!("read an element of nftables set {} {}", place.table, place.set);
+        self.find(get_element(place, key), doing, |attributes| read_elements(attributes).next())
+    }
+
+    /// All elements of a set, in the order of their keys; none if there is no such set. The kernel lists an
+    /// element twice if the set's hash table grows or shrinks during the walk (lib/rhashtable.c): here it is
+    /// once.
+    pub(crate) fn elements(&mut self, place: Place<'_>) -> Result<Vec<Held>> {
+        let dumped = self.socket.dump(&get_elements(place), |reply, found| {
+            found.extend(read_elements(reply.attributes()));
+        });
+        let mut all: Vec<Held> = or_none(dumped, || format!("list nftables set {} {}", place.table, place.set))?;
+        all.sort_unstable_by(|one, other| one.key.cmp(&other.key));
+        all.dedup_by(|one, other| one.key == other.key);
+        Ok(all)
+    }
+
+    /// What `read` makes of each rule's expressions in one chain; nothing if there is no such chain.
+    pub(crate) fn rules<T>(
+        &mut self,
+        table: Table<'_>,
+        name: &str,
+        mut read: impl FnMut(Attributes<'_>) -> T,
+    ) -> Result<Vec<T>> {
+        let dumped = self.socket.dump(&get_rules(table, name), |reply, found| {
+            found.push(read(reply.attributes().inside(rule::EXPRESSIONS)));
+        });
+        or_none(dumped, || format!("list nftables chain {table} {name}"))
+    }
+
+    pub(crate) fn commit(&mut self, batch: Batch) -> nfnetlink::Result<()> {
+        self.socket.commit(batch)
+    }
+
+    pub(crate) fn rehearse(&mut self, batch: Batch) -> nfnetlink::Result<()> {
+        self.socket.rehearse(batch)
+    }
+
+    fn find<T>(
+        &mut self,
+        message: Message,
+        doing: impl FnOnce() -> String,
+        read: impl Fn(Attributes<'_>) -> Option<T>,
+    ) -> Result<Option<T>> {
+        match self.socket.get(message, |reply| read(reply.attributes())) {
+            Err(error) if error.is_not_found() => Ok(None),
+            other => other.map(Some).map_err(|source| Error::Netlink { doing: doing(), source }),
+        }
+    }
+}
+
+fn or_none<T>(dumped: nfnetlink::Result<Vec<T>>, doing: impl FnOnce() -> String) -> Result<Vec<T>> {
+    match dumped {
+        Err(error) if error.is_not_found() => Ok(Vec::new()),
+        other => other.map_err(|source| Error::Netlink { doing: doing(), source }),
+    }
+}

@@ -1,0 +1,84 @@
+//! What can go wrong with tables, with the object named.
+
+use std::net::IpAddr;
+
+use crate::ruleset::Element;
+
+/// The result of an operation on tables.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// A failed operation on tables.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The kernel or the socket refused.
+    #[error("cannot {doing}")]
+    Netlink {
+        /// What was being done to which object.
+        doing: String,
+        /// The kernel's answer.
+        #[source]
+        source: nfnetlink::Error,
+    },
+    /// Somebody else holds the element's key.
+    #[error("{element} is taken by {}", named(.holder))]
+    Taken {
+        /// What was to be inserted.
+        element: Box<Element>,
+        /// The holder's label; empty if the element has none.
+        holder: String,
+    },
+    /// One address is IPv4 and the other IPv6.
+    #[error("{0} and {1} are of different IP versions")]
+    Versions(IpAddr, IpAddr),
+    /// Not the name of a network interface.
+    #[error("\"{0}\" is not an interface name: 1 to 15 bytes without slash, colon or white space")]
+    InterfaceName(String),
+    /// The label cannot be an element's comment.
+    #[error("label of {0} bytes: 1 to 251 bytes without NUL or line feed fit an nftables comment")]
+    Label(usize),
+    /// Others changed the ruleset each time between our look and our change.
+    #[error("the nftables ruleset kept changing: gave up after {0} attempts")]
+    Contended(usize),
+}
+
+fn named(holder: &str) -> &str {
+    if holder.is_empty() { "an element without a comment" } else { holder }
+}
+
+impl Error {
+    pub(crate) fn doing(doing: impl Into<String>) -> impl FnOnce(nfnetlink::Error) -> Self {
+        let doing = doing.into();
+        move |source| Self::Netlink { doing, source }
+    }
+
+    fn netlink(&self) -> Option<&nfnetlink::Error> {
+        match self {
+            Self::Netlink { source, .. } => Some(source),
+            _ => None,
+        }
+    }
+
+    /// The kernel's errno, if it refused.
+    #[must_use]
+    pub fn errno(&self) -> Option<i32> {
+        self.netlink().and_then(nfnetlink::Error::errno)
+    }
+
+    /// A table, chain, set or element does not exist.
+    #[must_use]
+    pub fn is_not_found(&self) -> bool {
+        self.netlink().is_some_and(nfnetlink::Error::is_not_found)
+    }
+
+    /// The kernel lacks nf_tables, or a part of it.
+    #[must_use]
+    pub fn is_unsupported(&self) -> bool {
+        self.netlink().is_some_and(nfnetlink::Error::is_unsupported)
+    }
+
+    /// The key is held by somebody else.
+    #[must_use]
+    pub fn is_taken(&self) -> bool {
+        matches!(self, Self::Taken { .. })
+    }
+}

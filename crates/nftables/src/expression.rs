@@ -1,0 +1,303 @@
+//! Rules, written with methods that read like nft's own words.
+//!
+//! Registers are numbered as the kernel numbers them: 1 to 4 are 16 bytes each, and 8 to 23
+//! (`NFT_REG32_00` and so on) are the same room in pieces of four. A concatenated key lies in consecutive
+//! pieces from register 1 on, each field padded to four bytes.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use ipnetwork::IpNetwork;
+use nfnetlink::{Message, family};
+
+use crate::object::write_verdict;
+use crate::uapi::{bitwise, cmp, ct, data, expression, fib, immediate, list, lookup, meta, nat, payload, verdict};
+
+/// The register in which everything begins.
+const FIRST: u32 = 1;
+/// The register of a verdict.
+const VERDICT: u32 = 0;
+/// Four-byte pieces from register 1 on.
+const fn piece(index: u32) -> u32 {
+    8 + index
+}
+
+/// The Internet protocol's version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Version {
+    V4,
+    V6,
+}
+
+impl Version {
+    pub(crate) const BOTH: [Self; 2] = [Self::V4, Self::V6];
+
+    pub(crate) fn of(address: IpAddr) -> Self {
+        if address.is_ipv4() { Self::V4 } else { Self::V6 }
+    }
+
+    fn number(self) -> u8 {
+        match self {
+            Self::V4 => family::IPV4,
+            Self::V6 => family::IPV6,
+        }
+    }
+
+    /// An address's length in bytes.
+    fn length(self) -> u32 {
+        match self {
+            Self::V4 => 4,
+            Self::V6 => 16,
+        }
+    }
+}
+
+/// Which of a packet's addresses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Side {
+    Source,
+    Destination,
+}
+
+/// Which of a packet's interfaces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Interface {
+    In,
+    Out,
+}
+
+/// The expressions of a rule under construction. Each matching method ends the rule for other packets.
+pub(crate) struct Expressions<'a> {
+    message: &'a mut Message,
+}
+
+impl<'a> Expressions<'a> {
+    pub(crate) fn new(message: &'a mut Message) -> Self {
+        Self { message }
+    }
+
+    /// `iifname "name"`.
+    pub(crate) fn iifname(&mut self, name: &str) -> &mut Self {
+        self.meta(meta::IIFNAME, FIRST).compare(cmp::EQUAL, &interface_name(name))
+    }
+
+    /// `iifname != "name"`.
+    pub(crate) fn iifname_not(&mut self, name: &str) -> &mut Self {
+        self.meta(meta::IIFNAME, FIRST).compare(cmp::NOT_EQUAL, &interface_name(name))
+    }
+
+    /// `iifname @set` or `oifname @set`.
+    pub(crate) fn interface_in(&mut self, interface: Interface, set: &str) -> &mut Self {
+        let key = match interface {
+            Interface::In => meta::IIFNAME,
+            Interface::Out => meta::OIFNAME,
+        };
+        self.meta(key, FIRST).lookup(set, None, false)
+    }
+
+    /// `iifname . ether saddr != @set`.
+    pub(crate) fn iifname_and_mac_not_in(&mut self, set: &str) -> &mut Self {
+        self.meta(meta::IIFNAME, FIRST).payload(piece(4), payload::LINK, 6, 6).lookup(set, None, true)
+    }
+
+    /// `ip saddr net` and the like.
+    pub(crate) fn address_in(&mut self, side: Side, net: IpNetwork) -> &mut Self {
+        let version = Version::of(net.ip());
+        self.version(version).address(side, version, FIRST);
+        if u32::from(net.prefix()) < version.length() * 8 {
+            self.mask(&octets(net.mask()));
+        }
+        self.compare(cmp::EQUAL, &octets(net.network()))
+    }
+
+    /// `ip saddr @set` and the like.
+    pub(crate) fn address_in_set(&mut self, side: Side, version: Version, set: &str) -> &mut Self {
+        self.version(version).address(side, version, FIRST).lookup(set, None, false)
+    }
+
+    /// `ip saddr vmap @map` and the like.
+    pub(crate) fn address_vmap(&mut self, side: Side, version: Version, map: &str) -> &mut Self {
+        self.version(version).address(side, version, FIRST).lookup(map, Some(VERDICT), false)
+    }
+
+    /// `ct status dnat`.
+    pub(crate) fn ct_status_dnat(&mut self) -> &mut Self {
+        self.ct_any(ct::STATUS, ct::STATUS_DNAT)
+    }
+
+    /// `ct state established,related`.
+    pub(crate) fn ct_state_established_or_related(&mut self) -> &mut Self {
+        self.ct_any(ct::STATE, ct::STATE_ESTABLISHED | ct::STATE_RELATED)
+    }
+
+    /// `fib daddr type local`.
+    pub(crate) fn destination_is_local(&mut self) -> &mut Self {
+        self.expression("fib", |message| {
+            message.be32(fib::DREG, FIRST);
+            message.be32(fib::RESULT, fib::RESULT_ADDRTYPE);
+            message.be32(fib::FLAGS, fib::FLAG_DADDR);
+        });
+        self.compare(cmp::EQUAL, &fib::LOCAL.to_ne_bytes())
+    }
+
+    /// `dnat ip to ip daddr . meta l4proto . th dport map @map`.
+    pub(crate) fn dnat_by_address_and_port(&mut self, version: Version, map: &str) -> &mut Self {
+        let words = version.length() / 4;
+        self.version(version).address(Side::Destination, version, FIRST);
+        self.meta(meta::L4PROTO, piece(words)).destination_port(piece(words + 1));
+        self.dnat_by_map(version, map)
+    }
+
+    /// `dnat ip to meta l4proto . th dport map @map`. A packet of the other version passes: `nat` ignores what
+    /// is not of its family (net/netfilter/nft_nat.c, `nft_nat_inet_eval`).
+    pub(crate) fn dnat_by_port(&mut self, version: Version, map: &str) -> &mut Self {
+        self.meta(meta::L4PROTO, FIRST).destination_port(piece(1));
+        self.dnat_by_map(version, map)
+    }
+
+    /// `masquerade`.
+    pub(crate) fn masquerade(&mut self) {
+        self.expression("masq", |_| {});
+    }
+
+    /// `drop`.
+    pub(crate) fn drop(&mut self) {
+        self.verdict(verdict::DROP, None);
+    }
+
+    /// `return`.
+    pub(crate) fn return_(&mut self) {
+        self.verdict(verdict::RETURN, None);
+    }
+
+    /// `jump chain`.
+    pub(crate) fn jump(&mut self, chain: &str) {
+        self.verdict(verdict::JUMP, Some(chain));
+    }
+
+    /// `goto chain`.
+    pub(crate) fn goto(&mut self, chain: &str) {
+        self.verdict(verdict::GOTO, Some(chain));
+    }
+
+    fn expression(&mut self, name: &str, fill: impl FnOnce(&mut Message)) -> &mut Self {
+        self.message.nest(list::ELEMENT, |message| {
+            message.text(expression::NAME, name).nest(expression::DATA, fill);
+        });
+        self
+    }
+
+    fn verdict(&mut self, code: i32, target: Option<&str>) {
+        self.expression("immediate", |message| {
+            message.be32(immediate::DREG, VERDICT);
+            message.nest(immediate::DATA, |message| write_verdict(message, code, target));
+        });
+    }
+
+    fn version(&mut self, version: Version) -> &mut Self {
+        self.meta(meta::NFPROTO, FIRST).compare(cmp::EQUAL, &[version.number()])
+    }
+
+    fn meta(&mut self, key: u32, register: u32) -> &mut Self {
+        self.expression("meta", |message| {
+            message.be32(meta::DREG, register).be32(meta::KEY, key);
+        })
+    }
+
+    fn address(&mut self, side: Side, version: Version, register: u32) -> &mut Self {
+        let offset = match (version, side) {
+            (Version::V4, Side::Source) => 12,
+            (Version::V4, Side::Destination) => 16,
+            (Version::V6, Side::Source) => 8,
+            (Version::V6, Side::Destination) => 24,
+        };
+        self.payload(register, payload::NETWORK, offset, version.length())
+    }
+
+    /// The same place in TCP, UDP and SCTP.
+    fn destination_port(&mut self, register: u32) -> &mut Self {
+        self.payload(register, payload::TRANSPORT, 2, 2)
+    }
+
+    fn payload(&mut self, register: u32, base: u32, offset: u32, length: u32) -> &mut Self {
+        self.expression("payload", |message| {
+            message.be32(payload::DREG, register).be32(payload::BASE, base);
+            message.be32(payload::OFFSET, offset).be32(payload::LENGTH, length);
+        })
+    }
+
+    fn compare(&mut self, operator: u32, value: &[u8]) -> &mut Self {
+        self.expression("cmp", |message| {
+            message.be32(cmp::SREG, FIRST).be32(cmp::OPERATOR, operator);
+            message.nest(cmp::DATA, |message| {
+                message.bytes(data::VALUE, value);
+            });
+        })
+    }
+
+    fn mask(&mut self, mask: &[u8]) -> &mut Self {
+        let length = u32::try_from(mask.len()).unwrap_or(0);
+        let zeros = [0; 16];
+        self.expression("bitwise", |message| {
+            message.be32(bitwise::SREG, FIRST).be32(bitwise::DREG, FIRST).be32(bitwise::LENGTH, length);
+            message.nest(bitwise::MASK, |message| {
+                message.bytes(data::VALUE, mask);
+            });
+            message.nest(bitwise::XOR, |message| {
+                message.bytes(data::VALUE, &zeros[..mask.len()]);
+            });
+        })
+    }
+
+    fn ct_any(&mut self, key: u32, bits: u32) -> &mut Self {
+        self.expression("ct", |message| {
+            message.be32(ct::DREG, FIRST).be32(ct::KEY, key);
+        });
+        self.mask(&bits.to_ne_bytes()).compare(cmp::NOT_EQUAL, &[0; 4])
+    }
+
+    fn lookup(&mut self, set: &str, into: Option<u32>, inverted: bool) -> &mut Self {
+        self.expression("lookup", |message| {
+            message.text(lookup::SET, set).be32(lookup::SREG, FIRST);
+            if let Some(register) = into {
+                message.be32(lookup::DREG, register);
+            }
+            if inverted {
+                message.be32(lookup::FLAGS, lookup::INVERTED);
+            }
+        })
+    }
+
+    /// Replaces the key in register 1 by the map's address and port, and translates to them. The family is
+    /// the address's, never inet, so that the kernel knows how many bytes an address has.
+    fn dnat_by_map(&mut self, version: Version, map: &str) -> &mut Self {
+        self.lookup(map, Some(FIRST), false).expression("nat", |message| {
+            message.be32(nat::TYPE, nat::DNAT).be32(nat::FAMILY, u32::from(version.number()));
+            message.be32(nat::REG_ADDR_MIN, FIRST).be32(nat::REG_PROTO_MIN, piece(version.length() / 4));
+        })
+    }
+}
+
+/// An interface's name as the kernel compares it: 16 bytes, filled with zeros.
+pub(crate) fn interface_name(name: &str) -> [u8; 16] {
+    let mut padded = [0; 16];
+    for (to, from) in padded.iter_mut().zip(name.bytes().take(15)) {
+        *to = from;
+    }
+    padded
+}
+
+/// An address in network byte order.
+pub(crate) fn octets(address: IpAddr) -> Vec<u8> {
+    match address {
+        IpAddr::V4(address) => address.octets().to_vec(),
+        IpAddr::V6(address) => address.octets().to_vec(),
+    }
+}
+
+/// The address in network byte order, if it is one.
+pub(crate) fn address_from(bytes: &[u8]) -> Option<IpAddr> {
+    if let Ok(four) = <[u8; 4]>::try_from(bytes) {
+        return Some(Ipv4Addr::from(four).into());
+    }
+    Some(Ipv6Addr::from(<[u8; 16]>::try_from(bytes).ok()?).into())
+}

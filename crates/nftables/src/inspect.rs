@@ -1,0 +1,80 @@
+//! Looking at other people's chains, without ever changing one. Each question costs the same whatever the
+//! size of the ruleset: the kernel is asked about one chain by name.
+
+use nfnetlink::Attributes;
+
+use crate::connection::Connection;
+use crate::uapi::{data, expression, immediate, target, verdict};
+use crate::{Result, Table};
+
+/// What a chain does to a packet that none of its accepting rules matches, as far as its own rules tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Chain {
+    /// It is a base chain whose policy is to drop.
+    pub drops_by_policy: bool,
+    /// One of its rules drops or rejects by itself: nft's `drop` and `reject`, or the iptables targets DROP
+    /// and REJECT. Chains that it jumps to are not followed.
+    pub drops_by_rule: bool,
+}
+
+impl Chain {
+    /// Whether the chain can lose packets in either way.
+    #[must_use]
+    pub fn drops(&self) -> bool {
+        self.drops_by_policy || self.drops_by_rule
+    }
+}
+
+/// A reader of chains in the network namespace of the thread that opened it.
+#[derive(Debug)]
+pub struct Inspector {
+    connection: Connection,
+}
+
+impl Inspector {
+    /// Opens a socket in the calling thread's network namespace.
+    ///
+    /// # Errors
+    /// [`crate::Error::Netlink`] if the kernel has no netfilter netlink.
+    pub fn open() -> Result<Self> {
+        Ok(Self { connection: Connection::open()? })
+    }
+
+    /// Whether `table` has a chain of this name.
+    ///
+    /// # Errors
+    /// [`crate::Error::Netlink`] if the kernel refuses; a missing table is `false`.
+    pub fn chain_exists(&mut self, table: Table<'_>, chain: &str) -> Result<bool> {
+        Ok(self.connection.chain(table, chain)?.is_some())
+    }
+
+    /// What a chain does, or nothing if it does not exist. For iptables-nft's forwarding rules ask for chain
+    /// `FORWARD` of table `ip filter` or `ip6 filter`.
+    ///
+    /// # Errors
+    /// [`crate::Error::Netlink`] if the kernel refuses.
+    pub fn chain(&mut self, table: Table<'_>, chain: &str) -> Result<Option<Chain>> {
+        let Some(state) = self.connection.chain(table, chain)? else {
+            return Ok(None);
+        };
+        let dropping = self.connection.rules(table, chain, |rule| { rule }.any(|item| drops(item.nested())))?;
+        let drops_by_policy = state.policy == Some(verdict::DROP.cast_unsigned());
+        Ok(Some(Chain { drops_by_policy, drops_by_rule: dropping.contains(&true) }))
+    }
+}
+
+/// Whether an expression ends a packet.
+fn drops(attributes: Attributes<'_>) -> bool {
+    let inner = attributes.inside(expression::DATA);
+    match attributes.find(expression::NAME).and_then(|name| name.text()) {
+        Some("reject") => true,
+        Some("immediate") => {
+            let code = inner.inside(immediate::DATA).inside(data::VERDICT).find(verdict::CODE);
+            code.and_then(|code| code.be32()) == Some(verdict::DROP.cast_unsigned())
+        }
+        Some("target") => {
+            matches!(inner.find(target::NAME).and_then(|name| name.text()), Some("DROP" | "REJECT"))
+        }
+        _ => false,
+    }
+}

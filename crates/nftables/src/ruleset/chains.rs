@@ -1,0 +1,180 @@
+//! Chains that exist only while an element leads to them: one for each subnet or bridge that needs it.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use ipnetwork::{IpNetwork, Ipv4Network, Ipv6Network};
+use nfnetlink::Message;
+
+use super::sets::ISOLATED_BRIDGES;
+use super::{INET, SHARED_LABEL};
+use crate::expression::{Side, interface_name};
+use crate::object::{Held, del_rules, new_chain, new_element, new_rule};
+
+/// The skeleton's chain for addresses all of whose published connections are masqueraded.
+pub(super) const MASQUERADE_PUBLISHED: &str = "masquerade-published";
+const MASQUERADE: &str = "masquerade-";
+const HAIRPIN: &str = "hairpin-";
+const TO: &str = "to-";
+
+/// The on-demand chain that an element leads to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum OnDemand {
+    /// Masquerades what leaves the subnet.
+    Masquerade(IpNetwork),
+    /// Masquerades what reaches a published port from the subnet or from the host's loopback.
+    Hairpin(IpNetwork),
+    /// Drops what does not come from this bridge.
+    ToBridge(String),
+}
+
+impl OnDemand {
+    /// Its name, which nft can read: letters, digits and `/ - _ .` after a letter. Different chains have
+    /// different names: IPv6's colons become underscores, which no address contains.
+    pub(super) fn name(&self) -> String {
+        match self {
+            Self::Masquerade(subnet) => format!("{MASQUERADE}{}", subnet.to_string().replace(':', "_")),
+            Self::Hairpin(subnet) => format!("{HAIRPIN}{}", subnet.to_string().replace(':', "_")),
+            Self::ToBridge(bridge) => format!("{TO}{}", escape(bridge)),
+        }
+    }
+
+    /// Its rules, in order.
+    pub(super) fn rules(&self) -> Vec<Message> {
+        let name = self.name();
+        match self {
+            Self::Masquerade(subnet) => vec![
+                new_rule(INET, &name, |rule| rule.address_in(Side::Destination, *subnet).return_()),
+                new_rule(INET, &name, |rule| rule.address_in(Side::Destination, multicast(*subnet)).return_()),
+                new_rule(INET, &name, |rule| {
+                    rule.masquerade();
+                }),
+            ],
+            Self::Hairpin(subnet) => vec![
+                new_rule(INET, &name, |rule| rule.address_in(Side::Source, *subnet).masquerade()),
+                new_rule(INET, &name, |rule| rule.address_in(Side::Source, loopback(*subnet)).masquerade()),
+            ],
+            Self::ToBridge(bridge) => vec![
+                new_rule(INET, &name, |rule| rule.iifname(bridge).return_()),
+                new_rule(INET, &name, |rule| {
+                    rule.drop();
+                }),
+            ],
+        }
+    }
+
+    /// The messages that make it, or that make an existing one whole again. An isolated bridge becomes one by
+    /// the same transaction, so the chain's existence tells both.
+    pub(super) fn create(&self) -> Vec<Message> {
+        let name = self.name();
+        let mut messages = vec![new_chain(INET, &name, None), del_rules(INET, &name)];
+        messages.extend(self.rules());
+        if let Self::ToBridge(bridge) = self {
+            let held = Held { key: interface_name(bridge).to_vec(), data: None, label: SHARED_LABEL.to_owned() };
+            messages.push(new_element(ISOLATED_BRIDGES.place(), &held, true));
+        }
+        messages
+    }
+}
+
+/// Whether a chain that an element leads to is one of those above.
+pub(super) fn is_on_demand(name: &str) -> bool {
+    name != MASQUERADE_PUBLISHED && [MASQUERADE, HAIRPIN, TO].iter().any(|prefix| name.starts_with(prefix))
+}
+
+/// The bridge that a chain of this name accepts from.
+pub(super) fn bridge_of(name: &str) -> Option<String> {
+    unescape(name.strip_prefix(TO)?)
+}
+
+/// Writes a bridge's name in nft's alphabet: letters, digits, `-` and `.` stand for themselves, `__` for an
+/// underscore, and `_xx` for any other byte.
+fn escape(name: &str) -> String {
+    let mut escaped = String::with_capacity(name.len());
+    for byte in name.bytes() {
+        match byte {
+            b'_' => escaped.push_str("__"),
+            b'-' | b'.' => escaped.push(byte.into()),
+            _ if byte.is_ascii_alphanumeric() => escaped.push(byte.into()),
+            _ => escaped.push_str(&format!("_{byte:02x}")),
+        }
+    }
+    escaped
+}
+
+fn unescape(escaped: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(escaped.len());
+    let mut rest = escaped.as_bytes();
+    while let Some((first, after)) = rest.split_first() {
+        let (byte, after) = match (first, after) {
+            (b'_', [b'_', after @ ..]) => (b'_', after),
+            (b'_', [high, low, after @ ..]) => {
+                let digits = [*high, *low];
+                (u8::from_str_radix(std::str::from_utf8(&digits).ok()?, 16).ok()?, after)
+            }
+            (b'_', _) => return None,
+            (plain, after) => (*plain, after),
+        };
+        bytes.push(byte);
+        rest = after;
+    }
+    String::from_utf8(bytes).ok()
+}
+
+pub(super) const LOOPBACK4: IpNetwork = v4([127, 0, 0, 0], 8);
+const LOOPBACK6: IpNetwork = v6([0, 0, 0, 0, 0, 0, 0, 1], 128);
+const MULTICAST4: IpNetwork = v4([224, 0, 0, 0], 4);
+const MULTICAST6: IpNetwork = v6([0xff00, 0, 0, 0, 0, 0, 0, 0], 8);
+
+const fn v4([a, b, c, d]: [u8; 4], prefix: u8) -> IpNetwork {
+    match Ipv4Network::new_checked(Ipv4Addr::new(a, b, c, d), prefix) {
+        Some(network) => IpNetwork::V4(network),
+        None => panic!("prefix too long"),
+    }
+}
+
+const fn v6([a, b, c, d, e, f, g, h]: [u16; 8], prefix: u8) -> IpNetwork {
+    match Ipv6Network::new_checked(Ipv6Addr::new(a, b, c, d, e, f, g, h), prefix) {
+        Some(network) => IpNetwork::V6(network),
+        None => panic!("prefix too long"),
+    }
+}
+
+fn multicast(like: IpNetwork) -> IpNetwork {
+    if like.is_ipv4() { MULTICAST4 } else { MULTICAST6 }
+}
+
+fn loopback(like: IpNetwork) -> IpNetwork {
+    if like.is_ipv4() { LOOPBACK4 } else { LOOPBACK6 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bridge_names_survive_nfts_alphabet() {
+        for name in ["cni0", "br_a", "br__", "br.1-x", "a\"b*", "\u{e9}", "_5f", "%;{}", "0"] {
+            let escaped = escape(name);
+            assert_eq!(unescape(&escaped).as_deref(), Some(name));
+            assert!(escaped.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte)), "{escaped}");
+        }
+        assert_ne!(escape("_5f"), escape("_"));
+        assert_eq!(unescape("_"), None);
+        assert_eq!(unescape("_g0"), None);
+    }
+
+    #[test]
+    fn the_longest_names_fit_the_kernels_limit() {
+        let bridge = OnDemand::ToBridge("\u{1}".repeat(15)).name();
+        let subnet = "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff/128".parse().expect("a subnet");
+        for name in [bridge, OnDemand::Masquerade(subnet).name()] {
+            assert!(name.len() < 128 && is_on_demand(&name), "{name}");
+        }
+    }
+
+    #[test]
+    fn skeleton_chains_are_not_taken_for_on_demand_ones() {
+        assert!(!is_on_demand(MASQUERADE_PUBLISHED));
+        assert_eq!(bridge_of("hairpin-10.0.0.0/8"), None);
+    }
+}

@@ -1,0 +1,113 @@
+//! Comparing what is there with what has to be.
+
+use std::fmt;
+
+use super::element::{Element, Entry, describe, entries};
+use super::{BRIDGE, INET, Ruleset, skeleton};
+use crate::object::Held;
+use crate::{Result, Table};
+
+/// Something that is not as it has to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Difference {
+    /// The element is not there.
+    Absent {
+        /// What was expected.
+        element: Element,
+    },
+    /// The element's key belongs to another label.
+    Foreign {
+        /// What was expected.
+        element: Element,
+        /// Whose it is; empty if it has no label.
+        holder: String,
+    },
+    /// The element is there, with other data.
+    Changed {
+        /// What was expected.
+        element: Element,
+        /// What was found, in words.
+        found: String,
+    },
+    /// A chain that the elements need lost rules: somebody flushed or deleted it.
+    Chain {
+        /// The table.
+        table: Table<'static>,
+        /// The chain.
+        chain: String,
+        /// How many rules it has to have at least.
+        expected: usize,
+        /// How many rules it has.
+        found: usize,
+    },
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Absent { element } => write!(formatter, "{element}: not in the nftables ruleset"),
+            Self::Foreign { element, holder } => write!(formatter, "{element}: held by \"{holder}\""),
+            Self::Changed { element, found } => write!(formatter, "{element}: found {found}"),
+            Self::Chain { table, chain, expected, found } => {
+                write!(formatter, "nftables chain {table} {chain}: expected {expected} rules, found {found}")
+            }
+        }
+    }
+}
+
+impl Ruleset {
+    /// What keeps `elements` from working for `label`: absent, foreign or changed elements, and chains that
+    /// lost their rules. [`Ruleset::repair`] puts all but foreign elements right.
+    ///
+    /// # Errors
+    /// [`crate::Error::Netlink`] if the kernel refuses.
+    pub fn missing(&mut self, label: &str, elements: &[Element]) -> Result<Vec<Difference>> {
+        let entries = entries(label, elements)?;
+        let mut differences = Vec::new();
+        for entry in &entries {
+            let held = self.connection.element(entry.set.place(), &entry.held.key)?;
+            if let Some(element) = elements.get(entry.element) {
+                differences.extend(difference(element, entry, held));
+            }
+        }
+        self.damage(&entries, &mut differences)?;
+        Ok(differences)
+    }
+
+    /// The chains that `entries` need and that have fewer rules than they were made with.
+    fn damage(&mut self, entries: &[Entry], differences: &mut Vec<Difference>) -> Result<()> {
+        for table in [INET, BRIDGE] {
+            if entries.iter().any(|entry| entry.set.table == table) {
+                for chain in skeleton::chains(table) {
+                    differences.extend(self.damaged(table, chain.name, chain.rules.len())?);
+                }
+            }
+        }
+        let mut seen = Vec::new();
+        for chain in entries.iter().filter_map(|entry| entry.chain.as_ref()) {
+            if !seen.contains(&chain) {
+                seen.push(chain);
+                differences.extend(self.damaged(INET, &chain.name(), chain.rules().len())?);
+            }
+        }
+        Ok(())
+    }
+
+    fn damaged(&mut self, table: Table<'static>, chain: &str, expected: usize) -> Result<Option<Difference>> {
+        let found = self.connection.rules(table, chain, |_| ())?.len();
+        let difference = Difference::Chain { table, chain: chain.to_owned(), expected, found };
+        Ok((found < expected).then_some(difference))
+    }
+}
+
+fn difference(element: &Element, entry: &Entry, held: Option<Held>) -> Option<Difference> {
+    let element = element.clone();
+    match held {
+        None => Some(Difference::Absent { element }),
+        Some(held) if held == entry.held => None,
+        Some(held) if held.label == entry.held.label => {
+            Some(Difference::Changed { element, found: describe(entry.set, &held) })
+        }
+        Some(held) => Some(Difference::Foreign { element, holder: held.label }),
+    }
+}

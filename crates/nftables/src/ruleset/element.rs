@@ -1,0 +1,324 @@
+//! What plugins ask for, and where it lies in the tables.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use ipnetwork::IpNetwork;
+
+use super::chains::{MASQUERADE_PUBLISHED, OnDemand};
+use super::sets::{self, Set};
+use crate::expression::{Version, address_from, interface_name, octets};
+use crate::object::{Data, Held};
+use crate::{Error, Result};
+
+/// A transport protocol whose ports can be published.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Protocol {
+    /// TCP.
+    Tcp,
+    /// UDP.
+    Udp,
+    /// SCTP.
+    Sctp,
+}
+
+impl Protocol {
+    const ALL: [Self; 3] = [Self::Tcp, Self::Udp, Self::Sctp];
+
+    /// Its number in an IP header.
+    #[must_use]
+    pub fn number(self) -> u8 {
+        match self {
+            Self::Tcp => 6,
+            Self::Udp => 17,
+            Self::Sctp => 132,
+        }
+    }
+}
+
+impl fmt::Display for Protocol {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Tcp => "tcp",
+            Self::Udp => "udp",
+            Self::Sctp => "sctp",
+        })
+    }
+}
+
+/// A part of the ruleset, by the job that it does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Part {
+    /// Published ports lead to containers.
+    Publish,
+    /// Connections to published ports whose answers would not come back are masqueraded.
+    Hairpin,
+    /// Containers reach the outside under the host's address.
+    Masquerade,
+    /// The administrator's rules and isolation apply to containers.
+    Firewall,
+    /// Containers send with their own MAC address only.
+    AntiSpoof,
+}
+
+/// Something that a plugin wants to be in the ruleset.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Element {
+    /// Connections to a port of the host lead to a container.
+    Publish {
+        /// The host's address; none for all of its addresses of the container address's version.
+        host: Option<IpAddr>,
+        /// The transport protocol.
+        protocol: Protocol,
+        /// The host's port.
+        port: u16,
+        /// The container's address and port.
+        to: (IpAddr, u16),
+    },
+    /// Connections to a container's published ports from its own subnet (itself included) and from the
+    /// host's loopback addresses arrive under the host's address.
+    Hairpin {
+        /// The container's address.
+        address: IpAddr,
+        /// Its subnet.
+        subnet: IpNetwork,
+    },
+    /// All connections to a container's published ports arrive under the host's address.
+    MasqueradePublished {
+        /// The container's address.
+        address: IpAddr,
+    },
+    /// What a container sends out of its subnet leaves under the host's address.
+    Masquerade {
+        /// The container's address.
+        address: IpAddr,
+        /// Its subnet.
+        subnet: IpNetwork,
+    },
+    /// What a container forwards or is forwarded passes the administrator's chain and isolation.
+    Member {
+        /// The container's address.
+        address: IpAddr,
+    },
+    /// A container accepts new connections from isolated bridges only if the bridge is its own; the bridge
+    /// becomes an isolated one.
+    SameBridge {
+        /// The container's address.
+        address: IpAddr,
+        /// Its bridge.
+        bridge: String,
+    },
+    /// Nothing is bridged to this port; the host itself still reaches it.
+    IsolatedPort {
+        /// The bridge port: the host's end of the veth pair.
+        port: String,
+    },
+    /// The port may send from this MAC address, and from no other that is not listed too.
+    Mac {
+        /// The bridge port: the host's end of the veth pair.
+        port: String,
+        /// The address.
+        mac: [u8; 6],
+    },
+}
+
+impl fmt::Display for Element {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Publish { host, protocol, port, to: (address, to) } => {
+                let host = match host {
+                    Some(host) => host.to_string(),
+                    None if address.is_ipv4() => "every IPv4 address".to_owned(),
+                    None => "every IPv6 address".to_owned(),
+                };
+                write!(formatter, "{protocol} port {port} of {host} (for {address} port {to})")
+            }
+            Self::Hairpin { address, subnet } => {
+                write!(formatter, "hairpin masquerade of {address} in {subnet}")
+            }
+            Self::MasqueradePublished { address } => write!(formatter, "masquerade of connections to {address}"),
+            Self::Masquerade { address, subnet } => write!(formatter, "masquerade of {address} in {subnet}"),
+            Self::Member { address } => write!(formatter, "firewall of {address}"),
+            Self::SameBridge { address, bridge } => write!(formatter, "isolation of {address} on {bridge}"),
+            Self::IsolatedPort { port } => write!(formatter, "isolation of bridge port {port}"),
+            Self::Mac { port, mac } => {
+                write!(formatter, "MAC address {} of bridge port {port}", written_mac(mac))
+            }
+        }
+    }
+}
+
+fn written_mac(mac: &[u8]) -> String {
+    mac.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(":")
+}
+
+/// One element of one set, as it has to be, and the chain that it needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Entry {
+    pub(super) set: &'static Set,
+    pub(super) held: Held,
+    pub(super) chain: Option<OnDemand>,
+    /// Which of the plugin's elements asks for it.
+    pub(super) element: usize,
+}
+
+/// The entries for `elements`, without duplicates.
+pub(super) fn entries(label: &str, elements: &[Element]) -> Result<Vec<Entry>> {
+    let mut all: Vec<Entry> = Vec::with_capacity(elements.len() + 2);
+    for (index, element) in elements.iter().enumerate() {
+        for (set, key, wanted) in element.keys()? {
+            let chain = wanted.as_ref().and_then(Wanted::chain);
+            let held = Held { key, data: wanted.map(Wanted::data), label: label.to_owned() };
+            match all.iter().find(|entry| entry.set == set && entry.held.key == held.key) {
+                None => all.push(Entry { set, held, chain, element: index }),
+                Some(same) if same.held == held => {}
+                Some(_) => {
+                    return Err(Error::Taken { element: Box::new(element.clone()), holder: label.to_owned() });
+                }
+            }
+        }
+    }
+    Ok(all)
+}
+
+/// What a map's element is to hold.
+enum Wanted {
+    Value(Vec<u8>),
+    Chain(OnDemand),
+    MasqueradePublished,
+}
+
+impl Wanted {
+    fn chain(&self) -> Option<OnDemand> {
+        match self {
+            Self::Chain(chain) => Some(chain.clone()),
+            _ => None,
+        }
+    }
+
+    fn data(self) -> Data {
+        match self {
+            Self::Value(bytes) => Data::Value(bytes),
+            Self::MasqueradePublished => Data::Jump(MASQUERADE_PUBLISHED.to_owned()),
+            Self::Chain(chain @ OnDemand::ToBridge(_)) => Data::Goto(chain.name()),
+            Self::Chain(chain) => Data::Jump(chain.name()),
+        }
+    }
+}
+
+type Key = (&'static Set, Vec<u8>, Option<Wanted>);
+
+impl Element {
+    fn keys(&self) -> Result<Vec<Key>> {
+        Ok(match self {
+            Self::Publish { host, protocol, port, to } => vec![publish(*host, *protocol, *port, *to)?],
+            Self::Hairpin { address, subnet } => {
+                same_version(*address, subnet.ip())?;
+                let chain = OnDemand::Hairpin(network(*subnet));
+                vec![(sets::hairpin(Version::of(*address)), octets(*address), Some(Wanted::Chain(chain)))]
+            }
+            Self::MasqueradePublished { address } => {
+                vec![(sets::hairpin(Version::of(*address)), octets(*address), Some(Wanted::MasqueradePublished))]
+            }
+            Self::Masquerade { address, subnet } => {
+                same_version(*address, subnet.ip())?;
+                let chain = OnDemand::Masquerade(network(*subnet));
+                vec![(sets::masquerade(Version::of(*address)), octets(*address), Some(Wanted::Chain(chain)))]
+            }
+            Self::Member { address } => vec![(sets::members(Version::of(*address)), octets(*address), None)],
+            Self::SameBridge { address, bridge } => {
+                let chain = OnDemand::ToBridge(interface(bridge)?.to_owned());
+                vec![(sets::isolated(Version::of(*address)), octets(*address), Some(Wanted::Chain(chain)))]
+            }
+            Self::IsolatedPort { port } => {
+                vec![(&sets::ISOLATED_PORTS, interface_name(interface(port)?).to_vec(), None)]
+            }
+            Self::Mac { port, mac } => {
+                let port = interface_name(interface(port)?);
+                // The address is padded to whole registers of four bytes.
+                let pair = [&port[..], mac, &[0; 2]].concat();
+                vec![(&sets::GUARDED_PORTS, port.to_vec(), None), (&sets::GUARDED_MACS, pair, None)]
+            }
+        })
+    }
+}
+
+fn publish(host: Option<IpAddr>, protocol: Protocol, port: u16, (to, to_port): (IpAddr, u16)) -> Result<Key> {
+    let version = Version::of(to);
+    let mut key = Vec::with_capacity(24);
+    if let Some(host) = host {
+        same_version(host, to)?;
+        key.extend(octets(host));
+    }
+    key.extend([protocol.number(), 0, 0, 0]);
+    key.extend(padded(port));
+    let value = [octets(to), padded(to_port).to_vec()].concat();
+    Ok((sets::published(version, host.is_none()), key, Some(Wanted::Value(value))))
+}
+
+/// A port in network byte order, padded to a register of four bytes.
+fn padded(port: u16) -> [u8; 4] {
+    let [high, low] = port.to_be_bytes();
+    [high, low, 0, 0]
+}
+
+fn same_version(one: IpAddr, other: IpAddr) -> Result<()> {
+    if one.is_ipv4() == other.is_ipv4() { Ok(()) } else { Err(Error::Versions(one, other)) }
+}
+
+/// The subnet without host bits, so that all its containers name the same chain.
+fn network(subnet: IpNetwork) -> IpNetwork {
+    IpNetwork::new(subnet.network(), subnet.prefix()).unwrap_or(subnet)
+}
+
+fn interface(name: &str) -> Result<&str> {
+    let forbidden = |char: char| char == '/' || char == ':' || char == '\0' || char.is_whitespace();
+    if name.is_empty() || name.len() > 15 || name.contains(forbidden) {
+        return Err(Error::InterfaceName(name.to_owned()));
+    }
+    Ok(name)
+}
+
+/// An element in the words of a person who reads the state.
+pub(super) fn describe(set: &Set, held: &Held) -> String {
+    let key = match (set.part, set.key) {
+        (Part::Publish, _) => describe_published(&held.key),
+        (_, sets::IFNAME) => text(&held.key),
+        (_, sets::IFNAME_MAC) => {
+            let (port, mac) = held.key.split_at_checked(16).unwrap_or((&held.key, &[]));
+            format!("{} {}", text(port), written_mac(mac.get(..6).unwrap_or(mac)))
+        }
+        _ => address_from(&held.key).map_or_else(|| format!("{:?}", held.key), |address| address.to_string()),
+    };
+    let target = match &held.data {
+        None => String::new(),
+        Some(Data::Jump(chain) | Data::Goto(chain)) => format!(" -> {chain}"),
+        Some(Data::Value(value)) => {
+            let (address, port) = value.split_at_checked(value.len().saturating_sub(4)).unwrap_or((&[], &[]));
+            let address = address_from(address).map(|address| address.to_string()).unwrap_or_default();
+            format!(" -> {address} port {}", port_in(port))
+        }
+    };
+    format!("{} {key}{target}", set.name)
+}
+
+fn describe_published(key: &[u8]) -> String {
+    let address_length = key.len().saturating_sub(8);
+    let (address, rest) = key.split_at_checked(address_length).unwrap_or((&[], key));
+    let number = rest.first().copied().unwrap_or(0);
+    let protocol = Protocol::ALL.into_iter().find(|known| known.number() == number);
+    let protocol = protocol.map_or_else(|| number.to_string(), |known| known.to_string());
+    let port = port_in(rest.get(4..).unwrap_or(&[]));
+    match address_from(address) {
+        Some(address) => format!("{address} {protocol} {port}"),
+        None => format!("{protocol} {port}"),
+    }
+}
+
+fn port_in(bytes: &[u8]) -> u16 {
+    bytes.first_chunk().map_or(0, |bytes| u16::from_be_bytes(*bytes))
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).trim_end_matches('\0').to_owned()
+}

@@ -1,0 +1,119 @@
+//! ferrocni's ruleset: a constant skeleton, and elements that come and go with containers.
+//!
+//! Every element carries the label of the attachment it belongs to as its comment, so the ruleset itself is
+//! the record of who has what, and `nft list table inet ferrocni` shows it.
+//!
+//! In the steady state inserting is one transaction of elements alone. Only if the kernel misses something
+//! does a second one bring the skeleton or a subnet's chain along; what it contains follows from a look at
+//! the ruleset, so it is conditional on the ruleset's generation, and repeated if somebody was faster.
+
+mod chains;
+mod check;
+mod element;
+mod insert;
+mod remove;
+mod sets;
+mod skeleton;
+
+use std::fmt;
+
+use nfnetlink::{Batch, subsystem};
+
+pub use check::Difference;
+pub use element::{Element, Part, Protocol};
+
+use crate::connection::Connection;
+use crate::uapi::comment;
+use crate::{Error, Family, Result, Table};
+
+/// The table of everything that concerns IP.
+pub const INET: Table<'static> = Table { family: Family::Inet, name: "ferrocni" };
+/// The table of everything that concerns bridged frames; it exists once somebody needed it.
+pub const BRIDGE: Table<'static> = Table { family: Family::Bridge, name: "ferrocni" };
+
+/// The comment of elements that belong to a chain and not to an attachment.
+const SHARED_LABEL: &str = "ferrocni";
+/// How often a change is prepared anew because the ruleset changed meanwhile. Each failure means that
+/// somebody else's change succeeded, so a hundred plugins at once need a hundred at most.
+const ATTEMPTS: usize = 1000;
+/// How often a conditional change is prepared anew although the kernel found the ruleset unchanged: while
+/// somebody's commit is under way, a reader can see the new generation's number and the old one's objects
+/// (net/netfilter/nf_tables_api.c, `nf_tables_commit`). More often than this it is no coincidence.
+const STALE: usize = 10;
+
+/// ferrocni's ruleset in the network namespace of the thread that opened it.
+#[derive(Debug)]
+pub struct Ruleset {
+    connection: Connection,
+}
+
+/// An element of ours that somebody holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holding {
+    /// Set, key and value, in words.
+    pub description: String,
+    /// The holder's label.
+    pub label: String,
+}
+
+impl fmt::Display for Holding {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{} ({})", self.description, self.label)
+    }
+}
+
+impl Ruleset {
+    /// Opens a socket in the calling thread's network namespace. Nothing is changed.
+    ///
+    /// # Errors
+    /// [`Error::Netlink`] if the kernel has no netfilter netlink.
+    pub fn open() -> Result<Self> {
+        Ok(Self { connection: Connection::open()? })
+    }
+
+    /// Whether the kernel can do all that [`Ruleset::insert`] may need, without changing anything: a table of
+    /// ours tells, and where there is none the kernel rehearses making one.
+    ///
+    /// # Errors
+    /// [`Error::Netlink`] if it cannot, or if the privilege (`CAP_NET_ADMIN`) is missing.
+    pub fn probe() -> Result<()> {
+        let mut ruleset = Self::open()?;
+        ruleset.connection.generation()?;
+        if ruleset.connection.table_exists(INET)? {
+            return Ok(());
+        }
+        let mut batch = Batch::new(subsystem::NFTABLES);
+        skeleton::create(INET).into_iter().for_each(|message| batch.push(message));
+        ruleset.connection.rehearse(batch).map_err(Error::doing(format!("make nftables table {INET}")))
+    }
+
+    /// What is held in these parts, read from the kernel in full.
+    ///
+    /// # Errors
+    /// [`Error::Netlink`] if the kernel refuses; a missing table holds nothing.
+    pub fn holdings(&mut self, parts: &[Part]) -> Result<Vec<Holding>> {
+        let mut all = Vec::new();
+        for set in sets::of(parts) {
+            all.extend(
+                self.connection
+                    .elements(set.place())?
+                    .into_iter()
+                    .map(|held| Holding { description: element::describe(set, &held), label: held.label }),
+            );
+        }
+        Ok(all)
+    }
+}
+
+/// Whether an object is missing, or there when it should not be.
+fn conflicts(error: &nfnetlink::Error) -> bool {
+    error.is_not_found() || error.is_exists() || error.is_busy()
+}
+
+/// Fails unless the label can be an element's comment that nft lists on one line.
+fn check_label(label: &str) -> Result<()> {
+    if label.is_empty() || label.len() > comment::MAX_LENGTH || label.contains(['\0', '\n']) {
+        return Err(Error::Label(label.len()));
+    }
+    Ok(())
+}

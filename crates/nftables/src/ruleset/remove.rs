@@ -1,0 +1,125 @@
+//! Taking elements out.
+//!
+//! Deleting is dear: the kernel waits until no packet can see the elements any more. So there is one
+//! transaction at most, and none if there is nothing of ours.
+
+use nfnetlink::{Batch, subsystem};
+
+use super::chains::{bridge_of, is_on_demand};
+use super::element::{Element, Part, entries};
+use super::sets::{self, ISOLATED_BRIDGES, Set};
+use super::{ATTEMPTS, INET, Ruleset, STALE, conflicts};
+use crate::expression::interface_name;
+use crate::object::{Data, Held, del_chain, del_element};
+use crate::{Error, Result};
+
+/// An on-demand chain has fewer rules than this, if nobody added some.
+const FEW_RULES: u32 = 16;
+
+type Found = Vec<(&'static Set, Held)>;
+
+impl Ruleset {
+    /// Removes those of `elements` that `label` holds, whatever their data, and returns how many entries of
+    /// sets that were. A subnet's or bridge's chain goes with the last element that leads to it.
+    ///
+    /// # Errors
+    /// [`Error::Netlink`] if the kernel refuses; nothing has changed then. Elements that are absent or held by
+    /// others, and a missing table, are not errors.
+    pub fn remove(&mut self, label: &str, elements: &[Element]) -> Result<usize> {
+        let entries = entries(label, elements)?;
+        self.remove_found(|ruleset| {
+            let mut found = Found::new();
+            for entry in &entries {
+                let held = ruleset.connection.element(entry.set.place(), &entry.held.key)?;
+                found.extend(held.filter(|held| held.label == label).map(|held| (entry.set, held)));
+            }
+            Ok(found)
+        })
+    }
+
+    /// Removes everything in `parts` whose label `pick` picks, and returns how many entries of sets that were.
+    /// Reads the sets in full; `pick` may be asked about a label more than once.
+    ///
+    /// # Errors
+    /// [`Error::Netlink`] if the kernel refuses; nothing has changed then. A missing table is not an error.
+    pub fn remove_where(&mut self, parts: &[Part], mut pick: impl FnMut(&str) -> bool) -> Result<usize> {
+        self.remove_found(|ruleset| {
+            let mut found = Found::new();
+            for set in sets::of(parts) {
+                let held = ruleset.connection.elements(set.place())?.into_iter();
+                found.extend(held.filter(|held| pick(&held.label)).map(|held| (set, held)));
+            }
+            Ok(found)
+        })
+    }
+
+    /// Removes what `find` finds, provided that nothing changes between the look and the removal.
+    fn remove_found(&mut self, mut find: impl FnMut(&mut Self) -> Result<Found>) -> Result<usize> {
+        let mut stale = 0;
+        for _ in 0..ATTEMPTS {
+            let generation = self.connection.generation()?;
+            let found = find(self)?;
+            if found.is_empty() {
+                return Ok(0);
+            }
+            let mut batch = Batch::if_unchanged(subsystem::NFTABLES, generation);
+            for (set, held) in &found {
+                batch.push(del_element(set.place(), &held.key));
+            }
+            self.release_chains(&found, &mut batch)?;
+            match self.connection.commit(batch) {
+                Ok(()) => return Ok(found.len()),
+                Err(error) if error.is_restart() => {}
+                // Also if a use count that we read belonged to a transaction that was then given up.
+                Err(error) if stale < STALE && conflicts(&error) => stale += 1,
+                Err(source) => return Err(Error::doing("remove nftables elements")(source)),
+            }
+        }
+        Err(Error::Contended(ATTEMPTS))
+    }
+
+    /// Appends the removal of the on-demand chains that only `found` leads to. The kernel counts a chain's
+    /// rules and what leads to it in one number.
+    fn release_chains(&mut self, found: &Found, batch: &mut Batch) -> Result<()> {
+        for (name, references) in references(found) {
+            let Some(state) = self.connection.chain(INET, name)? else {
+                continue;
+            };
+            if state.uses > references.saturating_add(FEW_RULES) {
+                continue;
+            }
+            let rules = self.connection.rules(INET, name, |_| ())?.len();
+            if usize::try_from(state.uses - references.min(state.uses)) == Ok(rules) {
+                batch.push(del_chain(INET, name));
+                self.release_bridge(name, batch)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Appends the removal of an isolated bridge whose chain goes.
+    fn release_bridge(&mut self, chain: &str, batch: &mut Batch) -> Result<()> {
+        let place = ISOLATED_BRIDGES.place();
+        if let Some(bridge) = bridge_of(chain) {
+            let held = self.connection.element(place, &interface_name(&bridge))?;
+            held.into_iter().for_each(|held| batch.push(del_element(place, &held.key)));
+        }
+        Ok(())
+    }
+}
+
+/// The on-demand chains that the elements lead to, and how many of them do.
+fn references(found: &Found) -> Vec<(&str, u32)> {
+    let mut counts: Vec<(&str, u32)> = Vec::new();
+    for (_, held) in found {
+        let (Some(Data::Jump(name)) | Some(Data::Goto(name))) = &held.data else {
+            continue;
+        };
+        match counts.iter_mut().find(|(known, _)| known == name) {
+            Some((_, count)) => *count += 1,
+            None if is_on_demand(name) => counts.push((name, 1)),
+            None => {}
+        }
+    }
+    counts
+}

@@ -1,0 +1,148 @@
+//! The sets and maps of the skeleton: all that grows with containers is in them.
+
+use super::element::Part;
+use super::{BRIDGE, INET};
+use crate::expression::Version;
+use crate::object::{Keys, Mapped, Place, Table};
+
+// nft's numbers of types; a concatenation has six bits for each field, and each field is padded to four bytes.
+const IPV4: u32 = 7;
+const IPV6: u32 = 8;
+const ETHER: u32 = 9;
+const PROTOCOL: u32 = 12;
+const PORT: u32 = 13;
+const NAME: u32 = 41;
+
+const fn keys(kind: u32, length: u32) -> Keys {
+    Keys { kind, length, host_order: kind == NAME }
+}
+
+const IPV4_KEYS: Keys = keys(IPV4, 4);
+const IPV6_KEYS: Keys = keys(IPV6, 16);
+const PROTOCOL_PORT: Keys = keys(PROTOCOL << 6 | PORT, 8);
+const IPV4_PROTOCOL_PORT: Keys = keys((IPV4 << 6 | PROTOCOL) << 6 | PORT, 12);
+const IPV6_PROTOCOL_PORT: Keys = keys((IPV6 << 6 | PROTOCOL) << 6 | PORT, 24);
+pub(super) const IFNAME: Keys = keys(NAME, 16);
+pub(super) const IFNAME_MAC: Keys = keys(NAME << 6 | ETHER, 24);
+
+const NOTHING: Mapped = Mapped::Nothing;
+const VERDICT: Mapped = Mapped::Verdict;
+const IPV4_PORT: Mapped = Mapped::Value { kind: IPV4 << 6 | PORT, length: 8 };
+const IPV6_PORT: Mapped = Mapped::Value { kind: IPV6 << 6 | PORT, length: 20 };
+
+/// A set or map.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Set {
+    pub(super) table: Table<'static>,
+    pub(super) name: &'static str,
+    pub(super) part: Part,
+    pub(super) key: Keys,
+    pub(super) mapped: Mapped,
+    pub(super) about: &'static str,
+}
+
+impl PartialEq for Set {
+    fn eq(&self, other: &Self) -> bool {
+        self.place() == other.place()
+    }
+}
+
+impl Eq for Set {}
+
+impl Set {
+    pub(super) fn place(&self) -> Place<'static> {
+        Place { table: self.table, set: self.name }
+    }
+}
+
+const fn inet(name: &'static str, part: Part, key: Keys, mapped: Mapped, about: &'static str) -> Set {
+    Set { table: INET, name, part, key, mapped, about }
+}
+
+const fn bridge(name: &'static str, part: Part, key: Keys, about: &'static str) -> Set {
+    Set { table: BRIDGE, name, part, key, mapped: NOTHING, about }
+}
+
+const ONE: &str = "a port of one host address -> container";
+const ANY: &str = "a port of every local address -> container";
+const HAIRPIN: &str = "container with published ports -> who is masqueraded on the way to it";
+const MASQUERADE: &str = "container -> masquerade what leaves its subnet";
+const MEMBERS: &str = "containers behind the admin chain and isolation";
+const ISOLATED: &str = "container -> which isolated bridge may reach it";
+
+static PUBLISHED4: Set = inet("published4", Part::Publish, IPV4_PROTOCOL_PORT, IPV4_PORT, ONE);
+static PUBLISHED6: Set = inet("published6", Part::Publish, IPV6_PROTOCOL_PORT, IPV6_PORT, ONE);
+static PUBLISHED4_ANY: Set = inet("published4_any", Part::Publish, PROTOCOL_PORT, IPV4_PORT, ANY);
+static PUBLISHED6_ANY: Set = inet("published6_any", Part::Publish, PROTOCOL_PORT, IPV6_PORT, ANY);
+static HAIRPIN4: Set = inet("hairpin4", Part::Hairpin, IPV4_KEYS, VERDICT, HAIRPIN);
+static HAIRPIN6: Set = inet("hairpin6", Part::Hairpin, IPV6_KEYS, VERDICT, HAIRPIN);
+static MASQUERADE4: Set = inet("masquerade4", Part::Masquerade, IPV4_KEYS, VERDICT, MASQUERADE);
+static MASQUERADE6: Set = inet("masquerade6", Part::Masquerade, IPV6_KEYS, VERDICT, MASQUERADE);
+static MEMBERS4: Set = inet("members4", Part::Firewall, IPV4_KEYS, NOTHING, MEMBERS);
+static MEMBERS6: Set = inet("members6", Part::Firewall, IPV6_KEYS, NOTHING, MEMBERS);
+static ISOLATED4: Set = inet("isolated4", Part::Firewall, IPV4_KEYS, VERDICT, ISOLATED);
+static ISOLATED6: Set = inet("isolated6", Part::Firewall, IPV6_KEYS, VERDICT, ISOLATED);
+/// Its elements belong to chains, not to attachments, and come and go with them.
+pub(super) static ISOLATED_BRIDGES: Set =
+    inet("isolated_bridges", Part::Firewall, IFNAME, NOTHING, "bridges with isolated containers");
+pub(super) static ISOLATED_PORTS: Set =
+    bridge("isolated_ports", Part::Firewall, IFNAME, "ports to which nothing is bridged");
+pub(super) static GUARDED_PORTS: Set =
+    bridge("guarded_ports", Part::AntiSpoof, IFNAME, "ports that may send from listed MAC addresses only");
+pub(super) static GUARDED_MACS: Set =
+    bridge("guarded_macs", Part::AntiSpoof, IFNAME_MAC, "MAC addresses that a guarded port may send from");
+
+/// All sets, in the order in which `nft list ruleset` shows them.
+pub(super) static ALL: [&Set; 16] = [
+    &PUBLISHED4,
+    &PUBLISHED4_ANY,
+    &PUBLISHED6,
+    &PUBLISHED6_ANY,
+    &HAIRPIN4,
+    &HAIRPIN6,
+    &MASQUERADE4,
+    &MASQUERADE6,
+    &MEMBERS4,
+    &MEMBERS6,
+    &ISOLATED_BRIDGES,
+    &ISOLATED4,
+    &ISOLATED6,
+    &GUARDED_PORTS,
+    &GUARDED_MACS,
+    &ISOLATED_PORTS,
+];
+
+/// The sets of attachments' elements in these parts.
+pub(super) fn of(parts: &[Part]) -> impl Iterator<Item = &'static Set> {
+    ALL.into_iter().filter(move |set| parts.contains(&set.part) && **set != ISOLATED_BRIDGES)
+}
+
+const fn by_version(version: Version, four: &'static Set, six: &'static Set) -> &'static Set {
+    match version {
+        Version::V4 => four,
+        Version::V6 => six,
+    }
+}
+
+pub(super) fn published(version: Version, any: bool) -> &'static Set {
+    match any {
+        true => by_version(version, &PUBLISHED4_ANY, &PUBLISHED6_ANY),
+        false => by_version(version, &PUBLISHED4, &PUBLISHED6),
+    }
+}
+
+pub(super) fn hairpin(version: Version) -> &'static Set {
+    by_version(version, &HAIRPIN4, &HAIRPIN6)
+}
+
+pub(super) fn masquerade(version: Version) -> &'static Set {
+    by_version(version, &MASQUERADE4, &MASQUERADE6)
+}
+
+pub(super) fn members(version: Version) -> &'static Set {
+    by_version(version, &MEMBERS4, &MEMBERS6)
+}
+
+pub(super) fn isolated(version: Version) -> &'static Set {
+    by_version(version, &ISOLATED4, &ISOLATED6)
+}

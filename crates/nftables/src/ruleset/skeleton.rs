@@ -1,0 +1,173 @@
+//! The part of the ruleset that never grows: tables, sets, chains and rules.
+//!
+//! Why it is as it is:
+//! - Packets meet a fixed number of rules and hash lookups, however many containers there are.
+//! - `localnet` makes `route_localnet` safe, which publishing on 127.0.0.1 needs: loopback addresses neither
+//!   come in from a network nor leave to one. It sits before connection tracking (priority raw), so it sees
+//!   answers to masqueraded connections under the host's address, not under 127.0.0.1.
+//! - `publish` is entered for the host's own addresses only, and the maps of one address come before those
+//!   of every address, as a socket bound to an address comes before one bound to all.
+//! - `forward` never accepts for others: `member` ends in the chain's policy, and chains of other tables are
+//!   asked regardless.
+//! - `admin` is the administrator's: nothing here ever changes a rule in it.
+
+use nfnetlink::Message;
+
+use super::chains::{LOOPBACK4, MASQUERADE_PUBLISHED};
+use super::sets;
+use super::{BRIDGE, INET};
+use crate::expression::{Expressions, Interface, Side, Version};
+use crate::object::{Hook, Table, del_rules, new_chain, new_rule, new_set, new_table};
+use crate::uapi::hook::{FORWARD, OUTPUT, POSTROUTING, PREROUTING};
+
+/// The tables' comments; the number grows when sets or chains change their meaning.
+const ABOUT_INET: &str =
+    "ferrocni: published ports, masquerade and firewall of containers; put your own rules into chain admin; layout 1";
+const ABOUT_BRIDGE: &str = "ferrocni: MAC address checks and isolation of bridge ports; layout 1";
+
+const RAW: i32 = -300;
+const DSTNAT: i32 = -100;
+const FILTER: i32 = 0;
+const SRCNAT: i32 = 100;
+/// As early in a bridge as raw in IP: before connection tracking of bridged packets.
+const BRIDGE_RAW: i32 = -300;
+/// `NF_BR_PRI_FILTER_BRIDGED`.
+const BRIDGE_FILTER: i32 = -200;
+
+/// A chain of the skeleton.
+pub(super) struct Chain {
+    pub(super) name: &'static str,
+    hook: Option<Hook>,
+    pub(super) rules: Vec<Message>,
+}
+
+/// Collects a table's chains, each with its rules.
+struct Chains {
+    table: Table<'static>,
+    all: Vec<Chain>,
+}
+
+impl Chains {
+    fn base(&mut self, name: &'static str, kind: &'static str, number: u32, priority: i32) -> &mut Self {
+        self.all.push(Chain { name, hook: Some(Hook { kind, number, priority }), rules: Vec::new() });
+        self
+    }
+
+    fn chain(&mut self, name: &'static str) -> &mut Self {
+        self.all.push(Chain { name, hook: None, rules: Vec::new() });
+        self
+    }
+
+    /// Appends a rule to the chain begun last.
+    fn rule(&mut self, fill: impl FnOnce(&mut Expressions<'_>)) -> &mut Self {
+        if let Some(chain) = self.all.last_mut() {
+            chain.rules.push(new_rule(self.table, chain.name, fill));
+        }
+        self
+    }
+
+    /// Appends a rule for each version of the Internet protocol.
+    fn rules(&mut self, fill: impl Fn(&mut Expressions<'_>, Version)) -> &mut Self {
+        for version in Version::BOTH {
+            self.rule(|rule| fill(rule, version));
+        }
+        self
+    }
+}
+
+/// The chains of one of our tables, in the order in which they are listed.
+pub(super) fn chains(table: Table<'static>) -> Vec<Chain> {
+    let mut chains = Chains { table, all: Vec::new() };
+    if table == BRIDGE {
+        bridge(&mut chains);
+    } else {
+        publishing(&mut chains);
+        masquerading(&mut chains);
+        filtering(&mut chains);
+    }
+    chains.all
+}
+
+fn publishing(chains: &mut Chains) {
+    chains.base("localnet", "filter", PREROUTING, RAW);
+    chains.rule(|rule| rule.iifname_not("lo").address_in(Side::Destination, LOOPBACK4).drop());
+    chains.rule(|rule| rule.iifname_not("lo").address_in(Side::Source, LOOPBACK4).drop());
+
+    chains.base("prerouting", "nat", PREROUTING, DSTNAT);
+    chains.rule(|rule| rule.destination_is_local().jump("publish"));
+
+    chains.base("output", "nat", OUTPUT, DSTNAT);
+    chains.rule(|rule| rule.destination_is_local().jump("publish"));
+
+    chains.chain("publish");
+    chains.rules(|rule, version| {
+        rule.dnat_by_address_and_port(version, sets::published(version, false).name);
+    });
+    chains.rules(|rule, version| {
+        rule.dnat_by_port(version, sets::published(version, true).name);
+    });
+}
+
+fn masquerading(chains: &mut Chains) {
+    chains.base("postrouting", "nat", POSTROUTING, SRCNAT);
+    chains.rules(|rule, version| {
+        let map = sets::hairpin(version).name;
+        rule.ct_status_dnat().address_vmap(Side::Destination, version, map);
+    });
+    chains.rules(|rule, version| {
+        rule.address_vmap(Side::Source, version, sets::masquerade(version).name);
+    });
+
+    chains.chain(MASQUERADE_PUBLISHED).rule(|rule| {
+        rule.masquerade();
+    });
+}
+
+fn filtering(chains: &mut Chains) {
+    chains.base("forward", "filter", FORWARD, FILTER);
+    for side in [Side::Source, Side::Destination] {
+        chains.rules(|rule, version| rule.address_in_set(side, version, sets::members(version).name).goto("member"));
+    }
+
+    chains.chain("member").rule(|rule| rule.jump("admin"));
+    chains.rule(|rule| rule.interface_in(Interface::In, sets::ISOLATED_BRIDGES.name).jump("isolation"));
+
+    chains.chain("admin");
+
+    chains.chain("isolation");
+    chains.rule(|rule| rule.ct_state_established_or_related().return_());
+    chains.rule(|rule| rule.ct_status_dnat().return_());
+    chains.rules(|rule, version| {
+        rule.address_vmap(Side::Destination, version, sets::isolated(version).name);
+    });
+}
+
+fn bridge(chains: &mut Chains) {
+    chains.base("prerouting", "filter", PREROUTING, BRIDGE_RAW);
+    chains.rule(|rule| {
+        rule.interface_in(Interface::In, sets::GUARDED_PORTS.name);
+        rule.iifname_and_mac_not_in(sets::GUARDED_MACS.name).drop();
+    });
+
+    chains.base("forward", "filter", FORWARD, BRIDGE_FILTER);
+    chains.rule(|rule| rule.interface_in(Interface::Out, sets::ISOLATED_PORTS.name).drop());
+}
+
+/// The messages that make a table, or that make an existing one whole again: our chains' rules are replaced,
+/// missing chains and sets added, and elements and the admin chain kept. Replacing what is not there costs
+/// nothing, and so the rules are never there twice, whatever state the table was in.
+pub(super) fn create(table: Table<'static>) -> Vec<Message> {
+    let mut messages = vec![new_table(table, if table == INET { ABOUT_INET } else { ABOUT_BRIDGE })];
+    for (id, set) in (1..).zip(sets::ALL).filter(|(_, set)| set.table == table) {
+        messages.push(new_set(set.place(), id, set.key, set.mapped, set.about));
+    }
+    let chains = chains(table);
+    messages.extend(chains.iter().map(|chain| new_chain(table, chain.name, chain.hook)));
+    for chain in chains {
+        if !chain.rules.is_empty() {
+            messages.push(del_rules(table, chain.name));
+            messages.extend(chain.rules);
+        }
+    }
+    messages
+}

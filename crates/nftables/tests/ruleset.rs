@@ -1,0 +1,398 @@
+//! The ruleset against the real kernel, each test in a network namespace of its own. Needs root and nft.
+#![allow(clippy::unwrap_used)] // A test that cannot go on has failed.
+
+use std::io::Write;
+use std::net::IpAddr;
+use std::process::{Command, Stdio};
+
+use nftables::inspect::Inspector;
+use nftables::{BRIDGE, Difference, Element, Error, Family, INET, Part, Protocol, Ruleset, Table};
+use nix::sched::{CloneFlags, unshare};
+
+const ALL: [Part; 5] = [Part::Publish, Part::Hairpin, Part::Masquerade, Part::Firewall, Part::AntiSpoof];
+const ONE: &str = "ferrocni:net/one/eth0";
+const TWO: &str = "ferrocni:net/two/eth0";
+
+/// Runs `test` on a thread in a fresh network namespace.
+fn in_namespace(test: impl FnOnce() + Send) {
+    std::thread::scope(|scope| {
+        let body = || {
+            unshare(CloneFlags::CLONE_NEWNET).expect("a network namespace, for which this test needs root");
+            test();
+        };
+        if let Err(panic) = scope.spawn(body).join() {
+            std::panic::resume_unwind(panic);
+        }
+    });
+}
+
+/// Runs nft with `script` on its standard input and returns its output.
+fn nft(arguments: &[&str], script: &str) -> String {
+    let mut nft = Command::new("nft");
+    nft.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = nft.spawn().unwrap();
+    child.stdin.take().unwrap().write_all(script.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "nft {arguments:?}: {errors}\n{script}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn listing() -> String {
+    nft(&["list", "ruleset"], "")
+}
+
+fn address(text: &str) -> IpAddr {
+    text.parse().unwrap()
+}
+
+fn publish(host: Option<&str>, port: u16, to: &str) -> Element {
+    Element::Publish { host: host.map(address), protocol: Protocol::Tcp, port, to: (address(to), 80) }
+}
+
+fn masquerade(of: &str, subnet: &str) -> Element {
+    Element::Masquerade { address: address(of), subnet: subnet.parse().unwrap() }
+}
+
+/// One of everything, in both versions of the Internet protocol.
+fn everything() -> Vec<Element> {
+    let mut all = vec![
+        Element::IsolatedPort { port: "vethA".into() },
+        Element::Mac { port: "vethA".into(), mac: [2, 0, 0, 0, 0, 1] },
+    ];
+    for (container, other, subnet, host) in [
+        ("10.88.0.2", "10.88.0.3", "10.88.0.1/16", "192.0.2.1"),
+        ("fd00:1::2", "fd00:1::3", "fd00:1::1/64", "2001:db8::1"),
+    ] {
+        let (address, subnet) = (address(container), subnet.parse().unwrap());
+        all.extend([
+            publish(Some(host), 8080, container),
+            publish(None, 8080, container),
+            Element::Publish { host: None, protocol: Protocol::Sctp, port: 9, to: (address, 9) },
+            Element::Hairpin { address, subnet },
+            Element::MasqueradePublished { address: other.parse().unwrap() },
+            Element::Masquerade { address, subnet },
+            Element::Member { address },
+            Element::SameBridge { address, bridge: "br_a%".into() },
+        ]);
+    }
+    all
+}
+
+#[test]
+fn everything_is_inserted_found_and_removed() {
+    in_namespace(|| {
+        let mut ruleset = Ruleset::open().unwrap();
+        ruleset.insert(ONE, &everything()).unwrap();
+        assert_eq!(ruleset.missing(ONE, &everything()).unwrap(), []);
+        let holdings = ruleset.holdings(&ALL).unwrap();
+        assert_eq!(holdings.len(), everything().len() + 1, "guarded_ports and guarded_macs both hold the MAC");
+        assert!(holdings.iter().all(|holding| holding.label == ONE));
+        let words: Vec<_> = holdings.iter().map(ToString::to_string).collect();
+        assert!(words.contains(&format!("published4 192.0.2.1 tcp 8080 -> 10.88.0.2 port 80 ({ONE})")), "{words:#?}");
+        ruleset.insert(ONE, &everything()).expect("inserting again changes nothing");
+        assert_eq!(ruleset.remove(ONE, &everything()).unwrap(), everything().len() + 1);
+        assert_eq!(ruleset.remove(ONE, &everything()).unwrap(), 0);
+        assert_eq!(ruleset.holdings(&ALL).unwrap(), []);
+        let left = listing();
+        assert!(!left.contains("elements"), "{left}");
+        assert!(!left.contains("chain to-") && !left.contains("chain hairpin-"), "{left}");
+    });
+}
+
+#[test]
+fn nft_lists_what_we_make_and_loads_it_again() {
+    in_namespace(|| {
+        let mut ruleset = Ruleset::open().unwrap();
+        ruleset.insert(ONE, &everything()).unwrap();
+        let ours = listing();
+        assert!(ours.contains("dnat ip6 to ip6 daddr . meta l4proto . th dport map @published6"), "{ours}");
+        assert!(ours.contains("ip daddr 10.88.0.0/16 return"), "{ours}");
+        assert!(ours.contains("goto to-br__a_25"), "{ours}");
+        assert!(!ours.contains("@nh") && !ours.contains("@th") && !ours.contains("0x"), "{ours}");
+        nft(&["-j", "list", "ruleset"], "");
+        nft(&["flush", "ruleset"], "");
+        nft(&["-f", "-"], &ours);
+        assert_eq!(listing(), ours);
+        assert_eq!(ruleset.missing(ONE, &everything()).unwrap(), [], "what nft loads is what we make");
+        assert_eq!(ruleset.remove(ONE, &everything()).unwrap(), everything().len() + 1);
+    });
+}
+
+#[test]
+fn a_key_has_one_holder() {
+    in_namespace(|| {
+        let mut ruleset = Ruleset::open().unwrap();
+        let wanted = [publish(None, 80, "10.0.0.2"), masquerade("10.0.0.2", "10.0.0.0/24")];
+        ruleset.insert(ONE, &wanted[..1]).unwrap();
+        let refused = ruleset.insert(TWO, &wanted).unwrap_err();
+        assert!(matches!(&refused, Error::Taken { holder, .. } if holder == ONE), "{refused}");
+        assert_eq!(
+            refused.to_string(),
+            format!("tcp port 80 of every IPv4 address (for 10.0.0.2 port 80) is taken by {ONE}")
+        );
+        assert_eq!(ruleset.holdings(&ALL).unwrap().len(), 1, "all or nothing");
+        assert_eq!(
+            ruleset.missing(TWO, &wanted[..1]).unwrap(),
+            [Difference::Foreign { element: wanted[0].clone(), holder: ONE.into() }]
+        );
+        assert_eq!(ruleset.remove(TWO, &wanted).unwrap(), 0, "what is foreign is left alone");
+        ruleset.insert(TWO, &[publish(Some("192.0.2.1"), 80, "10.0.0.3")]).expect("one address is another key");
+        ruleset.insert(TWO, &[publish(None, 81, "10.0.0.3")]).expect("another port is another key");
+    });
+}
+
+#[test]
+fn the_same_label_replaces_its_own_data() {
+    in_namespace(|| {
+        let mut ruleset = Ruleset::open().unwrap();
+        let (before, after) = ([publish(None, 80, "10.0.0.2")], [publish(None, 80, "10.0.0.3")]);
+        ruleset.insert(ONE, &before).unwrap();
+        let differences = ruleset.missing(ONE, &after).unwrap();
+        assert!(matches!(&differences[..], [Difference::Changed { found, .. }] if found.contains("10.0.0.2")));
+        ruleset.insert(ONE, &after).unwrap();
+        assert_eq!(ruleset.missing(ONE, &after).unwrap(), []);
+        let twice = [before[0].clone(), after[0].clone()];
+        assert!(ruleset.insert(ONE, &twice).unwrap_err().is_taken(), "one port cannot lead to two places");
+    });
+}
+
+#[test]
+fn a_chain_goes_with_its_last_element() {
+    in_namespace(|| {
+        let mut ruleset = Ruleset::open().unwrap();
+        let of = |last: u8| {
+            let address = IpAddr::from([10, 9, 0, last]);
+            [
+                Element::Masquerade { address, subnet: "10.9.0.0/16".parse().unwrap() },
+                Element::SameBridge { address, bridge: "cni0".into() },
+            ]
+        };
+        ruleset.insert(ONE, &of(2)).unwrap();
+        ruleset.insert(TWO, &of(3)).unwrap();
+        ruleset.remove(ONE, &of(2)).unwrap();
+        let between = listing();
+        assert!(between.contains("chain masquerade-10.9.0.0/16") && between.contains("\"cni0\" comment"), "{between}");
+        ruleset.remove_where(&[Part::Masquerade, Part::Firewall], |label| label == TWO).unwrap();
+        let after = listing();
+        assert!(!after.contains("masquerade-10.9") && !after.contains("cni0"), "{after}");
+        ruleset.insert(ONE, &of(2)).expect("chains come again");
+    });
+}
+
+#[test]
+fn remove_where_removes_the_picked_parts_and_labels_only() {
+    in_namespace(|| {
+        let mut ruleset = Ruleset::open().unwrap();
+        assert_eq!(ruleset.remove_where(&ALL, |_| true).unwrap(), 0, "no table, nothing to remove");
+        ruleset.insert(ONE, &[publish(None, 80, "10.0.0.2"), masquerade("10.0.0.2", "10.0.0.0/24")]).unwrap();
+        ruleset.insert(TWO, &[publish(None, 81, "10.0.0.3")]).unwrap();
+        assert_eq!(ruleset.remove_where(&[Part::Publish], |label| label == ONE).unwrap(), 1);
+        let left = ruleset.holdings(&ALL).unwrap();
+        assert_eq!(left.iter().map(|holding| holding.label.as_str()).collect::<Vec<_>>(), [TWO, ONE]);
+    });
+}
+
+#[test]
+fn a_hundred_first_inserts_at_once_all_succeed() {
+    in_namespace(|| {
+        std::thread::scope(|scope| {
+            for number in 0..100_u8 {
+                scope.spawn(move || {
+                    let of = format!("10.0.{}.2", number % 7);
+                    let elements = [
+                        publish(None, 1000 + u16::from(number), &of),
+                        masquerade(&format!("10.0.{}.{number}", number % 7), &format!("10.0.{}.0/24", number % 7)),
+                    ];
+                    let label = format!("ferrocni:net/c{number}/eth0");
+                    Ruleset::open().unwrap().insert(&label, &elements).unwrap();
+                });
+            }
+        });
+        assert_eq!(Ruleset::open().unwrap().holdings(&ALL).unwrap().len(), 200);
+        assert_eq!(listing().matches("jump publish").count(), 2, "one skeleton");
+        std::thread::scope(|scope| {
+            for number in 0..100_u8 {
+                scope.spawn(move || {
+                    let label = format!("ferrocni:net/c{number}/eth0");
+                    assert_eq!(Ruleset::open().unwrap().remove_where(&ALL, |found| found == label).unwrap(), 2);
+                });
+            }
+        });
+        assert!(!listing().contains("masquerade-10."), "no chain is left over");
+    });
+}
+
+#[test]
+fn after_a_flush_inserting_builds_everything_anew() {
+    in_namespace(|| {
+        let mut ruleset = Ruleset::open().unwrap();
+        ruleset.insert(ONE, &everything()).unwrap();
+        nft(&["flush", "ruleset"], "");
+        assert_eq!(ruleset.remove(ONE, &everything()).unwrap(), 0);
+        let differences = ruleset.missing(ONE, &everything()).unwrap();
+        assert!(differences.len() > everything().len(), "elements and chains: {differences:#?}");
+        ruleset.insert(ONE, &everything()).unwrap();
+        assert_eq!(ruleset.missing(ONE, &everything()).unwrap(), []);
+    });
+}
+
+#[test]
+fn damage_is_reported_and_repaired_and_the_admin_chain_is_kept() {
+    in_namespace(|| {
+        let mut ruleset = Ruleset::open().unwrap();
+        ruleset.insert(ONE, &everything()).unwrap();
+        let whole = listing();
+        let damage = "flush chain inet ferrocni publish; flush chain inet ferrocni masquerade-10.88.0.0/16; \
+                      delete rule bridge ferrocni forward handle ";
+        let rules = nft(&["-a", "list", "chain", "bridge", "ferrocni", "forward"], "");
+        let handle = rules.split("drop # handle ").nth(1).unwrap().split_whitespace().next().unwrap();
+        nft(&["-f", "-"], &format!("{damage}{handle}\nadd rule inet ferrocni admin ip daddr 10.1.1.1 drop\n"));
+        let named: Vec<_> = ruleset.missing(ONE, &everything()).unwrap().iter().map(ToString::to_string).collect();
+        assert_eq!(
+            named,
+            [
+                "nftables chain inet ferrocni publish: expected 4 rules, found 0",
+                "nftables chain bridge ferrocni forward: expected 1 rules, found 0",
+                "nftables chain inet ferrocni masquerade-10.88.0.0/16: expected 3 rules, found 0",
+            ]
+        );
+        ruleset.repair(ONE, &everything()).unwrap();
+        assert_eq!(ruleset.missing(ONE, &everything()).unwrap(), []);
+        let repaired = listing();
+        assert_eq!(repaired.replace("\t\tip daddr 10.1.1.1 drop\n", ""), whole);
+        assert_ne!(repaired, whole, "the administrator's rule is still there");
+    });
+}
+
+#[test]
+fn a_deleted_set_comes_back_with_the_next_insert() {
+    in_namespace(|| {
+        let mut ruleset = Ruleset::open().unwrap();
+        ruleset.insert(ONE, &[masquerade("10.0.0.2", "10.0.0.0/24")]).unwrap();
+        nft(&["-f", "-"], "flush chain inet ferrocni publish; delete map inet ferrocni published4\n");
+        let wanted = [publish(Some("192.0.2.1"), 80, "10.0.0.2")];
+        ruleset.insert(ONE, &wanted).unwrap();
+        assert_eq!(ruleset.missing(ONE, &wanted).unwrap(), []);
+    });
+}
+
+#[test]
+fn other_peoples_tables_are_left_alone() {
+    in_namespace(|| {
+        let foreign = "table ip theirs { map m { type ipv4_addr : verdict; elements = { 10.0.0.2 : drop } }\n\
+                       chain c { type filter hook forward priority 0; policy drop; ip daddr vmap @m;\n}\n}\n";
+        nft(&["-f", "-"], foreign);
+        let before = nft(&["list", "table", "ip", "theirs"], "");
+        let mut ruleset = Ruleset::open().unwrap();
+        ruleset.insert(ONE, &everything()).unwrap();
+        ruleset.repair(ONE, &everything()).unwrap();
+        ruleset.remove_where(&ALL, |_| true).unwrap();
+        assert_eq!(nft(&["list", "table", "ip", "theirs"], ""), before);
+    });
+}
+
+#[test]
+fn the_longest_label_survives() {
+    in_namespace(|| {
+        let mut ruleset = Ruleset::open().unwrap();
+        let label = format!("ferrocni:net/{}/eth0", "c".repeat(251 - 18));
+        assert_eq!(label.len(), 251);
+        ruleset.insert(&label, &everything()).unwrap();
+        assert!(listing().contains(&label), "{}", listing());
+        nft(&["-j", "list", "ruleset"], "");
+        for holding in ruleset.holdings(&ALL).unwrap() {
+            assert_eq!(holding.label, label, "{}", holding.description);
+        }
+        assert_eq!(ruleset.missing(&label, &everything()).unwrap(), []);
+        assert!(ruleset.remove(&label, &everything()).unwrap() > 0);
+        let refused = ruleset.insert(&format!("{label}c"), &everything()).unwrap_err();
+        assert!(matches!(refused, Error::Label(252)));
+    });
+}
+
+#[test]
+fn five_thousand_elements_come_and_go_in_one_transaction_each() {
+    in_namespace(|| {
+        let mut ruleset = Ruleset::open().unwrap();
+        let elements: Vec<_> = (1..=5000).map(|port| publish(None, port, "10.0.0.2")).collect();
+        ruleset.insert(ONE, &elements).unwrap();
+        let refused = ruleset.insert(TWO, &elements).unwrap_err();
+        assert!(refused.is_taken(), "5,000 refusals fit the receive buffer: {refused}");
+        ruleset.insert(TWO, &[publish(None, 6000, "10.0.0.3")]).unwrap();
+        assert_eq!(ruleset.remove_where(&[Part::Publish], |label| label == ONE).unwrap(), 5000);
+        assert_eq!(ruleset.holdings(&ALL).unwrap().len(), 1);
+    });
+}
+
+#[test]
+fn wrong_input_is_refused_before_the_kernel_sees_it() {
+    in_namespace(|| {
+        let mut ruleset = Ruleset::open().unwrap();
+        let mixed = publish(Some("2001:db8::1"), 80, "10.0.0.2");
+        assert!(matches!(ruleset.insert(ONE, &[mixed]), Err(Error::Versions(..))));
+        for port in ["", "sixteen-byte-nam", "a/b", "a b", "a:b"] {
+            let wanted = [Element::IsolatedPort { port: port.into() }];
+            assert!(matches!(ruleset.insert(ONE, &wanted), Err(Error::InterfaceName(_))), "{port:?}");
+        }
+        assert!(matches!(ruleset.insert("a\nb", &[]), Err(Error::Label(3))));
+        assert_eq!(listing(), "");
+    });
+}
+
+#[test]
+fn probing_changes_nothing() {
+    in_namespace(|| {
+        Ruleset::probe().unwrap();
+        assert_eq!(listing(), "");
+        Ruleset::open().unwrap().insert(ONE, &[publish(None, 80, "10.0.0.2")]).unwrap();
+        Ruleset::probe().unwrap();
+    });
+}
+
+#[test]
+fn chains_of_others_are_inspected() {
+    in_namespace(|| {
+        let mut inspector = Inspector::open().unwrap();
+        let filter = Table { family: Family::Ip, name: "filter" };
+        assert_eq!(inspector.chain(filter, "FORWARD").unwrap(), None);
+        let rules = |table: &str| format!("table ip {table} {{ chain FORWARD {{ type filter hook forward priority 0; ");
+        nft(&["-f", "-"], &(rules("filter") + "policy drop; counter accept;\n}\n}\n"));
+        let chain = inspector.chain(filter, "FORWARD").unwrap().unwrap();
+        assert!(chain.drops_by_policy && !chain.drops_by_rule);
+        for (name, rule, drops) in
+            [("a", "counter reject", true), ("b", "ip daddr 10.0.0.1 drop", true), ("c", "accept", false)]
+        {
+            nft(&["-f", "-"], &(rules(name) + rule + ";\n}\n}\n"));
+            let table = Table { family: Family::Ip, name };
+            assert!(inspector.chain_exists(table, "FORWARD").unwrap());
+            assert!(!inspector.chain_exists(table, "INPUT").unwrap());
+            let chain = inspector.chain(table, "FORWARD").unwrap().unwrap();
+            assert_eq!((chain.drops_by_policy, chain.drops_by_rule), (false, drops), "{rule}");
+        }
+        assert!(!inspector.chain_exists(INET, "forward").unwrap() && !inspector.chain_exists(BRIDGE, "x").unwrap());
+    });
+}
+
+#[test]
+fn the_targets_of_iptables_are_recognised() {
+    in_namespace(|| {
+        let iptables = |arguments: &str| {
+            let done = Command::new("iptables-nft").args(arguments.split(' ')).status().unwrap();
+            assert!(done.success(), "iptables-nft {arguments}");
+        };
+        let mut inspector = Inspector::open().unwrap();
+        let mut forward = || inspector.chain(Table { family: Family::Ip, name: "filter" }, "FORWARD").unwrap().unwrap();
+        iptables("-P FORWARD ACCEPT");
+        iptables("-A FORWARD -s 10.0.0.0/8 -j ACCEPT");
+        assert!(!forward().drops());
+        iptables("-A FORWARD -j REJECT");
+        assert!(forward().drops_by_rule);
+        iptables("-F FORWARD");
+        iptables("-A FORWARD -j DROP");
+        assert!(forward().drops_by_rule);
+        iptables("-F FORWARD");
+        iptables("-P FORWARD DROP");
+        assert!(forward().drops_by_policy && !forward().drops_by_rule);
+    });
+}
