@@ -5,6 +5,21 @@ use serde_json::Value;
 /// The tables that iptables-nft keeps; iptables itself tells better what is in them.
 const IPTABLES: [&str; 5] = ["filter", "nat", "mangle", "raw", "security"];
 
+/// The chains of our tables that stay. All others are there for a subnet or a bridge, and go with its last
+/// container.
+const SKELETON: [&str; 10] = [
+    "localnet",
+    "prerouting",
+    "output",
+    "publish",
+    "postrouting",
+    "masquerade-published",
+    "forward",
+    "member",
+    "admin",
+    "isolation",
+];
+
 /// A line for each object of `nft -j list ruleset` that belongs to somebody. Of our own tables, which stay
 /// when the last container has gone, that is every element, and what is not part of their skeleton.
 pub(super) fn lines(ruleset: &Value) -> Vec<String> {
@@ -19,26 +34,34 @@ fn object_lines((kind, object): (&String, &Value)) -> Vec<String> {
     if kind == "metainfo" || is_iptables(family, table) {
         return Vec::new();
     }
-    let place = format!("{family} {table} {}{name}", word("chain"));
+    let place = words(&[family, word("table"), word("chain"), name]);
     let elements = object["elem"].as_array().map_or(&[][..], Vec::as_slice);
     let mut lines: Vec<_> = elements.iter().map(|element| format!("nft element {place}: {}", bare(element))).collect();
     if table != "ferrocni" || !is_skeleton(kind, object) {
-        let what = bare(&object["expr"]);
-        lines.push(format!("nft {kind} {place} {what} {}", word("comment")));
+        let expression = object.get("expr").map(|expression| bare(expression).to_string()).unwrap_or_default();
+        lines.push(words(&["nft", kind, &place, &expression, word("comment")]));
     }
     lines
+}
+
+fn words(words: &[&str]) -> String {
+    let there: Vec<_> = words.iter().copied().filter(|word| !word.is_empty()).collect();
+    there.join(" ")
 }
 
 fn is_iptables(family: &str, table: &str) -> bool {
     matches!(family, "ip" | "ip6") && IPTABLES.contains(&table)
 }
 
-/// The skeleton's chains are named with plain words, and nothing in it has an attachment's label.
+/// Tables, sets and maps always are; a rule of the skeleton stands in one of its chains, and not in `admin`,
+/// whose rules are the administrator's.
 fn is_skeleton(kind: &str, object: &Value) -> bool {
     let word = |key: &str| object[key].as_str().unwrap_or_default();
-    let chain = if kind == "chain" { word("name") } else { word("chain") };
-    let is_plain = chain.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_punctuation());
-    is_plain && !word("comment").contains("ferrocni:")
+    match kind {
+        "chain" => SKELETON.contains(&word("name")),
+        "rule" => SKELETON.contains(&word("chain")) && word("chain") != "admin",
+        _ => true,
+    }
 }
 
 /// Without what changes by itself: counters, and the time that an element has left.
@@ -67,21 +90,19 @@ mod tests {
             {"chain": {"family": "inet", "table": "ferrocni", "name": "prerouting"}},
             {"chain": {"family": "inet", "table": "ferrocni", "name": "web-12"}},
             {"map": {"family": "inet", "table": "ferrocni", "name": "ports", "elem": [["tcp", 80]]}},
-            {"rule": {"family": "inet", "table": "ferrocni", "chain": "prerouting", "comment": "ferrocni:n/c/eth0"}},
+            {"rule": {"family": "inet", "table": "ferrocni", "chain": "admin"}},
+            {"rule": {"family": "inet", "table": "ferrocni", "chain": "publish"}},
             {"table": {"family": "inet", "name": "other"}},
             {"chain": {"family": "ip", "table": "nat", "name": "CNI-1"}},
         ]});
         let expected = [
-            "nft chain inet ferrocni web-12 null ",
+            "nft chain inet ferrocni web-12",
             "nft element inet ferrocni ports: [\"tcp\",80]",
-            "nft rule inet ferrocni prerouting null ferrocni:n/c/eth0",
-            "nft table inet other null ",
+            "nft rule inet ferrocni admin",
+            "nft table inet other",
         ];
         let mut found = lines(&ruleset);
         found.sort();
-        assert_eq!(
-            found.iter().map(|line| line.replace("inet other other", "inet other")).collect::<Vec<_>>(),
-            expected
-        );
+        assert_eq!(found, expected);
     }
 }
