@@ -339,12 +339,13 @@ fn route_address(address: IpAddr) -> RouteAddress {
     }
 }
 
-/// Reads an `RTM_NEWROUTE`; `None` for other messages, other families and cached routes.
-pub(crate) /// A route of a list; copies that the kernel made for one destination are none.
-fn read(message: &Message<'_>) -> Result<Option<Route>> {
-    let is_copy = message.body.get(8..12).is_some_and(|flags| {
-        flags.try_into().is_ok_and(|flags| u32::from_ne_bytes(flags) & RTM_F_CLONED != 0)
-    });
+/// Reads an `RTM_NEWROUTE`; `None` for other messages, other families and copies that the kernel made for one
+/// destination.
+pub(crate) fn read(message: &Message<'_>) -> Result<Option<Route>> {
+    let is_copy = message
+        .body
+        .get(8..12)
+        .is_some_and(|flags| flags.try_into().is_ok_and(|flags| u32::from_ne_bytes(flags) & RTM_F_CLONED != 0));
     if message.kind != RTM_NEWROUTE || is_copy { Ok(None) } else { read_any(message) }
 }
 

@@ -154,3 +154,16 @@ fn an_unreachable_gateway_is_refused_in_the_kernels_words() {
         assert!(matches!(error, Err(Error::MixedFamilies { .. })), "{error:?}");
     });
 }
+
+#[test]
+fn the_route_to_an_address_is_found_and_its_absence_told() {
+    in_new_netns(|| {
+        let mut socket = socket();
+        let link = link_with_addresses(&mut socket);
+        for neighbour in ["10.1.0.9", "2001:db8::9"].map(address) {
+            assert_eq!(socket.route_to(neighbour).expect("found").link, Some(link));
+        }
+        let error = socket.route_to(address("192.0.2.1")).expect_err("no such route");
+        assert_eq!(error.errno(), Some(nix::libc::ENETUNREACH), "{error}");
+    });
+}
