@@ -167,3 +167,23 @@ fn the_route_to_an_address_is_found_and_its_absence_told() {
         assert_eq!(error.errno(), Some(nix::libc::ENETUNREACH), "{error}");
     });
 }
+
+#[test]
+fn the_route_a_packet_takes_is_found_in_any_table() {
+    in_new_netns(|| {
+        let mut socket = socket();
+        let link = link_with_addresses(&mut socket);
+        for (gateway, remote) in [("10.1.0.1", "192.0.2.7"), ("2001:db8::1", "2001:db8:f::7")] {
+            let error = socket.route_to(address(remote)).expect_err("no way yet");
+            assert_eq!(error.errno(), Some(nix::libc::ENETUNREACH), "{error:?}");
+            socket.add_route(&Route { table: 4000, ..Route::default_via(address(gateway), link) }).expect("added");
+            let family = if remote.contains(':') { "-6" } else { "-4" };
+            ip(&format!("{family} rule add from all lookup 4000"));
+            let found = socket.route_to(address(remote)).expect("found");
+            assert_eq!((found.gateway, found.link), (Some(address(gateway)), Some(link)));
+            let listed = socket.routes_in_all_tables(Family::of(address(remote)), Some(link)).expect("listed");
+            assert!(listed.iter().any(|route| route.table == 4000 && route.is_default()));
+            assert!(listed.iter().any(|route| route.table == table::MAIN && !route.is_default()));
+        }
+    });
+}
