@@ -4,6 +4,7 @@
 use ipnetwork::IpNetwork;
 
 use crate::change::{change, read};
+use crate::isolation::{self, Isolation};
 use crate::presence::variants;
 use crate::saved::Saved;
 use crate::{Chain, Error, Family, Restore, Result, Rule, Table, Variant};
@@ -18,6 +19,8 @@ pub struct Firewall<'a> {
     /// Let new connections to published ports in too. The Go suite does not, and so its published ports
     /// are dead on a host that drops what it forwards; it does not remove the rule either.
     pub published: bool,
+    /// The bridge to close towards other bridges (`ingressPolicy`).
+    pub isolation: Option<Isolation<'a>>,
 }
 
 /// The name of the administrator's chain where the configuration names none.
@@ -35,6 +38,9 @@ pub fn add(firewall: &Firewall<'_>, variant: Variant) -> Result<()> {
         let rules = firewall.rules(family);
         change(family, variant, Table::Filter, |saved, restore| {
             firewall.ensure_chains(saved, restore);
+            if let Some(isolation) = firewall.isolation {
+                isolation::ensure(saved, restore, isolation);
+            }
             rules.iter().filter(|rule| !saved.contains(&forward(), rule)).for_each(|rule| {
                 restore.append(&forward(), rule);
             });
@@ -61,6 +67,9 @@ pub fn check(firewall: &Firewall<'_>, variant: Variant) -> Result<()> {
         }
         if let Some(rule) = firewall.rules(family).iter().find(|rule| !saved.contains(&forward(), rule)) {
             return missing(FORWARD, rule);
+        }
+        if let Some((chain, rule)) = firewall.isolation.and_then(|isolation| isolation::lacking(&saved, isolation)) {
+            return missing(chain.as_str(), &rule);
         }
     }
     Ok(())
@@ -129,6 +138,7 @@ impl Firewall<'_> {
         }
         if !saved.jumps(&Chain::known("FORWARD"), &forward()) {
             restore.prepend(&Chain::known("FORWARD"), &entry());
+            isolation::lead(saved, restore);
         }
         if !saved.jumps(&forward(), &self.admin) {
             restore.prepend(&forward(), &self.admin_entry());

@@ -16,26 +16,35 @@ pub enum Policy {
     Isolated,
 }
 
-/// Closes `bridge` in these families.
+/// A closed bridge.
+#[derive(Debug, Clone, Copy)]
+pub struct Isolation<'a> {
+    /// The bridge.
+    pub bridge: &'a Interface,
+    /// How much of it is closed.
+    pub policy: Policy,
+}
+
+/// Closes a bridge in these families. For where the rest of the firewall is not in iptables; else
+/// [`crate::firewall::add`] does this in the same go.
 ///
 /// # Errors
 /// Those of the program.
-pub fn add(bridge: &Interface, policy: Policy, families: &[Family], variant: Variant) -> Result<()> {
+pub fn add(isolation: Isolation<'_>, families: &[Family], variant: Variant) -> Result<()> {
     for family in families {
-        change(*family, variant, Table::Filter, |saved, restore| ensure(saved, restore, bridge, policy))?;
+        change(*family, variant, Table::Filter, |saved, restore| ensure(saved, restore, isolation))?;
     }
     Ok(())
 }
 
-/// Verifies that `bridge` is closed.
+/// Verifies that a bridge is closed.
 ///
 /// # Errors
 /// [`Error::Missing`] names the first rule that is not there; otherwise those of the program.
-pub fn check(bridge: &Interface, policy: Policy, families: &[Family], variant: Variant) -> Result<()> {
+pub fn check(isolation: Isolation<'_>, families: &[Family], variant: Variant) -> Result<()> {
     for family in families {
         let saved = read(*family, variant, Table::Filter)?;
-        if let Some((chain, rule, _)) = rules(bridge, policy).into_iter().find(|(c, rule, _)| !saved.contains(c, rule))
-        {
+        if let Some((chain, rule)) = lacking(&saved, isolation) {
             let expected = format!("-A {chain} {rule}");
             return Err(Error::Missing { family: *family, table: Table::Filter, expected });
         }
@@ -66,7 +75,7 @@ enum Place {
 
 /// Every rule that a closed bridge needs, in the order in which the Go suite adds them: what belongs to
 /// a bridge goes in front, so that the final RETURN stays last.
-fn rules(bridge: &Interface, policy: Policy) -> Vec<(Chain, Rule, Place)> {
+fn rules(Isolation { bridge, policy }: Isolation<'_>) -> Vec<(Chain, Rule, Place)> {
     let leaving = Rule::new().input(bridge).words("!").output(bridge);
     let within = Rule::new().input(bridge).output(bridge);
     let arriving = Rule::new().output(bridge);
@@ -85,15 +94,30 @@ fn rules(bridge: &Interface, policy: Policy) -> Vec<(Chain, Rule, Place)> {
     rules
 }
 
-fn ensure(saved: &Saved, restore: &mut Restore, bridge: &Interface, policy: Policy) {
+/// The first rule that is not there, with its chain.
+pub(crate) fn lacking(saved: &Saved, isolation: Isolation<'_>) -> Option<(Chain, Rule)> {
+    let mut rules = rules(isolation).into_iter();
+    rules.find(|(chain, rule, _)| !saved.contains(chain, rule)).map(|(chain, rule, _)| (chain, rule))
+}
+
+/// Adds what is missing.
+pub(crate) fn ensure(saved: &Saved, restore: &mut Restore, isolation: Isolation<'_>) {
     for chain in [stage1(), stage2()].iter().filter(|chain| !saved.has_chain(chain)) {
         restore.reset_chain(chain);
     }
-    for (chain, rule, place) in rules(bridge, policy).iter().filter(|(chain, rule, _)| !saved.contains(chain, rule)) {
+    for (chain, rule, place) in rules(isolation).iter().filter(|(chain, rule, _)| !saved.contains(chain, rule)) {
         match place {
             Place::First => restore.prepend(chain, rule),
             Place::Last => restore.append(chain, rule),
         };
+    }
+}
+
+/// Moves the entry to the front of FORWARD, if there is one: whatever was just put before it could accept
+/// what it drops.
+pub(crate) fn lead(saved: &Saved, restore: &mut Restore) {
+    for (chain, rule) in saved.rules_to(&stage1()) {
+        restore.delete(&chain, &rule).prepend(&chain, &rule);
     }
 }
 

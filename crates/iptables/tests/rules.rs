@@ -5,7 +5,7 @@ mod support;
 
 use ipnetwork::IpNetwork;
 use iptables::firewall::{self, Firewall};
-use iptables::isolation::{self, Policy};
+use iptables::isolation::{self, Isolation, Policy};
 use iptables::masquerade::{self, Masquerade};
 use iptables::portmap::{self, Mapping, Masquerading, PortMap, Protocol};
 use iptables::{Argument, Family, Interface, Variant};
@@ -43,7 +43,7 @@ fn publishing<'a>(container: &'a str, address: &str, mappings: &'a [Mapping]) ->
 }
 
 fn letting_through(addresses: &[IpNetwork]) -> Firewall<'_> {
-    Firewall { addresses, admin: firewall::default_admin_chain(), published: true }
+    Firewall { addresses, admin: firewall::default_admin_chain(), published: true, isolation: None }
 }
 
 fn everything(variant: Variant) -> Vec<Vec<String>> {
@@ -54,13 +54,17 @@ fn bridge() -> Interface {
     Interface::new("cni0").expect("a name")
 }
 
+fn closed(bridge: &Interface, policy: Policy) -> Isolation<'_> {
+    Isolation { bridge, policy }
+}
+
 fn add_everything(variant: Variant) {
     let mappings = [mapping(8080), mapping(8081)];
     masquerade::add(&masquerading("c1"), variant).expect("masquerades");
     portmap::add(&publishing("c1", "10.1.2.3/24", &mappings), variant).expect("publishes");
     portmap::add(&publishing("c1", "fd00::3/64", &mappings), variant).expect("publishes");
     firewall::add(&letting_through(&addresses()), variant).expect("lets through");
-    isolation::add(&bridge(), Policy::Isolated, &Family::ALL, variant).expect("isolates");
+    isolation::add(closed(&bridge(), Policy::Isolated), &Family::ALL, variant).expect("isolates");
 }
 
 fn check_everything(variant: Variant) -> Vec<iptables::Result<()>> {
@@ -70,7 +74,7 @@ fn check_everything(variant: Variant) -> Vec<iptables::Result<()>> {
         portmap::check(&publishing("c1", "10.1.2.3/24", &mappings), variant),
         portmap::check(&publishing("c1", "fd00::3/64", &mappings), variant),
         firewall::check(&letting_through(&addresses()), variant),
-        isolation::check(&bridge(), Policy::Isolated, &Family::ALL, variant),
+        isolation::check(closed(&bridge(), Policy::Isolated), &Family::ALL, variant),
     ]
 }
 
@@ -141,12 +145,26 @@ fn removing_leaves_the_shared_chains_alone_and_may_be_repeated() {
 }
 
 #[test]
+fn isolation_comes_before_the_accepting_rules_whoever_is_added_first() {
+    with_each_variant(|variant| {
+        isolation::add(closed(&bridge(), Policy::SameBridge), &[Family::V4], variant).expect("isolates");
+        firewall::add(&letting_through(&addresses()), variant).expect("lets through");
+        let targets: Vec<String> = saved(variant, "iptables", "filter")
+            .iter()
+            .filter(|line| line.starts_with("-A FORWARD "))
+            .filter_map(|line| line.rsplit(' ').next().map(str::to_owned))
+            .collect();
+        assert_eq!(targets, ["CNI-ISOLATION-STAGE-1", "CNI-FORWARD"]);
+    });
+}
+
+#[test]
 fn isolation_stays_while_another_bridge_needs_it() {
     with_each_variant(|variant| {
         let other = Interface::new("cni1").expect("a name");
-        isolation::add(&bridge(), Policy::SameBridge, &[Family::V4], variant).expect("isolates");
+        isolation::add(closed(&bridge(), Policy::SameBridge), &[Family::V4], variant).expect("isolates");
         let before = saved(variant, "iptables", "filter");
-        isolation::add(&other, Policy::Isolated, &[Family::V4], variant).expect("isolates");
+        isolation::add(closed(&other, Policy::Isolated), &[Family::V4], variant).expect("isolates");
         isolation::remove(&other).expect("removes");
         assert_eq!(saved(variant, "iptables", "filter"), before);
         isolation::remove(&bridge()).expect("removes");
