@@ -3,7 +3,7 @@
 use std::process;
 
 use serde_json::Value;
-use tests::{Background, Container, Host, Inside as _, address};
+use tests::{Background, Container, Host, Inside as _, address, reference_differs};
 
 use crate::machine::{
     Addresses, REFERENCE_KEEPS_MASQUERADE, ROOT, assert_nothing_left, assert_served, host_with_plugins,
@@ -70,11 +70,17 @@ fn run(host: &Host, name: &str) -> Running {
     Running { id, ctr, container, addresses }
 }
 
+/// containerd calls DEL when the process has ended. The reference then finds no namespace, and leaves the
+/// links to the kernel.
 #[track_caller]
 fn stop(host: &Host, running: Running) {
+    let links = running.container.host_ends();
     drop(running.container);
     host.run(["ctr", "task", "kill", "-s", "SIGTERM", &running.id]);
     running.ctr.wait();
+    if reference_differs("its DEL without a namespace removes no link") {
+        host.wait_until_gone(&links);
+    }
 }
 
 #[test]

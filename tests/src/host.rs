@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
@@ -21,6 +21,9 @@ use crate::snapshot::Snapshot;
 
 /// No test needs longer; what still runs in a host after it is stuck, and ends with the host.
 const LIFETIME: Duration = Duration::from_secs(300);
+
+/// How long the kernel may take to clean up.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Folders of the machine that every host has for itself, empty.
 const PRIVATE: [&str; 4] = ["/run", "/etc/cni", "/var/lib/cni", "/opt/cni"];
@@ -106,14 +109,26 @@ impl Host {
     /// can be run in it.
     #[must_use]
     pub fn lose(&self, container: Container) -> Container {
-        let peers = peers(&container);
+        let host_ends = container.host_ends();
         let Container { id, netns, namespaces } = container;
         self.run(["ip", "netns", "del", &id]);
         drop(namespaces);
-        while self.namespaces.enter(|| peers.iter().any(|index| has_link(*index))) {
+        self.wait_until_gone(&host_ends);
+        Container { id, netns, namespaces: self.namespaces.clone() }
+    }
+
+    /// Waits until the host has no links with these indexes: the kernel takes them away some time after the
+    /// last process of a namespace has ended.
+    ///
+    /// # Panics
+    /// If they do not go.
+    #[track_caller]
+    pub fn wait_until_gone(&self, links: &[u64]) {
+        let start = Instant::now();
+        while self.namespaces.enter(|| links.iter().any(|index| has_link(*index))) {
+            assert!(start.elapsed() < PATIENCE, "links {links:?} are still there");
             thread::sleep(Duration::from_millis(5));
         }
-        Container { id, netns, namespaces: self.namespaces.clone() }
     }
 
     /// Prepares one run of a plugin.
@@ -189,16 +204,19 @@ pub struct Container {
     namespaces: Namespaces,
 }
 
+impl Container {
+    /// The indexes of the host's links whose other ends are in here.
+    #[must_use]
+    pub fn host_ends(&self) -> Vec<u64> {
+        let links = self.ip_json(["link"]);
+        links.as_array().into_iter().flatten().filter_map(|link| link["link_index"].as_u64()).collect()
+    }
+}
+
 impl Inside for Container {
     fn namespaces(&self) -> &Namespaces {
         &self.namespaces
     }
-}
-
-/// The indexes that the other ends of a container's links have, which are in the host.
-fn peers(container: &Container) -> Vec<u64> {
-    let links = container.ip_json(["link"]);
-    links.as_array().into_iter().flatten().filter_map(|link| link["link_index"].as_u64()).collect()
 }
 
 fn has_link(index: u64) -> bool {
