@@ -233,6 +233,29 @@ fn a_folder_that_cannot_be_written_is_status_50() {
     assert!(error.msg.contains("/var/lib/cni/networks/net") && error.details.contains("Read-only"), "{error:?}");
 }
 
+/// Not even our hidden folder has room there.
+#[test]
+fn a_full_disk_does_not_keep_del_from_freeing() {
+    let host = Host::new();
+    let config = dual_stack();
+    host.shell("mount -t tmpfs -o nr_inodes=20 none /var/lib/cni");
+    for container in ["c1", "c2"] {
+        add(&host, REFERENCE, container, &config).ok();
+    }
+    host.shell("cd /var/lib/cni; i=0; while touch filler$i 2>/dev/null; do i=$((i+1)); done");
+    host.assert_leaves_nothing(|| {
+        let error = add(&host, OURS, "c3", &config).error();
+        if !reference_differs("its one code says nothing of the disk") {
+            assert_eq!(error.code, 5, "{error:?}");
+            assert!(error.details.contains("No space left"), "{error:?}");
+        }
+    });
+    del(&host, OURS, "c1", &config);
+    assert_eq!(reservations(&host), "10.1.0.3 fd00::3 ");
+    del(&host, OURS, "c2", &config);
+    assert_eq!(reservations(&host), "");
+}
+
 #[test]
 fn check_says_what_it_expected_and_what_it_found() {
     if reference_differs("it looks for any address and compares none") {

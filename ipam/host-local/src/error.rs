@@ -6,8 +6,8 @@ use std::path::PathBuf;
 
 use cni_plugin::Code;
 
+use crate::owner::Owner;
 use crate::range::RangeError;
-use crate::store::Owner;
 
 /// A failure of host-local.
 #[derive(Debug, thiserror::Error)]

@@ -4,6 +4,7 @@ mod allocator;
 mod boot;
 mod config;
 mod error;
+mod owner;
 mod range;
 mod resolv;
 mod store;
@@ -16,8 +17,9 @@ use ipnetwork::IpNetwork;
 
 pub use config::Config;
 pub use error::Error;
+pub use owner::{Holder, Owner};
 pub use range::{Range, RangeError, RangeSet, RangeSpec};
-pub use store::{Holder, Owner, Store};
+pub use store::Store;
 
 /// How many addresses are tried one by one before the folder is listed to find a free one.
 const PROBES: usize = 32;
@@ -39,7 +41,7 @@ impl Plugin for HostLocal {
         let wishes = assign(&sets, config::requested(network)?)?;
         let dns = network.config.resolv_conf()?.map_or_else(|| Ok(Dns::default()), resolv::read)?;
         let routes = network.config.routes()?.to_vec();
-        let ips = Allocation::start(request, undo)?.all(&sets, &wishes)?;
+        let ips = Allocation::start(request, undo)?.one_of_each(&sets, &wishes)?;
         Ok(AddResult { ips, routes, dns, ..AddResult::default() })
     }
 
@@ -121,7 +123,7 @@ impl<'a> Allocation<'a> {
     }
 
     /// One address of each set.
-    fn all(mut self, sets: &[RangeSet], wishes: &[Option<IpAddr>]) -> Result<Vec<IpConfig>, Error> {
+    fn one_of_each(mut self, sets: &[RangeSet], wishes: &[Option<IpAddr>]) -> Result<Vec<IpConfig>, Error> {
         let held = self.store.held_by(&self.owner)?;
         let mut ips = Vec::new();
         for (i, (set, wish)) in sets.iter().zip(wishes).enumerate() {
@@ -218,8 +220,8 @@ fn compare(store: &Store, owner: &Owner, held: &[IpAddr], reported: &[IpAddr], s
 /// Would an ADD find its folder writable and an address in each set?
 fn would_succeed(network: &Network<Config>) -> Result<(), Error> {
     let sets = config::range_sets(network)?;
-    let mut store = Store::open(network.config.data_dir()?, &network.name)?;
-    store.seal()?;
+    let store = Store::open(network.config.data_dir()?, &network.name)?;
+    store.try_writing()?;
     let taken = store.addresses()?;
     match sets.iter().find(|set| count(set, &taken) as u128 >= set.capacity()) {
         Some(full) => Err(exhausted(&store, full, &taken)),

@@ -21,7 +21,6 @@
 //! A reservation appears whole or not at all: it is written under another name and then linked to its own. Nothing is
 //! synced to the disk, because what a crash of the host could damage is taken back at the next boot anyway.
 
-use std::fmt;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::IpAddr;
@@ -29,105 +28,21 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use cni_plugin::{Attachment, ContainerId, Failures, IfName, NetworkName};
+use cni_plugin::{Failures, NetworkName};
 
 use crate::Error;
 use crate::boot;
+use crate::owner::{Holder, Owner};
 
 /// How many of an attachment's links may be missing in a row before there are taken to be no more. More than one, because
 /// the reference may have removed one whose address had gone to somebody else.
 const GAP: usize = 4;
-
-/// A file name has at most 255 bytes; the rest of a longer container id is left to the reservation's content to tell.
-const MAX_CONTAINER_IN_LINK: usize = 200;
 
 /// The most that is read of a reservation, in bytes: more than any container id and interface name have.
 const MAX_CONTENT: u64 = 1024;
 
 /// The seal's file name.
 const SEAL: &str = "seal";
-
-/// Whose an address is: a container's interface, or in files of old versions a container without saying which interface.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Owner {
-    container: ContainerId,
-    ifname: Option<IfName>,
-}
-
-impl From<&Attachment> for Owner {
-    fn from(attachment: &Attachment) -> Self {
-        Self { container: attachment.container.clone(), ifname: Some(attachment.ifname.clone()) }
-    }
-}
-
-impl Owner {
-    /// Reads a reservation's content; `None` if it is not one.
-    fn parse(content: &str) -> Option<Self> {
-        let content = content.trim();
-        let (container, ifname) = match content.split_once("\r\n") {
-            Some((container, ifname)) => (container, Some(IfName::new(ifname).ok()?)),
-            None => (content, None),
-        };
-        Some(Self { container: ContainerId::new(container).ok()?, ifname })
-    }
-
-    fn content(&self) -> String {
-        match &self.ifname {
-            Some(ifname) => format!("{}\r\n{ifname}", self.container),
-            None => self.container.to_string(),
-        }
-    }
-
-    /// The owner of the same container's reservations in the old form.
-    pub(crate) fn without_interface(&self) -> Self {
-        Self { container: self.container.clone(), ifname: None }
-    }
-
-    /// The name of the owner's n-th link; neither a container id nor an interface name can hold a colon.
-    fn link_name(&self, n: usize) -> String {
-        let container = self.container.as_str();
-        let container = container.get(..MAX_CONTAINER_IN_LINK).unwrap_or(container);
-        match &self.ifname {
-            Some(ifname) => format!("{container}:{ifname}:{n}"),
-            None => format!("{container}:{n}"),
-        }
-    }
-
-    /// Whether a holder's links are named as this owner's: it is the owner, or the long names of both begin alike.
-    fn shares_links_with(&self, holder: &Holder) -> bool {
-        matches!(holder, Holder::Owner(other) if other.link_name(0) == self.link_name(0))
-    }
-}
-
-impl fmt::Display for Owner {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.ifname {
-            Some(ifname) => write!(f, "container {} (interface {ifname})", self.container),
-            None => write!(f, "container {}", self.container),
-        }
-    }
-}
-
-/// What is at an address's place in the folder.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Holder {
-    /// Nothing: the address is free.
-    Nobody,
-    /// A reservation.
-    Owner(Owner),
-    /// Something that nobody's DEL would match: not given away and not removed.
-    Unknown,
-}
-
-impl fmt::Display for Holder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Nobody => f.write_str("not reserved"),
-            Self::Owner(owner) => write!(f, "reserved for {owner}"),
-            Self::Unknown => f.write_str("reserved by a file that names no container"),
-        }
-    }
-}
 
 /// The locked folder of a network.
 #[derive(Debug)]
@@ -145,6 +60,11 @@ pub struct Store {
 
 fn failed(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {
     move |source| Error::Io { doing, path: path.into(), source }
+}
+
+/// The file that the reference locks with flock(2), as [`File::lock`] does.
+fn open_lock(dir: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(dir.join("lock"))
 }
 
 /// Missing is as good as done.
@@ -166,7 +86,8 @@ impl Store {
         }
         let dir = data_dir.join(network.as_str());
         DirBuilder::new().recursive(true).mode(0o755).create(&dir).map_err(failed("create folder", &dir))?;
-        Self::lock(dir)
+        let lock = open_lock(&dir).map_err(failed("open the lock in", &dir))?;
+        Self::locked(dir, lock)
     }
 
     /// As [`Store::open`], but `None` if the network has no folder: nothing was ever reserved.
@@ -174,26 +95,19 @@ impl Store {
     /// # Errors
     /// The folder cannot be read or written.
     pub fn open_existing(data_dir: &Path, network: &NetworkName) -> Result<Option<Self>, Error> {
-        match Self::lock(data_dir.join(network.as_str())) {
-            Err(Error::Io { source, .. }) if source.kind() == ErrorKind::NotFound => Ok(None),
-            outcome => outcome.map(Some),
+        let dir = data_dir.join(network.as_str());
+        match open_lock(&dir) {
+            Ok(lock) => Self::locked(dir, lock).map(Some),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(failed("open the lock in", &dir)(error)),
         }
     }
 
-    fn lock(dir: PathBuf) -> Result<Self, Error> {
-        let path = dir.join("lock");
-        let file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(&path)
-            .map_err(failed("open", &path))?;
-        // flock(2), as the reference does
-        file.lock().map_err(failed("lock", &path))?;
+    fn locked(dir: PathBuf, lock: File) -> Result<Self, Error> {
+        lock.lock().map_err(failed("lock", &dir))?;
         let boot = boot::id().unwrap_or_default();
         let links = dir.join(".ferrocni");
-        let mut store = Self { dir, links, boot, changed: false, unlinked: Vec::new(), _lock: file };
+        let mut store = Self { dir, links, boot, changed: false, unlinked: Vec::new(), _lock: lock };
         store.catch_up()?;
         Ok(store)
     }
@@ -257,7 +171,7 @@ impl Store {
         }
         self.changed = true;
         // The link comes first, so that at no moment a reservation of ours is there that no link leads to.
-        let link = self.link(owner, address).map_err(failed("link a reservation in", &self.links))?;
+        let link = self.link(owner, address).map_err(|error| self.why_unlinked(error))?;
         let outcome = self.write_new(&owner.content()).and_then(|new| {
             let linked = fs::hard_link(&new, &path).map_err(failed("create", &path));
             let _ = fs::remove_file(new);
@@ -349,22 +263,13 @@ impl Store {
         fs::rename(self.write_new(&address.to_string())?, &path).map_err(failed("write", &path))
     }
 
-    /// Seals the folder, which proves that it can be written.
+    /// Writes and removes a file, to see whether that is possible.
     ///
     /// # Errors
-    /// It cannot.
-    pub fn seal(&mut self) -> Result<(), Error> {
-        let now = SystemTime::now();
-        let folder = File::open(&self.dir).map_err(failed("open", &self.dir))?;
-        folder.set_modified(now).map_err(failed("set the modification time of", &self.dir))?;
-        let stored = folder.metadata().and_then(|folder| folder.modified());
-        // A file system that keeps whole seconds only cannot tell who changed the folder; without a seal, we always look.
-        if self.unlinked.is_empty() && stored.is_ok_and(|stored| stored == now) {
-            let seal = self.links.join(SEAL);
-            fs::write(&seal, format!("{} {}", self.boot, time_text(now))).map_err(failed("write", &seal))?;
-        }
-        self.changed = false;
-        Ok(())
+    /// It is not.
+    pub fn try_writing(&self) -> Result<(), Error> {
+        let path = self.write_new("nobody")?;
+        fs::remove_file(&path).map_err(failed("remove", &path))
     }
 
     fn path(&self, address: IpAddr) -> PathBuf {
@@ -411,7 +316,11 @@ impl Store {
         if same_boot && untouched {
             return Ok(());
         }
-        self.make_links_folder()?;
+        match self.make_links_folder() {
+            // On a full disk, perhaps, where a DEL is most welcome; an ADD will fail and say why.
+            Err(Error::Io { .. }) | Ok(()) => {}
+            Err(error) => return Err(error),
+        }
         if !same_boot && !self.boot.is_empty() {
             self.take_back(untouched)?;
         }
@@ -423,15 +332,33 @@ impl Store {
         Ok(())
     }
 
+    /// Says that every reservation has its link now.
+    fn seal(&mut self) -> io::Result<()> {
+        let now = SystemTime::now();
+        let folder = File::open(&self.dir)?;
+        folder.set_modified(now)?;
+        // A file system that keeps whole seconds only cannot tell who changed the folder; without a seal, we always look.
+        if self.unlinked.is_empty() && folder.metadata()?.modified()? == now {
+            fs::write(self.links.join(SEAL), format!("{} {}", self.boot, time_text(now)))?;
+        }
+        self.changed = false;
+        Ok(())
+    }
+
     fn make_links_folder(&self) -> Result<(), Error> {
         match DirBuilder::new().mode(0o700).create(&self.links) {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => match fs::symlink_metadata(&self.links) {
                 Ok(found) if found.is_dir() => Ok(()),
                 _ => Err(Error::NotAFolder(self.links.clone())),
             },
-            // Full, perhaps: a DEL can still do its work, and an ADD will say so.
-            _ => Ok(()),
+            outcome => outcome.map_err(failed("create folder", &self.links)),
         }
+    }
+
+    /// A link cannot be made. If that is for want of its folder, what kept that from being made is the better answer.
+    fn why_unlinked(&self, error: io::Error) -> Error {
+        let folder = if error.kind() == ErrorKind::NotFound { self.make_links_folder() } else { Ok(()) };
+        folder.err().unwrap_or_else(|| failed("make a link in", &self.links)(error))
     }
 
     /// Frees what no container of this boot can hold. If nobody touched the folder since we sealed it in an earlier boot,
@@ -443,16 +370,18 @@ impl Store {
             let modified = fs::symlink_metadata(self.path(address)).and_then(|file| file.modified()).ok();
             let older = modified.zip(before).is_some_and(|(modified, before)| modified < before);
             if (everything || older) && !self.is_protected(address) {
-                self.remove(address)?;
+                // What cannot be removed stays reserved, and is no reason to give no address at all.
+                let _ = self.remove(address);
             }
         }
-        self.drop_dangling_links()
+        let _ = self.drop_dangling_links();
+        Ok(())
     }
 
     /// Gives every reservation its link; remembers those that cannot have one.
     fn link_all(&mut self) -> Result<(), Error> {
         for address in self.addresses()? {
-            if let Holder::Owner(owner) = self.holder(address)?
+            if let Ok(Holder::Owner(owner)) = self.holder(address)
                 && self.link(&owner, address).is_err()
             {
                 self.unlinked.push((address, owner));
@@ -511,7 +440,11 @@ impl Store {
     }
 
     fn drop_dangling_links(&self) -> Result<(), Error> {
-        for entry in fs::read_dir(&self.links).map_err(failed("list", &self.links))? {
+        let entries = match fs::read_dir(&self.links) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+            entries => entries.map_err(failed("list", &self.links))?,
+        };
+        for entry in entries {
             let link = entry.map_err(failed("list", &self.links))?.path();
             if link_target(&link).is_some_and(|address| fs::symlink_metadata(self.path(address)).is_err()) {
                 self.unlink(&link)?;

@@ -6,6 +6,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::time::Duration;
 
 use super::*;
+use crate::owner::tests::owner;
 
 /// A folder that is gone with the test, also with a failed one.
 struct Scratch(PathBuf);
@@ -70,10 +71,6 @@ impl Drop for Scratch {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.0);
     }
-}
-
-fn owner(container: &str, ifname: &str) -> Owner {
-    Owner { container: ContainerId::new(container).unwrap(), ifname: Some(IfName::new(ifname).unwrap()) }
 }
 
 fn ip(text: &str) -> IpAddr {
@@ -336,13 +333,4 @@ fn a_reservation_that_cannot_be_linked_is_released_all_the_same() {
     assert_eq!(store.unlinked.len(), 1);
     store.release(&owner("c1", "eth0")).unwrap();
     assert_eq!(scratch.visible(), ["lock"]);
-}
-
-#[test]
-fn contents_that_name_no_container_have_no_owner() {
-    for content in ["", "two words", "c1\neth0", "c1\r\na/b", "../x\r\neth0", "c1\r\neth0\r\nmore"] {
-        assert_eq!(Owner::parse(content), None, "{content:?}");
-    }
-    assert_eq!(Owner::parse("c1\r\n"), Some(owner("c1", "any").without_interface()));
-    assert_eq!(Owner::parse(" c1\r\neth0\n"), Some(owner("c1", "eth0")));
 }

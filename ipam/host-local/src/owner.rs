@@ -1,0 +1,110 @@
+//! Whose an address is, as a reservation's content says it.
+
+use std::fmt;
+
+use cni_plugin::{Attachment, ContainerId, IfName};
+
+/// A file name has at most 255 bytes; the rest of a longer container id is left to the reservation's content to tell.
+const MAX_CONTAINER_IN_LINK: usize = 200;
+
+/// Whose an address is: a container's interface, or in files of old versions a container without saying which interface.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Owner {
+    container: ContainerId,
+    ifname: Option<IfName>,
+}
+
+impl From<&Attachment> for Owner {
+    fn from(attachment: &Attachment) -> Self {
+        Self { container: attachment.container.clone(), ifname: Some(attachment.ifname.clone()) }
+    }
+}
+
+impl Owner {
+    /// Reads a reservation's content; `None` if it is not one.
+    pub(crate) fn parse(content: &str) -> Option<Self> {
+        let content = content.trim();
+        let (container, ifname) = match content.split_once("\r\n") {
+            Some((container, ifname)) => (container, Some(IfName::new(ifname).ok()?)),
+            None => (content, None),
+        };
+        Some(Self { container: ContainerId::new(container).ok()?, ifname })
+    }
+
+    pub(crate) fn content(&self) -> String {
+        match &self.ifname {
+            Some(ifname) => format!("{}\r\n{ifname}", self.container),
+            None => self.container.to_string(),
+        }
+    }
+
+    /// The owner of the same container's reservations in the old form.
+    pub(crate) fn without_interface(&self) -> Self {
+        Self { container: self.container.clone(), ifname: None }
+    }
+
+    /// The name of the owner's n-th link; neither a container id nor an interface name can hold a colon.
+    pub(crate) fn link_name(&self, n: usize) -> String {
+        let container = self.container.as_str();
+        let container = container.get(..MAX_CONTAINER_IN_LINK).unwrap_or(container);
+        match &self.ifname {
+            Some(ifname) => format!("{container}:{ifname}:{n}"),
+            None => format!("{container}:{n}"),
+        }
+    }
+
+    /// Whether a holder's links are named as this owner's: it is the owner, or the long names of both begin alike.
+    pub(crate) fn shares_links_with(&self, holder: &Holder) -> bool {
+        matches!(holder, Holder::Owner(other) if other.link_name(0) == self.link_name(0))
+    }
+}
+
+impl fmt::Display for Owner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.ifname {
+            Some(ifname) => write!(f, "container {} (interface {ifname})", self.container),
+            None => write!(f, "container {}", self.container),
+        }
+    }
+}
+
+/// What is at an address's place in the folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Holder {
+    /// Nothing: the address is free.
+    Nobody,
+    /// A reservation.
+    Owner(Owner),
+    /// Something that nobody's DEL would match: not given away and not removed.
+    Unknown,
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Nobody => f.write_str("not reserved"),
+            Self::Owner(owner) => write!(f, "reserved for {owner}"),
+            Self::Unknown => f.write_str("reserved by a file that names no container"),
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// Used by the store's tests too.
+    pub(crate) fn owner(container: &str, ifname: &str) -> Owner {
+        Owner { container: ContainerId::new(container).unwrap(), ifname: Some(IfName::new(ifname).unwrap()) }
+    }
+
+    #[test]
+    fn contents_that_name_no_container_have_no_owner() {
+        for content in ["", "two words", "c1\neth0", "c1\r\na/b", "../x\r\neth0", "c1\r\neth0\r\nmore"] {
+            assert_eq!(Owner::parse(content), None, "{content:?}");
+        }
+        assert_eq!(Owner::parse("c1\r\n"), Some(owner("c1", "any").without_interface()));
+        assert_eq!(Owner::parse(" c1\r\neth0\n"), Some(owner("c1", "eth0")));
+    }
+}
