@@ -52,14 +52,12 @@ pub enum Error {
         address: IpAddr,
     },
     /// The kernel refused a request.
-    #[error("{request}: {}", Refusal(source, message.as_deref()))]
+    #[error("cannot {request}")]
     Refused {
         /// Which one.
         request: Box<Request>,
-        /// The kernel's own words, where it had any.
-        message: Option<String>,
-        /// The errno.
-        source: io::Error,
+        /// Why.
+        source: Refusal,
     },
     /// Another host answered for this IPv6 address (RFC 4862, section 5.4).
     #[error("{address} is in use by another host on the link (duplicate address detection)")]
@@ -111,11 +109,11 @@ impl Error {
         match self {
             Error::LinkNotFound { .. } => true,
             Error::Netns(error) => error.is_gone(),
-            Error::Refused { request, source, .. } => match source.raw_os_error() {
-                Some(libc::ENODEV) => true,
+            Error::Refused { request, source } => match source.errno {
+                libc::ENODEV => true,
                 // A route that is not there is ESRCH, a neighbour or routing table ENOENT, an address
                 // EADDRNOTAVAIL. The same numbers mean other things when something is added.
-                Some(libc::ESRCH | libc::ENOENT | libc::EADDRNOTAVAIL) => request.is_deletion(),
+                libc::ESRCH | libc::ENOENT | libc::EADDRNOTAVAIL => request.is_deletion(),
                 _ => false,
             },
             _ => false,
@@ -127,7 +125,7 @@ impl Error {
     pub fn is_exists(&self) -> bool {
         match self {
             Error::LinkExists { .. } => true,
-            Error::Refused { source, .. } => source.raw_os_error() == Some(libc::EEXIST),
+            Error::Refused { source, .. } => source.errno == libc::EEXIST,
             _ => false,
         }
     }
@@ -136,21 +134,20 @@ impl Error {
     #[must_use]
     pub fn errno(&self) -> Option<i32> {
         match self {
-            Error::Refused { source, .. } | Error::Socket { source, .. } => source.raw_os_error(),
+            Error::Refused { source, .. } => Some(source.errno),
+            Error::Socket { source, .. } => source.raw_os_error(),
             _ => None,
         }
     }
 
     /// Turns the kernel's refusal into the error that says most.
-    pub(crate) fn refused(request: Request, errno: i32, message: Option<String>) -> Self {
+    pub(crate) fn refused(request: Request, errno: i32, words: Option<String>) -> Self {
         match (request, errno) {
             (Request::GetLink(link) | Request::ChangeLink(link) | Request::DeleteLink(link), libc::ENODEV) => {
                 Error::LinkNotFound { link }
             }
             (Request::CreateLink(name), libc::EEXIST) => Error::LinkExists { name },
-            (request, _) => {
-                Error::Refused { request: Box::new(request), message, source: io::Error::from_raw_os_error(errno) }
-            }
+            (request, _) => Error::Refused { request: Box::new(request), source: Refusal { errno, words } },
         }
     }
 
@@ -159,17 +156,26 @@ impl Error {
     }
 }
 
-/// Errno and the kernel's words on one line: the words say more, the errno is what people search for.
-struct Refusal<'a>(&'a io::Error, Option<&'a str>);
+/// Why the kernel refused: its own words say more, the errno is what people search for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// The errno.
+    pub errno: i32,
+    /// What the kernel said (extended acknowledgement), if it said anything.
+    pub words: Option<String>,
+}
 
-impl fmt::Display for Refusal<'_> {
+impl fmt::Display for Refusal {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.1 {
-            Some(words) => write!(formatter, "{} ({words})", self.0),
-            None => self.0.fmt(formatter),
+        let errno = io::Error::from_raw_os_error(self.errno);
+        match &self.words {
+            Some(words) => write!(formatter, "{words}: {errno}"),
+            None => errno.fmt(formatter),
         }
     }
 }
+
+impl std::error::Error for Refusal {}
 
 /// A request to the kernel, as an error names it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -54,7 +54,7 @@ mod robustness;
 
 pub use address::{Address, AddressSpec};
 pub use batch::Batch;
-pub use error::{Error, Request, Result};
+pub use error::{Error, Refusal, Request, Result};
 pub use link::{Bridge, BridgePort, CreatedVeth, Link, LinkChange, LinkRef, MAX_ALIAS_LEN, MAX_NAME_LEN, Peer, Veth};
 pub use mac::{InvalidMac, Mac};
 pub use neighbour::Neighbour;

@@ -15,9 +15,9 @@
 //! /proc/sys/net shows each *thread* the values of its own network namespace (`net_ctl_permissions` and
 //! `is_seen`, net/sysctl_net.c), so a value inside a container is reached from a thread that has entered it.
 
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write};
-use std::path::PathBuf;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
 
 const ROOT: &str = "/proc/sys/net";
 
@@ -72,14 +72,18 @@ impl Error {
 /// [`Error::NotFound`], [`Error::InvalidSegment`], [`Error::Read`].
 pub fn read(key: &[&str]) -> Result<String, Error> {
     let path = path_of(key)?;
-    match fs::read_to_string(&path) {
-        Ok(mut value) => {
-            value.truncate(value.trim_end().len());
-            Ok(value)
-        }
+    match read_file(&path) {
+        Ok(value) => Ok(value),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Err(Error::NotFound { path }),
         Err(source) => Err(Error::Read { path, source }),
     }
+}
+
+/// One read gives all: a sysctl of this tree is shorter than a page, and procfs answers at once.
+fn read_file(path: &Path) -> io::Result<String> {
+    let mut value = [0; 4096];
+    let length = File::open(path)?.read(&mut value)?;
+    Ok(String::from_utf8_lossy(&value[..length]).trim_end().to_owned())
 }
 
 /// Writes a sysctl.

@@ -97,6 +97,6 @@ fn an_address_for_a_missing_link_is_not_found() {
     in_new_netns(|| {
         let error = socket().add_address(&AddressSpec::new(4711, network("10.1.0.2/24"))).expect_err("no link");
         assert!(error.is_not_found(), "{error:?}");
-        assert!(error.to_string().starts_with("add address 10.1.0.2/24 to link #4711: No such device"), "{error}");
+        assert_eq!(error.to_string(), "cannot add address 10.1.0.2/24 to link #4711");
     });
 }
