@@ -107,7 +107,7 @@ pub fn write(key: &[&str], value: &str) -> Result<(), Error> {
 /// `disable_ipv6`), and where /proc/sys is mounted read-only a right value is no reason to fail.
 ///
 /// # Errors
-/// As for [`read`] and [`write`].
+/// As for [`read`] and [`write()`].
 pub fn set_if_different(key: &[&str], value: &str) -> Result<Option<String>, Error> {
     let old = read(key)?;
     // The kernel separates the numbers of a list by tabs, people by spaces.
