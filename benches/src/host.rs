@@ -85,3 +85,38 @@ fn set_loopback_up() -> Result<()> {
 fn open(path: &str) -> Result<File> {
     File::open(path).map_err(Error::file(path))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn links() -> Vec<String> {
+        let entries = fs::read_dir("/sys/class/net").expect("sysfs is mounted");
+        entries.map(|entry| entry.expect("a link").file_name().to_string_lossy().into_owned()).collect()
+    }
+
+    #[test]
+    fn a_host_has_its_loopback_alone_and_an_empty_run() {
+        let host = Host::new().expect("run as root");
+        assert_eq!(host.run(|| Ok(links())).expect("inside"), ["lo"]);
+        assert_eq!(host.run(|| Ok(fs::read_dir("/run").expect("/run").count())).expect("inside"), 1);
+    }
+
+    #[test]
+    fn what_is_made_in_a_host_is_not_seen_outside_or_in_another() {
+        let [one, other] = [(); 2].map(|()| Host::new().expect("run as root"));
+        let path = one.add_namespace("ferrocni-bench-test").expect("a namespace");
+        assert!(one.run(|| Ok(path.exists())).expect("inside"));
+        assert!(!other.run(|| Ok(path.exists())).expect("inside"));
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn an_added_namespace_is_not_the_hosts_own() {
+        let host = Host::new().expect("run as root");
+        let path = host.add_namespace("container").expect("a namespace");
+        let inode = |path: &Path| std::os::unix::fs::MetadataExt::ino(&fs::metadata(path).expect("a namespace"));
+        let pair = host.run(|| Ok((inode(&path), inode(Path::new("/proc/thread-self/ns/net"))))).expect("inside");
+        assert_ne!(pair.0, pair.1);
+    }
+}

@@ -7,14 +7,16 @@ use std::thread;
 
 use crate::error::{Error, Result};
 
-/// Kernel and processors, and both sides' plugins.
+/// Kernel, processors and how busy they are (the load average of a minute), and both sides' plugins.
 pub(crate) fn describe(ours: &Path, theirs: &Path) -> Result<String> {
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").map_err(Error::file("/proc/sys/kernel/osrelease"))?;
     let processors = thread::available_parallelism().map_or(1, usize::from);
     let models = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = processor(&models).unwrap_or("unknown processor");
+    let loads = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let load = loads.split(' ').next().unwrap_or_default();
     Ok(format!(
-        "machine:   Linux {}, {processors} × {model}\nours:      {}\nreference: {}",
+        "machine:   Linux {}, {processors} × {model}, load {load} at the start\nours:      {}\nreference: {}",
         kernel.trim(),
         ours.display(),
         reference(theirs)

@@ -27,6 +27,14 @@ use crate::error::{Error, Result};
 use crate::options::{Options, Task};
 use crate::suite::Suite;
 
+/// How to read the table, and how to get it again.
+const METHOD: &str = "
+times:     one process a plugin, start to end; the sides in turn; median (quartiles); ratio = median
+           of the rounds' ratios; one container is there already; /run and /var/lib/cni in memory
+repeat:    scripts/bench.sh (as root; --help says more)
+
+";
+
 fn main() -> ExitCode {
     run().unwrap_or_else(|error| {
         let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
@@ -52,7 +60,7 @@ fn bench(options: &Options) -> Result<()> {
     let ours = options.ours.as_deref().or(program.parent()).unwrap_or(&program);
     let sides = [Suite::open(ours, &networks::PROGRAMS)?, Suite::open(&options.theirs, &networks::PROGRAMS)?];
     print(&machine::describe(ours, &options.theirs)?)?;
-    print("\nrepeat:    scripts/bench.sh (as root; --help says more)\n\n")?;
+    print(METHOD)?;
     print(&report::measure(&sides, options)?.to_string())
 }
 

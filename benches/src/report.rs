@@ -122,7 +122,7 @@ fn growth(name: String, pairs: &Pairs) -> Result<Row> {
 
 fn footprints(table: &mut Table, ours: &Suite, theirs: &Suite) -> Result<()> {
     progress("memory and sizes");
-    table.heading("peak memory (ru_maxrss)", "ours, MB", "reference, MB");
+    table.heading("peak memory (ru_maxrss, with children)", "ours, MB", "reference, MB");
     for (mine, other) in footprint::peak_memory(ours)?.iter().zip(footprint::peak_memory(theirs)?) {
         table.row(&megabytes(*mine, other.1, 8.0));
     }
