@@ -77,7 +77,11 @@ fn check_routes(socket: &mut Socket, link: &Link, ifname: &IfName, expected: &Ad
         let found = socket.routes_in_all_tables(family, Some(link.index))?;
         for route in wanted {
             if !found.iter().any(|candidate| is_same(route, candidate)) {
-                let found = if found.iter().any(|candidate| leads_to(candidate, route)) { "one by another gateway" } else { "none" };
+                let found = if found.iter().any(|candidate| leads_to(candidate, route)) {
+                    "one by another gateway"
+                } else {
+                    "none"
+                };
                 return Err(differs("route", ifname, &describe(route), found));
             }
         }

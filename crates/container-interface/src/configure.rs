@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use cni_plugin::{IfName, IpConfig, Route};
 use ipnetwork::IpNetwork;
-use netlink::{AddressSpec, Mac, Netns, Socket};
+use netlink::{AddressSpec, LinkChange, Mac, Netns, Socket};
 
 use crate::Error;
 
@@ -47,7 +47,7 @@ pub fn configure(setup: &Setup<'_>, host_end: Option<(&mut Socket, u32)>) -> Res
             host.wait_until_running(index, RUNNING_WITHIN)?;
         }
         wait_for_duplicate_detection(&mut socket, setup)?;
-        announce(setup)
+        announce(&mut socket, setup)
     })?
 }
 
@@ -65,7 +65,8 @@ impl Setup<'_> {
     }
 
     fn kernel_route(&self, route: &Route) -> netlink::Route {
-        let gateway = route.gw.or_else(|| self.gateway_of_family(&route.dst)).filter(|gateway| !gateway.is_unspecified());
+        let gateway =
+            route.gw.or_else(|| self.gateway_of_family(&route.dst)).filter(|gateway| !gateway.is_unspecified());
         netlink::Route {
             gateway,
             link: Some(self.index),
@@ -85,7 +86,7 @@ fn set_sysctls(setup: &Setup<'_>) -> Result<(), Error> {
     let ifname = setup.ifname.as_str();
     sysctl::set_if_different(&["ipv4", "conf", ifname, "arp_notify"], "1")?;
     let detect = if setup.detect_duplicates { "1" } else { "0" };
-    let mut ipv6 = vec![("accept_dad", detect)];
+    let mut ipv6 = vec![("accept_dad", detect), ("ndisc_notify", "1")];
     if setup.has_ipv6() {
         // Runtimes switch IPv6 off in namespaces that have no IPv6 address yet.
         ipv6.extend([("disable_ipv6", "0"), ("keep_addr_on_down", "1")]);
@@ -122,10 +123,17 @@ fn wait_for_duplicate_detection(socket: &mut Socket, setup: &Setup<'_>) -> Resul
     Ok(())
 }
 
-fn announce(setup: &Setup<'_>) -> Result<(), Error> {
-    let addresses: Vec<IpAddr> = setup.ips.iter().map(|ip| ip.address.ip()).collect();
+/// Tells the neighbours at once where the addresses are, since an address may have been somebody else's a moment ago.
+///
+/// The kernel does it for us, with a gratuitous ARP and an unsolicited Neighbor Advertisement for each address, whenever a
+/// link's hardware address is set (`inetdev_event`, net/ipv4/devinet.c; `ndisc_netdev_event`, net/ipv6/ndisc.c), even to
+/// what it was, if `arp_notify` and `ndisc_notify` allow it. Frames of our own would need a packet socket, and closing one
+/// waits 10 ms for an RCU grace period.
+fn announce(socket: &mut Socket, setup: &Setup<'_>) -> Result<(), Error> {
     match setup.mac {
-        Some(mac) if !addresses.is_empty() => Ok(announcement::announce(setup.index, mac.0, &addresses)?),
+        Some(_) if !setup.ips.is_empty() => {
+            Ok(socket.change_link(setup.index, &LinkChange { mac: setup.mac, ..LinkChange::default() })?)
+        }
         _ => Ok(()),
     }
 }

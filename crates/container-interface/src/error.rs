@@ -9,9 +9,6 @@ pub enum Error {
     /// A sysctl inside the container.
     #[error(transparent)]
     Sysctl(#[from] sysctl::Error),
-    /// The neighbours could not be told.
-    #[error(transparent)]
-    Announcement(#[from] announcement::Error),
     /// CHECK found something else than ADD reported.
     #[error("{what} of interface {ifname} in the container differs: expected {expected}, found {found}")]
     Differs {

@@ -1,1 +1,128 @@
-//! The bridge CNI plugin
+#![doc = include_str!("../README.md")]
+
+mod addresses;
+mod check;
+mod config;
+mod error;
+mod link;
+mod rules;
+mod veth;
+
+use cni_plugin::{Add, AddResult, Check, Del, Failures, Gc, Plugin, Sibling, SpecVersion, Status, Undo};
+use container_interface::Setup;
+use netlink::{Netns, Socket};
+
+pub use config::Config;
+pub use error::Error;
+
+use veth::Veth;
+
+/// The IPAM plugins that are called in process when they are installed beside this one.
+const IPAM: &[Sibling] = &[Sibling::of::<host_local::HostLocal>()];
+
+/// Connects containers to a Linux bridge.
+#[derive(Debug)]
+pub struct Bridge;
+
+impl Plugin for Bridge {
+    type Config = Config;
+    type Error = Error;
+    const NAME: &'static str = "bridge";
+    const ABOUT: &'static str = "connects containers to a Linux bridge";
+    const VERSIONS: &'static [SpecVersion] = SpecVersion::ALL;
+
+    fn add(request: &Add<Config>, undo: &mut Undo) -> Result<AddResult, Error> {
+        let config = &request.network.config;
+        let ipam = request.network.ipam(IPAM)?;
+        config.validate(ipam.is_some())?;
+        let netns = Netns::open(&request.netns)?;
+        let mut host = Socket::open()?;
+
+        let bridge = link::ensure(&mut host, config)?;
+        let veth = veth::create(&mut host, &bridge, &netns, request, undo)?;
+        let mut result = match &ipam {
+            Some(ipam) => ipam.add(undo)?,
+            None => AddResult::default(),
+        };
+        result.interfaces =
+            vec![link::describe(&bridge), veth.describe_host_end(), veth.describe_container_end(request)];
+        if !config.dns.is_empty() {
+            result.dns = config.dns.clone();
+        }
+        if ipam.is_some() {
+            addresses::complete(&mut result, config)?;
+            link::make_gateway(&mut host, &bridge, config, &result.ips)?;
+        }
+        rules::insert(request, &veth, &result, undo)?;
+        if !config.disable_container_interface {
+            set_up(request, &netns, &veth, &result, &mut host)?;
+        }
+        Ok(result)
+    }
+
+    fn del(request: &Del<Config>) -> Result<(), Error> {
+        let mut failures = Failures::new();
+        // Rules before the address they speak of, the address last: once released it may belong to somebody else.
+        // The ruleset stays open until the end: closing it waits for the kernel, which deleting the link does anyway.
+        let ruleset = failures.note(rules::remove(request));
+        failures.note(veth::delete(request));
+        failures.note(release_addresses(request));
+        drop(ruleset);
+        Ok(failures.into_result()?)
+    }
+
+    fn check(request: &Check<Config>) -> Result<(), Error> {
+        let ipam = request.network.ipam(IPAM)?;
+        request.network.config.validate(ipam.is_some())?;
+        if let Some(ipam) = &ipam {
+            ipam.forward()?;
+        }
+        check::attachment(request, ipam.is_some())
+    }
+
+    fn gc(request: &Gc<Config>) -> Result<(), Error> {
+        let mut failures = Failures::new();
+        let ruleset = failures.note(rules::collect(request));
+        failures.note(veth::collect(request));
+        if let Some(Some(ipam)) = failures.note(request.network.ipam(IPAM)) {
+            failures.note(ipam.forward());
+        }
+        drop(ruleset);
+        Ok(failures.into_result()?)
+    }
+
+    fn status(request: &Status<Config>) -> Result<(), Error> {
+        let config = &request.network.config;
+        let ipam = request.network.ipam(IPAM)?;
+        config.validate(ipam.is_some())?;
+        link::probe(config)?;
+        rules::probe(config)?;
+        Ok(ipam.map_or(Ok(()), |ipam| ipam.forward())?)
+    }
+}
+
+fn set_up(
+    request: &Add<Config>,
+    netns: &Netns,
+    veth: &Veth,
+    result: &AddResult,
+    host: &mut Socket,
+) -> Result<(), Error> {
+    let setup = Setup {
+        netns,
+        ifname: &request.attachment.ifname,
+        index: veth.container_index,
+        mac: Some(veth.container_mac),
+        ips: &result.ips,
+        routes: &result.routes,
+        detect_duplicates: request.network.config.enabledad,
+    };
+    Ok(container_interface::configure(&setup, Some((host, veth.host_index)))?)
+}
+
+fn release_addresses(request: &Del<Config>) -> Result<(), Error> {
+    match request.network.ipam(IPAM)? {
+        Some(ipam) => Ok(ipam.forward()?),
+        None => Ok(()),
+    }
+}
