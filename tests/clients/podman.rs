@@ -2,7 +2,7 @@
 //! and tuning, at version 0.4.0.
 
 use serde_json::Value;
-use tests::{Container, Host, Inside as _};
+use tests::{Container, Host, Inside as _, reference_differs};
 
 use crate::machine::{
     Addresses, PLUGINS, REFERENCE_KEEPS_ISOLATION, ROOT, assert_nothing_left, assert_served, host_with_plugins,
@@ -54,6 +54,11 @@ fn podman(host: &Host, arguments: &str) -> String {
 #[track_caller]
 fn run(host: &Host, name: &str, options: &str) -> (Container, Addresses) {
     podman(host, &format!("run -d --name {name} {options} box /bin/busybox sleep 1000"));
+    inspect(host, name)
+}
+
+#[track_caller]
+fn inspect(host: &Host, name: &str) -> (Container, Addresses) {
     let inspected: Value = serde_json::from_str(&podman(host, &format!("inspect {name}"))).unwrap();
     let settings = &inspected[0]["NetworkSettings"];
     let network = settings["Networks"].as_object().unwrap().values().next().unwrap();
@@ -85,8 +90,7 @@ fn a_container_restarts_with_its_port() {
     let before = host.snapshot();
     let _ = run(&host, "web", "--network podman -p 192.0.2.1:8080:80");
     podman(&host, "restart -t0 web");
-    let netns = podman(&host, "inspect -f {{.NetworkSettings.SandboxKey}} web");
-    let web = host.container_at("web", netns.trim().as_ref());
+    let (web, _) = inspect(&host, "web");
     let server = web.listen_tcp(80);
     outside.assert_reaches_tcp("192.0.2.1:8080");
     host.assert_blocked_tcp("127.0.0.1:8080");
@@ -96,15 +100,80 @@ fn a_container_restarts_with_its_port() {
 }
 
 #[test]
+fn a_container_gets_the_addresses_that_were_asked_for() {
+    let host = host_with_podman();
+    podman(&host, "network create --subnet 10.1.0.0/24 --ipv6 --subnet fd00:1::/64 web");
+    let before = host.snapshot();
+    let wishes = "--ip 10.1.0.77 --ip6 fd00:1::77 --mac-address 92:d0:c6:0a:29:33";
+    let (web, Addresses { v4, v6 }) = run(&host, "web", &format!("--network web {wishes}"));
+    assert_eq!((v4.as_str(), v6.as_str()), ("10.1.0.77", "[fd00:1::77]"));
+    assert_eq!(web.ip_json(["link", "show", "eth0"])[0]["address"], "92:d0:c6:0a:29:33");
+    let server = web.listen_tcp(80);
+    host.assert_reaches_tcp("10.1.0.77:80");
+    host.assert_reaches_tcp("[fd00:1::77]:80");
+    drop((server, web));
+    podman(&host, "rm -f -t0 web");
+    assert_nothing_left(&host, &before, &[]);
+}
+
+#[test]
+fn a_reload_brings_the_port_back_after_a_flush() {
+    let host = host_with_podman();
+    let outside = host.neighbour();
+    podman(&host, "network create --subnet 10.1.0.0/24 --ipv6 --subnet fd00:1::/64 web");
+    let before = host.snapshot();
+    let (web, _) = run(&host, "web", "--network web -p 8080:80");
+    let server = web.listen_tcp(80);
+    outside.assert_reaches_tcp("192.0.2.1:8080");
+    host.run(["nft", "flush", "ruleset"]);
+    outside.assert_blocked_tcp("192.0.2.1:8080");
+    drop((server, web));
+    podman(&host, "network reload web");
+    let (web, _) = inspect(&host, "web");
+    let server = web.listen_tcp(80);
+    outside.assert_reaches_tcp("192.0.2.1:8080");
+    outside.assert_reaches_tcp("[2001:db8::1]:8080");
+    drop((server, web));
+    podman(&host, "rm -f -t0 web");
+    assert_nothing_left(&host, &before, &[]);
+}
+
+/// Docker sets this policy when it is installed.
+#[test]
+fn a_forward_policy_of_drop_stops_nobody() {
+    let host = host_with_podman();
+    let outside = host.neighbour();
+    podman(&host, "network create --subnet 10.1.0.0/24 --ipv6 --subnet fd00:1::/64 web");
+    host.shell("iptables -P FORWARD DROP; ip6tables -P FORWARD DROP");
+    let before = host.snapshot();
+    let (web, _) = run(&host, "web", "--network web -p 8080:80");
+    let (server, elsewhere) = (web.listen_tcp(80), outside.listen_tcp(80));
+    for address in ["192.0.2.2", "[2001:db8::2]"] {
+        let seen = web.assert_reaches_tcp(&format!("{address}:80")).ip().to_string();
+        assert!(["192.0.2.1", "2001:db8::1"].contains(&seen.as_str()), "not masqueraded: {seen}");
+    }
+    if !reference_differs("it accepts only established connections to a container") {
+        outside.assert_reaches_tcp("192.0.2.1:8080");
+        outside.assert_reaches_tcp("[2001:db8::1]:8080");
+    }
+    drop((server, elsewhere, web));
+    podman(&host, "rm -f -t0 web");
+    assert_nothing_left(&host, &before, &[]);
+}
+
+#[test]
 fn isolated_networks_do_not_reach_each_other() {
     let host = host_with_podman();
+    let outside = host.neighbour();
     podman(&host, "network create -o isolate=1 --subnet 10.1.0.0/24 --ipv6 --subnet fd00:1::/64 one");
     podman(&host, "network create -o isolate=1 --subnet 10.2.0.0/24 --ipv6 --subnet fd00:2::/64 two");
     let before = host.snapshot();
-    let (web, Addresses { v4, v6 }) = run(&host, "web", "--network one");
+    let (web, Addresses { v4, v6 }) = run(&host, "web", "--network one -p 8080:80");
     let (peer, _) = run(&host, "peer", "--network one");
     let (stranger, _) = run(&host, "stranger", "--network two");
     let server = web.listen_tcp(80);
+    outside.assert_reaches_tcp("192.0.2.1:8080");
+    outside.assert_reaches_tcp("[2001:db8::1]:8080");
     for address in [v4, v6] {
         peer.assert_reaches_tcp(&format!("{address}:80"));
         host.assert_reaches_tcp(&format!("{address}:80"));

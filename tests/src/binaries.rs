@@ -1,7 +1,11 @@
 //! Which binaries are tested.
 
-use std::env;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::LazyLock;
+use std::{env, fs};
+
+use serde_json::Value;
 
 /// The folder of the plugins under test: `$CNI_BIN_DIR`, or where cargo puts the workspace's binaries.
 ///
@@ -13,17 +17,28 @@ pub fn bin_dir() -> PathBuf {
     dir.canonicalize().unwrap_or_else(|error| panic!("CNI_BIN_DIR {}: {error}", dir.display()))
 }
 
-/// Whether the suite runs against the Go reference plugins instead of ours. Told by `dhcp`: of all folders
-/// of plugins only the reference's have it next to `bridge`.
+/// Whether the suite runs against the Go reference plugins instead of ours.
 #[must_use]
 pub fn is_reference() -> bool {
-    bin_dir().join("dhcp").exists()
+    static IS_GO: LazyLock<bool> = LazyLock::new(|| {
+        // What every program has that Go's linker made.
+        let mark = b"\xff Go buildinf:";
+        let program = fs::read(bin_dir().join("bridge")).unwrap_or_default();
+        program.windows(mark.len()).any(|bytes| bytes == mark)
+    });
+    *IS_GO
 }
 
-/// The newest CNI specification that the tested binaries speak.
+/// The newest CNI specification that the tested binaries speak: for the reference it depends on the release.
 #[must_use]
 pub fn newest_version() -> &'static str {
-    if is_reference() { "1.0.0" } else { "1.1.0" }
+    static OF_THE_REFERENCE: LazyLock<String> = LazyLock::new(|| {
+        let reply = Command::new(bin_dir().join("bridge")).env("CNI_COMMAND", "VERSION").stdin(Stdio::null()).output();
+        let reply: Value = serde_json::from_slice(&reply.expect("run the reference's bridge").stdout).expect("JSON");
+        let versions = reply["supportedVersions"].as_array().expect("a list of versions");
+        versions.last().and_then(Value::as_str).expect("a version").to_owned()
+    });
+    if is_reference() { &OF_THE_REFERENCE } else { "1.1.0" }
 }
 
 /// True, after saying so, when the reference runs and is known not to do what the test demands of ours.

@@ -2,9 +2,7 @@
 
 use std::path::Path;
 
-use cni_plugin::{
-    Add, AddResult, Check, Code, Del, Gc, Interface, IpConfig, Plugin, SpecVersion, Status, Undo,
-};
+use cni_plugin::{Add, AddResult, Check, Code, Del, Gc, Interface, IpConfig, Plugin, SpecVersion, Status, Undo};
 use netlink::{Link, LinkChange, Mac, Netns, NetnsError, Socket};
 use serde::Deserialize;
 

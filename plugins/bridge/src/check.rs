@@ -1,0 +1,87 @@
+//! CHECK: the bridge, the host's end, the container's end and the rules, each against what ADD reported.
+
+use cni_plugin::Check;
+use netlink::{Link, Netns, Socket};
+
+use crate::{Config, Error, link, rules, veth};
+
+/// Compares the whole attachment with its result.
+pub(crate) fn attachment(request: &Check<Config>, has_ipam: bool) -> Result<(), Error> {
+    let netns = Netns::open(&request.netns)?;
+    let mut host = Socket::open()?;
+    let bridge = existing_bridge(&mut host, request)?;
+    if has_ipam {
+        gateway_addresses(&mut host, &bridge, request)?;
+    }
+    let ifname = &request.attachment.ifname;
+    container_interface::check_sandbox(&netns, ifname, &request.expected)?;
+    let inside = container_end(&netns, request)?;
+    host_end(&mut host, &bridge, &inside, request)?;
+    rules::check(request)
+}
+
+fn existing_bridge(host: &mut Socket, request: &Check<Config>) -> Result<Link, Error> {
+    let config = &request.network.config;
+    let bridge = link::find(host, config)?
+        .ok_or_else(|| differs(format!("bridge {}", config.bridge), "a bridge", "no such link"))?;
+    if !bridge.up {
+        return Err(differs(format!("bridge {}", config.bridge), "up", "down"));
+    }
+    if config.promisc_mode && !bridge.promiscuous {
+        return Err(differs(format!("bridge {}", config.bridge), "promiscuous", "not promiscuous"));
+    }
+    Ok(bridge)
+}
+
+fn gateway_addresses(host: &mut Socket, bridge: &Link, request: &Check<Config>) -> Result<(), Error> {
+    if !request.network.config.is_gateway() {
+        return Ok(());
+    }
+    let ips: Vec<_> = request.expected.ips_of(request.attachment.ifname.as_str()).cloned().collect();
+    let found = host.addresses(bridge.index)?;
+    for wanted in link::gateway_addresses(&ips) {
+        if !found.iter().any(|address| address.network == wanted) {
+            let list: Vec<_> = found.iter().map(|address| address.network.to_string()).collect();
+            return Err(differs(
+                format!("gateway address of bridge {}", bridge.name),
+                &wanted.to_string(),
+                &list.join(", "),
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn container_end(netns: &Netns, request: &Check<Config>) -> Result<Link, Error> {
+    let ifname = &request.attachment.ifname;
+    if request.network.config.disable_container_interface {
+        return Ok(Socket::open_in(netns)?.link(ifname.as_str())?);
+    }
+    Ok(container_interface::check(netns, ifname, &request.expected)?)
+}
+
+/// The host's end, wherever its name comes from: the container's end knows its index.
+fn host_end(host: &mut Socket, bridge: &Link, inside: &Link, request: &Check<Config>) -> Result<(), Error> {
+    let name = veth::host_name(&request.attachment);
+    let end = match inside.peer_index {
+        Some(index) => host.link(index),
+        None => host.link(name.as_str()),
+    };
+    let what = || format!("host's end of interface {}", request.attachment.ifname);
+    let end = match end {
+        Err(error) if error.is_not_found() => return Err(differs(what(), &name, "no such link")),
+        end => end?,
+    };
+    if end.master != Some(bridge.index) {
+        return Err(differs(
+            format!("{} ({})", what(), end.name),
+            &format!("a port of {}", bridge.name),
+            "not its port",
+        ));
+    }
+    if end.up { Ok(()) } else { Err(differs(format!("{} ({})", what(), end.name), "up", "down")) }
+}
+
+fn differs(what: String, expected: &str, found: &str) -> Error {
+    Error::Differs { what, expected: expected.to_owned(), found: found.to_owned() }
+}

@@ -1,0 +1,211 @@
+use cni_plugin::{Dns, IfName};
+use netlink::Mac;
+use serde::{Deserialize, Deserializer};
+
+use crate::Error;
+
+/// The keys of a `bridge` network; see the README for what they do.
+#[derive(Debug, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Config {
+    #[serde(rename = "bridge")]
+    pub(crate) bridge: IfName,
+    #[serde(rename = "isGateway")]
+    is_gateway: bool,
+    pub(crate) is_default_gateway: bool,
+    pub(crate) force_address: bool,
+    pub(crate) ip_masq: bool,
+    pub(crate) ip_masq_backend: MasqBackend,
+    pub(crate) mtu: u32,
+    pub(crate) hairpin_mode: bool,
+    pub(crate) promisc_mode: bool,
+    vlan: u32,
+    vlan_trunk: Option<Vec<IgnoredTrunk>>,
+    preserve_default_vlan: bool,
+    pub(crate) macspoofchk: bool,
+    pub(crate) enabledad: bool,
+    pub(crate) disable_container_interface: bool,
+    pub(crate) port_isolation: bool,
+    pub(crate) dns: Dns,
+    args: ConfigArgs,
+    runtime_config: MacKey,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            bridge: IfName::new("cni0").expect("a valid interface name"),
+            is_gateway: false,
+            is_default_gateway: false,
+            force_address: false,
+            ip_masq: false,
+            ip_masq_backend: MasqBackend::default(),
+            mtu: 0,
+            hairpin_mode: false,
+            promisc_mode: false,
+            vlan: 0,
+            vlan_trunk: None,
+            preserve_default_vlan: false,
+            macspoofchk: false,
+            enabledad: false,
+            disable_container_interface: false,
+            port_isolation: false,
+            dns: Dns::default(),
+            args: ConfigArgs::default(),
+            runtime_config: MacKey::default(),
+        }
+    }
+}
+
+/// What rewrites the source of packets that leave the network.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum MasqBackend {
+    #[default]
+    Nftables,
+    Iptables,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct IgnoredTrunk {}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct ConfigArgs {
+    cni: MacKey,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct MacKey {
+    #[serde(deserialize_with = "optional_mac")]
+    mac: Option<Mac>,
+}
+
+fn optional_mac<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Mac>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    if text.is_empty() {
+        return Ok(None);
+    }
+    parse_mac(&text).map(Some).map_err(serde::de::Error::custom)
+}
+
+fn parse_mac(text: &str) -> Result<Mac, String> {
+    let mac: Mac = text.parse().map_err(|error: netlink::InvalidMac| error.to_string())?;
+    if mac.is_unicast() { Ok(mac) } else { Err(format!("{text} is a group address, which no interface can have")) }
+}
+
+impl Config {
+    /// What serde cannot see: keys that exclude each other, and those of a later version.
+    pub(crate) fn validate(&self, has_ipam: bool) -> Result<(), Error> {
+        let mut unsupported = Vec::new();
+        if self.vlan != 0 {
+            unsupported.push("vlan");
+        }
+        if self.vlan_trunk.is_some() {
+            unsupported.push("vlanTrunk");
+        }
+        if self.preserve_default_vlan {
+            unsupported.push("preserveDefaultVlan");
+        }
+        if let Some(key) = unsupported.first() {
+            return Err(Error::Unsupported { key });
+        }
+        if self.hairpin_mode && self.promisc_mode {
+            return Err(Error::Conflict {
+                first: "hairpinMode",
+                second: "promiscMode",
+                why: "both make the bridge return packets to their own port",
+            });
+        }
+        if self.disable_container_interface && has_ipam {
+            return Err(Error::Conflict {
+                first: "disableContainerInterface",
+                second: "ipam",
+                why: "an interface that stays down cannot be given addresses",
+            });
+        }
+        Ok(())
+    }
+
+    /// A default gateway is a gateway.
+    pub(crate) fn is_gateway(&self) -> bool {
+        self.is_gateway || self.is_default_gateway
+    }
+
+    /// The MTU to set; 0 in the configuration leaves it to the kernel.
+    pub(crate) fn mtu(&self) -> Option<u32> {
+        (self.mtu != 0).then_some(self.mtu)
+    }
+
+    /// The hardware address asked for: the runtime's capability, then `args.cni.mac`, then `MAC` in `CNI_ARGS`.
+    pub(crate) fn mac(&self, cni_args: Option<&str>) -> Result<Option<Mac>, Error> {
+        let configured = self.runtime_config.mac.or(self.args.cni.mac);
+        match cni_args.filter(|text| !text.is_empty()) {
+            _ if configured.is_some() => Ok(configured),
+            None => Ok(None),
+            Some(text) => parse_mac(text).map(Some).map_err(|reason| Error::InvalidMac { reason }),
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn config(value: &serde_json::Value) -> Result<Config, cni_plugin::json::Misfit> {
+        cni_plugin::json::from_value(value)
+    }
+
+    #[test]
+    fn absent_keys_have_the_reference_s_defaults() {
+        let config = config(&json!({})).unwrap();
+        assert_eq!(config.bridge.as_str(), "cni0");
+        assert!(!config.is_gateway() && !config.ip_masq && !config.enabledad);
+        assert_eq!(config.mtu(), None);
+        assert_eq!(config.ip_masq_backend, MasqBackend::Nftables);
+        assert!(config.validate(true).is_ok());
+    }
+
+    #[test]
+    fn a_default_gateway_is_a_gateway() {
+        assert!(config(&json!({"isDefaultGateway": true})).unwrap().is_gateway());
+    }
+
+    #[test]
+    fn invalid_values_do_not_become_a_configuration() {
+        for bad in [
+            json!({"bridge": ""}),
+            json!({"bridge": "a/b"}),
+            json!({"bridge": "0123456789abcdef"}),
+            json!({"mtu": -1}),
+            json!({"ipMasqBackend": "pf"}),
+            json!({"runtimeConfig": {"mac": "02:00"}}),
+            json!({"runtimeConfig": {"mac": "01:00:00:00:00:01"}}),
+        ] {
+            assert!(config(&bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn keys_that_exclude_each_other_are_refused() {
+        let both = config(&json!({"hairpinMode": true, "promiscMode": true})).unwrap();
+        assert!(both.validate(false).is_err());
+        let down = config(&json!({"disableContainerInterface": true})).unwrap();
+        assert!(down.validate(true).is_err() && down.validate(false).is_ok());
+    }
+
+    #[test]
+    fn the_capability_beats_args_beats_the_environment() {
+        let all = json!({"runtimeConfig": {"mac": "02:00:00:00:00:01"}, "args": {"cni": {"mac": "02:00:00:00:00:02"}}});
+        let mac = |value, env| config(&value).unwrap().mac(env).unwrap().map(|mac| mac.0[5]);
+        assert_eq!(mac(all, Some("02:00:00:00:00:03")), Some(1));
+        assert_eq!(mac(json!({"args": {"cni": {"mac": "02:00:00:00:00:02"}}}), Some("02:00:00:00:00:03")), Some(2));
+        assert_eq!(mac(json!({}), Some("02:00:00:00:00:03")), Some(3));
+        assert_eq!(mac(json!({"runtimeConfig": {"mac": ""}}), None), None);
+        assert!(config(&json!({})).unwrap().mac(Some("x")).is_err());
+    }
+}

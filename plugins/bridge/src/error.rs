@@ -1,0 +1,109 @@
+use cni_plugin::{Code, IfName};
+use ipnetwork::IpNetwork;
+
+/// What the bridge plugin can fail with.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The protocol, or the delegated IPAM plugin.
+    #[error(transparent)]
+    Cni(#[from] cni_plugin::Error),
+    /// A link, address, route or namespace.
+    #[error(transparent)]
+    Netlink(#[from] netlink::Error),
+    /// The container's end.
+    #[error(transparent)]
+    Container(#[from] container_interface::Error),
+    /// A sysctl of the host.
+    #[error(transparent)]
+    Sysctl(#[from] sysctl::Error),
+    /// Masquerade or the check of source addresses.
+    #[error(transparent)]
+    Nftables(#[from] nftables::Error),
+    /// Masquerade by iptables.
+    #[error(transparent)]
+    Iptables(#[from] iptables::Error),
+    /// A key that this version does not have.
+    #[error("\"{key}\" is not supported yet")]
+    Unsupported {
+        /// The key.
+        key: &'static str,
+    },
+    /// Two keys exclude each other.
+    #[error("\"{first}\" and \"{second}\" cannot be used together: {why}")]
+    Conflict {
+        /// One key.
+        first: &'static str,
+        /// The other.
+        second: &'static str,
+        /// Why not both.
+        why: &'static str,
+    },
+    /// `MAC` in `CNI_ARGS`.
+    #[error("the MAC asked for in CNI_ARGS cannot be used: {reason}")]
+    InvalidMac {
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Somebody else's link has the bridge's name.
+    #[error("link {name} exists and is {kind}, not a bridge: choose another \"bridge\" or remove the link")]
+    NotABridge {
+        /// The name.
+        name: IfName,
+        /// What it is instead.
+        kind: String,
+    },
+    /// The IPAM plugin succeeded without giving an address.
+    #[error(
+        "the network's IPAM plugin gave no address: correct its \"ipam\", or leave that key out for a network without addresses"
+    )]
+    NoAddress,
+    /// The bridge is a gateway of another subnet already.
+    #[error(
+        "bridge {bridge} has address {found}, but the network's gateway is {wanted}: \
+         use another bridge, or set \"forceAddress\" to replace it"
+    )]
+    OtherAddress {
+        /// The bridge.
+        bridge: IfName,
+        /// Its address.
+        found: IpNetwork,
+        /// The one it should have.
+        wanted: IpNetwork,
+    },
+    /// CHECK: a rule is missing or changed.
+    #[error("the packet filter differs: {difference}")]
+    Rules {
+        /// Which one, and how.
+        difference: String,
+    },
+    /// CHECK: the bridge or the host's end of the pair is not as ADD left it.
+    #[error("{what} differs: expected {expected}, found {found}")]
+    Differs {
+        /// Which property of which object.
+        what: String,
+        /// What ADD made.
+        expected: String,
+        /// What there is.
+        found: String,
+    },
+}
+
+impl From<Error> for cni_plugin::Error {
+    fn from(error: Error) -> Self {
+        let code = match error {
+            Error::Cni(inner) => return inner,
+            Error::Container(ref inner) => inner.code(),
+            Error::Netlink(netlink::Error::Netns(_)) | Error::InvalidMac { .. } => Code::InvalidEnvironment,
+            Error::Unsupported { .. } => Code::UnsupportedField,
+            Error::Conflict { .. } | Error::NotABridge { .. } | Error::OtherAddress { .. } => Code::InvalidConfig,
+            _ => Code::Internal,
+        };
+        Self::from_chain(code, &error)
+    }
+}
+
+impl From<netlink::NetnsError> for Error {
+    fn from(error: netlink::NetnsError) -> Self {
+        Self::Netlink(error.into())
+    }
+}

@@ -1,0 +1,144 @@
+//! The bridge itself: shared by all attachments of the network, made by the first.
+
+use cni_plugin::{Interface, IpConfig};
+use ipnetwork::IpNetwork;
+use netlink::{AddressSpec, Bridge, Link, LinkChange, Mac, Socket};
+
+use crate::{Config, Error};
+
+/// The bridge, up: found, or made.
+pub(crate) fn ensure(host: &mut Socket, config: &Config) -> Result<Link, Error> {
+    let bridge = match find(host, config)? {
+        Some(bridge) => bridge,
+        None => create(host, config)?,
+    };
+    let promiscuous = (config.promisc_mode && !bridge.promiscuous).then_some(true);
+    let up = (!bridge.up).then_some(true);
+    let change = LinkChange { up, promiscuous, ..LinkChange::default() };
+    if change != LinkChange::default() {
+        host.change_link(bridge.index, &change)?;
+    }
+    Ok(bridge)
+}
+
+/// The link of the bridge's name, which has to be a bridge.
+pub(crate) fn find(host: &mut Socket, config: &Config) -> Result<Option<Link>, Error> {
+    let name = &config.bridge;
+    match host.link(name.as_str()) {
+        Ok(link) if link.kind.as_deref() == Some("bridge") => Ok(Some(link)),
+        Ok(link) => {
+            let kind = link.kind.unwrap_or_else(|| "a device of its own".to_owned());
+            Err(Error::NotABridge { name: name.clone(), kind })
+        }
+        Err(error) if error.is_not_found() => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn create(host: &mut Socket, config: &Config) -> Result<Link, Error> {
+    let name = config.bridge.as_str();
+    // A hardware address set at creation stays. Otherwise the bridge takes the lowest of its ports' and changes it
+    // with them, while everybody's neighbour tables still hold the old one.
+    let wanted = Bridge { name, mac: Some(Mac::random()?), mtu: config.mtu(), up: true };
+    match host.create_bridge(&wanted) {
+        Ok(bridge) => {
+            refuse_router_advertisements(name)?;
+            Ok(bridge)
+        }
+        // Another attachment was faster.
+        Err(error) if error.is_exists() => find(host, config)?.ok_or_else(|| error.into()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// A container must not be able to give the host a default route (CVE-2020-10749).
+pub(crate) fn refuse_router_advertisements(link: &str) -> Result<(), Error> {
+    match sysctl::set_if_different(&["ipv6", "conf", link, "accept_ra"], "0") {
+        Err(error) if !error.is_not_found() => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+/// For STATUS: nothing else has the bridge's name.
+pub(crate) fn probe(config: &Config) -> Result<(), Error> {
+    find(&mut Socket::open()?, config).map(drop)
+}
+
+/// The bridge as it stands in the result.
+pub(crate) fn describe(bridge: &Link) -> Interface {
+    Interface {
+        name: bridge.name.clone(),
+        mac: bridge.mac.map(|mac| mac.to_string()).unwrap_or_default(),
+        mtu: Some(bridge.mtu),
+        ..Interface::default()
+    }
+}
+
+/// Makes the bridge the containers' router, if the network is configured so.
+pub(crate) fn make_gateway(host: &mut Socket, bridge: &Link, config: &Config, ips: &[IpConfig]) -> Result<(), Error> {
+    if !config.is_gateway() {
+        return Ok(());
+    }
+    let wanted = gateway_addresses(ips);
+    let found: Vec<IpNetwork> = host.addresses(bridge.index)?.iter().map(|address| address.network).collect();
+    let missing: Vec<_> = wanted.iter().filter(|address| !found.contains(address)).collect();
+    for address in &missing {
+        let rivals = found.iter().filter(|rival| !wanted.contains(rival) && are_rivals(address, rival));
+        for rival in rivals {
+            if !config.force_address {
+                return Err(Error::OtherAddress { bridge: config.bridge.clone(), found: *rival, wanted: **address });
+            }
+            host.delete_address(bridge.index, *rival)?;
+        }
+        add_address(host, bridge, **address)?;
+    }
+    enable_forwarding(&wanted)
+}
+
+/// The addresses that the bridge has to have, each with its subnet's prefix length.
+pub(crate) fn gateway_addresses(ips: &[IpConfig]) -> Vec<IpNetwork> {
+    ips.iter().filter_map(|ip| IpNetwork::new(ip.gateway?, ip.address.prefix()).ok()).collect()
+}
+
+/// A bridge has one IPv4 address, and as many IPv6 addresses as it has subnets that do not overlap.
+fn are_rivals(address: &IpNetwork, other: &IpNetwork) -> bool {
+    match (address, other) {
+        (IpNetwork::V4(_), IpNetwork::V4(_)) => true,
+        (IpNetwork::V6(_), IpNetwork::V6(_)) => address.contains(other.ip()) || other.contains(address.ip()),
+        _ => false,
+    }
+}
+
+fn add_address(host: &mut Socket, bridge: &Link, address: IpNetwork) -> Result<(), Error> {
+    let mut batch = host.batch();
+    // Somebody else may have made the bridge, without fixing its hardware address.
+    let pin = LinkChange { mac: bridge.mac, ..LinkChange::default() };
+    batch.change_link(bridge.index, &pin).ensure_address(&AddressSpec::new(bridge.index, address));
+    Ok(batch.send()?)
+}
+
+fn enable_forwarding(gateways: &[IpNetwork]) -> Result<(), Error> {
+    if gateways.iter().any(IpNetwork::is_ipv4) {
+        sysctl::set_if_different(&["ipv4", "ip_forward"], "1")?;
+    }
+    if gateways.iter().any(IpNetwork::is_ipv6) {
+        sysctl::set_if_different(&["ipv6", "conf", "all", "forwarding"], "1")?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_ipv4_address_and_disjoint_ipv6_subnets() {
+        let rivals = |a: &str, b: &str| are_rivals(&a.parse().unwrap(), &b.parse().unwrap());
+        assert!(rivals("10.1.0.1/24", "10.2.0.1/24"));
+        assert!(!rivals("10.1.0.1/24", "fd00::1/64"));
+        assert!(!rivals("fd00:1::1/64", "fd00:2::1/64"));
+        assert!(rivals("fd00:1::1/64", "fd00:1::2/48"));
+        assert!(!rivals("fd00:1::1/64", "fe80::1/64"));
+    }
+}

@@ -1,0 +1,134 @@
+//! The pair of links that connects a container: one end a port of the bridge, the other in the container.
+
+use cni_plugin::{Add, Attachment, Del, Gc, Interface, Undo};
+use netlink::{BridgePort, Link, Mac, Netns, Peer, Socket};
+
+use crate::link::refuse_router_advertisements;
+use crate::{Config, Error};
+
+/// What the host's ends are called: this, and a hash of whose they are.
+const PREFIX: &str = "veth";
+
+/// A pair that was made.
+#[derive(Debug)]
+pub(crate) struct Veth {
+    pub(crate) host_name: String,
+    pub(crate) host_index: u32,
+    pub(crate) container_index: u32,
+    pub(crate) container_mac: Mac,
+    host_mac: Mac,
+    mtu: u32,
+}
+
+/// The name of the host's end.
+pub(crate) fn host_name(attachment: &Attachment) -> String {
+    attachment.host_interface(PREFIX)
+}
+
+/// Makes the pair: the host's end a port of the bridge and up, the container's end in its namespace and down.
+pub(crate) fn create(
+    host: &mut Socket,
+    bridge: &Link,
+    netns: &Netns,
+    request: &Add<Config>,
+    undo: &mut Undo,
+) -> Result<Veth, Error> {
+    let config = &request.network.config;
+    let [asked] = request.network.args.values(["MAC"])?;
+    let container_mac = match config.mac(asked)? {
+        Some(mac) => mac,
+        None => Mac::random()?,
+    };
+    // Both are set, not left to the kernel: udev replaces addresses that the kernel chose.
+    let host_mac = Mac::random()?;
+    let name = host_name(&request.attachment);
+    let label = request.attachment.label();
+    let peer = Peer {
+        name: request.attachment.ifname.as_str(),
+        mac: Some(container_mac),
+        mtu: config.mtu(),
+        netns: Some(netns),
+    };
+    let created = host.create_veth(&netlink::Veth {
+        mac: Some(host_mac),
+        mtu: config.mtu(),
+        master: Some(bridge.index),
+        bridge_port: BridgePort { hairpin: config.hairpin_mode, isolated: config.port_isolation },
+        alias: Some(&label),
+        ipv6_link_local: false,
+        ..netlink::Veth::new(&name, peer)
+    })?;
+    let index = created.index;
+    undo.push(format!("delete link {name}"), move || Socket::open()?.delete_link(index));
+    refuse_router_advertisements(&name)?;
+    Ok(Veth {
+        host_name: name,
+        host_index: created.index,
+        container_index: created.peer_index,
+        container_mac,
+        host_mac,
+        mtu: created.mtu,
+    })
+}
+
+impl Veth {
+    /// The host's end as it stands in the result.
+    pub(crate) fn describe_host_end(&self) -> Interface {
+        Interface {
+            name: self.host_name.clone(),
+            mac: self.host_mac.to_string(),
+            mtu: Some(self.mtu),
+            ..Interface::default()
+        }
+    }
+
+    /// The container's end as it stands in the result.
+    pub(crate) fn describe_container_end(&self, request: &Add<Config>) -> Interface {
+        Interface {
+            name: request.attachment.ifname.to_string(),
+            mac: self.container_mac.to_string(),
+            mtu: Some(self.mtu),
+            sandbox: request.netns.display().to_string(),
+            ..Interface::default()
+        }
+    }
+}
+
+/// Deletes the pair. It has two handles, and a DEL may have lost either: the name on the host follows from the attachment,
+/// and the interface in the container is there as long as the namespace is, also when another suite made it.
+pub(crate) fn delete(request: &Del<Config>) -> Result<(), Error> {
+    let name = host_name(&request.attachment);
+    match Socket::open()?.delete_link(name.as_str()) {
+        Err(error) if error.is_not_found() => delete_in_container(request),
+        outcome => Ok(outcome?),
+    }
+}
+
+fn delete_in_container(request: &Del<Config>) -> Result<(), Error> {
+    let Some(path) = &request.netns else { return Ok(()) };
+    let netns = match Netns::open(path) {
+        // A namespace that is gone took its end of the pair with it, and so the other.
+        Err(error) if error.is_gone() => return Ok(()),
+        netns => netns?,
+    };
+    match Socket::open_in(&netns)?.delete_link(request.attachment.ifname.as_str()) {
+        Err(error) if error.is_not_found() => Ok(()),
+        outcome => Ok(outcome?),
+    }
+}
+
+/// Deletes the pairs of attachments that are no longer valid.
+pub(crate) fn collect(request: &Gc<Config>) -> Result<(), Error> {
+    let mut host = Socket::open()?;
+    let is_stale = |link: &Link| {
+        link.kind.as_deref() == Some("veth") && link.alias.as_deref().is_some_and(|alias| request.is_stale(alias))
+    };
+    let stale: Vec<u32> = host.links()?.iter().filter(|link| is_stale(link)).map(|link| link.index).collect();
+    for index in stale {
+        match host.delete_link(index) {
+            Err(error) if !error.is_not_found() => return Err(error.into()),
+            _ => {}
+        }
+    }
+    Ok(())
+}
