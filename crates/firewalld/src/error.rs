@@ -1,0 +1,80 @@
+//! What can go wrong between us and firewalld.
+
+use std::io;
+
+/// The result of talking to firewalld.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// A failed conversation with firewalld.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// `DBUS_SYSTEM_BUS_ADDRESS` names nothing we can connect to.
+    #[error("cannot connect to the D-Bus address {address:?}: only unix:path= and unix:abstract= are supported")]
+    Address {
+        /// The address.
+        address: String,
+    },
+    /// There is no bus, or it does not answer in time.
+    #[error("cannot talk to the D-Bus system bus at {address}: is dbus running?")]
+    Bus {
+        /// The address.
+        address: String,
+        /// The errno.
+        #[source]
+        source: io::Error,
+    },
+    /// The bus does not let us in.
+    #[error("the D-Bus system bus refused to authenticate this process: {answer}")]
+    Authentication {
+        /// The bus's words.
+        answer: String,
+    },
+    /// The method was refused.
+    #[error("firewalld's {method} failed: {message} ({name})")]
+    Refused {
+        /// The method.
+        method: &'static str,
+        /// The D-Bus name of the error.
+        name: String,
+        /// firewalld's words; they start with its own name for the error.
+        message: String,
+    },
+    /// The answer makes no sense.
+    #[error("the answer from D-Bus is malformed")]
+    Malformed,
+}
+
+impl Error {
+    /// Whether firewalld refused with one of its error codes, which stand before a colon in its words.
+    pub(crate) fn is(&self, codes: &[&str]) -> bool {
+        match self {
+            Self::Refused { message, .. } => codes.contains(&message.split(':').next().unwrap_or_default().trim()),
+            _ => false,
+        }
+    }
+
+    /// Whether nobody owns firewalld's name on the bus.
+    #[must_use]
+    pub fn is_not_running(&self) -> bool {
+        const NOT_RUNNING: [&str; 2] =
+            ["org.freedesktop.DBus.Error.ServiceUnknown", "org.freedesktop.DBus.Error.NameHasNoOwner"];
+        matches!(self, Self::Refused { name, .. } if NOT_RUNNING.contains(&name.as_str()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_firewallds_own_code_counts() {
+        let refused = |message: &str| Error::Refused {
+            method: "addSource",
+            name: "org.fedoraproject.FirewallD1.Exception".into(),
+            message: message.into(),
+        };
+        assert!(refused("ZONE_ALREADY_SET: '10.0.0.1/32' already bound to 'trusted'").is(&["ZONE_ALREADY_SET"]));
+        assert!(!refused("INVALID_ZONE: ZONE_ALREADY_SET").is(&["ZONE_ALREADY_SET"]));
+        assert!(!Error::Malformed.is(&["ZONE_ALREADY_SET"]));
+    }
+}
