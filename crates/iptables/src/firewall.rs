@@ -133,7 +133,7 @@ impl Firewall<'_> {
     fn ensure_chains(&self, saved: &Saved, restore: &mut Restore) {
         for chain in [&forward(), &self.admin] {
             if !saved.has_chain(chain) {
-                restore.reset_chain(chain);
+                restore.create_chain(chain);
             }
         }
         if !saved.jumps(&Chain::known("FORWARD"), &forward()) {

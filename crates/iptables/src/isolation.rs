@@ -103,7 +103,7 @@ pub(crate) fn lacking(saved: &Saved, isolation: Isolation<'_>) -> Option<(Chain,
 /// Adds what is missing.
 pub(crate) fn ensure(saved: &Saved, restore: &mut Restore, isolation: Isolation<'_>) {
     for chain in [stage1(), stage2()].iter().filter(|chain| !saved.has_chain(chain)) {
-        restore.reset_chain(chain);
+        restore.create_chain(chain);
     }
     for (chain, rule, place) in rules(isolation).iter().filter(|(chain, rule, _)| !saved.contains(chain, rule)) {
         match place {

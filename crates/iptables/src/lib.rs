@@ -9,7 +9,8 @@
 //! # How a change stays idempotent
 //! `iptables-restore` has no "add if missing": `-N` refuses a chain that exists, `:CHAIN - [0:0]` flushes
 //! it, `-D` refuses a rule that does not exist, and one refusal throws the whole file away. So a change
-//! reads the table, works out what is missing, and sends exactly that; nothing missing, nothing sent.
+//! reads the table, works out what is missing, and sends exactly that; nothing missing, nothing sent. A chain
+//! of one container is flushed and filled, a shared one only ever made.
 //! Between reading and sending it holds a lock of the network namespace (`flock` on the namespace file,
 //! gone with the process), so that parallel attachments do not both add the shared chains. Other programs
 //! do not know that lock: if one of them interferes, the file is refused as a whole, and the change starts
@@ -38,6 +39,6 @@ mod sockopt;
 pub use argument::{Argument, Chain, Comment, Interface};
 pub use error::{Error, Result};
 pub use presence::{cheaply_absent, forward_drops, would_drop_forwarded};
-pub use program::{Family, Table, Variant};
+pub use program::{Family, Table, Variant, probe};
 pub use restore::Restore;
 pub use rule::Rule;

@@ -195,7 +195,7 @@ impl Wanted {
 
     fn edit(&self, saved: &Saved, restore: &mut Restore) {
         self.shared_chains.iter().filter(|chain| !saved.has_chain(chain)).for_each(|chain| {
-            restore.reset_chain(chain);
+            restore.create_chain(chain);
         });
         self.shared.iter().filter(|shared| !shared.is_in(saved)).for_each(|shared| shared.add(restore));
         if self.lacking(saved).is_some() {

@@ -77,6 +77,14 @@ pub enum Variant {
     Legacy,
 }
 
+/// Whether there is an `iptables-restore` to work with; nothing is run.
+///
+/// # Errors
+/// [`Error::is_not_installed`] if there is none.
+pub fn probe() -> Result<()> {
+    find(restore_names(Family::V4, Variant::Default)).map(drop)
+}
+
 /// Reads one table as `iptables-save` prints it.
 pub(crate) fn save(family: Family, variant: Variant, table: Table) -> Result<String> {
     let path = find(save_names(family, variant))?;

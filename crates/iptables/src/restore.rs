@@ -18,6 +18,12 @@ impl Restore {
         Self { table, lines: String::new() }
     }
 
+    /// Makes `chain`; fails if it exists. For chains that others share: [`Restore::reset_chain`] would empty one
+    /// that somebody made since the table was read.
+    pub fn create_chain(&mut self, chain: &Chain) -> &mut Self {
+        self.line(format_args!("-N {chain}"))
+    }
+
     /// Makes `chain` exist and be empty, whether it exists or not.
     pub fn reset_chain(&mut self, chain: &Chain) -> &mut Self {
         self.line(format_args!(":{chain} - [0:0]"))

@@ -7,9 +7,10 @@ use std::io::Write;
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::thread::JoinHandle;
 
 use iptables::Variant;
-use nix::sched::{CloneFlags, unshare};
+use nix::sched::{CloneFlags, setns, unshare};
 
 /// Where Debian puts the Go suite.
 const REFERENCE: &str = "/usr/lib/cni";
@@ -45,6 +46,29 @@ impl Container {
             File::open("/proc/thread-self/ns/net").expect("the namespace's file")
         };
         Self(std::thread::spawn(open).join().expect("the thread ends well"))
+    }
+
+    /// Runs `inside` on a thread in the container.
+    pub(crate) fn enter<T: Send + 'static>(&self, inside: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
+        let namespace = self.0.try_clone().expect("a descriptor");
+        std::thread::spawn(move || {
+            setns(namespace, CloneFlags::CLONE_NEWNET).expect("the namespace can be entered");
+            inside()
+        })
+    }
+
+    /// Joins this namespace and the container by a pair of interfaces, `name` here and `eth0` there.
+    pub(crate) fn join(&self, name: &str, here: &str, there: &'static str, gateway: &'static str) {
+        let netns = self.path();
+        run("ip", &["link", "add", name, "type", "veth", "peer", "name", "eth0", "netns", &netns]);
+        run("ip", &["address", "add", here, "dev", name]);
+        run("ip", &["link", "set", name, "up"]);
+        let inside = move || {
+            run("ip", &["address", "add", there, "dev", "eth0"]);
+            run("ip", &["link", "set", "eth0", "up"]);
+            run("ip", &["route", "add", "default", "via", gateway]);
+        };
+        self.enter(inside).join().expect("the container is set up");
     }
 
     pub(crate) fn path(&self) -> String {
