@@ -229,6 +229,30 @@ fn fifty_at_once_all_get_their_rules_and_share_one_skeleton() {
 }
 
 #[test]
+fn others_may_change_the_tables_at_the_same_time() {
+    with_each_variant(|variant| {
+        let others = |family: &str| {
+            for _ in 0..30 {
+                // Their shared chain comes and goes under our hands, and the rule that leads to it.
+                tables(variant, family, &["-w", "-t", "nat", "-N", "OTHERS"]);
+                tables(variant, family, &["-w", "-t", "nat", "-A", "POSTROUTING", "-j", "OTHERS"]);
+                tables(variant, family, &["-w", "-t", "nat", "-D", "POSTROUTING", "-j", "OTHERS"]);
+                tables(variant, family, &["-w", "-t", "nat", "-X", "OTHERS"]);
+            }
+        };
+        std::thread::scope(|scope| {
+            scope.spawn(move || others("iptables"));
+            for _ in 0..10 {
+                masquerade::add(&masquerading("c1"), variant).expect("masquerades");
+                masquerade::check(&masquerading("c1"), variant).expect("is there");
+                masquerade::remove("net", "c1").expect("removes");
+            }
+        });
+        assert!(everything(variant).concat().is_empty());
+    });
+}
+
+#[test]
 fn garbage_is_what_is_not_valid_in_this_network() {
     with_each_variant(|variant| {
         let address = [network("10.1.2.3/24")];

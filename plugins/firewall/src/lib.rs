@@ -1,1 +1,94 @@
-//! The firewall CNI plugin
+#![doc = include_str!("../README.md")]
+
+mod config;
+mod error;
+mod forward;
+mod member;
+mod zone;
+
+use cni_plugin::{Add, AddResult, Check, Del, Failures, Gc, Plugin, SpecVersion, Status, Undo};
+use nftables::Ruleset;
+
+pub use config::Config;
+pub use error::Error;
+
+use config::Backend;
+use member::Member;
+
+/// Lets containers' traffic through the host's firewall, and keeps networks apart.
+#[derive(Debug)]
+pub struct Firewall;
+
+impl Plugin for Firewall {
+    type Config = Config;
+    type Error = Error;
+    const NAME: &'static str = "firewall";
+    const ABOUT: &'static str = "lets containers' traffic through the host's firewall, and keeps networks apart";
+    const VERSIONS: &'static [SpecVersion] = SpecVersion::SINCE_0_4_0;
+
+    fn add(request: &Add<Config>, undo: &mut Undo) -> Result<AddResult, Error> {
+        let config = &request.network.config;
+        let result = request.network.chained_on()?;
+        let member = Member::new(config, &request.attachment, result)?;
+        if !member.addresses.is_empty() {
+            let backend = config.backend()?;
+            member::enlist(&member, backend, undo)?;
+            forward::accept(&member, backend, undo)?;
+            if backend == Backend::Firewalld {
+                zone::bind(&member, undo)?;
+            }
+        }
+        Ok(result.clone())
+    }
+
+    fn del(request: &Del<Config>) -> Result<(), Error> {
+        let mut failures = Failures::new();
+        let config = &request.network.config;
+        let label = request.attachment.label();
+        let Some(mut ruleset) = failures.note(Ruleset::open().map_err(Error::from)) else {
+            return Ok(failures.into_result()?);
+        };
+        let addresses = failures.note(member::addresses(request, &mut ruleset)).unwrap_or_default();
+        failures.note(forward::withdraw(&addresses));
+        failures.note(zone::unbind(config, &addresses));
+        // Last: until here the elements tell a repeated DEL which addresses it is about.
+        failures.note(match Member::of_removal(request) {
+            Some(member) => ruleset.remove(&label, &member.elements()).map_err(Error::from),
+            None => ruleset.remove_where(member::PARTS, |holder| holder == label).map_err(Error::from),
+        });
+        Ok(failures.into_result()?)
+    }
+
+    fn check(request: &Check<Config>) -> Result<(), Error> {
+        let config = &request.network.config;
+        let member = Member::new(config, &request.attachment, &request.expected)?;
+        let backend = config.backend()?;
+        member::check(&member, backend)?;
+        forward::check(&member, backend)?;
+        if backend == Backend::Firewalld { zone::check(&member) } else { Ok(()) }
+    }
+
+    fn gc(request: &Gc<Config>) -> Result<(), Error> {
+        let mut failures = Failures::new();
+        let Some(mut ruleset) = failures.note(Ruleset::open().map_err(Error::from)) else {
+            return Ok(failures.into_result()?);
+        };
+        let stale = failures.note(ruleset.members(|holder| request.is_stale(holder)).map_err(Error::from));
+        if let Some(addresses) = stale {
+            failures.note(forward::withdraw(&addresses));
+            failures.note(zone::unbind(&request.network.config, &addresses));
+        }
+        failures.note(ruleset.remove_where(member::PARTS, |holder| request.is_stale(holder)).map_err(Error::from));
+        Ok(failures.into_result()?)
+    }
+
+    fn status(request: &Status<Config>) -> Result<(), Error> {
+        let backend = request.network.config.backend()?;
+        match backend {
+            Backend::Nftables => Ruleset::probe()?,
+            Backend::Iptables => iptables::probe()?,
+            Backend::Firewalld => drop(firewalld::Firewalld::connect()?),
+        }
+        forward::probe()
+    }
+}

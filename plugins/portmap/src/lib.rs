@@ -1,1 +1,78 @@
-//! The portmap CNI plugin
+#![doc = include_str!("../README.md")]
+
+mod config;
+mod error;
+mod localhost;
+mod published;
+mod rules;
+mod stale;
+
+use cni_plugin::{Add, AddResult, Check, Del, Failures, Gc, Plugin, SpecVersion, Status, Undo};
+
+pub use config::Config;
+pub use error::Error;
+
+use config::Method;
+use published::Published;
+
+/// Publishes ports of containers on the host.
+#[derive(Debug)]
+pub struct Portmap;
+
+impl Plugin for Portmap {
+    type Config = Config;
+    type Error = Error;
+    const NAME: &'static str = "portmap";
+    const ABOUT: &'static str = "publishes ports of containers on the host";
+    const VERSIONS: &'static [SpecVersion] = SpecVersion::ALL;
+
+    fn add(request: &Add<Config>, undo: &mut Undo) -> Result<AddResult, Error> {
+        let config = &request.network.config;
+        let result = request.network.chained_on()?;
+        let published = Published::new(config, &request.attachment, result);
+        let method = config.method()?;
+        if !published.is_empty() {
+            match method {
+                Method::Nftables => rules::insert(&published, undo)?,
+                Method::Iptables(masquerading) => rules::insert_by_iptables(&published, &masquerading, undo)?,
+            }
+            localhost::open(&published)?;
+            stale::forget_earlier(&published)?;
+        }
+        Ok(result.clone())
+    }
+
+    fn del(request: &Del<Config>) -> Result<(), Error> {
+        let mut failures = Failures::new();
+        let known = request.network.prev_result.as_ref();
+        let published = known.map(|result| Published::new(&request.network.config, &request.attachment, result));
+        let ruleset = failures.note(rules::remove(&request.attachment, published.as_ref()));
+        // After the rules, or a packet in between would make the entry anew.
+        if let Some(published) = &published {
+            failures.note(stale::forget_own(published));
+        }
+        drop(ruleset);
+        Ok(failures.into_result()?)
+    }
+
+    fn check(request: &Check<Config>) -> Result<(), Error> {
+        let config = &request.network.config;
+        let published = Published::new(config, &request.attachment, &request.expected);
+        match config.method()? {
+            _ if published.is_empty() => Ok(()),
+            Method::Nftables => rules::check(&published),
+            Method::Iptables(masquerading) => rules::check_by_iptables(&published, &masquerading),
+        }
+    }
+
+    fn gc(request: &Gc<Config>) -> Result<(), Error> {
+        rules::collect(request)
+    }
+
+    fn status(request: &Status<Config>) -> Result<(), Error> {
+        match request.network.config.method()? {
+            Method::Nftables => Ok(nftables::Ruleset::probe()?),
+            Method::Iptables(_) => Ok(iptables::probe()?),
+        }
+    }
+}

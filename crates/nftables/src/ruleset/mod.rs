@@ -6,6 +6,18 @@
 //! In the steady state inserting is one transaction of elements alone. Only if the kernel misses something
 //! does a second one bring the skeleton or a subnet's chain along; what it contains follows from a look at
 //! the ruleset, so it is conditional on the ruleset's generation, and repeated if somebody was faster.
+//!
+//! # What it costs
+//! A packet costs the same with one container and with thousands. So does a change of published ports,
+//! members and MAC addresses, which live in sets and in maps to values. Maps to chains are dearer: when one
+//! gets a new element, the kernel follows all of them from the base chains to rule out loops
+//! (`nft_setelem_validate`), 0.1 µs for each container in `masquerade` and `hairpin` maps. In return it counts
+//! who leads to a subnet's chain, so that the last one out can take it along without any record of ours.
+//!
+//! # What nft makes of it
+//! `nft list ruleset` shows everything, and what it shows can be loaded again, with two exceptions of nft's
+//! own (seen with 1.0.6): it shows comments of more than 128 bytes, and names that end in `*`, but does not
+//! take them back.
 
 mod chains;
 mod check;
@@ -17,12 +29,14 @@ mod skeleton;
 
 use std::fmt;
 
+use ipnetwork::IpNetwork;
 use nfnetlink::{Batch, subsystem};
 
 pub use check::Difference;
 pub use element::{Element, Part, Protocol};
 
 use crate::connection::Connection;
+use crate::expression::{Version, address_from};
 use crate::uapi::comment;
 use crate::{Error, Family, Result, Table};
 
@@ -102,6 +116,35 @@ impl Ruleset {
             );
         }
         Ok(all)
+    }
+}
+
+impl Ruleset {
+    /// The label that holds an element's key, whatever its data; `None` if nobody does.
+    ///
+    /// # Errors
+    /// [`Error::Netlink`] if the kernel refuses.
+    pub fn holder(&mut self, element: &Element) -> Result<Option<String>> {
+        for entry in element::entries(SHARED_LABEL, std::slice::from_ref(element))? {
+            if let Some(held) = self.connection.element(entry.set.place(), &entry.held.key)? {
+                return Ok(Some(held.label));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The addresses of the [`Element::Member`]s whose label `pick` picks, each with the prefix length of a host. Reads the
+    /// sets in full.
+    ///
+    /// # Errors
+    /// [`Error::Netlink`] if the kernel refuses; a missing table has no members.
+    pub fn members(&mut self, mut pick: impl FnMut(&str) -> bool) -> Result<Vec<IpNetwork>> {
+        let mut addresses = Vec::new();
+        for set in [sets::members(Version::V4), sets::members(Version::V6)] {
+            let held = self.connection.elements(set.place())?.into_iter().filter(|held| pick(&held.label));
+            addresses.extend(held.filter_map(|held| address_from(&held.key)).map(IpNetwork::from));
+        }
+        Ok(addresses)
     }
 }
 

@@ -7,6 +7,12 @@
 //!   answers to masqueraded connections under the host's address, not under 127.0.0.1.
 //! - `publish` is entered for the host's own addresses only, and the maps of one address come before those
 //!   of every address, as a socket bound to an address comes before one bound to all.
+//! - Connections to 127.0.0.1 need `route_localnet` on the interface to the container. Those to ::1 are
+//!   translated and masqueraded all the same, but the answers are only let in again where the host has
+//!   `local ::1/128 dev <bridge>` in its local routing table (at a higher metric than lo's), because the kernel
+//!   looks ::1 up strictly by interface, and where bridged IPv6 frames do not pass iptables
+//!   (`net.bridge.bridge-nf-call-ip6tables`), which would show ::1 to the check that frames from a network
+//!   must not carry it.
 //! - `forward` never accepts for others: `member` ends in the chain's policy, and chains of other tables are
 //!   asked regardless.
 //! - `admin` is the administrator's: nothing here ever changes a rule in it.

@@ -1,0 +1,133 @@
+use iptables::Chain;
+use serde::{Deserialize, Deserializer};
+
+use crate::Error;
+
+/// The keys of `firewall`; see the README for what they do.
+#[derive(Debug, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Config {
+    backend: BackendKey,
+    #[serde(deserialize_with = "chain")]
+    pub(crate) iptables_admin_chain_name: Chain,
+    #[serde(deserialize_with = "zone")]
+    pub(crate) firewalld_zone: String,
+    pub(crate) ingress_policy: IngressPolicy,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            backend: BackendKey::default(),
+            iptables_admin_chain_name: iptables::firewall::default_admin_chain(),
+            firewalld_zone: DEFAULT_ZONE.to_owned(),
+            ingress_policy: IngressPolicy::default(),
+        }
+    }
+}
+
+/// firewalld's zone in which everything is allowed.
+const DEFAULT_ZONE: &str = "trusted";
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum BackendKey {
+    #[default]
+    #[serde(rename = "")]
+    Choose,
+    Nftables,
+    Iptables,
+    Firewalld,
+}
+
+/// Who may open connections to a container.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum IngressPolicy {
+    /// Anybody.
+    #[default]
+    #[serde(alias = "")]
+    Open,
+    /// Not the containers of other networks that have such a policy.
+    SameBridge,
+    /// Nor those of its own.
+    Isolated,
+}
+
+/// What lets containers' traffic through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Backend {
+    Nftables,
+    Iptables,
+    Firewalld,
+}
+
+impl Config {
+    /// The backend asked for, or the one that fits this host: firewalld where it runs, nftables where the kernel has it.
+    pub(crate) fn backend(&self) -> Result<Backend, Error> {
+        match self.backend {
+            BackendKey::Nftables => Ok(Backend::Nftables),
+            BackendKey::Iptables => Ok(Backend::Iptables),
+            BackendKey::Firewalld => Ok(Backend::Firewalld),
+            BackendKey::Choose if firewalld::is_running() => Ok(Backend::Firewalld),
+            BackendKey::Choose => match nftables::Ruleset::open() {
+                Err(error) if error.is_unsupported() => Ok(Backend::Iptables),
+                outcome => Ok(outcome.map(|_| Backend::Nftables)?),
+            },
+        }
+    }
+}
+
+fn chain<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Chain, D::Error> {
+    match String::deserialize(deserializer)?.as_str() {
+        "" => Ok(iptables::firewall::default_admin_chain()),
+        name => Chain::new(name).map_err(serde::de::Error::custom),
+    }
+}
+
+fn zone<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let zone = String::deserialize(deserializer)?;
+    Ok(if zone.is_empty() { DEFAULT_ZONE.to_owned() } else { zone })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn config(value: &Value) -> Result<Config, cni_plugin::json::Misfit> {
+        cni_plugin::json::from_value(value)
+    }
+
+    #[test]
+    fn absent_and_empty_keys_have_the_reference_s_defaults() {
+        let empty = json!({"backend": "", "iptablesAdminChainName": "", "firewalldZone": "", "ingressPolicy": ""});
+        for value in [json!({}), empty] {
+            let config = config(&value).unwrap();
+            assert_eq!(config.iptables_admin_chain_name.as_str(), "CNI-ADMIN");
+            assert_eq!(config.firewalld_zone, "trusted");
+            assert_eq!(config.ingress_policy, IngressPolicy::Open);
+        }
+    }
+
+    #[test]
+    fn policies_have_the_reference_s_names() {
+        let policy = |name| config(&json!({"ingressPolicy": name})).unwrap().ingress_policy;
+        assert_eq!(policy("open"), IngressPolicy::Open);
+        assert_eq!(policy("same-bridge"), IngressPolicy::SameBridge);
+        assert_eq!(policy("isolated"), IngressPolicy::Isolated);
+        assert!(config(&json!({"ingressPolicy": "closed"})).is_err());
+    }
+
+    #[test]
+    fn a_backend_asked_for_is_not_questioned() {
+        for (name, backend) in
+            [("nftables", Backend::Nftables), ("iptables", Backend::Iptables), ("firewalld", Backend::Firewalld)]
+        {
+            assert_eq!(config(&json!({"backend": name})).unwrap().backend().unwrap(), backend);
+        }
+        assert!(config(&json!({"backend": "pf"})).is_err());
+        assert!(config(&json!({"iptablesAdminChainName": "a b"})).is_err());
+    }
+}

@@ -1,0 +1,49 @@
+use cni_plugin::Code;
+
+/// What keeps a container's traffic from being let through.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The protocol.
+    #[error(transparent)]
+    Cni(#[from] cni_plugin::Error),
+    /// nftables.
+    #[error(transparent)]
+    Nftables(#[from] nftables::Error),
+    /// iptables.
+    #[error(transparent)]
+    Iptables(#[from] iptables::Error),
+    /// firewalld.
+    #[error(transparent)]
+    Firewalld(#[from] firewalld::Error),
+    /// A policy between bridges, but no bridge.
+    #[error(
+        "the result of the previous plugin lists no bridge and no port of it, which \"ingressPolicy\" needs: \
+         chain this plugin after bridge, or leave \"ingressPolicy\" out"
+    )]
+    NoBridge,
+    /// CHECK: a rule is missing or changed.
+    #[error("the packet filter differs: {difference}")]
+    Rules {
+        /// Which one, and how.
+        difference: String,
+    },
+    /// CHECK: firewalld forgot the address.
+    #[error("firewalld differs: expected {address} in zone {zone}, found it in none or another")]
+    NotInZone {
+        /// The container's address.
+        address: std::net::IpAddr,
+        /// The zone.
+        zone: String,
+    },
+}
+
+impl From<Error> for cni_plugin::Error {
+    fn from(error: Error) -> Self {
+        let code = match error {
+            Error::Cni(inner) => return inner,
+            Error::NoBridge => Code::InvalidConfig,
+            _ => Code::Internal,
+        };
+        Self::from_chain(code, &error)
+    }
+}

@@ -1,0 +1,86 @@
+//! Getting past iptables: as the backend, or because the host's own FORWARD chain would drop what containers send.
+//!
+//! nftables cannot help there: a packet has to pass every table, and one that drops is enough. Docker sets the policy of
+//! FORWARD to DROP, and several distributions end the chain with a REJECT.
+
+use cni_plugin::Undo;
+use ipnetwork::IpNetwork;
+use iptables::firewall::Firewall as Accept;
+use iptables::isolation::{Isolation, Policy};
+use iptables::{Family, Interface, Variant};
+
+use crate::Error;
+use crate::config::{Backend, IngressPolicy};
+use crate::member::Member;
+
+/// Accepts the container's traffic in every iptables that would drop it.
+pub(crate) fn accept(member: &Member<'_>, backend: Backend, undo: &mut Undo) -> Result<(), Error> {
+    let variants = variants(member, backend)?;
+    if !variants.is_empty() {
+        let addresses = member.addresses.clone();
+        undo.push("remove the iptables rules", move || iptables::firewall::remove(&addresses));
+    }
+    with_rules(member, backend, &variants, iptables::firewall::add)
+}
+
+/// For CHECK: the rules are where they are needed, also if the need arose after ADD.
+pub(crate) fn check(member: &Member<'_>, backend: Backend) -> Result<(), Error> {
+    with_rules(member, backend, &variants(member, backend)?, iptables::firewall::check)
+}
+
+/// Removes whatever iptables says about these addresses; without our chain there is nothing, and nothing is run.
+pub(crate) fn withdraw(addresses: &[IpNetwork]) -> Result<(), Error> {
+    Ok(iptables::firewall::remove(addresses)?)
+}
+
+/// For STATUS: if iptables is in the way, there is a program to get past it.
+pub(crate) fn probe() -> Result<(), Error> {
+    let blocked = !iptables::forward_drops(Family::V4)?.is_empty() || !iptables::forward_drops(Family::V6)?.is_empty();
+    if blocked { Ok(iptables::probe()?) } else { Ok(()) }
+}
+
+/// The iptables that need rules: the one asked for, and each that drops.
+fn variants(member: &Member<'_>, backend: Backend) -> Result<Vec<Variant>, Error> {
+    if backend == Backend::Iptables {
+        return Ok(vec![Variant::Default]);
+    }
+    let mut variants = Vec::new();
+    for family in [Family::V4, Family::V6] {
+        if member.addresses.iter().any(|address| Family::of(address) == family) {
+            for variant in iptables::forward_drops(family)? {
+                if !variants.contains(&variant) {
+                    variants.push(variant);
+                }
+            }
+        }
+    }
+    Ok(variants)
+}
+
+fn with_rules(
+    member: &Member<'_>,
+    backend: Backend,
+    variants: &[Variant],
+    act: fn(&Accept<'_>, Variant) -> iptables::Result<()>,
+) -> Result<(), Error> {
+    if variants.is_empty() {
+        return Ok(());
+    }
+    let policy = match member.policy() {
+        _ if backend != Backend::Iptables => None,
+        IngressPolicy::Open => None,
+        IngressPolicy::SameBridge => Some(Policy::SameBridge),
+        IngressPolicy::Isolated => Some(Policy::Isolated),
+    };
+    let bridge = member.bridge.map(Interface::new).transpose()?;
+    let rules = Accept {
+        addresses: &member.addresses,
+        admin: member.config.iptables_admin_chain_name.clone(),
+        published: true,
+        isolation: policy.zip(bridge.as_ref()).map(|(policy, bridge)| Isolation { bridge, policy }),
+    };
+    for variant in variants {
+        act(&rules, *variant)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,172 @@
+//! A container behind the firewall: its elements in ferrocni's ruleset.
+//!
+//! They are there with every backend. With nftables they are what the administrator's chain and isolation go by; with
+//! iptables and firewalld, whose own entries hold an address and nothing else, they also say whose the address is, so that
+//! DEL and GC find it by label.
+
+use cni_plugin::{AddResult, Attachment, Del, Interface, Undo};
+use ipnetwork::IpNetwork;
+use nftables::{Element, Part, Ruleset};
+
+use crate::config::{Backend, IngressPolicy};
+use crate::{Config, Error};
+
+/// The part of the ruleset that is this plugin's.
+pub(crate) const PARTS: &[Part] = &[Part::Firewall];
+
+/// A container with the bridge it is on.
+#[derive(Debug)]
+pub(crate) struct Member<'a> {
+    pub(crate) config: &'a Config,
+    pub(crate) attachment: &'a Attachment,
+    pub(crate) addresses: Vec<IpNetwork>,
+    policy: IngressPolicy,
+    pub(crate) bridge: Option<&'a str>,
+    port: Option<&'a str>,
+}
+
+impl<'a> Member<'a> {
+    pub(crate) fn new(config: &'a Config, attachment: &'a Attachment, result: &'a AddResult) -> Result<Self, Error> {
+        let member = Self::unchecked(config, attachment, result);
+        let is_complete = match member.policy {
+            IngressPolicy::Open => true,
+            IngressPolicy::SameBridge => member.bridge.is_some(),
+            IngressPolicy::Isolated => member.bridge.is_some() && member.port.is_some(),
+        };
+        if is_complete { Ok(member) } else { Err(Error::NoBridge) }
+    }
+
+    fn unchecked(config: &'a Config, attachment: &'a Attachment, result: &'a AddResult) -> Self {
+        // An interface plugin lists the bridge first and then the host's end, which is the bridge's port.
+        let on_host = |interface: &&Interface| interface.sandbox.is_empty();
+        let mut names = result.interfaces.iter().filter(on_host).map(|interface| interface.name.as_str());
+        Self {
+            config,
+            attachment,
+            addresses: result.ips_of(attachment.ifname.as_str()).map(|ip| ip.address).collect(),
+            policy: config.ingress_policy,
+            bridge: names.next(),
+            port: names.next(),
+        }
+    }
+
+    /// For DEL: every element that an attachment with this result can have, whatever its policy was then. `None` without a
+    /// result.
+    pub(crate) fn of_removal(request: &'a Del<Config>) -> Option<Self> {
+        let result = request.network.prev_result.as_ref()?;
+        let member = Self::unchecked(&request.network.config, &request.attachment, result);
+        let policy = match (member.bridge, member.port) {
+            (Some(_), Some(_)) => IngressPolicy::Isolated,
+            (Some(_), None) => IngressPolicy::SameBridge,
+            _ => IngressPolicy::Open,
+        };
+        Some(Self { policy, ..member })
+    }
+
+    pub(crate) fn policy(&self) -> IngressPolicy {
+        self.policy
+    }
+
+    pub(crate) fn elements(&self) -> Vec<Element> {
+        let members = self.addresses.iter().map(|address| Element::Member { address: address.ip() });
+        let mut elements: Vec<Element> = members.collect();
+        if self.policy != IngressPolicy::Open
+            && let Some(bridge) = self.bridge
+        {
+            let close = |address: &IpNetwork| Element::SameBridge { address: address.ip(), bridge: bridge.to_owned() };
+            elements.extend(self.addresses.iter().map(close));
+        }
+        if self.policy == IngressPolicy::Isolated {
+            elements.extend(self.port.map(|port| Element::IsolatedPort { port: port.to_owned() }));
+        }
+        elements
+    }
+
+    /// The elements that a backend leaves to nftables: with iptables, isolation is iptables' too.
+    fn elements_with(&self, backend: Backend) -> Vec<Element> {
+        let mut elements = self.elements();
+        if backend == Backend::Iptables {
+            elements.retain(|element| !matches!(element, Element::SameBridge { .. }));
+        }
+        elements
+    }
+}
+
+/// Puts a container's elements into the ruleset.
+pub(crate) fn enlist(member: &Member<'_>, backend: Backend, undo: &mut Undo) -> Result<(), Error> {
+    let (label, elements) = (member.attachment.label(), member.elements_with(backend));
+    Ruleset::open()?.insert(&label, &elements)?;
+    undo.push("remove the nftables elements", move || Ruleset::open()?.remove(&label, &elements).map(drop));
+    Ok(())
+}
+
+/// For CHECK: every element is there and works.
+pub(crate) fn check(member: &Member<'_>, backend: Backend) -> Result<(), Error> {
+    let differences = Ruleset::open()?.missing(&member.attachment.label(), &member.elements_with(backend))?;
+    differences.first().map_or(Ok(()), |difference| Err(Error::Rules { difference: difference.to_string() }))
+}
+
+/// For DEL: the attachment's addresses, by its result or else by its label. One that the elements say is somebody else's by
+/// now is not among them.
+pub(crate) fn addresses(request: &Del<Config>, ruleset: &mut Ruleset) -> Result<Vec<IpNetwork>, Error> {
+    let label = request.attachment.label();
+    let Some(member) = Member::of_removal(request) else {
+        return Ok(ruleset.members(|holder| holder == label)?);
+    };
+    let mut addresses = Vec::new();
+    for address in member.addresses {
+        let holder = ruleset.holder(&Element::Member { address: address.ip() })?;
+        if holder.is_none_or(|holder| holder == label) {
+            addresses.push(address);
+        }
+    }
+    Ok(addresses)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use cni_plugin::{ContainerId, IfName, NetworkName, SpecVersion};
+    use serde_json::{Value, json};
+
+    fn attachment() -> Attachment {
+        Attachment {
+            network: NetworkName::new("n").unwrap(),
+            container: ContainerId::new("c").unwrap(),
+            ifname: IfName::new("eth0").unwrap(),
+        }
+    }
+
+    fn result(host_interfaces: &[&str]) -> AddResult {
+        let mut interfaces: Vec<Value> = host_interfaces.iter().map(|name| json!({"name": name})).collect();
+        interfaces.push(json!({"name": "eth0", "sandbox": "/run/netns/c"}));
+        let ip = json!({"interface": host_interfaces.len(), "address": "10.1.0.2/24"});
+        AddResult::from_json(&json!({"interfaces": interfaces, "ips": [ip]}), SpecVersion::V1_1_0).unwrap()
+    }
+
+    fn config(policy: &str) -> Config {
+        cni_plugin::json::from_value(&json!({"ingressPolicy": policy})).unwrap()
+    }
+
+    #[test]
+    fn each_policy_adds_to_the_one_before() {
+        let (attachment, result) = (attachment(), result(&["cni0", "veth1"]));
+        let count = |policy| Member::new(&config(policy), &attachment, &result).unwrap().elements().len();
+        assert_eq!([count("open"), count("same-bridge"), count("isolated")], [1, 2, 3]);
+    }
+
+    #[test]
+    fn a_policy_between_bridges_needs_a_bridge() {
+        let (attachment, macvlan) = (attachment(), result(&[]));
+        assert!(Member::new(&config("open"), &attachment, &macvlan).is_ok());
+        assert!(matches!(Member::new(&config("same-bridge"), &attachment, &macvlan), Err(Error::NoBridge)));
+    }
+
+    #[test]
+    fn with_iptables_only_the_record_stays_in_nftables() {
+        let (attachment, result, config) = (attachment(), result(&["cni0", "veth1"]), config("same-bridge"));
+        let elements = Member::new(&config, &attachment, &result).unwrap().elements_with(Backend::Iptables);
+        assert!(matches!(elements[..], [Element::Member { .. }]), "{elements:?}");
+    }
+}

@@ -1,0 +1,87 @@
+use std::net::IpAddr;
+
+use cni_plugin::{Attachment, Code};
+use nftables::Protocol;
+
+/// What keeps a port from being published.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The protocol.
+    #[error(transparent)]
+    Cni(#[from] cni_plugin::Error),
+    /// nftables.
+    #[error(transparent)]
+    Nftables(#[from] nftables::Error),
+    /// iptables.
+    #[error(transparent)]
+    Iptables(#[from] iptables::Error),
+    /// Connection tracking.
+    #[error(transparent)]
+    Conntrack(#[from] conntrack::Error),
+    /// The route to the container.
+    #[error(transparent)]
+    Netlink(#[from] netlink::Error),
+    /// `route_localnet`.
+    #[error(transparent)]
+    Sysctl(#[from] sysctl::Error),
+    /// Somebody else publishes the port.
+    #[error("{protocol} port {port} of {} is already published by {}", Host(.host), Holder(.holder))]
+    Taken {
+        /// The host's address; none for all.
+        host: Option<IpAddr>,
+        /// The protocol.
+        protocol: Protocol,
+        /// The port.
+        port: u16,
+        /// The label of the attachment that has it.
+        holder: String,
+    },
+    /// Two ways to mark.
+    #[error("\"markMasqBit\" and \"externalSetMarkChain\" cannot be used together: each says how to mark connections")]
+    TwoMarks,
+    /// A key that nftables has no equivalent for.
+    #[error("\"{key}\" is written for iptables: set \"backend\" to \"iptables\" or leave \"backend\" out")]
+    NeedsIptables {
+        /// The key.
+        key: &'static str,
+    },
+    /// CHECK: a rule is missing or changed.
+    #[error("the packet filter differs: {difference}")]
+    Rules {
+        /// Which one, and how.
+        difference: String,
+    },
+}
+
+struct Host<'a>(&'a Option<IpAddr>);
+
+impl std::fmt::Display for Host<'_> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0 {
+            Some(address) => address.fmt(formatter),
+            None => formatter.write_str("this host"),
+        }
+    }
+}
+
+struct Holder<'a>(&'a str);
+
+impl std::fmt::Display for Holder<'_> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match Attachment::from_label(self.0) {
+            Some(attachment) => write!(formatter, "{attachment}; stop that container or choose another host port"),
+            None => write!(formatter, "{:?}", self.0),
+        }
+    }
+}
+
+impl From<Error> for cni_plugin::Error {
+    fn from(error: Error) -> Self {
+        let code = match error {
+            Error::Cni(inner) => return inner,
+            Error::TwoMarks | Error::NeedsIptables { .. } => Code::InvalidConfig,
+            _ => Code::Internal,
+        };
+        Self::from_chain(code, &error)
+    }
+}

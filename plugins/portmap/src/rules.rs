@@ -1,0 +1,118 @@
+//! The packet filter's part: elements of ferrocni's ruleset, or the reference's chains where iptables is asked for.
+
+use cni_plugin::{Attachment, Gc, Undo};
+use iptables::Variant;
+use iptables::portmap::{Mapping, Masquerading, PortMap};
+use nftables::{Element, Part, Protocol, Ruleset};
+
+use crate::published::Published;
+use crate::{Config, Error};
+
+/// The parts of the ruleset that are this plugin's.
+const PARTS: &[Part] = &[Part::Publish, Part::Hairpin];
+
+pub(crate) fn insert(published: &Published<'_>, undo: &mut Undo) -> Result<(), Error> {
+    let label = published.attachment.label();
+    let elements = published.elements();
+    Ruleset::open()?.insert(&label, &elements).map_err(name_the_port)?;
+    undo.push("remove the nftables rules", move || Ruleset::open()?.remove(&label, &elements).map(drop));
+    Ok(())
+}
+
+fn name_the_port(error: nftables::Error) -> Error {
+    match error {
+        nftables::Error::Taken { element, holder } => match *element {
+            Element::Publish { host, protocol, port, .. } => Error::Taken { host, protocol, port, holder },
+            _ => nftables::Error::Taken { element, holder }.into(),
+        },
+        error => error.into(),
+    }
+}
+
+pub(crate) fn insert_by_iptables(
+    published: &Published<'_>,
+    masquerading: &Masquerading,
+    undo: &mut Undo,
+) -> Result<(), Error> {
+    let Attachment { network, container, .. } = published.attachment.clone();
+    undo.push("remove the iptables rules", move || iptables::portmap::remove(network.as_str(), container.as_str()));
+    for_each_family(published, masquerading, iptables::portmap::add)
+}
+
+pub(crate) fn check_by_iptables(published: &Published<'_>, masquerading: &Masquerading) -> Result<(), Error> {
+    for_each_family(published, masquerading, iptables::portmap::check)
+}
+
+fn for_each_family(
+    published: &Published<'_>,
+    masquerading: &Masquerading,
+    act: fn(&PortMap<'_>, Variant) -> iptables::Result<()>,
+) -> Result<(), Error> {
+    for target in published.serving() {
+        let address = target.address;
+        let served = published.config.ports().iter().filter(|mapping| mapping.serves(address.ip()));
+        let mappings: Vec<Mapping> = served
+            .map(|mapping| Mapping {
+                protocol: by_its_iptables_name(mapping.protocol),
+                host_address: mapping.specific_host(),
+                host_port: mapping.host_port,
+                container_port: mapping.container_port,
+            })
+            .collect();
+        let ports = PortMap {
+            network: published.attachment.network.as_str(),
+            container: published.attachment.container.as_str(),
+            address,
+            mappings: &mappings,
+            masquerading: masquerading.clone(),
+            masquerade_all: published.config.masq_all,
+            conditions: published.config.conditions(address.is_ipv4()),
+        };
+        act(&ports, Variant::Default)?;
+    }
+    Ok(())
+}
+
+fn by_its_iptables_name(protocol: Protocol) -> iptables::portmap::Protocol {
+    match protocol {
+        Protocol::Tcp => iptables::portmap::Protocol::Tcp,
+        Protocol::Udp => iptables::portmap::Protocol::Udp,
+        Protocol::Sctp => iptables::portmap::Protocol::Sctp,
+    }
+}
+
+/// Removes an attachment's rules. What ADD was told gives the keys; where it is not told again, or not all of it, they are
+/// searched for by label.
+///
+/// The ruleset comes back open, because closing it waits until the kernel has forgotten what was removed.
+pub(crate) fn remove(attachment: &Attachment, published: Option<&Published<'_>>) -> Result<Ruleset, Error> {
+    let label = attachment.label();
+    let mut ruleset = Ruleset::open()?;
+    let search = match published {
+        Some(published) if published.is_empty() => {
+            !published.config.snat || ruleset.remove(&label, &published.traces())? > 0
+        }
+        Some(published) => {
+            ruleset.remove(&label, &published.elements())?;
+            false
+        }
+        None => true,
+    };
+    if search {
+        ruleset.remove_where(PARTS, |holder| holder == label)?;
+    }
+    iptables::portmap::remove(attachment.network.as_str(), attachment.container.as_str())?;
+    Ok(ruleset)
+}
+
+pub(crate) fn check(published: &Published<'_>) -> Result<(), Error> {
+    let differences = Ruleset::open()?.missing(&published.attachment.label(), &published.elements())?;
+    differences.first().map_or(Ok(()), |difference| Err(Error::Rules { difference: difference.to_string() }))
+}
+
+/// Removes the rules of attachments that are no longer valid.
+pub(crate) fn collect(request: &Gc<Config>) -> Result<(), Error> {
+    Ruleset::open()?.remove_where(PARTS, |holder| request.is_stale(holder))?;
+    let valid: Vec<&str> = request.valid.iter().map(|attachment| attachment.container.as_str()).collect();
+    Ok(iptables::portmap::collect_garbage(request.network.name.as_str(), &valid)?)
+}
