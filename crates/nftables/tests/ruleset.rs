@@ -154,6 +154,8 @@ fn the_same_label_replaces_its_own_data() {
         assert_eq!(ruleset.missing(ONE, &after).unwrap(), []);
         let twice = [before[0].clone(), after[0].clone()];
         assert!(ruleset.insert(ONE, &twice).unwrap_err().is_taken(), "one port cannot lead to two places");
+        let mixed = publish(Some("2001:db8::1"), 80, "10.0.0.2");
+        assert_eq!(ruleset.remove(ONE, &[&twice[..], &[mixed]].concat()).unwrap(), 1, "removing puts up with it");
     });
 }
 

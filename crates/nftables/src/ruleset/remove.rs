@@ -6,7 +6,7 @@
 use nfnetlink::{Batch, subsystem};
 
 use super::chains::{bridge_of, is_on_demand};
-use super::element::{Element, Part, entries};
+use super::element::{Element, Entry, Part, entries};
 use super::sets::{self, ISOLATED_BRIDGES, Set};
 use super::{ATTEMPTS, INET, Ruleset, STALE, conflicts};
 use crate::expression::interface_name;
@@ -23,10 +23,10 @@ impl Ruleset {
     /// sets that were. A subnet's or bridge's chain goes with the last element that leads to it.
     ///
     /// # Errors
-    /// [`Error::Netlink`] if the kernel refuses; nothing has changed then. Elements that are absent or held by
-    /// others, and a missing table, are not errors.
+    /// [`Error::Netlink`] if the kernel refuses; nothing has changed then. Elements that are absent, held by
+    /// others, or such that [`Ruleset::insert`] would have refused them, and a missing table, are not errors.
     pub fn remove(&mut self, label: &str, elements: &[Element]) -> Result<usize> {
-        let entries = entries(label, elements)?;
+        let entries = insertable(label, elements);
         self.remove_found(|ruleset| {
             let mut found = Found::new();
             for entry in &entries {
@@ -106,6 +106,17 @@ impl Ruleset {
         }
         Ok(())
     }
+}
+
+/// The entries of those elements that can have been inserted, each key once.
+fn insertable(label: &str, elements: &[Element]) -> Vec<Entry> {
+    let mut all: Vec<Entry> = Vec::with_capacity(elements.len());
+    for entry in elements.iter().flat_map(|element| entries(label, std::slice::from_ref(element))).flatten() {
+        if !all.iter().any(|known| known.set == entry.set && known.held.key == entry.held.key) {
+            all.push(entry);
+        }
+    }
+    all
 }
 
 /// The on-demand chains that the elements lead to, and how many of them do.
