@@ -41,7 +41,7 @@ mod rules;
 mod snapshot;
 mod traffic;
 
-pub use binaries::{bin_dir, client, is_reference, newest_version, reference_differs};
+pub use binaries::{bin_dir, client, example, examples_dir, is_reference, newest_version, reference_differs};
 pub use chain::Chain;
 pub use cni::{Cni, CniError, Outcome, address};
 pub use command::{Background, Finished, Inside};

@@ -1,0 +1,124 @@
+//! The example configurations in `conf/`: what the README promises of them.
+
+use std::fs;
+
+use serde_json::{Value, json};
+use tests::{Host, Inside as _, address, every_plugin_rules, example, examples_dir, reference_differs};
+
+/// The tests below know these; a new example needs one of its own.
+const EXAMPLES: [&str; 6] = ["bridge", "dual-stack", "internal", "isolated", "loopback", "published-ports"];
+
+fn port(result: &Value, index: usize, port: u16) -> String {
+    format!("{}:{port}", address(result, index))
+}
+
+#[test]
+fn every_example_is_tested() {
+    let mut found: Vec<_> = fs::read_dir(examples_dir()).unwrap().map(|file| file.unwrap().path()).collect();
+    found.sort();
+    let names: Vec<_> = found.iter().map(|path| path.file_stem().unwrap().to_str().unwrap()).collect();
+    assert_eq!(names, EXAMPLES);
+}
+
+#[test]
+fn every_example_keeps_the_rules_of_every_plugin() {
+    for name in EXAMPLES {
+        if name == "isolated" && reference_differs("its firewall never removes a network's isolation") {
+            continue;
+        }
+        eprintln!("conf/{name}.conflist");
+        let host = Host::new();
+        let container = host.container("c1");
+        let ifname = if name == "loopback" { "lo" } else { "eth0" };
+        every_plugin_rules(&host.chain(&example(name)), &container, ifname);
+    }
+}
+
+#[test]
+fn bridge_connects_containers_with_each_other_the_host_and_the_world() {
+    let host = Host::new();
+    let outside = host.neighbour();
+    let (web, peer) = (host.container("web"), host.container("peer"));
+    let network = host.chain(&example("bridge"));
+    let result = network.add(&web, "eth0").ok();
+    network.add(&peer, "eth0").ok();
+    let (_server, _elsewhere) = (web.listen_tcp(80), outside.listen_tcp(80));
+    peer.assert_reaches_tcp(&port(&result, 0, 80));
+    host.assert_reaches_tcp(&port(&result, 0, 80));
+    assert_eq!(web.assert_reaches_tcp("192.0.2.2:80").ip().to_string(), "192.0.2.1");
+}
+
+#[test]
+fn dual_stack_does_so_over_both_families() {
+    let host = Host::new();
+    let outside = host.neighbour();
+    let (web, peer) = (host.container("web"), host.container("peer"));
+    let network = host.chain(&example("dual-stack"));
+    let result = network.add(&web, "eth0").ok();
+    network.add(&peer, "eth0").ok();
+    let (_server, _elsewhere) = (web.listen_tcp(80), outside.listen_tcp(80));
+    for index in [0, 1] {
+        peer.assert_reaches_tcp(&port(&result, index, 80));
+        host.assert_reaches_tcp(&port(&result, index, 80));
+    }
+    assert_eq!(web.assert_reaches_tcp("192.0.2.2:80").ip().to_string(), "192.0.2.1");
+    assert_eq!(web.assert_reaches_tcp("[2001:db8::2]:80").ip().to_string(), "2001:db8::1");
+}
+
+#[test]
+fn internal_has_no_way_out() {
+    let host = Host::new();
+    let outside = host.neighbour();
+    let (web, peer) = (host.container("web"), host.container("peer"));
+    let network = host.chain(&example("internal"));
+    let result = network.add(&web, "eth0").ok();
+    network.add(&peer, "eth0").ok();
+    let (_server, _elsewhere) = (web.listen_tcp(80), outside.listen_tcp(80));
+    for (index, outside_of_it) in [(0, "192.0.2.2:80"), (1, "[2001:db8::2]:80")] {
+        peer.assert_reaches_tcp(&port(&result, index, 80));
+        host.assert_blocked_tcp(&port(&result, index, 80));
+        host.assert_reaches_tcp(outside_of_it);
+        web.assert_blocked_tcp(outside_of_it);
+    }
+}
+
+#[test]
+fn isolated_networks_are_out_of_reach_for_each_other() {
+    let host = Host::new();
+    let (web, peer, stranger) = (host.container("web"), host.container("peer"), host.container("stranger"));
+    let network = host.chain(&example("isolated"));
+    let result = network.add(&web, "eth0").ok();
+    network.add(&peer, "eth0").ok();
+    let mut another = example("isolated");
+    another["name"] = json!("another");
+    another["plugins"][0]["bridge"] = json!("another");
+    another["plugins"][0]["ipam"]["ranges"] = json!([[{"subnet": "10.9.0.0/24"}], [{"subnet": "fd00:9::/64"}]]);
+    host.chain(&another).add(&stranger, "eth0").ok();
+    let (_server, _hosts) = (web.listen_tcp(80), host.listen_tcp(8000));
+    for (index, gateway) in [(0, "10.9.0.1:8000"), (1, "[fd00:9::1]:8000")] {
+        peer.assert_reaches_tcp(&port(&result, index, 80));
+        host.assert_reaches_tcp(&port(&result, index, 80));
+        stranger.assert_reaches_tcp(gateway);
+        stranger.assert_blocked_tcp(&port(&result, index, 80));
+    }
+}
+
+#[test]
+fn published_ports_are_served_where_they_are_published() {
+    let host = Host::new();
+    let outside = host.neighbour();
+    let web = host.container("web");
+    let network = host.chain(&example("published-ports"));
+    network.add(&web, "eth0").ok();
+    let (_web, _dns, _tls) = (web.listen_tcp(80), web.listen_udp(53), web.listen_tcp(443));
+    for address in ["192.0.2.1", "[2001:db8::1]"] {
+        outside.assert_reaches_tcp(&format!("{address}:8080"));
+        outside.assert_reaches_udp(&format!("{address}:8053"));
+        outside.assert_blocked_tcp(&format!("{address}:8443"));
+        host.assert_reaches_tcp(&format!("{address}:8080"));
+        web.assert_reaches_tcp(&format!("{address}:8080"));
+    }
+    host.assert_reaches_tcp("127.0.0.1:8080");
+    host.assert_reaches_udp("127.0.0.1:8053");
+    host.assert_reaches_tcp("127.0.0.1:8443");
+}
