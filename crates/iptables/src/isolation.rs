@@ -3,6 +3,7 @@
 
 use crate::change::{change, read};
 use crate::presence::variants;
+use crate::restore::Place;
 use crate::saved::Saved;
 use crate::{Chain, Error, Family, Interface, Restore, Result, Rule, Table, Variant};
 
@@ -66,13 +67,6 @@ pub fn remove(bridge: &Interface) -> Result<()> {
     Ok(())
 }
 
-/// Where a rule goes.
-#[derive(PartialEq, Eq)]
-enum Place {
-    First,
-    Last,
-}
-
 /// Every rule that a closed bridge needs, in the order in which the Go suite adds them: what belongs to
 /// a bridge goes in front, so that the final RETURN stays last.
 fn rules(Isolation { bridge, policy }: Isolation<'_>) -> Vec<(Chain, Rule, Place)> {
@@ -106,10 +100,7 @@ pub(crate) fn ensure(saved: &Saved, restore: &mut Restore, isolation: Isolation<
         restore.create_chain(chain);
     }
     for (chain, rule, place) in rules(isolation).iter().filter(|(chain, rule, _)| !saved.contains(chain, rule)) {
-        match place {
-            Place::First => restore.prepend(chain, rule),
-            Place::Last => restore.append(chain, rule),
-        };
+        restore.add(chain, rule, *place);
     }
 }
 

@@ -5,6 +5,7 @@ use ipnetwork::IpNetwork;
 
 use crate::change::{change, read};
 use crate::presence::variants;
+use crate::restore::Place;
 use crate::saved::Saved;
 use crate::{Chain, Comment, Error, Family, Restore, Result, Rule, Table, Variant};
 
@@ -28,7 +29,8 @@ pub struct Owned {
     pub chain: String,
 }
 
-/// Adds the rules, in place of whatever the container had in this network.
+/// Adds the rules that are missing. The container may be in the network a second time, by another
+/// interface: chain and comment do not tell the two apart, so what is there already stays.
 ///
 /// # Errors
 /// Those of the program, or [`Error::Invalid`] for names that cannot be in a comment.
@@ -37,11 +39,11 @@ pub fn add(masquerade: &Masquerade<'_>, variant: Variant) -> Result<()> {
     for family in Family::ALL {
         let Some(wanted) = masquerade.wanted(family, &chain, &comment) else { continue };
         change(family, variant, Table::Nat, |saved, restore| {
-            if wanted.lacking(saved).is_some() {
-                forget_entries(saved, restore, &chain);
-                restore.reset_chain(&chain);
-                restore.append_all(&chain, &wanted.rules);
-                restore.append_all(&postrouting(), &wanted.entries);
+            if !saved.has_chain(&chain) {
+                restore.create_chain(&chain);
+            }
+            for (chain, rule, place) in wanted.lacking(saved) {
+                restore.add(chain, rule, place);
             }
         })?;
     }
@@ -57,7 +59,7 @@ pub fn check(masquerade: &Masquerade<'_>, variant: Variant) -> Result<()> {
     for family in Family::ALL {
         let Some(wanted) = masquerade.wanted(family, &chain, &comment) else { continue };
         let saved = read(family, variant, Table::Nat)?;
-        if let Some((chain, rule)) = wanted.lacking(&saved) {
+        if let Some((chain, rule, _)) = wanted.lacking(&saved).next() {
             return Err(Error::Missing { family, table: Table::Nat, expected: format!("-A {chain} {rule}") });
         }
     }
@@ -99,37 +101,34 @@ impl Masquerade<'_> {
 
     /// The rules of one family; none if the container has no address of it.
     fn wanted(&self, family: Family, chain: &Chain, comment: &Comment) -> Option<Wanted> {
-        let mut wanted = Wanted { chain: chain.clone(), rules: Vec::new(), entries: Vec::new() };
+        let mut rules: Vec<(Chain, Rule, Place)> = Vec::new();
         for address in self.addresses.iter().filter(|address| Family::of(address) == family) {
             let own = Rule::new().destination(*address).comment(comment).words("-j ACCEPT");
             let abroad = Rule::new().words(not_multicast(family)).comment(comment).words("-j MASQUERADE");
             let entry = Rule::new().source(IpNetwork::from(address.ip())).comment(comment).jump(chain);
-            push_new(&mut wanted.rules, own);
-            push_new(&mut wanted.rules, abroad);
-            push_new(&mut wanted.entries, entry);
+            // A second subnet has to be accepted before the first one's rule masquerades everything.
+            let all = [
+                (chain.clone(), own, Place::First),
+                (chain.clone(), abroad, Place::Last),
+                (Chain::known("POSTROUTING"), entry, Place::Last),
+            ];
+            // Addresses of one subnet share rules.
+            for rule in all {
+                if !rules.contains(&rule) {
+                    rules.push(rule);
+                }
+            }
         }
-        (!wanted.entries.is_empty()).then_some(wanted)
+        (!rules.is_empty()).then_some(Wanted(rules))
     }
 }
 
-struct Wanted {
-    chain: Chain,
-    rules: Vec<Rule>,
-    entries: Vec<Rule>,
-}
+struct Wanted(Vec<(Chain, Rule, Place)>);
 
 impl Wanted {
-    fn lacking(&self, saved: &Saved) -> Option<(Chain, &Rule)> {
-        let rules = self.rules.iter().map(|rule| (self.chain.clone(), rule));
-        let entries = self.entries.iter().map(|rule| (postrouting(), rule));
-        rules.chain(entries).find(|(chain, rule)| !saved.contains(chain, rule))
-    }
-}
-
-/// Two addresses of one subnet share rules, and the Go suite adds each rule once.
-fn push_new(rules: &mut Vec<Rule>, rule: Rule) {
-    if !rules.contains(&rule) {
-        rules.push(rule);
+    fn lacking(&self, saved: &Saved) -> impl Iterator<Item = (&Chain, &Rule, Place)> {
+        let missing = |(chain, rule, _): &&(Chain, Rule, Place)| !saved.contains(chain, rule);
+        self.0.iter().filter(missing).map(|(chain, rule, place)| (chain, rule, *place))
     }
 }
 
@@ -138,10 +137,6 @@ fn not_multicast(family: Family) -> &'static str {
         Family::V4 => "! -d 224.0.0.0/4",
         Family::V6 => "! -d ff00::/8",
     }
-}
-
-fn postrouting() -> Chain {
-    Chain::known("POSTROUTING")
 }
 
 /// Removes every rule that jumps to `chain`.

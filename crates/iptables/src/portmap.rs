@@ -7,6 +7,7 @@ use ipnetwork::IpNetwork;
 
 use crate::change::{change, read};
 use crate::masquerade::{Owned, collect, forget_entries, list_commented, remove_chain};
+use crate::restore::Place;
 use crate::saved::Saved;
 use crate::{Argument, Chain, Comment, Error, Family, Restore, Result, Rule, Table, Variant};
 
@@ -122,7 +123,7 @@ struct Shared {
     rule: Rule,
     /// The chain that the rule leads to; any rule that leads there will do, whatever its wording.
     target: Option<Chain>,
-    first: bool,
+    place: Place,
 }
 
 impl Shared {
@@ -130,14 +131,6 @@ impl Shared {
         match &self.target {
             Some(target) => saved.jumps(&self.chain, target),
             None => saved.contains(&self.chain, &self.rule),
-        }
-    }
-
-    fn add(&self, restore: &mut Restore) {
-        if self.first {
-            restore.prepend(&self.chain, &self.rule);
-        } else {
-            restore.append(&self.chain, &self.rule);
         }
     }
 }
@@ -179,17 +172,22 @@ impl Wanted {
         let obey = Rule::new().words("-m mark --mark").raw(&mark).words("-j MASQUERADE");
         let entry = Rule::new().remark("CNI portfwd requiring masquerade").jump(&masq());
         self.shared_chains.extend([setmark(), masq()]);
-        self.shared.push(Shared { chain: setmark(), rule: set, target: None, first: false });
-        self.shared.push(Shared { chain: masq(), rule: obey, target: None, first: false });
+        self.shared.push(Shared { chain: setmark(), rule: set, target: None, place: Place::Last });
+        self.shared.push(Shared { chain: masq(), rule: obey, target: None, place: Place::Last });
         // First, because the masquerade chains of bridge and ptp accept before it would be reached.
-        self.shared.push(Shared { chain: Chain::known("POSTROUTING"), rule: entry, target: Some(masq()), first: true });
+        self.shared.push(Shared {
+            chain: Chain::known("POSTROUTING"),
+            rule: entry,
+            target: Some(masq()),
+            place: Place::First,
+        });
     }
 
     fn share_translation(&mut self) {
         self.shared_chains.push(dnat());
         for hook in ["PREROUTING", "OUTPUT"] {
             let rule = Rule::new().words("-m addrtype --dst-type LOCAL").jump(&dnat());
-            self.shared.push(Shared { chain: Chain::known(hook), rule, target: Some(dnat()), first: false });
+            self.shared.push(Shared { chain: Chain::known(hook), rule, target: Some(dnat()), place: Place::Last });
         }
     }
 
@@ -197,7 +195,9 @@ impl Wanted {
         self.shared_chains.iter().filter(|chain| !saved.has_chain(chain)).for_each(|chain| {
             restore.create_chain(chain);
         });
-        self.shared.iter().filter(|shared| !shared.is_in(saved)).for_each(|shared| shared.add(restore));
+        self.shared.iter().filter(|shared| !shared.is_in(saved)).for_each(|shared| {
+            restore.add(&shared.chain, &shared.rule, shared.place);
+        });
         if self.lacking(saved).is_some() {
             forget_entries(saved, restore, &self.chain);
             restore.reset_chain(&self.chain);

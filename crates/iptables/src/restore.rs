@@ -4,6 +4,15 @@ use std::fmt::Write;
 
 use crate::{Chain, Rule, Table};
 
+/// Where a rule goes in its chain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// Before all others.
+    First,
+    /// Behind all others.
+    Last,
+}
+
 /// Changes to one table, which happen together or not at all.
 #[derive(Debug, Clone)]
 pub struct Restore {
@@ -37,6 +46,14 @@ impl Restore {
     /// Adds a rule at the end of `chain`.
     pub fn append(&mut self, chain: &Chain, rule: &Rule) -> &mut Self {
         self.line(format_args!("-A {chain} {rule}"))
+    }
+
+    /// Adds a rule where it belongs in `chain`.
+    pub(crate) fn add(&mut self, chain: &Chain, rule: &Rule, place: Place) -> &mut Self {
+        match place {
+            Place::First => self.prepend(chain, rule),
+            Place::Last => self.append(chain, rule),
+        }
     }
 
     /// Adds rules at the end of `chain`, in this order.

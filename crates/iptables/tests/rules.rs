@@ -100,6 +100,24 @@ fn adding_twice_is_adding_once() {
 }
 
 #[test]
+fn a_second_interface_in_the_same_network_takes_nothing_from_the_first() {
+    with_each_variant(|variant| {
+        let [first, second] = [[network("10.1.2.3/24"), network("10.1.2.4/24")], [network("10.1.3.3/24"); 2]];
+        let of = |addresses| Masquerade { network: "net", container: "c1", addresses };
+        masquerade::add(&of(&first), variant).expect("masquerades");
+        masquerade::add(&of(&second), variant).expect("masquerades");
+        masquerade::check(&of(&first), variant).expect("still there");
+        masquerade::check(&of(&second), variant).expect("there");
+        let nat = saved(variant, "iptables", "nat");
+        let verdicts: Vec<&str> =
+            nat.iter().filter(|line| line.starts_with("-A CNI-")).filter_map(|line| line.rsplit(' ').next()).collect();
+        assert_eq!(verdicts, ["ACCEPT", "ACCEPT", "MASQUERADE"]);
+        masquerade::remove("net", "c1").expect("removes");
+        assert!(saved(variant, "iptables", "nat").is_empty());
+    });
+}
+
+#[test]
 fn check_names_the_rule_that_is_gone() {
     with_each_variant(|variant| {
         for check in check_everything(variant) {
