@@ -7,7 +7,7 @@ use crate::host::Container;
 /// Puts the last plugin of the list through what holds for each plugin, with interface `ifname` of a fresh
 /// `container`:
 /// - ADD, CHECK and DEL succeed, a second DEL too, and nothing is left;
-/// - a DEL that knows neither the result of ADD nor the namespace leaves nothing either;
+/// - a DEL that knows neither the result of ADD nor the namespace leaves nothing on the host either;
 /// - an ADD that cannot deliver its reply has failed, and has left nothing.
 ///
 /// # Panics
@@ -37,10 +37,11 @@ fn blind_del_leaves_nothing(network: &Chain<'_>, container: &Container, ifname: 
     if reference_differs("it needs the namespace or the result of ADD to find what it made") {
         return;
     }
-    network.host().assert_leaves_nothing(|| {
-        network.add(container, ifname).ok();
-        network.del_blind(container, ifname).ok();
-    });
+    let before = network.host().snapshot().without(container);
+    network.add(container, ifname).ok();
+    network.del_blind(container, ifname).ok();
+    network.host().snapshot().without(container).assert_nothing_since(&before);
+    network.del(container, ifname).ok();
 }
 
 #[track_caller]

@@ -10,7 +10,7 @@ use std::fs::{self, File};
 use std::path::Path;
 
 use crate::command::Inside;
-use crate::host::Host;
+use crate::host::{Container, Host};
 
 /// Everything that plugins can leave on a host, as readable lines: in the host and in each namespace below
 /// `/run/netns` the links (with alias and master), addresses, routes of all tables, rules, nftables and
@@ -65,6 +65,14 @@ impl Snapshot {
         let forgiven =
             |line: &String| line.starts_with("+ host") && new_bridges.iter().any(|bridge| belongs_to(bridge, line));
         before.diff(self).into_iter().filter(|line| !forgiven(line)).collect()
+    }
+
+    /// The same without what is inside this container.
+    #[must_use]
+    pub fn without(mut self, container: &Container) -> Self {
+        let inside = format!("{} ", container.id);
+        self.lines.retain(|line, _| !line.starts_with(&inside));
+        self
     }
 
     /// Requires that there are no [`leftovers`](Self::leftovers).
