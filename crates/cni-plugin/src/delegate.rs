@@ -101,6 +101,7 @@ impl<'a> Delegate<'a> {
                 let printed = execute(&self.kind, file, &self.call)?;
                 let result: Value = serde_json::from_slice(&printed).map_err(|error| self.unreadable(&error))?;
                 AddResult::from_json(&result, self.version())
+                    .map_err(|error| error.within(&format!("plugin {}", self.kind)))
             }
         }
     }

@@ -142,6 +142,12 @@ impl Error {
         self
     }
 
+    /// The same error about something that has a name: it goes before the message.
+    pub(crate) fn within(mut self, name: &str) -> Self {
+        self.msg = format!("{name}: {}", self.msg);
+        self
+    }
+
     /// Adds a sentence to the details.
     pub(crate) fn add_detail(&mut self, detail: &str) {
         if !self.details.is_empty() {

@@ -20,7 +20,7 @@ pub struct InvalidName {
 const IDENTIFIER_RULE: &str =
     "it has to start with a letter or a digit and go on with letters, digits, '_', '.' or '-'";
 const INTERFACE_RULE: &str =
-    "it has to have 1 to 15 characters, not be '.' or '..', and hold no '/', ':' or white space";
+    "it has to have 1 to 15 characters, not be '.' or '..', and hold no '/', ':', '%' or white space";
 const TYPE_RULE: &str = "it names a file in CNI_PATH, so it may be neither '.' nor '..' nor hold a '/'";
 
 /// `^[A-Za-z0-9][A-Za-z0-9_.-]*$`, the spec's form of container ids and network names.
@@ -29,13 +29,14 @@ fn is_identifier(value: &str) -> bool {
         && value.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-'))
 }
 
-/// The kernel's own rule (`dev_valid_name` in net/core/dev.c), which is also the spec's.
+/// The kernel's own rule (`dev_valid_name` in net/core/dev.c), which is also the spec's. The kernel takes a '%' as well,
+/// but as a pattern (`eth%d`) for a name of its own choice, which would not be the one that was asked for.
 fn is_interface(value: &str) -> bool {
     !value.is_empty()
         && value.len() <= 15
         && value != "."
         && value != ".."
-        && !value.contains(|c: char| c == '/' || c == ':' || c == '\0' || c.is_whitespace())
+        && !value.contains(|c: char| matches!(c, '/' | ':' | '%' | '\0') || c.is_whitespace())
 }
 
 fn is_plugin_type(value: &str) -> bool {
@@ -129,8 +130,9 @@ pub struct Attachment {
 }
 
 impl Attachment {
-    /// The longest label: an nft comment holds 253 bytes, an interface's alias 255.
-    pub const MAX_LABEL: usize = 253;
+    /// The longest label in bytes: an nftables comment holds 251 (`NFT_USERDATA_MAXLEN` and what the kernel loses of it), an
+    /// interface's alias 255.
+    pub const MAX_LABEL: usize = 251;
     const PREFIX: &'static str = "ferrocni:";
 
     /// `ferrocni:<network>/<container>/<interface>`: unambiguous, because none of the three can hold a slash.
@@ -229,7 +231,7 @@ mod tests {
         for good in ["eth0", "eth0.100", "a", "123456789012345"] {
             assert!(IfName::new(good).is_ok(), "{good}");
         }
-        for bad in ["", ".", "..", "a/b", "a:b", "a b", "1234567890123456", "a\tb"] {
+        for bad in ["", ".", "..", "a/b", "a:b", "a b", "1234567890123456", "a\tb", "eth%d"] {
             assert!(IfName::new(bad).is_err(), "{bad}");
         }
     }

@@ -282,8 +282,9 @@ impl Call {
             return Err(Error::config("the network configuration has no \"name\""));
         }
         let name = NetworkName::new(keys.name.as_str())?;
-        let prev_result =
-            json::get(&self.raw, "prevResult").map(|value| AddResult::from_json(value, version)).transpose()?;
+        let prev_result = json::get(&self.raw, "prevResult")
+            .map(|value| AddResult::from_json(value, version).map_err(|error| error.within("prevResult")))
+            .transpose()?;
         let network = Network {
             name,
             version,

@@ -266,7 +266,7 @@ impl AddResult {
     /// Code 6 if it is not a result, code 1 if its version is unknown.
     pub fn from_json(value: &Value, asked: SpecVersion) -> Result<Self, Error> {
         let decode = |misfit: json::Misfit| {
-            Error::new(Code::Decode, "the result of a previous ADD cannot be read").with_details(misfit.to_string())
+            Error::new(Code::Decode, "the result of an ADD cannot be read").with_details(misfit.to_string())
         };
         let version = match json::get(value, "cniVersion") {
             Some(Value::String(text)) => SpecVersion::negotiate(text, SpecVersion::ALL)?,

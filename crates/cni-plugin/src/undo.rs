@@ -1,6 +1,7 @@
 //! Rollback: every step that changes the world says how to take it back.
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 type Step = Box<dyn FnOnce() -> Result<(), Box<dyn std::error::Error>>>;
 
@@ -37,13 +38,15 @@ impl Undo {
         self.steps.push((label.into(), Box::new(move || step().map_err(Into::into))));
     }
 
-    /// Takes everything back, last first, going on past failures; says which steps failed and why.
+    /// Takes everything back, last first, going on past failures and panics; says which steps failed and why.
     #[must_use]
     pub fn roll_back(&mut self) -> Vec<String> {
         let mut failures = Vec::new();
         while let Some((label, step)) = self.steps.pop() {
-            if let Err(error) = step() {
-                failures.push(format!("could not {label}: {error}"));
+            match catch_unwind(AssertUnwindSafe(step)) {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => failures.push(format!("could not {label}: {error}")),
+                Err(_) => failures.push(format!("could not {label}: a bug, see stderr")),
             }
         }
         failures
@@ -81,6 +84,20 @@ mod tests {
         assert_eq!(undo.roll_back(), ["could not undo 1: stuck"]);
         assert_eq!(*order.borrow(), [2, 1, 0]);
         assert!(undo.roll_back().is_empty(), "each step runs once");
+    }
+
+    #[test]
+    fn a_step_that_panics_does_not_keep_the_others_from_running() {
+        let ran = Rc::new(RefCell::new(false));
+        let mut undo = Undo::new();
+        let flag = Rc::clone(&ran);
+        undo.push("run", move || -> Result<(), std::io::Error> {
+            *flag.borrow_mut() = true;
+            Ok(())
+        });
+        undo.push("panic", || -> Result<(), std::io::Error> { panic!("a bug") });
+        assert_eq!(undo.roll_back(), ["could not panic: a bug, see stderr"]);
+        assert!(*ran.borrow());
     }
 
     #[test]
