@@ -1,0 +1,273 @@
+//! "A CNI plugin may choose to delegate IP management to another plugin" (Section 4: Plugin Delegation).
+
+use serde_json::{Value, json};
+use tests::{Cni, Container, Host, Inside as _, Outcome, bin_dir, newest_version, reference_differs};
+
+use crate::scene::error;
+
+/// An IPAM plugin that writes down how it was called, in files named by the verb, and does what other files say:
+/// `answer.ADD` is what it prints, and `status.ADD` its exit status.
+const NOTEBOOK: &str = r#"#!/bin/sh
+cd /run/notebook
+env | grep ^CNI_ > environment.$CNI_COMMAND
+cat > stdin.$CNI_COMMAND
+echo $CNI_COMMAND >> verbs
+echo "a word from the notebook" >&2
+[ ! -e answer.$CNI_COMMAND ] || cat answer.$CNI_COMMAND
+[ ! -e status.$CNI_COMMAND ] || exit $(cat status.$CNI_COMMAND)
+"#;
+
+struct Notebook {
+    host: Host,
+    container: Container,
+}
+
+impl Notebook {
+    fn new() -> Self {
+        let host = Host::new();
+        host.write("/run/plugins/notebook", NOTEBOOK);
+        host.shell("chmod +x /run/plugins/notebook; mkdir /run/notebook");
+        let notebook = Self { container: host.container("c1"), host };
+        notebook.answer("ADD", 0, &result().to_string());
+        notebook
+    }
+
+    /// What the IPAM plugin prints for a verb, and its exit status.
+    fn answer(&self, verb: &str, status: u8, text: &str) {
+        self.host.write(format!("/run/notebook/answer.{verb}"), text);
+        self.host.write(format!("/run/notebook/status.{verb}"), status.to_string());
+    }
+
+    fn note(&self, name: &str) -> String {
+        self.host.read(format!("/run/notebook/{name}")).unwrap_or_default()
+    }
+
+    fn call(&self, verb: &str) -> Cni<'_> {
+        self.call_with(verb, &config())
+    }
+
+    fn call_with(&self, verb: &str, config: &Value) -> Cni<'_> {
+        let path = format!("/run/nowhere:/run/plugins:{}", bin_dir().display());
+        self.host.cni("bridge").command(verb).container(&self.container).path(&path).config(config)
+    }
+
+    fn check(&self, result: &Value) -> Outcome {
+        let mut config = config();
+        config["prevResult"] = result.clone();
+        self.call_with("CHECK", &config).run()
+    }
+}
+
+fn config() -> Value {
+    json!({
+        "cniVersion": newest_version(), "name": "test", "type": "bridge", "bridge": "br0",
+        "ipam": {"type": "notebook", "keyB": [1, {"c": null}]}, "keyA": "plugin specific",
+    })
+}
+
+fn result() -> Value {
+    json!({"cniVersion": newest_version(), "ips": [{"address": "10.1.0.7/24", "gateway": "10.1.0.1"}], "dns": {"domain": "a.test"}})
+}
+
+fn failure() -> String {
+    json!({"cniVersion": newest_version(), "code": 123, "msg": "no page left", "details": "buy another notebook"})
+        .to_string()
+}
+
+/// "The IPAM plugin must determine the interface IP/subnet, Gateway and Routes and return this information to the
+/// "main" plugin to apply" (Section 4).
+#[test]
+fn what_the_ipam_plugin_says_is_applied() {
+    let notebook = Notebook::new();
+    let reply = notebook.call("ADD").run().ok();
+    assert_eq!(reply["ips"], json!([{"address": "10.1.0.7/24", "gateway": "10.1.0.1", "interface": 2}]));
+    assert!(reference_differs("this version loses it") || reply["dns"] == json!({"domain": "a.test"}), "{reply}");
+    let addresses = notebook.container.ip_json(["-4", "addr", "show", "dev", "eth0"]);
+    assert_eq!(addresses[0]["addr_info"][0]["local"], "10.1.0.7");
+}
+
+/// The result of an IPAM plugin that speaks an older form is read as well.
+#[test]
+fn an_old_ipam_plugin_is_understood() {
+    let notebook = Notebook::new();
+    notebook.answer("ADD", 0, r#"{"cniVersion": "0.2.0", "ip4": {"ip": "10.1.0.9/24", "gateway": "10.1.0.1"}}"#);
+    assert_eq!(notebook.call("ADD").run().ok()["ips"][0]["address"], "10.1.0.9/24");
+}
+
+/// "The delegated plugin must receive all the same environment variables that were passed in to the CNI plugin"
+/// (Delegated Plugin protocol).
+#[test]
+fn the_ipam_plugin_gets_the_whole_environment() {
+    let notebook = Notebook::new();
+    let call = notebook.call("ADD").args("IgnoreUnknown=1;A=b").env("CNI_SOMETHING", "else");
+    call.run().ok();
+    let environment = notebook.note("environment.ADD");
+    let path = format!("CNI_PATH=/run/nowhere:/run/plugins:{}", bin_dir().display());
+    for line in [
+        "CNI_COMMAND=ADD",
+        "CNI_CONTAINERID=c1",
+        "CNI_NETNS=/run/netns/c1",
+        "CNI_IFNAME=eth0",
+        "CNI_ARGS=IgnoreUnknown=1;A=b",
+        "CNI_SOMETHING=else",
+        &path,
+    ] {
+        assert!(environment.lines().any(|found| found == line), "{line} is not in\n{environment}");
+    }
+}
+
+/// "Delegated plugins are provided the *complete network configuration* passed to the "upper" plugin" (Delegated
+/// Plugin protocol).
+#[test]
+fn the_ipam_plugin_gets_the_whole_configuration() {
+    let notebook = Notebook::new();
+    let result = notebook.call("ADD").run().ok();
+    assert_eq!(serde_json::from_str::<Value>(&notebook.note("stdin.ADD")).unwrap(), config());
+    notebook.check(&result).ok();
+    let mut with_result = config();
+    with_result["prevResult"] = result;
+    assert_eq!(serde_json::from_str::<Value>(&notebook.note("stdin.CHECK")).unwrap(), with_result);
+}
+
+/// "Ensure that the delegated plugin's stderr is output to the calling plugin's stderr" (Delegated plugin execution
+/// procedure).
+#[test]
+fn what_the_ipam_plugin_says_on_stderr_is_passed_on() {
+    let notebook = Notebook::new();
+    let outcome = notebook.call("ADD").run();
+    assert!(outcome.is_ok() && outcome.finished.stderr.contains("a word from the notebook"), "{}", outcome.finished);
+}
+
+/// "If, on `ADD`, a delegated plugin fails, the "upper" plugin should execute again with `DEL` before returning
+/// failure" (Delegated plugin execution procedure).
+#[test]
+fn a_failed_ipam_plugin_is_followed_by_its_del() {
+    let notebook = Notebook::new();
+    notebook.answer("ADD", 1, &failure());
+    let before = notebook.host.snapshot();
+    let error = error(notebook.call("ADD").run());
+    if reference_differs("it has its own code for this, calls no DEL, and leaves its interfaces") {
+        return;
+    }
+    assert_eq!(error.code, 123, "{error:?}");
+    assert!(error.msg.contains("no page left") && error.msg.contains("notebook"), "{error:?}");
+    assert!(error.details.contains("buy another notebook"), "{error:?}");
+    assert_eq!(notebook.note("verbs"), "ADD\nDEL\n");
+    assert_eq!(notebook.note("stdin.DEL"), notebook.note("stdin.ADD"));
+    notebook.host.snapshot().assert_nothing_since(&before);
+}
+
+/// The same for what is no answer, or one that cannot be used.
+#[test]
+fn an_ipam_plugin_that_talks_nonsense_is_an_error_and_gets_its_del() {
+    for answer in
+        ["", "{", "[]", "hello", r#"{"cniVersion": "9.9.9"}"#, r#"{"cniVersion": "1.0.0", "ips": [{"address": "x"}]}"#]
+    {
+        let notebook = Notebook::new();
+        notebook.answer("ADD", 0, answer);
+        let before = notebook.host.snapshot();
+        let error = error(notebook.call("ADD").run());
+        if !reference_differs("it has other codes, calls no DEL, and leaves its interfaces") {
+            assert!([1, 6].contains(&error.code), "{answer}: {error:?}");
+            assert_eq!(notebook.note("verbs"), "ADD\nDEL\n", "{answer}");
+            notebook.host.snapshot().assert_nothing_since(&before);
+        }
+    }
+}
+
+/// The same for a plugin that fails without saying anything.
+#[test]
+fn an_ipam_plugin_that_fails_silently_is_named() {
+    let notebook = Notebook::new();
+    for answer in ["", "oh no", "{}"] {
+        notebook.answer("ADD", 3, answer);
+        let error = error(notebook.call("ADD").run());
+        assert!(reference_differs("it does not say which") || error.msg.contains("notebook"), "{error:?}");
+    }
+}
+
+/// "If a plugin is executed with `CNI_COMMAND=CHECK` or `DEL`, it must also execute any delegated plugins. If any of
+/// the delegated plugins return error, error should be returned by the upper plugin" (Delegated plugin execution
+/// procedure).
+#[test]
+fn check_and_del_reach_the_ipam_plugin_and_its_errors_the_caller() {
+    let notebook = Notebook::new();
+    notebook.host.assert_leaves_nothing(|| {
+        let result = notebook.call("ADD").run().ok();
+        notebook.check(&result).ok();
+        for verb in ["CHECK", "DEL"] {
+            notebook.answer(verb, 1, &failure());
+        }
+        let errors = [error(notebook.check(&result)), error(notebook.call("DEL").run())];
+        for error in errors {
+            assert!(error.msg.contains("no page left"), "{error:?}");
+            assert!(reference_differs("its error has no code of the delegate") || error.code == 123, "{error:?}");
+        }
+        assert_eq!(notebook.note("verbs"), "ADD\nCHECK\nCHECK\nDEL\n");
+        notebook.answer("DEL", 0, "");
+        notebook.call("DEL").run().ok();
+    });
+}
+
+/// "If a plugin relies on a delegated plugin (e.g. IPAM) to service `ADD` requests, it must also execute a `STATUS`
+/// request to that plugin. If the delegated plugin return an error result, the executing plugin should return an error
+/// result" (STATUS).
+#[test]
+fn status_reaches_the_ipam_plugin_and_its_error_the_caller() {
+    if reference_differs("it has no STATUS") {
+        return;
+    }
+    let notebook = Notebook::new();
+    notebook.call("STATUS").run().ok();
+    assert_eq!(notebook.note("verbs"), "STATUS\n");
+    notebook.answer("STATUS", 1, &json!({"cniVersion": "1.1.0", "code": 51, "msg": "no page left"}).to_string());
+    let error = error(notebook.call("STATUS").run());
+    assert!(error.code == 51 && error.msg.contains("no page left"), "{error:?}");
+}
+
+/// GC reaches the IPAM plugin too, with the attachments that are to stay.
+#[test]
+fn gc_reaches_the_ipam_plugin_with_its_list() {
+    if reference_differs("it has no GC") {
+        return;
+    }
+    let notebook = Notebook::new();
+    let mut config = config();
+    config["cni.dev/valid-attachments"] = json!([{"containerID": "c1", "ifname": "eth0"}]);
+    notebook.call_with("GC", &config).run().ok();
+    assert_eq!(serde_json::from_str::<Value>(&notebook.note("stdin.GC")).unwrap(), config);
+}
+
+/// "The executable is searched for in a predefined list of paths, indicated to the CNI plugin via `CNI_PATH`"
+/// (Delegated Plugin protocol).
+#[test]
+fn an_ipam_plugin_that_is_not_in_cni_path_is_named_with_the_path() {
+    let notebook = Notebook::new();
+    notebook.host.assert_leaves_nothing(|| {
+        for verb in ["ADD", "DEL"] {
+            let error = error(notebook.call(verb).path("/run/nowhere:/run/elsewhere").run());
+            let all = format!("{} {}", error.msg, error.details);
+            assert!(all.contains("notebook") && all.contains("/run/nowhere"), "{error:?}");
+        }
+    });
+    assert_eq!(notebook.note("verbs"), "");
+}
+
+/// `type`: "Must not contain characters disallowed in file paths" (Plugin configuration objects, `ipam`): nothing
+/// outside of `CNI_PATH` is run.
+#[test]
+fn an_ipam_type_cannot_leave_cni_path() {
+    let notebook = Notebook::new();
+    notebook.host.shell("mkdir /run/plugins/sub; ln /run/plugins/notebook /run/plugins/sub/notebook");
+    for kind in ["../plugins/notebook", "sub/notebook", "/run/plugins/notebook", "..", ".", "sub"] {
+        let mut config = config();
+        config["ipam"]["type"] = json!(kind);
+        for verb in ["ADD", "DEL"] {
+            let error = error(notebook.call_with(verb, &config).run());
+            assert!(reference_differs("it only reports a missing plugin") || error.code == 7, "{kind}: {error:?}");
+        }
+    }
+    if !reference_differs("it runs what is below CNI_PATH") {
+        assert_eq!(notebook.note("verbs"), "");
+    }
+}

@@ -1,0 +1,396 @@
+//! What ADD, DEL, CHECK, GC and STATUS may rely on and have to do.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+use tests::{Chain, Container, Host, Inside as _, address, is_reference, newest_version, reference_differs};
+
+use crate::scene::{PLUGINS, Scene, bridge_config, error};
+
+/// bridge, portmap and firewall.
+fn network<'h>(host: &'h Host, name: &str, third_byte: u8) -> Chain<'h> {
+    let mut bridge = bridge_config();
+    bridge["bridge"] = json!(format!("br-{name}"));
+    bridge["ipam"] = json!({"type": "host-local", "subnet": format!("10.1.{third_byte}.0/24")});
+    let portmap = json!({"type": "portmap", "capabilities": {"portMappings": true}});
+    let list = json!({"name": name, "plugins": [bridge, portmap, {"type": "firewall"}]});
+    let ports = json!([{"hostPort": 8000 + u16::from(third_byte), "containerPort": 80, "protocol": "tcp"}]);
+    host.chain(&list).capabilities(&json!({"portMappings": ports}))
+}
+
+/// "If an interface of the requested name already exists in the container, the CNI plugin MUST return with an error"
+/// (ADD). It is somebody else's and stays as it is.
+#[test]
+fn add_refuses_an_interface_that_exists() {
+    let scene = Scene::new();
+    scene.fresh.shell("ip link add eth0 up mtu 1234 type veth peer name other");
+    let before = scene.host.snapshot();
+    let error = error(scene.call("bridge", "ADD").run());
+    assert!(is_reference() || error.msg.contains("eth0"), "{error:?}");
+    if !reference_differs("it leaves the host's end of the veth") {
+        scene.host.snapshot().assert_nothing_since(&before);
+    }
+    let link = scene.fresh.ip_json(["-d", "link", "show", "dev", "eth0"]);
+    assert_eq!((&link[0]["mtu"], &link[0]["link"]), (&json!(1234), &json!("other")));
+}
+
+/// "A runtime should not call `ADD` twice (without an intervening DEL) for the same `(CNI_CONTAINERID, CNI_IFNAME)`
+/// tuple" (ADD): the second one fails and does not hurt the first.
+#[test]
+fn a_second_add_fails_and_leaves_the_first_as_it_is() {
+    let scene = Scene::new();
+    for plugin in ["bridge", "host-local"] {
+        scene.call(plugin, "ADD").run().ok();
+        let before = scene.host.snapshot();
+        let error = error(scene.call(plugin, "ADD").run());
+        assert!(!error.msg.is_empty(), "{plugin}");
+        scene.host.snapshot().assert_nothing_since(&before);
+        scene.call(plugin, "DEL").run().ok();
+    }
+}
+
+/// "a given container ID may be added to a specific network more than once only if each addition is done with a
+/// different interface name" (ADD).
+#[test]
+fn a_container_can_be_added_twice_under_two_names() {
+    if reference_differs("its masquerading is the container's, so that the first DEL fails over the second interface") {
+        return;
+    }
+    let scene = Scene::new();
+    scene.host.assert_leaves_nothing(|| {
+        let replies = ["eth1", "eth2"].map(|name| scene.call("bridge", "ADD").ifname(name).run().ok());
+        assert_ne!(replies[0]["ips"], replies[1]["ips"]);
+        scene.call("bridge", "DEL").ifname("eth1").run().ok();
+        scene.host.assert_pings(&address(&replies[1], 0));
+        scene.call("bridge", "DEL").ifname("eth2").run().ok();
+    });
+}
+
+/// "Plugins must handle being executed concurrently across different containers. If necessary, they must implement
+/// locking on shared resources (e.g. IPAM databases)" (Lifecycle & Ordering).
+#[test]
+fn many_containers_are_added_and_deleted_at_once() {
+    let host = Host::new();
+    let containers: Vec<Container> = (0..24).map(|i| host.container(&format!("c{i}"))).collect();
+    let list = json!({"name": "n", "plugins": [bridge_config(), {"type": "firewall"}]});
+    let network = host.chain(&list);
+    host.assert_leaves_nothing(|| {
+        let replies: Vec<Value> = std::thread::scope(|scope| {
+            let threads: Vec<_> = containers.iter().map(|c| scope.spawn(|| network.add(c, "eth0").ok())).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        for family in 0..2 {
+            let addresses: BTreeSet<_> = replies.iter().map(|reply| address(reply, family)).collect();
+            assert_eq!(addresses.len(), containers.len());
+        }
+        std::thread::scope(|scope| {
+            for c in &containers {
+                scope.spawn(|| network.del(c, "eth0").ok());
+            }
+        });
+    });
+}
+
+/// "Plugins MUST accept multiple `DEL` calls for the same (`CNI_CONTAINERID`, `CNI_IFNAME`) pair, and return success
+/// if the interface in question, or any modifications added, are missing" (DEL).
+#[test]
+fn del_succeeds_once_and_again() {
+    let scene = Scene::new();
+    for plugin in PLUGINS {
+        let before = scene.host.snapshot();
+        scene.call(plugin, "ADD").run().ok();
+        for _ in 0..3 {
+            scene.call(plugin, "DEL").run().ok();
+        }
+        scene.host.snapshot().assert_nothing_since(&before);
+    }
+}
+
+/// "A _delete_ must still be executed even if the _add_ fails" (Lifecycle & Ordering), or has never come.
+#[test]
+fn del_succeeds_where_nothing_was_added() {
+    let scene = Scene::new();
+    scene.host.assert_leaves_nothing(|| {
+        for plugin in PLUGINS {
+            scene.call(plugin, "DEL").run().ok();
+            scene.call(plugin, "DEL").container_id("never-seen").run().ok();
+            let mut config = scene.config(plugin);
+            config["name"] = json!("never-seen");
+            scene.call_with(plugin, "DEL", &config).run().ok();
+        }
+    });
+}
+
+/// "clean up its own resources even if the container network namespace and/or container network interface no longer
+/// exist" (DEL); `CNI_NETNS` is among DEL's "Optional environment parameters".
+#[test]
+fn del_succeeds_without_a_namespace() {
+    for gone in ["", "/run/netns/gone", "/proc/4194304/ns/net"] {
+        let scene = Scene::new();
+        for plugin in PLUGINS.into_iter().filter(|plugin| *plugin != "loopback") {
+            let before = scene.host.snapshot();
+            scene.call(plugin, "ADD").run().ok();
+            let call = scene.call(plugin, "DEL");
+            let call = if gone.is_empty() { call.without("CNI_NETNS") } else { call.netns(gone) };
+            call.run().ok();
+            if !(plugin == "bridge" && reference_differs("it leaves the veth to the end of the namespace")) {
+                scene.host.snapshot().assert_nothing_since(&before);
+            }
+        }
+        scene.call("loopback", "DEL").netns(gone).run().ok();
+    }
+}
+
+/// "undo any modifications applied in the plugin's `ADD` functionality" (DEL): a runtime that has lost everything it
+/// knew, as in a crash, has neither the result nor the namespace.
+#[test]
+fn del_needs_neither_result_nor_namespace() {
+    if reference_differs("it finds what it made by the result or in the namespace") {
+        return;
+    }
+    let scene = Scene::new();
+    for plugin in PLUGINS {
+        let before = scene.host.snapshot();
+        scene.call(plugin, "ADD").run().ok();
+        scene.blind_del(plugin).ok();
+        scene.host.snapshot().assert_nothing_since(&before);
+    }
+}
+
+/// The interface itself, and not only the rules about it, may have been deleted by somebody else.
+#[test]
+fn del_succeeds_when_the_interface_is_gone() {
+    if reference_differs("it masquerades the interface's addresses, which it can no longer see") {
+        return;
+    }
+    let scene = Scene::new();
+    scene.host.assert_leaves_nothing(|| {
+        scene.call("bridge", "ADD").run().ok();
+        scene.fresh.run(["ip", "link", "del", "eth0"]);
+        scene.call("bridge", "DEL").run().ok();
+    });
+}
+
+/// "The plugin should return an error if a resource included in the CNI Result type (interface, address or route) was
+/// created by the plugin, and is listed in `prevResult`, but is missing or in an invalid state" (CHECK), and it says
+/// what it misses.
+#[test]
+fn check_names_what_is_missing() {
+    let cases = [
+        ("bridge", "ip netns exec fresh ip link del eth0", "eth0"),
+        ("bridge", "ip netns exec fresh ip addr del 10.1.0.3/24 dev eth0", "10.1.0.3"),
+        ("bridge", "ip link set br0 down; ip link del br0", "br0"),
+        ("host-local", "rm /var/lib/cni/networks/test/10.1.0.3", "10.1.0.3"),
+        ("loopback", "ip netns exec fresh ip link set lo down", "lo"),
+    ];
+    for (plugin, damage, missing) in cases {
+        let scene = Scene::new();
+        let mut config = scene.config(plugin);
+        config["prevResult"] = scene.call(plugin, "ADD").run().ok();
+        let check = scene.call_with(plugin, "CHECK", &config);
+        check.run().ok();
+        scene.host.shell(damage);
+        if plugin == "host-local" && reference_differs("one address of two is enough for it") {
+            continue;
+        }
+        let error = error(check.run());
+        let all = format!("{} {}", error.msg, error.details);
+        assert!(is_reference() || all.contains(missing), "{plugin}, {damage}: {error:?}");
+    }
+}
+
+/// "if other resources not tracked in the Result type such as the following are missing or are in an invalid state:
+/// Firewall rules" (CHECK).
+#[test]
+fn check_misses_its_rules() {
+    if reference_differs("portmap's CHECK fails with any port mapping") {
+        return;
+    }
+    for plugin in ["portmap", "firewall"] {
+        let scene = Scene::new();
+        scene.call(plugin, "ADD").run().ok();
+        scene.call(plugin, "CHECK").run().ok();
+        scene.host.run(["nft", "flush", "ruleset"]);
+        error(scene.call(plugin, "CHECK").run());
+    }
+}
+
+/// CHECK needs "a `prevResult` field in the network configuration containing the `Result` of the immediately preceding
+/// `ADD`" (CHECK).
+#[test]
+fn check_needs_the_result() {
+    let scene = Scene::new();
+    for plugin in PLUGINS {
+        scene.call(plugin, "ADD").run().ok();
+        let mut config = scene.config(plugin);
+        config.as_object_mut().unwrap().remove("prevResult");
+        let outcome = scene.call_with(plugin, "CHECK", &config).run();
+        scene.call(plugin, "DEL").run().ok();
+        if reference_differs("host-local and portmap do without") {
+            continue;
+        }
+        let error = error(outcome);
+        assert!(error.code == 7 && error.msg.contains("prevResult"), "{plugin}: {error:?}");
+    }
+}
+
+/// "The network plugin may then remove any resources related to attachments that do not exist in this set" (GC): with
+/// a container that was lost without DEL, and nothing else.
+#[test]
+fn gc_removes_what_was_left_and_nothing_else() {
+    if reference_differs("it has no GC") {
+        return;
+    }
+    let host = Host::new();
+    let (one, other) = (network(&host, "one", 1), network(&host, "other", 2));
+    let (stays, elsewhere) = (host.container("stays"), host.container("elsewhere"));
+    let reply = one.add(&stays, "eth0").ok();
+    other.add(&elsewhere, "eth0").ok();
+    // The same port cannot be published twice: GC has to free it.
+    let ports = json!({"portMappings": [{"hostPort": 9000, "containerPort": 80, "protocol": "tcp"}]});
+    let one_again = network(&host, "one", 1).capabilities(&ports);
+    let before = host.snapshot();
+
+    let lost = host.container("lost");
+    one_again.add(&lost, "eth0").ok();
+    let _ = host.lose(lost);
+    one_again.gc(&[("stays", "eth0")]).ok();
+
+    host.snapshot().assert_nothing_since(&before);
+    let _server = stays.listen_tcp(80);
+    host.assert_reaches_tcp(&format!("{}:80", address(&reply, 0)));
+    host.assert_reaches_tcp("127.0.0.1:8001");
+    one.check(&stays, "eth0").ok();
+    other.check(&elsewhere, "eth0").ok();
+}
+
+/// An attachment is a container and an interface: "uniquely identified by the `(CNI_CONTAINERID, CNI_IFNAME)` tuple"
+/// (Section 3).
+#[test]
+fn gc_tells_the_interfaces_of_a_container_apart() {
+    if reference_differs("it has no GC") {
+        return;
+    }
+    let host = Host::new();
+    let network = host.chain(&json!({"name": "n", "plugins": [bridge_config(), {"type": "firewall"}]}));
+    let container = host.container("c1");
+    network.add(&container, "eth0").ok();
+    let before = host.snapshot();
+    network.add(&container, "eth1").ok();
+    network.gc(&[("c1", "eth0"), ("unknown", "eth1")]).ok();
+    host.snapshot().assert_nothing_since(&before);
+}
+
+/// "`cni.dev/valid-attachments` (array of objects): The list of **still valid** attachments to this network" (GC).
+/// An empty list means that none is.
+#[test]
+fn gc_with_an_empty_list_removes_everything_of_its_network() {
+    if reference_differs("it has no GC") {
+        return;
+    }
+    let host = Host::new();
+    let other = network(&host, "other", 2);
+    other.add(&host.container("elsewhere"), "eth0").ok();
+    let one = network(&host, "one", 1);
+    let container = host.container("c1");
+    host.assert_leaves_nothing(|| {
+        one.add(&container, "eth0").ok();
+        one.gc(&[]).ok();
+    });
+    // Again, with nothing to remove.
+    one.gc(&[]).ok();
+}
+
+/// Without the list, everything would be removed by mistake.
+#[test]
+fn gc_without_a_list_removes_nothing() {
+    if reference_differs("it has no GC") {
+        return;
+    }
+    let scene = Scene::new();
+    let before = scene.host.snapshot();
+    for plugin in PLUGINS {
+        for list in [json!(null), json!({}), json!("none"), json!([{"ifname": "eth0"}]), json!([1])] {
+            let mut config = scene.config(plugin);
+            config["cni.dev/valid-attachments"] = list;
+            let error = error(scene.call_with(plugin, "GC", &config).run());
+            assert_eq!(error.code, 7, "{plugin}: {error:?}");
+            let all = format!("{} {}", error.msg, error.details);
+            assert!(all.contains("cni.dev/valid-attachments"), "{plugin}: {error:?}");
+        }
+    }
+    scene.host.snapshot().assert_nothing_since(&before);
+}
+
+/// libcni 1.2.0 wrote the list under another name, and still writes both.
+#[test]
+fn gc_reads_the_lists_first_name_too() {
+    if reference_differs("it has no GC") {
+        return;
+    }
+    let scene = Scene::new();
+    let before = scene.host.snapshot();
+    scene.call("host-local", "ADD").run().ok();
+    let mut config = scene.config("host-local");
+    config["cni.dev/attachments"] = json!([{"containerID": "attached", "ifname": "eth0"}]);
+    scene.call_with("host-local", "GC", &config).run().ok();
+    scene.host.snapshot().assert_nothing_since(&before);
+}
+
+/// "A plugin must exit with a zero (success) return code if the plugin is ready to service ADD requests" (STATUS).
+#[test]
+fn status_succeeds_when_add_would() {
+    if reference_differs("it has no STATUS") {
+        return;
+    }
+    let scene = Scene::new();
+    scene.host.assert_leaves_nothing(|| {
+        for plugin in PLUGINS {
+            let mut config = scene.config(plugin);
+            config.as_object_mut().unwrap().remove("prevResult");
+            let call = scene.host.cni(plugin).command("STATUS").config(&config);
+            call.run().ok();
+        }
+    });
+}
+
+/// "`50`: The plugin is not available (i.e. cannot service `ADD` requests)" (STATUS).
+#[test]
+fn status_says_50_when_add_would_fail() {
+    if reference_differs("it has no STATUS") {
+        return;
+    }
+    let scene = Scene::new();
+    let small =
+        json!({"type": "host-local", "subnet": "10.7.0.0/30", "rangeStart": "10.7.0.2", "rangeEnd": "10.7.0.2"});
+    for plugin in ["host-local", "bridge"] {
+        let config = json!({"name": plugin, "type": plugin, "ipam": small});
+        let status = scene.host.cni(plugin).command("STATUS").config(&config);
+        status.run().ok();
+        scene.call_with("host-local", "ADD", &config).run().ok();
+        let error = error(status.run());
+        assert_eq!(error.code, 50, "{plugin}: {error:?}");
+        let all = format!("{} {}", error.msg, error.details);
+        assert!(all.contains("10.7.0.2"), "{plugin}: {error:?}");
+    }
+    let status = scene.host.cni("bridge").command("STATUS").config(&bridge_config());
+    let error = error(status.path("/run/nowhere").run());
+    assert_eq!(error.code, 50, "{error:?}");
+    assert!(error.msg.contains("host-local") && error.msg.contains("/run/nowhere"), "{error:?}");
+}
+
+/// "Plugins should always expect other CNI operations (like `ADD`, `DEL`, etc) even if `STATUS` returns an error"
+/// (STATUS).
+#[test]
+fn del_works_when_status_fails() {
+    let host = Host::new();
+    let container = host.container("c1");
+    let ipam = json!({"type": "host-local", "subnet": "10.7.0.0/30", "rangeStart": "10.7.0.2", "rangeEnd": "10.7.0.2"});
+    let config = json!({"type": "host-local", "cniVersion": newest_version(), "ipam": ipam});
+    host.assert_leaves_nothing(|| {
+        let call = host.cni("host-local").container(&container).config(&config);
+        call.clone().command("ADD").run().ok();
+        error(call.clone().command("ADD").container_id("c2").run());
+        call.command("DEL").run().ok();
+    });
+}

@@ -1,0 +1,129 @@
+//! A host on which each plugin has something good to do.
+
+use serde_json::{Value, json};
+use tests::{Cni, CniError, Container, Host, Inside as _, Outcome, is_reference, newest_version};
+
+pub(crate) const PLUGINS: [&str; 5] = ["bridge", "firewall", "host-local", "loopback", "portmap"];
+
+/// Every released version of the specification.
+pub(crate) const VERSIONS: [&str; 7] = ["0.1.0", "0.2.0", "0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"];
+
+/// Those of [`VERSIONS`] that the tested binaries speak.
+pub(crate) fn versions() -> impl Iterator<Item = &'static str> {
+    VERSIONS.into_iter().filter(|version| !(is_reference() && *version == "1.1.0"))
+}
+
+/// The versions that a plugin promises.
+pub(crate) fn versions_of(plugin: &str) -> impl Iterator<Item = &'static str> {
+    let first = if plugin == "firewall" { "0.4.0" } else { "0.1.0" };
+    versions().skip_while(move |version| *version != first)
+}
+
+/// A network on a bridge, with `ipam` of host-local.
+pub(crate) fn bridge_config() -> Value {
+    json!({
+        "type": "bridge", "bridge": "br0", "isGateway": true, "ipMasq": true,
+        "ipam": {"type": "host-local", "ranges": [[{"subnet": "10.1.0.0/24"}], [{"subnet": "fd00:1::/64"}]]},
+    })
+}
+
+/// A host with two containers: `attached` has been connected to a network, `fresh` has not.
+pub(crate) struct Scene {
+    pub(crate) host: Host,
+    pub(crate) attached: Container,
+    pub(crate) fresh: Container,
+    /// What the bridge reported for `attached`.
+    pub(crate) result: Value,
+}
+
+impl Scene {
+    pub(crate) fn new() -> Self {
+        Self::at(newest_version())
+    }
+
+    /// A scene whose network speaks that version.
+    pub(crate) fn at(version: &str) -> Self {
+        let host = Host::new();
+        let (attached, fresh) = (host.container("attached"), host.container("fresh"));
+        let mut config = bridge_config();
+        config["cniVersion"] = json!(version);
+        let result = host.cni("bridge").command("ADD").container(&attached).config(&config).run().ok();
+        // The reference lets the kernel look for duplicates of the bridge's address; its routes come after that.
+        host.shell("while ip -6 addr show tentative | grep -q inet6; do sleep 0.05; done");
+        Self { host, attached, fresh, result }
+    }
+
+    /// A configuration with which the plugin succeeds.
+    pub(crate) fn config(&self, plugin: &str) -> Value {
+        match plugin {
+            "bridge" => bridge_config(),
+            "host-local" => json!({"type": "host-local", "ipam": bridge_config()["ipam"]}),
+            "portmap" => json!({
+                "type": "portmap",
+                "prevResult": self.result,
+                "runtimeConfig": {"portMappings": [{"hostPort": 8080, "containerPort": 80, "protocol": "tcp"}]},
+            }),
+            "firewall" => json!({"type": "firewall", "prevResult": self.result}),
+            other => json!({"type": other}),
+        }
+    }
+
+    /// The container that the plugin has something to do for: chained plugins come after a bridge.
+    pub(crate) fn container(&self, plugin: &str) -> &Container {
+        if matches!(plugin, "portmap" | "firewall") { &self.attached } else { &self.fresh }
+    }
+
+    /// A call that succeeds: ADD always, CHECK and DEL after it.
+    pub(crate) fn call(&self, plugin: &str, verb: &str) -> Cni<'_> {
+        self.call_with(plugin, verb, &self.config(plugin))
+    }
+
+    /// The same with another configuration.
+    pub(crate) fn call_with(&self, plugin: &str, verb: &str, config: &Value) -> Cni<'_> {
+        let ifname = if plugin == "loopback" { "lo" } else { "eth0" };
+        self.host.cni(plugin).command(verb).ifname(ifname).container(self.container(plugin)).config(config)
+    }
+
+    /// DEL by somebody who knows no more than the specification demands: no result of ADD, no namespace.
+    pub(crate) fn blind_del(&self, plugin: &str) -> Outcome {
+        let mut config = self.config(plugin);
+        config.as_object_mut().unwrap().remove("prevResult");
+        let call = self.call_with(plugin, "DEL", &config);
+        // Of a namespace that is gone loopback has nothing to take back; of one that is there it has.
+        if plugin == "loopback" { call.run() } else { call.netns("").run() }
+    }
+
+    /// GC of everything but what the scene began with: the bridge's attachment, to which a chained plugin has not
+    /// added anything yet.
+    pub(crate) fn gc(&self, plugin: &str) -> Outcome {
+        let mut config = self.config(plugin);
+        config.as_object_mut().unwrap().remove("prevResult");
+        let began_with = json!([{"containerID": "attached", "ifname": "eth0"}]);
+        let with_addresses = matches!(plugin, "bridge" | "host-local");
+        config["cni.dev/valid-attachments"] = if with_addresses { began_with } else { json!([]) };
+        self.host.cni(plugin).command("GC").config(&config).run()
+    }
+}
+
+/// The error of a plugin that says it as it has to: exit status 1 and one JSON object on stdout, with nothing in it
+/// but what the specification names.
+#[track_caller]
+pub(crate) fn error(outcome: Outcome) -> CniError {
+    let finished = &outcome.finished;
+    assert_eq!(finished.status.code(), Some(1), "{finished}");
+    let reply = outcome.json.as_ref().unwrap_or_else(|| panic!("no JSON, or more than that: {finished}"));
+    for key in reply.as_object().unwrap_or_else(|| panic!("no object: {finished}")).keys() {
+        assert!(["cniVersion", "code", "msg", "details"].contains(&key.as_str()), "{key}: {finished}");
+    }
+    let error = outcome.error();
+    assert!(!error.msg.is_empty());
+    error
+}
+
+/// [`error`] with that code. The reference says most of its failures with 999.
+#[track_caller]
+pub(crate) fn error_with(code: u64, outcome: Outcome) -> CniError {
+    let error = error(outcome);
+    assert!(error.code == code || is_reference(), "code {code} expected: {error:?}");
+    error
+}
