@@ -9,8 +9,11 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 # What the harness runs, the clients, the reference plugins (for what ours does not have yet), and compilers.
-PACKAGES=(iproute2 iputils-ping nftables iptables strace busybox-static jq gcc libc6-dev xz-utils ca-certificates
-    podman containerd runc containernetworking-plugins golang-go)
+PACKAGES=(iproute2 iputils-ping conntrack nftables iptables dbus-daemon firewalld strace busybox-static
+    podman containerd runc containernetworking-plugins golang-go gcc libc6-dev jq xz-utils ca-certificates)
+
+# Packages that would start a daemon, and one of them with rules for the whole machine.
+DAEMONS=(firewalld containerd)
 
 # Licences that may be linked into an Apache-2.0 program.
 LICENCES='["Apache-2.0", "Apache-2.0 WITH LLVM-exception", "BSD-2-Clause", "BSD-3-Clause", "ISC", "MIT",
@@ -48,7 +51,27 @@ install_packages() {
     step "installing ${missing[*]}"
     export DEBIAN_FRONTEND=noninteractive
     quietly apt-get update
-    quietly apt-get install --yes --no-install-recommends "${missing[@]}"
+    without_daemons quietly apt-get install --yes --no-install-recommends "${missing[@]}"
+    # Nor may they start with the machine, if they were not there before.
+    local daemon
+    for daemon in "${DAEMONS[@]}"; do
+        [[ " ${missing[*]} " != *" $daemon "* ]] || ! command -v systemctl >/dev/null || quietly systemctl disable "$daemon"
+    done
+}
+
+# Runs an installation that starts no daemon: Debian asks this file. The tests start their own, in namespaces.
+without_daemons() {
+    local policy=/usr/sbin/policy-rc.d
+    if [ -e $policy ]; then
+        "$@"
+        return
+    fi
+    trap "rm -f $policy" EXIT
+    printf '#!/bin/sh\nexit 101\n' >$policy
+    chmod +x $policy
+    "$@"
+    rm -f $policy
+    trap - EXIT
 }
 
 # Debian has cnitool in a source package only. The source lists of the machine stay as they are: apt is given

@@ -90,7 +90,7 @@ impl Snapshot {
     }
 }
 
-/// A namespace that is nobody's [`Container`](crate::Container).
+/// A namespace that is nobody's [`Container`].
 struct Elsewhere(crate::Namespaces);
 
 impl Inside for Elsewhere {
