@@ -110,7 +110,8 @@ fn add_addresses_and_routes(socket: &mut Socket, setup: &Setup<'_>) -> Result<()
         batch.add_address(&AddressSpec { detect_duplicates, ..AddressSpec::new(setup.index, ip.address) });
     }
     for route in setup.routes {
-        batch.add_route(&setup.kernel_route(route));
+        // A container on several networks has a default route through each, as with the Go suite.
+        batch.add_parallel_route(&setup.kernel_route(route));
     }
     Ok(batch.send()?)
 }

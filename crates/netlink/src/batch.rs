@@ -84,6 +84,13 @@ impl<'a> Batch<'a> {
         self
     }
 
+    /// Adds a route beside others to the same destination. In IPv4 the newest wins; in IPv6 those of the same priority share
+    /// the traffic. Refused with EEXIST ([`Error::is_exists`]) only if the same route is there already.
+    pub fn add_parallel_route(&mut self, route: &Route) -> &mut Self {
+        let pushed = route::push_add(&mut self.outgoing, route, NLM_F_CREATE);
+        self.note(pushed)
+    }
+
     /// Adds a route; refused with EEXIST ([`Error::is_exists`]) if there is one with the same destination,
     /// priority and table.
     pub fn add_route(&mut self, route: &Route) -> &mut Self {

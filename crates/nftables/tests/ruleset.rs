@@ -143,6 +143,33 @@ fn a_key_has_one_holder() {
 }
 
 #[test]
+fn an_address_given_to_somebody_new_is_his() {
+    in_namespace(|| {
+        let mut ruleset = Ruleset::open().unwrap();
+        let of_an_address = [
+            masquerade("10.0.0.2", "10.0.0.0/24"),
+            Element::Hairpin { address: "10.0.0.2".parse().unwrap(), subnet: "10.0.0.0/24".parse().unwrap() },
+            Element::Member { address: "10.0.0.2".parse().unwrap() },
+        ];
+        ruleset.insert(ONE, &of_an_address).unwrap();
+        ruleset.insert(TWO, &of_an_address).expect("whoever had the address before is gone");
+        assert_eq!(ruleset.missing(TWO, &of_an_address).unwrap(), []);
+        assert_eq!(ruleset.holder(&of_an_address[2]).unwrap().as_deref(), Some(TWO));
+        assert_eq!(ruleset.members(|label| label == TWO).unwrap(), ["10.0.0.2/32".parse().unwrap()]);
+        assert_eq!(ruleset.remove(ONE, &of_an_address).unwrap(), 0);
+        assert_eq!(ruleset.remove(TWO, &of_an_address).unwrap(), 3);
+    });
+}
+
+#[test]
+fn a_repair_without_elements_brings_the_skeleton() {
+    in_namespace(|| {
+        Ruleset::open().unwrap().repair(ONE, &[]).unwrap();
+        assert!(listing().contains("iifname != \"lo\" ip daddr 127.0.0.0/8 drop"), "{}", listing());
+    });
+}
+
+#[test]
 fn the_same_label_replaces_its_own_data() {
     in_namespace(|| {
         let mut ruleset = Ruleset::open().unwrap();

@@ -186,3 +186,19 @@ fn the_route_a_packet_takes_is_found_in_any_table() {
         }
     });
 }
+
+#[test]
+fn a_parallel_route_stands_beside_the_one_before() {
+    in_new_netns(|| {
+        let mut socket = socket();
+        let link = link_with_addresses(&mut socket);
+        for gateway in ["10.1.0.1", "10.1.0.3", "2001:db8::1", "2001:db8::3"].map(address) {
+            socket.batch().add_parallel_route(&Route::default_via(gateway, link)).send().expect("added");
+        }
+        let error = socket.add_route(&Route::default_via(address("10.1.0.4"), link)).expect_err("there is one");
+        assert!(error.is_exists(), "{error}");
+        let first = socket.default_route(Family::V4).expect("listed").expect("found");
+        assert_eq!(first.gateway, Some(address("10.1.0.3")), "the newest wins");
+        assert_eq!(ip("-4 route show default").as_array().map(Vec::len), Some(2));
+    });
+}

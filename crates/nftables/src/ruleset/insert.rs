@@ -2,7 +2,7 @@
 
 use nfnetlink::{Batch, Message, subsystem};
 
-use super::element::{Element, Entry, entries};
+use super::element::{Element, Entry, Part, entries};
 use super::{ATTEMPTS, BRIDGE, INET, Ruleset, STALE, check_label, conflicts, skeleton};
 use crate::object::{del_element, new_element};
 use crate::{Error, Result};
@@ -27,8 +27,8 @@ impl Ruleset {
     /// they are, or replaced if they are to hold other data now.
     ///
     /// # Errors
-    /// [`Error::Taken`] if another label holds one of the keys; nothing has changed then, as after every
-    /// other error.
+    /// [`Error::Taken`] if another label publishes one of the ports; nothing has changed then, as after every
+    /// other error. Other keys are taken over.
     pub fn insert(&mut self, label: &str, elements: &[Element]) -> Result<()> {
         check_label(label)?;
         let entries = entries(label, elements)?;
@@ -116,7 +116,8 @@ impl Ruleset {
 
     fn prepare_tables(&mut self, entries: &[Entry], repair: bool, transaction: &mut Transaction) -> Result<()> {
         for table in [INET, BRIDGE] {
-            if !entries.iter().any(|entry| entry.set.table == table) {
+            let is_wanted = entries.iter().any(|entry| entry.set.table == table) || (repair && table == INET);
+            if !is_wanted {
                 continue;
             }
             if repair || !self.connection.table_exists(table)? {
@@ -146,7 +147,9 @@ impl Ruleset {
         let step = format!("insert {element}");
         match self.connection.element(place, &entry.held.key)? {
             Some(held) if held == entry.held => return Ok(()),
-            Some(held) if held.label != entry.held.label => {
+            // A host's port belongs to whom it was given first. A container's address belongs to whom it was given last:
+            // whoever held it before is gone, and only its elements were left.
+            Some(held) if held.label != entry.held.label && entry.set.part == Part::Publish => {
                 return Err(Error::Taken { element: Box::new(element.clone()), holder: held.label });
             }
             Some(held) => transaction.push(&step, [del_element(place, &held.key)]),
