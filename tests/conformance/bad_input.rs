@@ -132,7 +132,9 @@ fn in_the_configuration() -> Vec<Case> {
         config("an IPAM type that leaves CNI_PATH", |c| c["ipam"]["type"] = json!("../x"), 7, "CNI_PATH")
             .only(&["bridge"], &["ADD", "DEL"]),
         config("an IPAM that is no object", |c| c["ipam"] = json!("host-local"), 7, "ipam")
-            .only(&WITH_RANGES, &["ADD", "DEL"]),
+            .only(&["bridge"], &["ADD", "DEL"]),
+        config("an IPAM that is no object, for itself", |c| c["ipam"] = json!("host-local"), 7, "ipam")
+            .only(&["host-local"], &["ADD"]),
         config(
             "a subnet with host bits set",
             |c| c["ipam"]["ranges"][0][0]["subnet"] = json!("10.1.0.5/24"),

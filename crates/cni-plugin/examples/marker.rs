@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 struct Marker;
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 struct Config {
     directory: PathBuf,
     #[serde(default)]

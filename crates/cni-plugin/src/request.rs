@@ -265,7 +265,10 @@ impl Call {
         })
     }
 
-    fn network<C: DeserializeOwned>(&self, supported: &[SpecVersion]) -> Result<(Network<C>, ProtocolKeys), Error> {
+    fn network<C: DeserializeOwned + Default>(
+        &self,
+        supported: &[SpecVersion],
+    ) -> Result<(Network<C>, ProtocolKeys), Error> {
         let keys: ProtocolKeys = decode(&self.raw)?;
         let version = SpecVersion::negotiate(&keys.cni_version, supported)?;
         if version < self.verb.since() {
@@ -288,7 +291,7 @@ impl Call {
         let network = Network {
             name,
             version,
-            config: decode(&self.raw)?,
+            config: self.config()?,
             prev_result,
             args: Args::new(self.args.as_str()),
             call: self.clone(),
@@ -296,21 +299,31 @@ impl Call {
         Ok((network, keys))
     }
 
-    pub(crate) fn add<C: DeserializeOwned>(&self, supported: &[SpecVersion]) -> Result<Add<C>, Error> {
+    /// The plugin's own keys. An ADD with keys that do not fit has failed, so a DEL with the same keys has nothing to find,
+    /// and must not fail over them: a runtime would stop there, and the plugins before this one in the chain would never
+    /// be asked to clean up.
+    fn config<C: DeserializeOwned + Default>(&self) -> Result<C, Error> {
+        match (self.verb, decode(&self.raw)) {
+            (Verb::Del, Err(_)) => Ok(C::default()),
+            (_, config) => config,
+        }
+    }
+
+    pub(crate) fn add<C: DeserializeOwned + Default>(&self, supported: &[SpecVersion]) -> Result<Add<C>, Error> {
         let (network, _) = self.network(supported)?;
         let attachment = self.attachment(&network.name)?;
         attachment.check_label()?;
         Ok(Add { network, attachment, netns: PathBuf::from(&self.netns) })
     }
 
-    pub(crate) fn del<C: DeserializeOwned>(&self, supported: &[SpecVersion]) -> Result<Del<C>, Error> {
+    pub(crate) fn del<C: DeserializeOwned + Default>(&self, supported: &[SpecVersion]) -> Result<Del<C>, Error> {
         let (network, _) = self.network(supported)?;
         let attachment = self.attachment(&network.name)?;
         let netns = (!self.netns.is_empty()).then(|| PathBuf::from(&self.netns));
         Ok(Del { network, attachment, netns })
     }
 
-    pub(crate) fn check<C: DeserializeOwned>(&self, supported: &[SpecVersion]) -> Result<Check<C>, Error> {
+    pub(crate) fn check<C: DeserializeOwned + Default>(&self, supported: &[SpecVersion]) -> Result<Check<C>, Error> {
         let (network, _) = self.network::<C>(supported)?;
         let attachment = self.attachment(&network.name)?;
         let expected = network
@@ -320,7 +333,7 @@ impl Call {
         Ok(Check { network, attachment, netns: PathBuf::from(&self.netns), expected })
     }
 
-    pub(crate) fn gc<C: DeserializeOwned>(&self, supported: &[SpecVersion]) -> Result<Gc<C>, Error> {
+    pub(crate) fn gc<C: DeserializeOwned + Default>(&self, supported: &[SpecVersion]) -> Result<Gc<C>, Error> {
         let (network, keys) = self.network::<C>(supported)?;
         // An empty list means that nothing is to stay; no list at all means that the runtime forgot it.
         let listed = keys.valid_attachments.or(keys.attachments).ok_or_else(|| {
@@ -333,7 +346,7 @@ impl Call {
         Ok(Gc { network, valid })
     }
 
-    pub(crate) fn status<C: DeserializeOwned>(&self, supported: &[SpecVersion]) -> Result<Status<C>, Error> {
+    pub(crate) fn status<C: DeserializeOwned + Default>(&self, supported: &[SpecVersion]) -> Result<Status<C>, Error> {
         Ok(Status { network: self.network(supported)?.0 })
     }
 }
@@ -341,4 +354,53 @@ impl Call {
 fn decode<T: DeserializeOwned>(value: &Value) -> Result<T, Error> {
     json::from_value(value)
         .map_err(|misfit| Error::config("the network configuration is not valid").with_details(misfit.to_string()))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[derive(Debug, Default, Deserialize)]
+    #[serde(default)]
+    struct Config {
+        mtu: u32,
+    }
+
+    fn call(verb: Verb, raw: Value) -> Call {
+        let variable = |name: &str| if name == "CNI_IFNAME" { "eth0".to_owned() } else { "c".to_owned() };
+        Call { raw, ..Call::from_env(verb, variable).unwrap() }
+    }
+
+    #[test]
+    fn a_del_works_with_keys_that_an_add_refuses() {
+        let raw = json!({"cniVersion": "1.0.0", "name": "n", "mtu": "big"});
+        let error = call(Verb::Add, raw.clone()).add::<Config>(SpecVersion::ALL).unwrap_err();
+        assert!(error.details().starts_with("mtu: "), "{error}");
+        let del = call(Verb::Del, raw).del::<Config>(SpecVersion::ALL).unwrap();
+        assert_eq!(del.network.config.mtu, 0);
+        assert!(
+            call(Verb::Del, json!({"mtu": 1})).del::<Config>(SpecVersion::ALL).is_err(),
+            "a name is needed all the same"
+        );
+    }
+
+    #[test]
+    fn gc_needs_a_list_which_may_be_empty() {
+        let gc = |keys: Value| {
+            let mut raw = json!({"cniVersion": "1.1.0", "name": "n"});
+            raw.as_object_mut().unwrap().extend(keys.as_object().unwrap().clone());
+            call(Verb::Gc, raw).gc::<Config>(SpecVersion::ALL)
+        };
+        assert!(gc(json!({})).is_err());
+        let label = |gc: &Gc<Config>, container: &str| gc.is_stale(&format!("ferrocni:n/{container}/eth0"));
+        assert!(label(&gc(json!({"cni.dev/valid-attachments": []})).unwrap(), "c"));
+        for key in ["cni.dev/valid-attachments", "cni.dev/attachments"] {
+            let gc = gc(json!({key: [{"containerID": "c", "ifname": "eth0"}]})).unwrap();
+            assert!(!label(&gc, "c") && label(&gc, "d"), "{key}");
+            assert!(!gc.is_stale("ferrocni:m/d/eth0"), "another network's");
+            assert!(!gc.is_stale("somebody else's"));
+        }
+    }
 }

@@ -17,8 +17,9 @@ use crate::version::SpecVersion;
 
 /// A CNI plugin: five verbs, in the spec's order, none of which can be forgotten.
 pub trait Plugin {
-    /// The plugin's own configuration keys. An invalid value must not deserialize; a key may be missing.
-    type Config: DeserializeOwned;
+    /// The plugin's own configuration keys. An invalid value must not deserialize; a key may be missing. A DEL whose keys do
+    /// not deserialize gets the default.
+    type Config: DeserializeOwned + Default;
     /// The plugin's error, which knows its CNI code.
     type Error: Into<Error>;
     /// The CNI `type`, which is the executable's name.
