@@ -9,7 +9,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 # What the harness runs, the clients, the reference plugins (for what ours does not have yet), and compilers.
-PACKAGES=(iproute2 iputils-ping conntrack nftables iptables dbus-daemon firewalld strace busybox-static
+PACKAGES=(iproute2 iputils-ping procps conntrack nftables iptables dbus-daemon firewalld strace busybox-static
     podman containerd runc containernetworking-plugins golang-go gcc libc6-dev jq xz-utils ca-certificates)
 
 # Packages that would start a daemon, and one of them with rules for the whole machine.
