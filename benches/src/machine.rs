@@ -14,13 +14,21 @@ pub(crate) fn describe(ours: &Path, theirs: &Path) -> Result<String> {
     let models = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = processor(&models).unwrap_or("unknown processor");
     let loads = fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    let load = loads.split(' ').next().unwrap_or_default();
+    let load = busyness(&loads, processors);
     Ok(format!(
-        "machine:   Linux {}, {processors} × {model}, load {load} at the start\nours:      {}\nreference: {}",
+        "machine:   Linux {}, {processors} × {model}, {load}\nours:      {}\nreference: {}",
         kernel.trim(),
         ours.display(),
         reference(theirs)
     ))
+}
+
+/// The load average of the last minute, and what to do about it when others are at work too.
+fn busyness(loads: &str, processors: usize) -> String {
+    let load = loads.split(' ').next().unwrap_or_default();
+    let busy = load.parse::<f64>().is_ok_and(|load| load > processors as f64 / 2.0);
+    let advice = if busy { " (busy: repeat this when it is idle)" } else { "" };
+    format!("load {load}{advice}")
 }
 
 fn processor(cpuinfo: &str) -> Option<&str> {
@@ -47,6 +55,12 @@ fn output(command: &mut Command) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_busy_machine_is_called_so() {
+        assert_eq!(busyness("0.90 0.1 0.1 1/2 3\n", 2), "load 0.90");
+        assert_eq!(busyness("1.10 0.1 0.1 1/2 3\n", 2), "load 1.10 (busy: repeat this when it is idle)");
+    }
 
     #[test]
     fn processor_is_named_after_the_colon() {
