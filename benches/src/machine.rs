@@ -16,7 +16,7 @@ pub(crate) fn describe(ours: &Path, theirs: &Path) -> Result<String> {
     let loads = fs::read_to_string("/proc/loadavg").unwrap_or_default();
     let load = busyness(&loads, processors);
     Ok(format!(
-        "machine:   Linux {}, {processors} × {model}, {load}\nours:      {}\nreference: {}",
+        "machine:   Linux {}, {processors} × {model}\n           {load}\nours:      {}\nreference: {}",
         kernel.trim(),
         ours.display(),
         reference(theirs)
@@ -28,7 +28,7 @@ fn busyness(loads: &str, processors: usize) -> String {
     let load = loads.split(' ').next().unwrap_or_default();
     let busy = load.parse::<f64>().is_ok_and(|load| load > processors as f64 / 2.0);
     let advice = if busy { " (busy: repeat this when it is idle)" } else { "" };
-    format!("load {load}{advice}")
+    format!("load {load} at the start{advice}")
 }
 
 fn processor(cpuinfo: &str) -> Option<&str> {
@@ -58,8 +58,8 @@ mod tests {
 
     #[test]
     fn a_busy_machine_is_called_so() {
-        assert_eq!(busyness("0.90 0.1 0.1 1/2 3\n", 2), "load 0.90");
-        assert_eq!(busyness("1.10 0.1 0.1 1/2 3\n", 2), "load 1.10 (busy: repeat this when it is idle)");
+        assert_eq!(busyness("0.90 0.1 0.1 1/2 3\n", 2), "load 0.90 at the start");
+        assert_eq!(busyness("1.10 0.1 0.1 1/2 3\n", 2), "load 1.10 at the start (busy: repeat this when it is idle)");
     }
 
     #[test]

@@ -37,6 +37,8 @@ fn quick_run_prints_every_row() {
     for row in expected {
         assert!(table.lines().any(|line| line.starts_with(row)), "no {row:?} in\n{table}");
     }
+    // The lines above it name folders, which may be long.
+    let table = table.split_once("\n\n").map_or("", |(_, table)| table);
     assert!(table.lines().all(|line| line.chars().count() <= 100), "wider than 100 columns:\n{table}");
 }
 
