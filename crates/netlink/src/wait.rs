@@ -89,8 +89,12 @@ impl Socket {
             }
             match self.receive(&mut buffer, libc::MSG_DONTWAIT) {
                 Ok(()) => {}
-                // The queue ran over and notifications are lost: ask for the state they led to.
-                Err(error) if error.errno() == Some(libc::ENOBUFS) => self.ask(awaited)?,
+                // The queue ran over and notifications are lost: ask for the state they led to, once there is room
+                // for the answer. Into a full queue it would be lost as well, and a second overrun is not told.
+                Err(error) if error.errno() == Some(libc::ENOBUFS) => {
+                    self.discard_rest();
+                    self.ask(awaited)?;
+                }
                 Err(error) if error.errno() == Some(libc::EAGAIN) => {}
                 Err(error) => return Err(error),
             }

@@ -78,21 +78,22 @@ fn container_mac(attachment: &Attachment, result: &AddResult) -> Option<Mac> {
 /// The ruleset comes back open, because closing it waits until the kernel has forgotten what was removed.
 pub(crate) fn remove(request: &Del<Config>) -> Result<Ruleset, Error> {
     let label = request.attachment.label();
+    // Before anything is removed from nftables, or closing this module's socket would wait for it too.
+    masquerade::remove(request.attachment.network.as_str(), request.attachment.container.as_str())?;
     let mut ruleset = Ruleset::open()?;
     match &request.network.prev_result {
         Some(result) => ruleset.remove(&label, &possible(&request.attachment, result))?,
         None => ruleset.remove_where(PARTS, |holder| holder == label)?,
     };
-    masquerade::remove(request.attachment.network.as_str(), request.attachment.container.as_str())?;
     Ok(ruleset)
 }
 
 /// Removes the rules of attachments that are no longer valid.
 pub(crate) fn collect(request: &Gc<Config>) -> Result<Ruleset, Error> {
-    let mut ruleset = Ruleset::open()?;
-    ruleset.remove_where(PARTS, |holder| request.is_stale(holder))?;
     let valid: Vec<&str> = request.valid.iter().map(|attachment| attachment.container.as_str()).collect();
     masquerade::collect_garbage(request.network.name.as_str(), &valid)?;
+    let mut ruleset = Ruleset::open()?;
+    ruleset.remove_where(PARTS, |holder| request.is_stale(holder))?;
     Ok(ruleset)
 }
 

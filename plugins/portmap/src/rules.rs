@@ -87,6 +87,8 @@ fn by_its_iptables_name(protocol: Protocol) -> iptables::portmap::Protocol {
 /// The ruleset comes back open, because closing it waits until the kernel has forgotten what was removed.
 pub(crate) fn remove(attachment: &Attachment, published: Option<&Published<'_>>) -> Result<Ruleset, Error> {
     let label = attachment.label();
+    // Before anything is removed from nftables, or closing this module's socket would wait for it too.
+    iptables::portmap::remove(attachment.network.as_str(), attachment.container.as_str())?;
     let mut ruleset = Ruleset::open()?;
     let search = match published {
         Some(published) if published.is_empty() => {
@@ -101,7 +103,6 @@ pub(crate) fn remove(attachment: &Attachment, published: Option<&Published<'_>>)
     if search {
         ruleset.remove_where(PARTS, |holder| holder == label)?;
     }
-    iptables::portmap::remove(attachment.network.as_str(), attachment.container.as_str())?;
     Ok(ruleset)
 }
 
