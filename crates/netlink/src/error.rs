@@ -130,6 +130,15 @@ impl Error {
         }
     }
 
+    /// No route leads to the address that was looked up, or one that forbids the way (net/ipv4/fib_semantics.c,
+    /// `fib_props`).
+    #[must_use]
+    pub fn is_unreachable(&self) -> bool {
+        let Error::Refused { request, source } = self else { return false };
+        matches!(**request, Request::FindRoute { .. })
+            && matches!(source.errno, libc::ENETUNREACH | libc::EHOSTUNREACH | libc::EACCES | libc::EINVAL)
+    }
+
     /// The errno, where the kernel gave one.
     #[must_use]
     pub fn errno(&self) -> Option<i32> {

@@ -28,13 +28,21 @@ pub(crate) fn open(published: &Published<'_>) -> Result<(), Error> {
     let mut socket = Socket::open()?;
     for target in published.serving() {
         let address = target.address.ip();
-        let Some(link) = socket.route_to(address)?.link else { continue };
+        let Some(link) = link_to(&mut socket, address)? else { continue };
         match address {
             IpAddr::V4(_) => open_ipv4(published, &socket.link(link)?)?,
             IpAddr::V6(_) => open_ipv6(&mut socket, link)?,
         }
     }
     Ok(())
+}
+
+/// The link to a container; none where the host has no way to it, as with macvlan.
+fn link_to(socket: &mut Socket, address: IpAddr) -> Result<Option<u32>, Error> {
+    match socket.route_to(address) {
+        Err(error) if error.is_unreachable() => Ok(None),
+        route => Ok(route?.link),
+    }
 }
 
 fn open_ipv4(published: &Published<'_>, link: &Link) -> Result<(), Error> {
