@@ -95,8 +95,9 @@ pub(crate) fn remove(attachment: &Attachment, published: Option<&Published<'_>>)
             !published.config.snat || ruleset.remove(&label, &published.traces())? > 0
         }
         Some(published) => {
-            ruleset.remove(&label, &published.elements())?;
-            false
+            let elements = published.elements();
+            // The traces too, in case "snat" was another one then.
+            ruleset.remove(&label, &[&elements[..], &published.traces()].concat())? < elements.len()
         }
         None => true,
     };
