@@ -1,8 +1,6 @@
 use iptables::Chain;
 use serde::{Deserialize, Deserializer};
 
-use crate::Error;
-
 /// The keys of `firewall`; see the README for what they do.
 #[derive(Debug, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
@@ -63,17 +61,14 @@ pub(crate) enum Backend {
 }
 
 impl Config {
-    /// The backend asked for, or the one that fits this host: firewalld where it runs, nftables where the kernel has it.
-    pub(crate) fn backend(&self) -> Result<Backend, Error> {
+    /// The backend asked for, or the one that fits this host: firewalld where it runs, else nftables.
+    pub(crate) fn backend(&self) -> Backend {
         match self.backend {
-            BackendKey::Nftables => Ok(Backend::Nftables),
-            BackendKey::Iptables => Ok(Backend::Iptables),
-            BackendKey::Firewalld => Ok(Backend::Firewalld),
-            BackendKey::Choose if firewalld::is_running() => Ok(Backend::Firewalld),
-            BackendKey::Choose => match nftables::Ruleset::open() {
-                Err(error) if error.is_unsupported() => Ok(Backend::Iptables),
-                outcome => Ok(outcome.map(|_| Backend::Nftables)?),
-            },
+            BackendKey::Nftables => Backend::Nftables,
+            BackendKey::Iptables => Backend::Iptables,
+            BackendKey::Firewalld => Backend::Firewalld,
+            BackendKey::Choose if firewalld::is_running() => Backend::Firewalld,
+            BackendKey::Choose => Backend::Nftables,
         }
     }
 }
@@ -125,7 +120,7 @@ mod tests {
         for (name, backend) in
             [("nftables", Backend::Nftables), ("iptables", Backend::Iptables), ("firewalld", Backend::Firewalld)]
         {
-            assert_eq!(config(&json!({"backend": name})).unwrap().backend().unwrap(), backend);
+            assert_eq!(config(&json!({"backend": name})).unwrap().backend(), backend);
         }
         assert!(config(&json!({"backend": "pf"})).is_err());
         assert!(config(&json!({"iptablesAdminChainName": "a b"})).is_err());

@@ -31,7 +31,7 @@ impl Plugin for Firewall {
         let result = request.network.chained_on()?;
         let member = Member::new(config, &request.attachment, result)?;
         if !member.addresses.is_empty() {
-            let backend = config.backend()?;
+            let backend = config.backend();
             member::enlist(&member, backend, undo)?;
             forward::accept(&member, backend, undo)?;
             if backend == Backend::Firewalld {
@@ -62,7 +62,7 @@ impl Plugin for Firewall {
     fn check(request: &Check<Config>) -> Result<(), Error> {
         let config = &request.network.config;
         let member = Member::new(config, &request.attachment, &request.expected)?;
-        let backend = config.backend()?;
+        let backend = config.backend();
         member::check(&member, backend)?;
         forward::check(&member, backend)?;
         if backend == Backend::Firewalld { zone::check(&member) } else { Ok(()) }
@@ -83,12 +83,17 @@ impl Plugin for Firewall {
     }
 
     fn status(request: &Status<Config>) -> Result<(), Error> {
-        let backend = request.network.config.backend()?;
-        match backend {
-            Backend::Nftables => Ruleset::probe()?,
-            Backend::Iptables => iptables::probe()?,
-            Backend::Firewalld => drop(firewalld::Firewalld::connect()?),
-        }
-        forward::probe()
+        probe(&request.network.config).map_err(Error::unavailable)
     }
+}
+
+fn probe(config: &Config) -> Result<(), Error> {
+    // With every backend it is the ruleset that says whose an address is.
+    Ruleset::probe()?;
+    match config.backend() {
+        Backend::Nftables => {}
+        Backend::Iptables => iptables::probe()?,
+        Backend::Firewalld => drop(firewalld::Firewalld::connect()?),
+    }
+    forward::probe()
 }

@@ -70,9 +70,10 @@ impl Plugin for Portmap {
     }
 
     fn status(request: &Status<Config>) -> Result<(), Error> {
-        match request.network.config.method()? {
-            Method::Nftables => Ok(nftables::Ruleset::probe()?),
-            Method::Iptables(_) => Ok(iptables::probe()?),
-        }
+        let probed = match request.network.config.method()? {
+            Method::Nftables => nftables::Ruleset::probe().map_err(Error::from),
+            Method::Iptables(_) => iptables::probe().map_err(Error::from),
+        };
+        probed.map_err(Error::unavailable)
     }
 }
