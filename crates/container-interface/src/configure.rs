@@ -65,8 +65,10 @@ impl Setup<'_> {
     }
 
     fn kernel_route(&self, route: &Route) -> netlink::Route {
-        let gateway =
-            route.gw.or_else(|| self.gateway_of_family(&route.dst)).filter(|gateway| !gateway.is_unspecified());
+        // What is on the link itself has no gateway.
+        let beyond_link = route.scope.is_none_or(|scope| scope < netlink::scope::LINK);
+        let implied = || self.gateway_of_family(&route.dst).filter(|_| beyond_link);
+        let gateway = route.gw.or_else(implied).filter(|gateway| !gateway.is_unspecified());
         netlink::Route {
             gateway,
             link: Some(self.index),
@@ -88,7 +90,9 @@ fn set_sysctls(setup: &Setup<'_>) -> Result<(), Error> {
     let detect = if setup.detect_duplicates { "1" } else { "0" };
     let mut ipv6 = vec![("accept_dad", detect), ("ndisc_notify", "1")];
     if setup.has_ipv6() {
-        // Runtimes switch IPv6 off in namespaces that have no IPv6 address yet.
+        // Runtimes switch IPv6 off in namespaces that have no IPv6 address yet. What a container sends to an address of
+        // its own passes lo.
+        sysctl::set_if_different(&["ipv6", "conf", "lo", "disable_ipv6"], "0")?;
         ipv6.extend([("disable_ipv6", "0"), ("keep_addr_on_down", "1")]);
     }
     for (key, value) in ipv6 {
