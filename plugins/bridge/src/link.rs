@@ -13,6 +13,8 @@ pub(crate) fn ensure(host: &mut Socket, config: &Config) -> Result<Link, Error> 
         None => create(host, config)?,
     };
     let promiscuous = (config.promisc_mode && !bridge.promiscuous).then_some(true);
+    // Also for a bridge that was found: whoever made it may have been killed before this, or may not have thought of it.
+    refuse_router_advertisements(&bridge.name)?;
     let up = (!bridge.up).then_some(true);
     let change = LinkChange { up, promiscuous, ..LinkChange::default() };
     if change != LinkChange::default() {
@@ -41,13 +43,9 @@ fn create(host: &mut Socket, config: &Config) -> Result<Link, Error> {
     // with them, while everybody's neighbour tables still hold the old one.
     let wanted = Bridge { name, mac: Some(Mac::random()?), mtu: config.mtu(), up: true };
     match host.create_bridge(&wanted) {
-        Ok(bridge) => {
-            refuse_router_advertisements(name)?;
-            Ok(bridge)
-        }
         // Another attachment was faster.
         Err(error) if error.is_exists() => find(host, config)?.ok_or_else(|| error.into()),
-        Err(error) => Err(error.into()),
+        bridge => Ok(bridge?),
     }
 }
 
