@@ -111,7 +111,15 @@ fn delete_in_container(request: &Del<Config>) -> Result<(), Error> {
         Err(error) if error.is_gone() => return Ok(()),
         netns => netns?,
     };
-    match Socket::open_in(&netns)?.delete_link(request.attachment.ifname.as_str()) {
+    let mut container = Socket::open_in(&netns)?;
+    let link = match container.link(request.attachment.ifname.as_str()) {
+        Err(error) if error.is_not_found() => return Ok(()),
+        link => link?,
+    };
+    if is_of_another(&link, &request.attachment)? {
+        return Ok(());
+    }
+    match container.delete_link(link.index) {
         Err(error) if error.is_not_found() => Ok(()),
         outcome => Ok(outcome?),
     }
@@ -124,6 +132,18 @@ pub(crate) fn collect(request: &Gc<Config>) -> Result<(), Error> {
         link.kind.as_deref() == Some("veth") && link.alias.as_deref().is_some_and(|alias| request.is_stale(alias))
     };
     let stale: Vec<u32> = host.links()?.iter().filter(|link| is_stale(link)).map(|link| link.index).collect();
+/// An ADD that failed because the interface's name was taken is followed by a DEL, which must not take the interface of
+/// the attachment that has it.
+fn is_of_another(inside: &Link, attachment: &Attachment) -> Result<bool, Error> {
+    let Some(index) = inside.peer_index else { return Ok(false) };
+    let end = match Socket::open()?.link(index) {
+        Err(error) if error.is_not_found() => return Ok(false),
+        end => end?,
+    };
+    let holder = end.alias.as_deref().and_then(Attachment::from_label);
+    Ok(end.peer_index == Some(inside.index) && holder.is_some_and(|holder| holder != *attachment))
+}
+
     for index in stale {
         match host.delete_link(index) {
             Err(error) if !error.is_not_found() => return Err(error.into()),
