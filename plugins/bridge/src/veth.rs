@@ -40,7 +40,7 @@ pub(crate) fn create(
         None => Mac::random()?,
     };
     // Both are set, not left to the kernel: udev replaces addresses that the kernel chose.
-    let host_mac = Mac::random()?;
+    let host_mac = highest(Mac::random()?);
     let name = host_name(&request.attachment);
     let label = request.attachment.label();
     let peer = Peer {
@@ -69,6 +69,13 @@ pub(crate) fn create(
         host_mac,
         mtu: created.mtu,
     })
+}
+
+/// A bridge whose hardware address nobody fixed takes the lowest of its ports': an administrator's must not change it, and
+/// be out of reach for a while, because a container came.
+fn highest(mut mac: Mac) -> Mac {
+    mac.0[0] = 0xfe;
+    mac
 }
 
 impl Veth {
