@@ -79,13 +79,16 @@ fn container_mac(attachment: &Attachment, result: &AddResult) -> Option<Mac> {
 pub(crate) fn remove(request: &Del<Config>) -> Result<Ruleset, Error> {
     let label = request.attachment.label();
     // Before anything is removed from nftables, or closing this module's socket would wait for it too.
-    masquerade::remove(request.attachment.network.as_str(), request.attachment.container.as_str())?;
+    let by_iptables = masquerade::remove(request.attachment.network.as_str(), request.attachment.container.as_str());
     let mut ruleset = Ruleset::open()?;
     match &request.network.prev_result {
-        Some(result) => ruleset.remove(&label, &possible(&request.attachment, result))?,
-        None => ruleset.remove_where(PARTS, |holder| holder == label)?,
+        Some(result) if container_mac(&request.attachment, result).is_some() => {
+            ruleset.remove(&label, &possible(&request.attachment, result))?
+        }
+        _ => ruleset.remove_where(PARTS, |holder| holder == label)?,
     };
     Ok(ruleset)
+    by_iptables?;
 }
 
 /// Removes the rules of attachments that are no longer valid.
