@@ -97,8 +97,7 @@ impl Plugin for Bridge {
         let config = &request.network.config;
         let ipam = request.network.ipam(IPAM)?;
         config.validate(ipam.is_some())?;
-        link::probe(config)?;
-        rules::probe(config)?;
+        link::probe(config).and_then(|()| rules::probe(config)).map_err(Error::unavailable)?;
         Ok(ipam.map_or(Ok(()), |ipam| ipam.forward())?)
     }
 }

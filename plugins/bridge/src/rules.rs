@@ -81,14 +81,15 @@ pub(crate) fn remove(request: &Del<Config>) -> Result<Ruleset, Error> {
     // Before anything is removed from nftables, or closing this module's socket would wait for it too.
     let by_iptables = masquerade::remove(request.attachment.network.as_str(), request.attachment.container.as_str());
     let mut ruleset = Ruleset::open()?;
+    // Results older than 0.3.0 list no interfaces, and so not the MAC address that is part of a key.
     match &request.network.prev_result {
         Some(result) if container_mac(&request.attachment, result).is_some() => {
             ruleset.remove(&label, &possible(&request.attachment, result))?
         }
         _ => ruleset.remove_where(PARTS, |holder| holder == label)?,
     };
-    Ok(ruleset)
     by_iptables?;
+    Ok(ruleset)
 }
 
 /// Removes the rules of attachments that are no longer valid.
@@ -121,6 +122,9 @@ pub(crate) fn check(request: &Check<Config>) -> Result<(), Error> {
 
 /// For STATUS: the kernel can take the rules that an ADD would need.
 pub(crate) fn probe(config: &Config) -> Result<(), Error> {
+    if uses_iptables(config) {
+        iptables::probe()?;
+    }
     let needs_nftables = config.macspoofchk || (config.ip_masq && !uses_iptables(config));
     if needs_nftables { Ok(Ruleset::probe()?) } else { Ok(()) }
 }
