@@ -132,13 +132,6 @@ fn delete_in_container(request: &Del<Config>) -> Result<(), Error> {
     }
 }
 
-/// Deletes the pairs of attachments that are no longer valid.
-pub(crate) fn collect(request: &Gc<Config>) -> Result<(), Error> {
-    let mut host = Socket::open()?;
-    let is_stale = |link: &Link| {
-        link.kind.as_deref() == Some("veth") && link.alias.as_deref().is_some_and(|alias| request.is_stale(alias))
-    };
-    let stale: Vec<u32> = host.links()?.iter().filter(|link| is_stale(link)).map(|link| link.index).collect();
 /// An ADD that failed because the interface's name was taken is followed by a DEL, which must not take the interface of
 /// the attachment that has it.
 fn is_of_another(inside: &Link, attachment: &Attachment) -> Result<bool, Error> {
@@ -151,6 +144,13 @@ fn is_of_another(inside: &Link, attachment: &Attachment) -> Result<bool, Error> 
     Ok(end.peer_index == Some(inside.index) && holder.is_some_and(|holder| holder != *attachment))
 }
 
+/// Deletes the pairs of attachments that are no longer valid.
+pub(crate) fn collect(request: &Gc<Config>) -> Result<(), Error> {
+    let mut host = Socket::open()?;
+    let is_stale = |link: &Link| {
+        link.kind.as_deref() == Some("veth") && link.alias.as_deref().is_some_and(|alias| request.is_stale(alias))
+    };
+    let stale: Vec<u32> = host.links()?.iter().filter(|link| is_stale(link)).map(|link| link.index).collect();
     for index in stale {
         match host.delete_link(index) {
             Err(error) if !error.is_not_found() => return Err(error.into()),
