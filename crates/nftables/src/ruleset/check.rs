@@ -2,8 +2,11 @@
 
 use std::fmt;
 
+use super::chains::OnDemand;
 use super::element::{Element, Entry, describe, entries};
+use super::sets::ISOLATED_BRIDGES;
 use super::{BRIDGE, INET, Ruleset, skeleton};
+use crate::expression::interface_name;
 use crate::object::Held;
 use crate::{Result, Table};
 
@@ -29,6 +32,11 @@ pub enum Difference {
         /// What was found, in words.
         found: String,
     },
+    /// A bridge is not known as an isolated one.
+    Bridge {
+        /// The bridge.
+        bridge: String,
+    },
     /// A chain that the elements need lost rules: somebody flushed or deleted it.
     Chain {
         /// The table.
@@ -48,6 +56,9 @@ impl fmt::Display for Difference {
             Self::Absent { element } => write!(formatter, "{element}: not in the nftables ruleset"),
             Self::Foreign { element, holder } => write!(formatter, "{element}: held by \"{holder}\""),
             Self::Changed { element, found } => write!(formatter, "{element}: found {found}"),
+            Self::Bridge { bridge } => {
+                write!(formatter, "bridge {bridge}: not in nftables set {INET} isolated_bridges")
+            }
             Self::Chain { table, chain, expected, found } => {
                 write!(formatter, "nftables chain {table} {chain}: expected {expected} rules, found {found}")
             }
@@ -88,9 +99,17 @@ impl Ruleset {
             if !seen.contains(&chain) {
                 seen.push(chain);
                 differences.extend(self.damaged(INET, &chain.name(), chain.rules().len())?);
+                differences.extend(self.opened(chain)?);
             }
         }
         Ok(())
+    }
+
+    /// Whether a bridge lost its mark as an isolated one, without which nobody asks its chain.
+    fn opened(&mut self, chain: &OnDemand) -> Result<Option<Difference>> {
+        let OnDemand::ToBridge(bridge) = chain else { return Ok(None) };
+        let held = self.connection.element(ISOLATED_BRIDGES.place(), &interface_name(bridge))?;
+        Ok(held.is_none().then(|| Difference::Bridge { bridge: bridge.clone() }))
     }
 
     fn damaged(&mut self, table: Table<'static>, chain: &str, expected: usize) -> Result<Option<Difference>> {
