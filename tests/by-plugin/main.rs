@@ -1,11 +1,15 @@
 //! Tests of single plugins: what each verb does to the kernel, read with `ip -j` and `nft -j`.
 //!
+//! - `bridge`: the interface plugin, and the container's end of its links
 //! - `examples`: every file in `conf/` does what its name says
 //! - `harness_self_test`: the harness notices what it has to notice
 //! - `host_local`: addresses, and the folder shared with the reference
+//! - `loopback`: `lo` in a container
 
 #![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
 
+mod bridge;
 mod examples;
 mod harness_self_test;
 mod host_local;
+mod loopback;

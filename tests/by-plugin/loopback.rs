@@ -1,0 +1,161 @@
+//! loopback: `lo` up, down, and what is said of it.
+
+use serde_json::{Value, json};
+use tests::{Chain, Cni, Container, Host, Inside as _, every_plugin_rules, reference_differs};
+
+fn network(host: &Host) -> Chain<'_> {
+    host.chain(&json!({"name": "net", "plugins": [{"type": "loopback"}]}))
+}
+
+fn call<'h>(host: &'h Host, verb: &str, container: &Container, config: &Value) -> Cni<'h> {
+    let mut config = config.clone();
+    config["type"] = json!("loopback");
+    host.cni("loopback").command(verb).container(container).ifname("lo").config(&config)
+}
+
+fn is_up(container: &Container) -> bool {
+    let lo = container.ip_json(["link", "show", "dev", "lo"]);
+    lo[0]["flags"].as_array().unwrap().contains(&json!("UP"))
+}
+
+#[test]
+fn the_rules_of_every_plugin_hold() {
+    let host = Host::new();
+    every_plugin_rules(&network(&host), &host.container("c1"), "lo");
+}
+
+#[test]
+fn add_brings_lo_up_and_reports_its_addresses() {
+    let host = Host::new();
+    let c1 = host.container("c1");
+    assert!(!is_up(&c1));
+    let result = network(&host).add(&c1, "lo").ok();
+    assert!(is_up(&c1));
+    let _server = c1.listen_tcp(80);
+    c1.connect_tcp("127.0.0.1:80").unwrap();
+    c1.connect_tcp("[::1]:80").unwrap();
+    let lo = &result["interfaces"][0];
+    assert_eq!((&lo["name"], &lo["mac"]), (&json!("lo"), &json!("00:00:00:00:00:00")));
+    assert_eq!(lo["sandbox"], json!(c1.netns));
+    assert!(reference_differs("it reports no MTU") || lo["mtu"] == 65536, "{result}");
+    let ips: Vec<_> = result["ips"].as_array().unwrap().iter().map(|ip| (&ip["address"], &ip["interface"])).collect();
+    assert_eq!(ips, [(&json!("127.0.0.1/8"), &json!(0)), (&json!("::1/128"), &json!(0))]);
+}
+
+#[test]
+fn the_interface_name_does_not_matter() {
+    let host = Host::new();
+    let c1 = host.container("c1");
+    call(&host, "ADD", &c1, &json!({})).ifname("eth0").run().ok();
+    assert!(is_up(&c1));
+    call(&host, "DEL", &c1, &json!({})).ifname("eth0").run().ok();
+    assert!(!is_up(&c1));
+}
+
+#[test]
+fn a_second_add_succeeds() {
+    let host = Host::new();
+    let c1 = host.container("c1");
+    network(&host).add(&c1, "lo").ok();
+    network(&host).add(&c1, "lo").ok();
+    assert!(is_up(&c1));
+}
+
+#[test]
+fn an_add_that_nobody_heard_leaves_a_lo_up_that_was_up() {
+    let host = Host::new();
+    let c1 = host.container("c1");
+    c1.shell("ip link set lo up");
+    assert!(!call(&host, "ADD", &c1, &json!({})).run_unheard().is_ok() || reference_differs("it does not notice"));
+    assert!(is_up(&c1));
+}
+
+#[test]
+fn in_a_chain_it_passes_the_result_on() {
+    let host = Host::new();
+    let c1 = host.container("c1");
+    let previous = json!({
+        "cniVersion": "1.0.0", "interfaces": [{"name": "eth0", "mac": "02:00:00:00:00:01", "sandbox": c1.netns}],
+        "ips": [{"address": "10.1.0.2/24", "gateway": "10.1.0.1", "interface": 0}],
+        "routes": [{"dst": "0.0.0.0/0", "gw": "10.1.0.1"}], "dns": {"nameservers": ["10.1.0.1"]}
+    });
+    let config = json!({"cniVersion": "1.0.0", "prevResult": previous});
+    let result = call(&host, "ADD", &c1, &config).run().ok();
+    assert_eq!(result, previous);
+    assert!(is_up(&c1));
+}
+
+#[test]
+fn check_notices_a_lo_that_is_down() {
+    let host = Host::new();
+    let c1 = host.container("c1");
+    let network = network(&host);
+    network.add(&c1, "lo").ok();
+    network.check(&c1, "lo").ok();
+    c1.shell("ip link set lo down");
+    let error = network.check(&c1, "lo").error();
+    let told = error.msg.contains("expected up") && error.msg.contains("found down");
+    assert!(told || reference_differs("other words"), "{error:?}");
+}
+
+#[test]
+fn del_succeeds_whatever_became_of_the_namespace() {
+    let host = Host::new();
+    let c1 = host.container("c1");
+    let network = network(&host);
+    network.add(&c1, "lo").ok();
+    call(&host, "DEL", &c1, &json!({})).netns("").run().ok();
+    assert!(is_up(&c1));
+    let c1 = host.lose(c1);
+    network.del(&c1, "lo").ok();
+    if !reference_differs("it takes the file for a namespace") {
+        host.write(&c1.netns, "");
+        network.del(&c1, "lo").ok();
+    }
+}
+
+#[test]
+fn add_and_check_name_a_namespace_that_is_none() {
+    if reference_differs("it has one code for everything") {
+        return;
+    }
+    let host = Host::new();
+    let c1 = host.container("c1");
+    let mut config = json!({});
+    config["prevResult"] = call(&host, "ADD", &c1, &config).run().ok();
+    for (path, words) in
+        [("/run/netns/none", "does not exist"), ("/etc/hostname", "a regular file"), ("/run", "a directory")]
+    {
+        for verb in ["ADD", "CHECK"] {
+            let error = call(&host, verb, &c1, &config).netns(path).run().error();
+            assert_eq!(error.code, 4, "{error:?}");
+            assert!(format!("{} {}", error.msg, error.details).contains(words), "{error:?}");
+        }
+    }
+}
+
+#[test]
+fn ipv6_that_is_off_is_no_obstacle() {
+    let host = Host::new();
+    let c1 = host.container("c1");
+    c1.shell("echo 1 > /proc/sys/net/ipv6/conf/all/disable_ipv6");
+    let network = network(&host);
+    let result = network.add(&c1, "lo").ok();
+    assert_eq!(result["ips"].as_array().unwrap().len(), 1, "{result}");
+    network.check(&c1, "lo").ok();
+}
+
+#[test]
+fn gc_and_status_have_nothing_to_say() {
+    if reference_differs("this version does not speak 1.1.0") {
+        return;
+    }
+    let host = Host::new();
+    let c1 = host.container("c1");
+    network(&host).add(&c1, "lo").ok();
+    host.assert_leaves_nothing(|| {
+        network(&host).gc(&[]).ok();
+        network(&host).status().ok();
+    });
+    assert!(is_up(&c1));
+}
