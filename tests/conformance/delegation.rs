@@ -175,6 +175,64 @@ fn an_ipam_plugin_that_talks_nonsense_is_an_error_and_gets_its_del() {
     }
 }
 
+/// The same for an IPAM plugin that succeeds and gives no address.
+#[test]
+fn an_ipam_plugin_that_gives_no_address_is_an_error() {
+    let notebook = Notebook::new();
+    notebook.answer("ADD", 0, &json!({"cniVersion": newest_version(), "ips": []}).to_string());
+    let before = notebook.host.snapshot();
+    error(notebook.call("ADD").run());
+    if !reference_differs("it calls no DEL, and leaves its interfaces") {
+        assert_eq!(notebook.note("verbs"), "ADD\nDEL\n");
+        notebook.host.snapshot().assert_nothing_since(&before);
+    }
+}
+
+/// An answer that reads well and still makes no sense becomes an error or an interface, not a bug.
+#[test]
+fn an_odd_answer_of_an_ipam_plugin_is_no_bug() {
+    if reference_differs("it leaves what it has made so far") {
+        return;
+    }
+    let with = |ips: Value, routes: Value| json!({"cniVersion": "1.1.0", "ips": ips, "routes": routes});
+    let good = json!([{"address": "10.1.0.7/24", "gateway": "10.1.0.1"}]);
+    let answers = [
+        with(json!([{"address": "10.1.0.7/24", "gateway": "fd00::1"}]), json!([])),
+        with(json!([{"address": "10.1.0.7/32"}]), json!([{"dst": "0.0.0.0/0", "gw": "192.0.2.1"}])),
+        with(json!([{"address": "10.1.0.7/24"}, {"address": "10.1.0.7/24"}]), json!([])),
+        with(json!([{"address": "0.0.0.0/0"}]), json!([])),
+        with(json!([{"address": "224.0.0.1/4"}]), json!([])),
+        with(json!([{"address": "127.0.0.1/8"}]), json!([])),
+        with(json!([{"address": "ff02::1/128"}]), json!([])),
+        with(json!([{"address": "::/0", "gateway": "::"}]), json!([])),
+        with(json!([{"address": "fe80::1/64"}]), json!([{"dst": "::/0", "gw": "fe80::2"}])),
+        with(json!([{"address": "10.1.0.7/24", "interface": 99}]), json!([])),
+        with(good.clone(), json!([{"dst": "10.1.0.0/24"}, {"dst": "10.1.0.0/24"}])),
+        with(good.clone(), json!([{"dst": "10.9.0.5/16", "scope": 200, "table": 4_294_967_295_u32, "mtu": 1}])),
+        with(good.clone(), json!([{"dst": "fd00::/8", "gw": "10.1.0.1"}])),
+        with(good, json!([{"dst": "10.9.0.0/16", "gw": "10.1.0.7"}])),
+    ];
+    for answer in answers {
+        for gateway in [false, true] {
+            let notebook = Notebook::new();
+            notebook.answer("ADD", 0, &answer.to_string());
+            let mut config = config();
+            config["isDefaultGateway"] = json!(gateway);
+            config["ipMasq"] = json!(gateway);
+            let before = notebook.host.snapshot();
+            let added = notebook.call_with("ADD", &config).run();
+            assert!(!added.finished.stderr.contains("panicked"), "{answer}: {}", added.finished);
+            if added.is_ok() {
+                notebook.call_with("DEL", &config).run().ok();
+            } else {
+                error(added);
+            }
+            let left = notebook.host.snapshot().leftovers(&before);
+            assert!(left.is_empty(), "{answer}: {left:#?}");
+        }
+    }
+}
+
 /// The same for a plugin that fails without saying anything.
 #[test]
 fn an_ipam_plugin_that_fails_silently_is_named() {

@@ -15,6 +15,7 @@
 //! - `errors`: the form of an error
 //! - `operations`: what ADD, DEL, CHECK, GC and STATUS may rely on and have to do
 //! - `bad_input`: input from somebody who makes a mistake, or means harm
+//! - `mutations`: the same with every value of a configuration replaced
 //! - `interrupted`: killed in the middle, or with nobody listening
 //! - `scene`: a host on which each plugin has something good to do
 
@@ -27,6 +28,7 @@ mod delegation;
 mod environment;
 mod errors;
 mod interrupted;
+mod mutations;
 mod operations;
 mod previous_result;
 mod results;

@@ -157,18 +157,48 @@ fn del_needs_neither_result_nor_namespace() {
     }
 }
 
-/// The interface itself, and not only the rules about it, may have been deleted by somebody else.
+/// "return success if the interface in question, or any modifications added, are missing" (DEL): somebody else has
+/// deleted or renamed the interface, or the bridge, or all rules.
 #[test]
-fn del_succeeds_when_the_interface_is_gone() {
+fn del_succeeds_when_somebody_else_was_faster() {
     if reference_differs("it masquerades the interface's addresses, which it can no longer see") {
         return;
     }
+    let damages = [
+        "ip netns exec fresh ip link del eth0",
+        "ip netns exec fresh sh -c 'ip link set eth0 down; ip link set eth0 name other'",
+        "ip netns exec fresh ip addr flush dev eth0",
+        "nft flush ruleset",
+        "nft delete table inet ferrocni",
+        "rm -r /var/lib/cni/networks/fresh",
+        "ip link del br-fresh",
+    ];
+    for damage in damages {
+        let host = Host::new();
+        let (fresh, network) = (host.container("fresh"), network(&host, "fresh", 3));
+        host.assert_leaves_nothing(|| {
+            network.add(&fresh, "eth0").ok();
+            host.shell(damage);
+            network.del(&fresh, "eth0").ok();
+        });
+    }
+}
+
+/// A DEL that cannot do everything does what it can, says what it could not, and does the rest the next time.
+#[test]
+fn del_goes_on_past_a_failure() {
+    if reference_differs("it stops at the first failure") {
+        return;
+    }
     let scene = Scene::new();
-    scene.host.assert_leaves_nothing(|| {
-        scene.call("bridge", "ADD").run().ok();
-        scene.fresh.run(["ip", "link", "del", "eth0"]);
-        scene.call("bridge", "DEL").run().ok();
-    });
+    let before = scene.host.snapshot();
+    scene.call("bridge", "ADD").run().ok();
+    let failed = error(scene.call("bridge", "DEL").path("/run/nowhere").run());
+    assert!(failed.msg.contains("host-local"), "{failed:?}");
+    let left = scene.host.snapshot().leftovers(&before);
+    assert!(left.iter().all(|line| line.contains("/var/lib/cni/networks")), "{left:#?}");
+    scene.call("bridge", "DEL").run().ok();
+    scene.host.snapshot().assert_nothing_since(&before);
 }
 
 /// "The plugin should return an error if a resource included in the CNI Result type (interface, address or route) was

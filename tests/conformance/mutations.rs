@@ -1,0 +1,127 @@
+//! Configurations with each value replaced by others: whatever comes, the answer is a result or an error as it has to
+//! be, never a bug, and after an error (or a DEL) nothing is left.
+
+use serde_json::{Value, json};
+use tests::reference_differs;
+
+use crate::scene::{PLUGINS, Scene, error};
+
+/// What stands where something else should: other types, extremes, and text that means something to somebody else.
+fn wrong_values() -> Vec<Value> {
+    vec![
+        json!(null),
+        json!(true),
+        json!(-1),
+        json!(4_294_967_296_u64),
+        json!(1e300),
+        json!(""),
+        json!("a\nb"),
+        json!("x; reboot"),
+        json!("-A INPUT -j DROP\nCOMMIT"),
+        json!("\u{0}"),
+        json!("../../../../tmp/x"),
+        json!("%s%n"),
+        json!("é".repeat(200)),
+        json!("::"),
+        json!("0.0.0.0/0"),
+        json!("255.255.255.255/32"),
+        json!("ff02::1/128"),
+        json!([]),
+        json!([[]]),
+        json!({}),
+        json!({"type": null}),
+    ]
+}
+
+/// Every key that a plugin knows, with a good value. (Not `dataDir`: any path is right, and a test host shares the
+/// machine's root folder.)
+fn full_config(scene: &Scene, plugin: &str) -> Value {
+    let mut config = scene.config(plugin);
+    let more = match plugin {
+        "bridge" => json!({
+            "isDefaultGateway": true, "forceAddress": false, "ipMasqBackend": "nftables", "mtu": 1400,
+            "hairpinMode": true, "promiscMode": false, "macspoofchk": true, "portIsolation": true, "enabledad": false,
+            "dns": {"nameservers": ["10.1.0.1"], "domain": "a", "search": ["a"], "options": ["ndots:1"]},
+            "args": {"cni": {"mac": "02:00:00:00:00:01", "ips": ["10.1.0.77"]}},
+        }),
+        "host-local" => json!({
+            "runtimeConfig": {"ips": ["10.1.0.88"], "ipRanges": [[{"subnet": "10.6.0.0/24"}]]},
+        }),
+        "portmap" => json!({
+            "backend": "iptables", "snat": true, "masqAll": true, "markMasqBit": 7,
+            "conditionsV4": ["!", "-d", "192.0.2.0/24"], "conditionsV6": ["-s", "fd00::/8"],
+        }),
+        "firewall" => json!({
+            "backend": "iptables", "iptablesAdminChainName": "MINE", "firewalldZone": "trusted",
+            "ingressPolicy": "same-bridge",
+        }),
+        _ => json!({}),
+    };
+    for (key, value) in more.as_object().unwrap() {
+        config[key] = value.clone();
+    }
+    if let Some(ipam) = config.get_mut("ipam") {
+        ipam["routes"] =
+            json!([{"dst": "10.9.0.0/16", "gw": "10.1.0.1", "mtu": 1400, "priority": 5, "table": 100, "scope": 0}]);
+        ipam["ranges"][0][0] =
+            json!({"subnet": "10.1.0.0/24", "rangeStart": "10.1.0.9", "rangeEnd": "10.1.0.99", "gateway": "10.1.0.1"});
+    }
+    if plugin == "portmap" {
+        config["runtimeConfig"]["portMappings"][0]["hostIP"] = json!("127.0.0.1");
+    }
+    config
+}
+
+/// The paths (as in RFC 6901) of everything in a value.
+fn paths(value: &Value) -> Vec<String> {
+    let children: Vec<(String, &Value)> = match value {
+        Value::Object(object) => object.iter().map(|(key, value)| (key.clone(), value)).collect(),
+        Value::Array(array) => array.iter().enumerate().map(|(i, value)| (i.to_string(), value)).collect(),
+        _ => Vec::new(),
+    };
+    let below = |(key, child): (String, &Value)| {
+        let deeper: Vec<_> = paths(child).into_iter().map(|path| format!("/{key}{path}")).collect();
+        std::iter::once(format!("/{key}")).chain(deeper).collect::<Vec<_>>()
+    };
+    children.into_iter().flat_map(below).collect()
+}
+
+#[test]
+fn no_value_of_a_configuration_makes_a_plugin_fail_other_than_with_an_error() {
+    if reference_differs("it panics in places, and leaves what it made") {
+        return;
+    }
+    for plugin in PLUGINS {
+        let scene = Scene::new();
+        let good = full_config(&scene, plugin);
+        scene.call_with(plugin, "ADD", &good).run().ok();
+        scene.call_with(plugin, "DEL", &good).run().ok();
+        let before = scene.host.snapshot();
+        for path in paths(&good) {
+            for wrong in wrong_values() {
+                let mut config = good.clone();
+                *config.pointer_mut(&path).unwrap() = wrong;
+                try_it(&scene, plugin, &config);
+            }
+            let left = scene.host.snapshot().leftovers(&before);
+            let left: Vec<_> = left.into_iter().filter(|line| !is_the_networks(line)).collect();
+            assert!(left.is_empty(), "{plugin}, {path} replaced: {left:#?}");
+        }
+    }
+}
+
+/// As in the reference, the isolation of a bridge and the administrator's chain are the network's, and stay.
+fn is_the_networks(line: &str) -> bool {
+    ["CNI-ISOLATION-STAGE-2", "admin overrides", "-save filter chain "].iter().any(|of| line.contains(of))
+}
+
+fn try_it(scene: &Scene, plugin: &str, config: &Value) {
+    let added = scene.call_with(plugin, "ADD", config).run();
+    assert!(!added.finished.stderr.contains("panicked"), "{plugin} {config}: {}", added.finished);
+    if !added.is_ok() {
+        error(added);
+        return;
+    }
+    let deleted = scene.call_with(plugin, "DEL", config).run();
+    assert!(deleted.is_ok(), "{plugin} {config}: what ADD takes, DEL has to take: {}", deleted.finished);
+}
