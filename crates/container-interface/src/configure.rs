@@ -86,20 +86,16 @@ impl Setup<'_> {
 
 fn set_sysctls(setup: &Setup<'_>) -> Result<(), Error> {
     let ifname = setup.ifname.as_str();
-    sysctl::set_if_different(&["ipv4", "conf", ifname, "arp_notify"], "1")?;
+    sysctl::write(&["ipv4", "conf", ifname, "arp_notify"], "1")?;
     let detect = if setup.detect_duplicates { "1" } else { "0" };
-    let mut ipv6 = vec![("accept_dad", detect), ("ndisc_notify", "1")];
     if setup.has_ipv6() {
         // Runtimes switch IPv6 off in namespaces that have no IPv6 address yet. What a container sends to an address of
         // its own passes lo.
         sysctl::set_if_different(&["ipv6", "conf", "lo", "disable_ipv6"], "0")?;
-        ipv6.extend([("disable_ipv6", "0"), ("keep_addr_on_down", "1")]);
-    }
-    for (key, value) in ipv6 {
-        match sysctl::set_if_different(&["ipv6", "conf", ifname, key], value) {
-            // A kernel without IPv6 is a reason to fail only when there is an IPv6 address to set.
-            Err(error) if error.is_not_found() && !setup.has_ipv6() => {}
-            outcome => outcome.map(drop)?,
+        for (key, value) in
+            [("disable_ipv6", "0"), ("accept_dad", detect), ("ndisc_notify", "1"), ("keep_addr_on_down", "1")]
+        {
+            sysctl::write(&["ipv6", "conf", ifname, key], value)?;
         }
     }
     Ok(())

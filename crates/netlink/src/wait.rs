@@ -34,6 +34,11 @@ impl Socket {
     /// [`Error::LinkNotFound`] if it is not there or goes away meanwhile, [`Error::TimedOut`] after
     /// `timeout`.
     pub fn wait_until_running(&mut self, link: u32, timeout: Duration) -> Result<()> {
+        // The kernel raises a veth's carrier at once, so there is mostly nothing to wait for, and no reason to hear of
+        // every other link of the host.
+        if self.link(link)?.running {
+            return Ok(());
+        }
         let awaited = Awaited {
             groups: &[RTNLGRP_LINK],
             ask: &|outgoing| link::push_get(outgoing, link),

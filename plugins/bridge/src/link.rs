@@ -51,7 +51,7 @@ fn create(host: &mut Socket, config: &Config) -> Result<Link, Error> {
 
 /// A container must not be able to give the host a default route (CVE-2020-10749).
 pub(crate) fn refuse_router_advertisements(link: &str) -> Result<(), Error> {
-    match sysctl::set_if_different(&["ipv6", "conf", link, "accept_ra"], "0") {
+    match sysctl::write(&["ipv6", "conf", link, "accept_ra"], "0") {
         Err(error) if !error.is_not_found() => Err(error.into()),
         _ => Ok(()),
     }

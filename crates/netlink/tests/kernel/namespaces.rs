@@ -71,7 +71,9 @@ fn run_is_inside_and_the_caller_stays_outside() {
 #[test]
 fn a_panic_inside_is_a_panic_outside() {
     let inside = new_netns();
+    let before = Netns::current().expect("opened").id();
     let outcome = std::panic::catch_unwind(|| inside.run(|| panic!("from inside")));
+    assert_eq!(Netns::current().expect("opened").id(), before, "the caller is back");
     assert_eq!(outcome.expect_err("a panic").downcast_ref(), Some(&"from inside"));
 }
 
