@@ -2,14 +2,20 @@
 //!
 //! - `bridge`: the interface plugin, and the container's end of its links
 //! - `examples`: every file in `conf/` does what its name says
+//! - `firewall`: what gets through, with each backend
 //! - `harness_self_test`: the harness notices what it has to notice
 //! - `host_local`: addresses, and the folder shared with the reference
 //! - `loopback`: `lo` in a container
+//! - `networks`: networks that the tests of several plugins use
+//! - `portmap`: published ports
 
 #![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
 
 mod bridge;
 mod examples;
+mod firewall;
 mod harness_self_test;
 mod host_local;
 mod loopback;
+mod networks;
+mod portmap;

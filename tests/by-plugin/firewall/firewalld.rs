@@ -1,0 +1,105 @@
+//! With a real firewalld, on a bus of the host's own.
+
+use std::time::{Duration, Instant};
+use std::{fs, thread};
+
+use serde_json::{Value, json};
+use tests::{Background, Host, Inside as _, every_plugin_rules, reference_differs};
+
+use super::{Attached, network};
+
+/// The usual bus, but one that starts no services by itself.
+const BUS: &str = r#"<busconfig><type>system</type><listen>unix:path=/run/dbus/system_bus_socket</listen>
+    <auth>EXTERNAL</auth><policy context="default"><allow user="*"/><allow own="*"/>
+    <allow send_destination="*"/><allow receive_sender="*"/></policy></busconfig>"#;
+
+struct Daemons {
+    _firewalld: Background,
+    _bus: Background,
+}
+
+fn start(host: &Host) -> Daemons {
+    assert!(fs::exists("/usr/sbin/firewalld").unwrap(), "install firewalld");
+    host.write("/run/dbus/bus.conf", BUS);
+    host.shell("mount -t tmpfs none /var/log");
+    let bus = host.spawn(["dbus-daemon", "--config-file=/run/dbus/bus.conf", "--nofork", "--nopidfile"]);
+    wait_until(|| host.run(["cat", "/proc/net/unix"]).contains("/run/dbus/system_bus_socket"));
+    let firewalld = host.spawn(["/usr/sbin/firewalld", "--nofork", "--nopid"]);
+    wait_until(|| host.try_run(["firewall-cmd", "--state"]).status.success());
+    for zone in ["trusted", "internal"] {
+        // firewalld makes a zone's chains when it is first used, and keeps them.
+        for verb in ["add", "remove"] {
+            host.run(["firewall-cmd", &format!("--zone={zone}"), &format!("--{verb}-source=192.0.2.200")]);
+        }
+    }
+    Daemons { _firewalld: firewalld, _bus: bus }
+}
+
+fn wait_until(is_so: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !is_so() {
+        assert!(start.elapsed() < Duration::from_secs(60), "a daemon did not start");
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn sources(host: &Host, zone: &str) -> Vec<String> {
+    let listed = host.run(["firewall-cmd", &format!("--zone={zone}"), "--list-sources"]);
+    listed.split_whitespace().map(str::to_owned).collect()
+}
+
+#[test]
+fn containers_are_in_the_zone_that_lets_them_through() {
+    let host = Host::new();
+    let outside = host.neighbour();
+    let _daemons = start(&host);
+    for (number, keys, zone) in
+        [(1, json!({}), "trusted"), (2, json!({"backend": "firewalld", "firewalldZone": "internal"}), "internal")]
+    {
+        let one = network(&host, number, &keys, &[("tcp", 8080, 80)]);
+        assert_eq!(sources(&host, zone), [""; 0]);
+        host.assert_leaves_nothing(|| {
+            let web = Attached::to(&one, "web");
+            let cidrs = [format!("10.{number}.0.2/32"), format!("fd00:{number}::2/128")];
+            assert_eq!(sources(&host, zone), cidrs);
+            let _servers = (web.container.listen_tcp(80), outside.listen_tcp(80));
+            if zone == "trusted" {
+                web.container.assert_reaches_tcp("192.0.2.2:80");
+                outside.assert_reaches_tcp("192.0.2.1:8080");
+                for to in web.at(80) {
+                    host.assert_reaches_tcp(&to);
+                }
+            }
+            one.del(&web.container, "eth0").ok();
+            assert_eq!(sources(&host, zone), [""; 0]);
+            drop(host.lose(web.container));
+        });
+    }
+}
+
+#[test]
+fn check_del_gc_and_status_speak_with_it() {
+    if reference_differs("its CHECK ignores the answer, and it has neither GC nor STATUS") {
+        return;
+    }
+    let host = Host::new();
+    let daemons = start(&host);
+    let one = network(&host, 1, &json!({"ingressPolicy": "same-bridge"}), &[]);
+    let container = host.container("c");
+    every_plugin_rules(&one, &container, "eth0");
+    assert_eq!(sources(&host, "trusted"), [""; 0]);
+    let (keep, stale) = (Attached::to(&one, "keep"), Attached::to(&one, "stale"));
+    one.gc(&[("keep", "eth0")]).ok();
+    assert_eq!(sources(&host, "trusted").len(), 2);
+    one.check(&keep.container, "eth0").ok();
+    host.run(["firewall-cmd", "--reload"]);
+    let error = one.check(&keep.container, "eth0").error();
+    assert!(error.msg.contains("in zone trusted"), "{error:?}");
+    one.del(&stale.container, "eth0").ok();
+    one.status().ok();
+    drop(daemons);
+    // It is gone, and its zones with it.
+    one.del(&keep.container, "eth0").ok();
+    let forced: Value = json!({"name": "net1", "type": "firewall", "backend": "firewalld"});
+    assert_eq!(host.cni("firewall").command("STATUS").config(&forced).run().error().code, 50);
+}

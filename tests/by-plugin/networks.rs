@@ -1,0 +1,48 @@
+//! Networks that the tests of several plugins use.
+
+use serde_json::{Value, json};
+use tests::{Host, Inside as _};
+
+/// Bridge `br<number>` with 10.`number`.0.0/24 and fd00:`number`::/64, followed by `chained`. Its ports are in hairpin mode,
+/// without which a container does not reach itself where bridged packets pass iptables (br_netfilter).
+pub(crate) fn bridged(number: u8, chained: &[Value]) -> Value {
+    let mut plugins = vec![bridge(number)];
+    plugins.extend_from_slice(chained);
+    json!({"name": format!("net{number}"), "plugins": plugins})
+}
+
+fn bridge(number: u8) -> Value {
+    let subnets = json!([[{"subnet": format!("10.{number}.0.0/24")}], [{"subnet": format!("fd00:{number}::/64")}]]);
+    json!({
+        "type": "bridge", "bridge": format!("br{number}"), "isDefaultGateway": true, "ipMasq": true, "hairpinMode": true,
+        "ipam": {"type": "host-local", "ranges": subnets}
+    })
+}
+
+/// The plugin `portmap` with more keys.
+pub(crate) fn portmap(keys: &Value) -> Value {
+    with(json!({"type": "portmap", "capabilities": {"portMappings": true}}), keys)
+}
+
+/// The plugin `firewall` with more keys.
+pub(crate) fn firewall(keys: &Value) -> Value {
+    with(json!({"type": "firewall"}), keys)
+}
+
+fn with(mut plugin: Value, keys: &Value) -> Value {
+    for (key, value) in keys.as_object().into_iter().flatten() {
+        plugin[key] = value.clone();
+    }
+    plugin
+}
+
+/// The capability arguments for these `(protocol, port of the host, port of the container)`.
+pub(crate) fn ports(mappings: &[(&str, u16, u16)]) -> Value {
+    let mapping = |(protocol, host, container): &(&str, u16, u16)| json!({"protocol": protocol, "hostPort": host, "containerPort": container});
+    json!({"portMappings": mappings.iter().map(mapping).collect::<Vec<_>>()})
+}
+
+/// Lets bridged packets pass by iptables, if the kernel has br_netfilter loaded.
+pub(crate) fn without_br_netfilter(host: &Host) {
+    host.shell("for i in /proc/sys/net/bridge/bridge-nf-call-ip*tables; do [ ! -e $i ] || echo 0 > $i; done");
+}

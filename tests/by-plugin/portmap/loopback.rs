@@ -1,0 +1,165 @@
+//! 127.0.0.1 and ::1: published ports answer there, and nothing else comes near.
+
+use serde_json::json;
+use tests::{Container, Host, Inside, reference_differs};
+
+use super::{publishing, publishing_with};
+use crate::networks::{bridged, ports, without_br_netfilter};
+
+/// With br_netfilter the answers to ::1 are translated back before they have left the bridge, and then dropped: a frame
+/// from a network must not carry ::1 (`ip6_rcv_core`, net/ipv6/ip6_input.c).
+#[test]
+fn both_loopback_addresses_reach_published_ports() {
+    let host = Host::new();
+    without_br_netfilter(&host);
+    let web = host.container("web");
+    let network = publishing(&host, 1, &[("tcp", 8080, 80), ("udp", 8053, 53)]);
+    host.assert_leaves_nothing(|| {
+        network.add(&web, "eth0").ok();
+        let _servers = (web.listen_tcp(80), web.listen_udp(53));
+        assert_eq!(host.assert_reaches_tcp("127.0.0.1:8080").ip().to_string(), "10.1.0.1");
+        assert_eq!(host.assert_reaches_udp("127.0.0.1:8053").ip().to_string(), "10.1.0.1");
+        host.assert_reaches_tcp("127.1.2.3:8080");
+        if !reference_differs("it has no way for ::1") {
+            assert_eq!(host.assert_reaches_tcp("[::1]:8080").ip().to_string(), "fd00:1::1");
+            assert_eq!(host.assert_reaches_udp("[::1]:8053").ip().to_string(), "fd00:1::1");
+        }
+        network.del(&web, "eth0").ok();
+    });
+}
+
+#[test]
+fn the_host_s_own_servers_stay_at_their_loopback_addresses() {
+    let host = Host::new();
+    let web = host.container("web");
+    publishing(&host, 1, &[("tcp", 8080, 80)]).add(&web, "eth0").ok();
+    let _own = host.listen_tcp(9000);
+    assert_eq!(host.assert_reaches_tcp("127.0.0.1:9000").ip().to_string(), "127.0.0.1");
+    assert_eq!(host.assert_reaches_tcp("[::1]:9000").ip().to_string(), "::1");
+    web.assert_reaches_tcp("10.1.0.1:9000");
+    web.assert_reaches_tcp("[fd00:1::1]:9000");
+}
+
+/// Turns a container into one that sends packets to 127.0.0.1 and ::1 to the host, and that takes such addresses itself.
+fn attack(attacker: &Container) {
+    attacker.shell(
+        "ip addr flush dev lo; ip link set lo down
+         echo 1 > /proc/sys/net/ipv4/conf/all/route_localnet
+         ip route add 127.0.0.0/8 via 10.1.0.1
+         ip -6 route flush table local ::1 2>/dev/null || true
+         ip -6 route add ::1/128 via fd00:1::1",
+    );
+}
+
+/// CVE-2020-8558.
+#[test]
+fn a_neighbour_does_not_reach_what_listens_on_the_host_s_loopback() {
+    let host = Host::new();
+    let (web, attacker) = (host.container("web"), host.container("attacker"));
+    publishing(&host, 1, &[("tcp", 8080, 80)]).add(&web, "eth0").ok();
+    host.chain(&bridged(1, &[])).add(&attacker, "eth0").ok();
+    let (_published, _own) = (web.listen_tcp(80), host.listen_tcp(9000));
+    assert_eq!(host.read("/proc/sys/net/ipv4/conf/br1/route_localnet").unwrap(), "1\n");
+    host.assert_reaches_tcp("127.0.0.1:8080");
+    attack(&attacker);
+    attacker.assert_reaches_tcp("10.1.0.1:9000");
+    if reference_differs("it opens route_localnet without a filter") {
+        return;
+    }
+    for to in ["127.0.0.1:9000", "127.0.0.1:8080", "[::1]:9000", "[::1]:8080"] {
+        attacker.assert_blocked_tcp(to);
+    }
+    // It is the filter that keeps the attacker out.
+    host.run(["nft", "flush", "chain", "inet", "ferrocni", "localnet"]);
+    attacker.assert_reaches_tcp("127.0.0.1:9000");
+}
+
+/// A packet that says it comes from 127.0.0.1 is not believed either.
+#[test]
+fn a_neighbour_cannot_speak_as_the_host_s_loopback() {
+    if reference_differs("it opens route_localnet without a filter") {
+        return;
+    }
+    let host = Host::new();
+    let (web, attacker) = (host.container("web"), host.container("attacker"));
+    publishing(&host, 1, &[("tcp", 8080, 80)]).add(&web, "eth0").ok();
+    host.chain(&bridged(1, &[])).add(&attacker, "eth0").ok();
+    attack(&attacker);
+    attacker.shell("ip addr add 127.0.0.9/32 dev eth0");
+    // As careless as a host can be.
+    host.shell("for i in all br1; do cd /proc/sys/net/ipv4/conf/$i; echo 1 > accept_local; echo 0 > rp_filter; done");
+    let _server = host.spawn(["socat", "-u", "UDP4-RECVFROM:9000,fork", "OPEN:/run/heard,creat,append"]);
+    let spoof = || {
+        attacker
+            .shell("for i in 1 2 3 4 5; do echo hi | socat -u - UDP4:10.1.0.1:9000,bind=127.0.0.9; sleep 0.1; done");
+        host.read("/run/heard").unwrap_or_default()
+    };
+    assert_eq!(spoof(), "");
+    host.run(["nft", "flush", "chain", "inet", "ferrocni", "localnet"]);
+    assert!(spoof().starts_with("hi"), "it is the filter that keeps the attacker out");
+}
+
+/// moby#45610: somebody on the host's own wire.
+#[test]
+fn a_port_published_on_loopback_is_not_reached_over_the_wire() {
+    let host = Host::new();
+    let outside = host.neighbour();
+    let web = host.container("web");
+    let mapping = |address: &str| json!({"hostPort": 8080, "containerPort": 80, "protocol": "tcp", "hostIP": address});
+    let mappings = json!([mapping("127.0.0.1"), mapping("::1")]);
+    publishing_with(&host, 1, &json!({}), &mappings).add(&web, "eth0").ok();
+    let _server = web.listen_tcp(80);
+    host.assert_reaches_tcp("127.0.0.1:8080");
+    if reference_differs("it lets everybody on the wire in") {
+        return;
+    }
+    outside.shell(
+        "ip addr flush dev lo; ip link set lo down
+         echo 1 > /proc/sys/net/ipv4/conf/all/route_localnet
+         ip route add 127.0.0.0/8 via 192.0.2.1
+         ip -6 route add ::1/128 via 2001:db8::1",
+    );
+    for to in ["127.0.0.1:8080", "192.0.2.1:8080", "[::1]:8080", "[2001:db8::1]:8080"] {
+        outside.assert_blocked_tcp(to);
+    }
+}
+
+#[test]
+fn route_localnet_is_set_where_it_is_needed_only_and_never_without_the_filter() {
+    if reference_differs("it has no filter") {
+        return;
+    }
+    let host = Host::new();
+    let (one, two) = (host.container("one"), host.container("two"));
+    let route_localnet = || host.shell("cd /proc/sys/net/ipv4/conf; grep -l 1 */route_localnet || true");
+    host.chain(&bridged(2, &[])).add(&two, "eth0").ok();
+    assert_eq!(route_localnet(), "");
+    publishing(&host, 1, &[("tcp", 8080, 80)]).add(&one, "eth0").ok();
+    assert_eq!(route_localnet(), "br1/route_localnet\n");
+    // Somebody damages the filter; whoever opens another link brings it back first.
+    host.run(["nft", "flush", "chain", "inet", "ferrocni", "localnet"]);
+    let _own = host.listen_tcp(9000);
+    let three = host.container("three");
+    publishing(&host, 3, &[("tcp", 8081, 80)]).add(&three, "eth0").ok();
+    assert_eq!(route_localnet(), "br1/route_localnet\nbr3/route_localnet\n");
+    attack(&one);
+    one.assert_reaches_tcp("10.1.0.1:9000");
+    one.assert_blocked_tcp("127.0.0.1:9000");
+}
+
+/// The iptables backend opens route_localnet as well, and has no filter of its own.
+#[test]
+fn the_filter_is_there_with_iptables_too() {
+    let host = Host::new();
+    let (web, attacker) = (host.container("web"), host.container("attacker"));
+    let mappings = &ports(&[("tcp", 8080, 80)])["portMappings"];
+    publishing_with(&host, 1, &json!({"backend": "iptables"}), mappings).add(&web, "eth0").ok();
+    host.chain(&bridged(1, &[])).add(&attacker, "eth0").ok();
+    let (_published, _own) = (web.listen_tcp(80), host.listen_tcp(9000));
+    host.assert_reaches_tcp("127.0.0.1:8080");
+    attack(&attacker);
+    attacker.assert_reaches_tcp("10.1.0.1:9000");
+    if !reference_differs("it opens route_localnet without a filter") {
+        attacker.assert_blocked_tcp("127.0.0.1:9000");
+    }
+}
