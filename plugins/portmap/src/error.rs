@@ -45,6 +45,12 @@ pub enum Error {
         /// The key.
         key: &'static str,
     },
+    /// CHECK: `route_localnet` is set, and nothing keeps neighbours out.
+    #[error(
+        "nftables chain inet ferrocni localnet lost its rules, which keep neighbours of the host from its loopback \
+         addresses: the next ADD of a published port brings them back"
+    )]
+    Unguarded,
     /// CHECK: a rule is missing or changed.
     #[error("the packet filter differs: {difference}")]
     Rules {
@@ -72,13 +78,6 @@ impl std::fmt::Display for Holder<'_> {
             Some(attachment) => write!(formatter, "{attachment}; stop that container or choose another host port"),
             None => write!(formatter, "{:?}", self.0),
         }
-    }
-}
-
-impl Error {
-    /// The same as an answer to STATUS: an ADD could not succeed now.
-    pub(crate) fn unavailable(self) -> Self {
-        Self::Cni(cni_plugin::Error::from(self).with_code(Code::Unavailable))
     }
 }
 

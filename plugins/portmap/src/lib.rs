@@ -58,11 +58,15 @@ impl Plugin for Portmap {
     fn check(request: &Check<Config>) -> Result<(), Error> {
         let config = &request.network.config;
         let published = Published::new(config, &request.attachment, &request.expected);
-        match config.method()? {
-            _ if published.is_empty() => Ok(()),
-            Method::Nftables => rules::check(&published),
-            Method::Iptables(masquerading) => rules::check_by_iptables(&published, &masquerading),
+        let method = config.method()?;
+        if published.is_empty() {
+            return Ok(());
         }
+        match method {
+            Method::Nftables => rules::check(&published)?,
+            Method::Iptables(masquerading) => rules::check_by_iptables(&published, &masquerading)?,
+        }
+        localhost::check(&published)
     }
 
     fn gc(request: &Gc<Config>) -> Result<(), Error> {
@@ -70,10 +74,9 @@ impl Plugin for Portmap {
     }
 
     fn status(request: &Status<Config>) -> Result<(), Error> {
-        let probed = match request.network.config.method()? {
-            Method::Nftables => nftables::Ruleset::probe().map_err(Error::from),
-            Method::Iptables(_) => iptables::probe().map_err(Error::from),
-        };
-        probed.map_err(Error::unavailable)
+        match request.network.config.method()? {
+            Method::Nftables => Ok(nftables::Ruleset::probe()?),
+            Method::Iptables(_) => Ok(iptables::probe()?),
+        }
     }
 }

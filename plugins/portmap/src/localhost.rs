@@ -47,10 +47,22 @@ fn link_to(socket: &mut Socket, address: IpAddr) -> Result<Option<u32>, Error> {
 
 fn open_ipv4(published: &Published<'_>, link: &Link) -> Result<(), Error> {
     let key = ["ipv4", "conf", link.name.as_str(), "route_localnet"];
+    let mut ruleset = Ruleset::open()?;
+    // A ruleset that somebody damaged, or that iptables was asked to stand in for, is no filter.
+    if !ruleset.guards_loopback()? {
+        ruleset.repair(&published.attachment.label(), &[])?;
+    }
     if sysctl::read(&key)? != "1" {
-        // A ruleset that somebody damaged, or that iptables was asked to stand in for, is no filter.
-        Ruleset::open()?.repair(&published.attachment.label(), &[])?;
         sysctl::write(&key, "1")?;
+    }
+    Ok(())
+}
+
+/// For CHECK: the filter stands, whoever translates.
+pub(crate) fn check(published: &Published<'_>) -> Result<(), Error> {
+    let is_open = published.config.snat && published.serving().any(|target| target.address.is_ipv4());
+    if is_open && !Ruleset::open()?.guards_loopback()? {
+        return Err(Error::Unguarded);
     }
     Ok(())
 }

@@ -6,6 +6,8 @@ use tests::{Container, Host, Inside, reference_differs};
 use super::{publishing, publishing_with};
 use crate::networks::{bridged, ports, without_br_netfilter};
 
+const LOCALNET: [&str; 6] = ["nft", "list", "chain", "inet", "ferrocni", "localnet"];
+
 /// With br_netfilter the answers to ::1 are translated back before they have left the bridge, and then dropped: a frame
 /// from a network must not carry ::1 (`ip6_rcv_core`, net/ipv6/ip6_input.c).
 #[test]
@@ -136,12 +138,16 @@ fn route_localnet_is_set_where_it_is_needed_only_and_never_without_the_filter() 
     assert_eq!(route_localnet(), "");
     publishing(&host, 1, &[("tcp", 8080, 80)]).add(&one, "eth0").ok();
     assert_eq!(route_localnet(), "br1/route_localnet\n");
-    // Somebody damages the filter; whoever opens another link brings it back first.
+    // Somebody damages the filter; the next ADD brings it back first, on another link or the same.
     host.run(["nft", "flush", "chain", "inet", "ferrocni", "localnet"]);
     let _own = host.listen_tcp(9000);
-    let three = host.container("three");
+    let (three, four) = (host.container("three"), host.container("four"));
     publishing(&host, 3, &[("tcp", 8081, 80)]).add(&three, "eth0").ok();
     assert_eq!(route_localnet(), "br1/route_localnet\nbr3/route_localnet\n");
+    assert!(host.run(LOCALNET).contains("127.0.0.0/8"));
+    host.run(["nft", "flush", "chain", "inet", "ferrocni", "localnet"]);
+    publishing(&host, 1, &[("tcp", 8082, 80)]).add(&four, "eth0").ok();
+    assert!(host.run(LOCALNET).contains("127.0.0.0/8"));
     attack(&one);
     one.assert_reaches_tcp("10.1.0.1:9000");
     one.assert_blocked_tcp("127.0.0.1:9000");
@@ -153,13 +159,26 @@ fn the_filter_is_there_with_iptables_too() {
     let host = Host::new();
     let (web, attacker) = (host.container("web"), host.container("attacker"));
     let mappings = &ports(&[("tcp", 8080, 80)])["portMappings"];
-    publishing_with(&host, 1, &json!({"backend": "iptables"}), mappings).add(&web, "eth0").ok();
+    let network = publishing_with(&host, 1, &json!({"backend": "iptables"}), mappings);
+    let added = network.add(&web, "eth0").ok();
     host.chain(&bridged(1, &[])).add(&attacker, "eth0").ok();
     let (_published, _own) = (web.listen_tcp(80), host.listen_tcp(9000));
     host.assert_reaches_tcp("127.0.0.1:8080");
     attack(&attacker);
     attacker.assert_reaches_tcp("10.1.0.1:9000");
-    if !reference_differs("it opens route_localnet without a filter") {
-        attacker.assert_blocked_tcp("127.0.0.1:9000");
+    if reference_differs("it opens route_localnet without a filter") {
+        return;
     }
+    attacker.assert_blocked_tcp("127.0.0.1:9000");
+    network.check(&web, "eth0").ok();
+    host.run(["nft", "delete", "table", "inet", "ferrocni"]);
+    let mut without_bridge = json!({"name": "net1", "type": "portmap", "backend": "iptables"});
+    without_bridge["runtimeConfig"] = ports(&[("tcp", 8080, 80)]);
+    without_bridge["prevResult"] = added;
+    let error = host.cni("portmap").command("CHECK").container(&web).config(&without_bridge).run().error();
+    assert!(error.msg.contains("localnet"), "{error:?}");
+    let again = host.container("again");
+    let mappings = &ports(&[("tcp", 8081, 80)])["portMappings"];
+    publishing_with(&host, 1, &json!({"backend": "iptables"}), mappings).add(&again, "eth0").ok();
+    attacker.assert_blocked_tcp("127.0.0.1:9000");
 }

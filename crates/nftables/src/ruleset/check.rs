@@ -5,7 +5,8 @@ use std::fmt;
 use super::chains::OnDemand;
 use super::element::{Element, Entry, describe, entries};
 use super::sets::ISOLATED_BRIDGES;
-use super::{BRIDGE, INET, Ruleset, skeleton};
+use super::skeleton::{self, LOCALNET};
+use super::{BRIDGE, INET, Ruleset};
 use crate::expression::interface_name;
 use crate::object::Held;
 use crate::{Result, Table};
@@ -83,6 +84,16 @@ impl Ruleset {
         }
         self.damage(&entries, &mut differences)?;
         Ok(differences)
+    }
+
+    /// Whether the filter stands without which `route_localnet` would let neighbours reach the host's loopback addresses.
+    ///
+    /// # Errors
+    /// [`crate::Error::Netlink`] if the kernel refuses.
+    pub fn guards_loopback(&mut self) -> Result<bool> {
+        let chains = skeleton::chains(INET).into_iter();
+        let rules = chains.filter(|chain| chain.name == LOCALNET).map(|chain| chain.rules.len()).sum();
+        Ok(self.damaged(INET, LOCALNET, rules)?.is_none())
     }
 
     /// The chains that `entries` need and that have fewer rules than they were made with.

@@ -40,6 +40,9 @@ const BRIDGE_RAW: i32 = -300;
 /// `NF_BR_PRI_FILTER_BRIDGED`.
 const BRIDGE_FILTER: i32 = -200;
 
+/// The chain that keeps loopback addresses off the wire.
+pub(super) const LOCALNET: &str = "localnet";
+
 /// A chain of the skeleton.
 pub(super) struct Chain {
     pub(super) name: &'static str,
@@ -95,7 +98,7 @@ pub(super) fn chains(table: Table<'static>) -> Vec<Chain> {
 }
 
 fn publishing(chains: &mut Chains) {
-    chains.base("localnet", "filter", PREROUTING, RAW);
+    chains.base(LOCALNET, "filter", PREROUTING, RAW);
     chains.rule(|rule| rule.iifname_not("lo").address_in(Side::Destination, LOOPBACK4).drop());
     chains.rule(|rule| rule.iifname_not("lo").address_in(Side::Source, LOOPBACK4).drop());
 
