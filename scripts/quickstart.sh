@@ -84,9 +84,8 @@ address() { jq -r '.ips[0].address | split("/")[0]' "$work/$1"; }
 published='[{"hostPort": 18080, "containerPort": 80, "protocol": "tcp"}]'
 for container in web client; do
     ip netns add "quickstart-$container"
-    started=$EPOCHREALTIME
     cni ADD "$container" "$([ $container = web ] && echo "$published" || echo '[]')"
-    say "container $container" "$(address $container) on $bridge, attached in $(( (${EPOCHREALTIME/./} - ${started/./}) / 1000 )) ms with jq and all"
+    say "container $container" "has $(address $container) on bridge $bridge"
 done
 mkdir "$work/page"
 echo "hello from container web" >"$work/page/index.html"

@@ -56,7 +56,7 @@ pub trait Plugin {
     /// Would an ADD succeed now?
     ///
     /// # Errors
-    /// Code 50 or 51 with the reason if not.
+    /// The reason if not. The runner makes code 50 of it, unless it is 51 or says that the request cannot be right.
     fn status(request: &Status<Self::Config>) -> Result<(), Self::Error>;
 }
 
@@ -140,7 +140,17 @@ pub(crate) fn other<P: Plugin>(call: &Call) -> Result<(), Error> {
         Verb::Del => P::del(&call.del(P::VERSIONS)?).map_err(Into::into),
         Verb::Check => P::check(&call.check(P::VERSIONS)?).map_err(Into::into),
         Verb::Gc => P::gc(&call.gc(P::VERSIONS)?).map_err(Into::into),
-        Verb::Status => P::status(&call.status(P::VERSIONS)?).map_err(Into::into),
+        Verb::Status => P::status(&call.status(P::VERSIONS)?).map_err(|error| unavailable(error.into())),
+    }
+}
+
+/// Whatever would keep an ADD from succeeding is code 50 to STATUS, unless the request itself cannot be right.
+fn unavailable(error: Error) -> Error {
+    match error.code() {
+        Code::UnknownContainer | Code::Io | Code::TryAgainLater | Code::Internal | Code::Other(_) => {
+            error.with_code(Code::Unavailable)
+        }
+        _ => error,
     }
 }
 
@@ -230,4 +240,20 @@ fn print(reply: &Value) -> Result<(), Error> {
     text.push(b'\n');
     let mut stdout = std::io::stdout().lock();
     stdout.write_all(&text).and_then(|()| stdout.flush()).map_err(cannot)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_keeps_an_add_from_succeeding_is_code_50_to_status() {
+        let code = |code| unavailable(Error::new(code, "no")).code();
+        for failure in [Code::Internal, Code::Io, Code::TryAgainLater, Code::Other(123)] {
+            assert_eq!(code(failure), Code::Unavailable);
+        }
+        for kept in [Code::InvalidConfig, Code::LimitedConnectivity, Code::UnsupportedField] {
+            assert_eq!(code(kept), kept);
+        }
+    }
 }

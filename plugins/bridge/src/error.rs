@@ -88,13 +88,6 @@ pub enum Error {
     },
 }
 
-impl Error {
-    /// The same as an answer to STATUS: an ADD could not succeed now.
-    pub(crate) fn unavailable(self) -> Self {
-        Self::Cni(cni_plugin::Error::from(self).with_code(Code::Unavailable))
-    }
-}
-
 impl From<Error> for cni_plugin::Error {
     fn from(error: Error) -> Self {
         let code = match error {
@@ -102,7 +95,7 @@ impl From<Error> for cni_plugin::Error {
             Error::Container(ref inner) => inner.code(),
             Error::Netlink(netlink::Error::Netns(_)) | Error::InvalidMac { .. } => Code::InvalidEnvironment,
             Error::Unsupported { .. } => Code::UnsupportedField,
-            Error::Conflict { .. } | Error::NotABridge { .. } | Error::OtherAddress { .. } => Code::InvalidConfig,
+            Error::Conflict { .. } | Error::OtherAddress { .. } => Code::InvalidConfig,
             _ => Code::Internal,
         };
         Self::from_chain(code, &error)

@@ -97,7 +97,8 @@ impl Plugin for Bridge {
         let config = &request.network.config;
         let ipam = request.network.ipam(IPAM)?;
         config.validate(ipam.is_some())?;
-        link::probe(config).and_then(|()| rules::probe(config)).map_err(Error::unavailable)?;
+        link::probe(config)?;
+        rules::probe(config)?;
         Ok(ipam.map_or(Ok(()), |ipam| ipam.forward())?)
     }
 }

@@ -37,13 +37,6 @@ pub enum Error {
     },
 }
 
-impl Error {
-    /// The same as an answer to STATUS: an ADD could not succeed now.
-    pub(crate) fn unavailable(self) -> Self {
-        Self::Cni(cni_plugin::Error::from(self).with_code(Code::Unavailable))
-    }
-}
-
 impl From<Error> for cni_plugin::Error {
     fn from(error: Error) -> Self {
         let code = match error {

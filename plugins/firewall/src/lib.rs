@@ -83,17 +83,13 @@ impl Plugin for Firewall {
     }
 
     fn status(request: &Status<Config>) -> Result<(), Error> {
-        probe(&request.network.config).map_err(Error::unavailable)
+        // With every backend it is the ruleset that says whose an address is.
+        Ruleset::probe()?;
+        match request.network.config.backend() {
+            Backend::Nftables => {}
+            Backend::Iptables => iptables::probe()?,
+            Backend::Firewalld => drop(firewalld::Firewalld::connect()?),
+        }
+        forward::probe()
     }
-}
-
-fn probe(config: &Config) -> Result<(), Error> {
-    // With every backend it is the ruleset that says whose an address is.
-    Ruleset::probe()?;
-    match config.backend() {
-        Backend::Nftables => {}
-        Backend::Iptables => iptables::probe()?,
-        Backend::Firewalld => drop(firewalld::Firewalld::connect()?),
-    }
-    forward::probe()
 }
