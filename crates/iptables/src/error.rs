@@ -71,7 +71,7 @@ pub enum Error {
     },
     /// The kernel's nf_tables could not be read.
     #[error("cannot read the kernel's nf_tables rules of iptables")]
-    Nftables(#[from] nfnetlink::Error),
+    Nftables(#[from] nftables::Error),
 }
 
 impl Error {

@@ -38,7 +38,7 @@ mod sockopt;
 
 pub use argument::{Argument, Chain, Comment, Interface};
 pub use error::{Error, Result};
-pub use presence::{cheaply_absent, forward_drops, would_drop_forwarded};
+pub use presence::forward_drops;
 pub use program::{Family, Table, Variant, probe};
 pub use restore::Restore;
 pub use rule::Rule;

@@ -221,6 +221,5 @@ fn what_the_other_variant_holds_is_removed_too() {
         }
         masquerade::remove("net", "c1").expect("removes");
         nothing_left(variant);
-        assert!(iptables::cheaply_absent("net", "c1").expect("the kernel answers"));
     });
 }

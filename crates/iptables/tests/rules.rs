@@ -156,7 +156,6 @@ fn removing_leaves_the_shared_chains_alone_and_may_be_repeated() {
         let left = everything(variant).concat();
         assert!(!left.iter().any(|line| line.contains("10.1.2.3") || line.contains("fd00::3")), "{left:#?}");
         assert!(!left.iter().any(|line| line.contains("CNI-DN-") || line.contains("ISOLATION")), "{left:#?}");
-        assert!(iptables::cheaply_absent("net", "c1").expect("the kernel answers"));
         remove_everything();
         assert_eq!(everything(variant).concat(), left);
     });

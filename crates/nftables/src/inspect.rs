@@ -40,6 +40,14 @@ impl Inspector {
         Ok(Self { connection: Connection::open()? })
     }
 
+    /// Whether there is such a table.
+    ///
+    /// # Errors
+    /// [`crate::Error::Netlink`] if the kernel refuses.
+    pub fn table_exists(&mut self, table: Table<'_>) -> Result<bool> {
+        self.connection.table_exists(table)
+    }
+
     /// Whether `table` has a chain of this name.
     ///
     /// # Errors
