@@ -4,6 +4,7 @@
 //! - `cnitool`: libcni's own tool, from Debian's source package (`scripts/test.sh` builds it)
 //! - `podman`: Podman with its CNI backend
 //! - `containerd`: containerd's `ctr run --cni`
+//! - `quickstart`: scripts/quickstart.sh, step by step
 //! - `machine`: what they need on the host: plugins in a folder, a root file system, two networks' traffic
 
 #![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
@@ -12,3 +13,4 @@ mod cnitool;
 mod containerd;
 mod machine;
 mod podman;
+mod quickstart;

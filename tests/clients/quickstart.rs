@@ -1,0 +1,28 @@
+//! `scripts/quickstart.sh`, which is the first thing that anybody sees of ferrocni.
+
+use std::path::Path;
+
+use tests::{Host, Inside as _, bin_dir, reference_differs};
+
+#[test]
+fn the_quickstart_can_be_run_twice_and_leaves_the_host_as_it_was() {
+    if reference_differs("the quickstart shows what ferrocni's table is called") {
+        return;
+    }
+    let host = Host::new();
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/quickstart.sh");
+    let plugins = format!("CNI_BIN_DIR={}", bin_dir().display());
+    let (before, rules) = (host.snapshot(), host.run(["nft", "list", "ruleset"]));
+    for _ in 0..2 {
+        let said = host.run(["env", &plugins, "bash", script.to_str().unwrap()]);
+        for step in
+            ["client pings web", "client pings the host", "127.0.0.1:18080  ", "CHECK", "0 links and 0 namespaces"]
+        {
+            assert!(said.contains(step), "{step:?} is not in {said}");
+        }
+        assert_eq!(said.matches("hello from container web").count(), 3, "{said}");
+        host.snapshot().assert_nothing_since(&before);
+        assert_eq!(host.run(["nft", "list", "ruleset"]), rules, "not even the empty tables");
+        assert_eq!(host.read("/proc/sys/net/ipv4/ip_forward").unwrap().trim(), "0");
+    }
+}
