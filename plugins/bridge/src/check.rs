@@ -79,7 +79,23 @@ fn host_end(host: &mut Socket, bridge: &Link, inside: &Link, request: &Check<Con
             "not its port",
         ));
     }
-    if end.up { Ok(()) } else { Err(differs(format!("{} ({})", what(), end.name), "up", "down")) }
+    if !end.up {
+        return Err(differs(format!("{} ({})", what(), end.name), "up", "down"));
+    }
+    port_options(&end, &request.network.config)
+}
+
+/// Only what was asked for: a plugin later in the chain may have asked for more.
+fn port_options(end: &Link, config: &Config) -> Result<(), Error> {
+    let port = end.bridge_port.unwrap_or_default();
+    for (option, wanted, found) in
+        [("hairpin mode", config.hairpin_mode, port.hairpin), ("isolation", config.port_isolation, port.isolated)]
+    {
+        if wanted && !found {
+            return Err(differs(format!("{option} of bridge port {}", end.name), "on", "off"));
+        }
+    }
+    Ok(())
 }
 
 fn differs(what: String, expected: &str, found: &str) -> Error {

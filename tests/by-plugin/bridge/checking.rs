@@ -113,6 +113,24 @@ fn check_notices_a_bridge_that_is_no_longer_promiscuous() {
 }
 
 #[test]
+fn check_notices_a_port_that_lost_its_options() {
+    if reference_differs("it does not look at them") {
+        return;
+    }
+    for (key, option, words) in [("hairpinMode", "hairpin", "hairpin mode"), ("portIsolation", "isolated", "isolation")]
+    {
+        let host = Host::new();
+        let c1 = host.container("c1");
+        let network = network(&host, &json!({key: true, "ipam": dual_stack()}));
+        let result = network.add(&c1, "eth0").ok();
+        network.check(&c1, "eth0").ok();
+        host.shell(&format!("bridge link set dev {} {option} off", host_end(&result)));
+        let error = network.check(&c1, "eth0").error();
+        assert!(error.msg.contains(words) && error.msg.contains("expected on, found off"), "{error:?}");
+    }
+}
+
+#[test]
 fn check_notices_what_iptables_lost() {
     if reference_differs("it does not look at rules") {
         return;
