@@ -53,15 +53,15 @@ pub fn check(isolation: Isolation<'_>, families: &[Family], variant: Variant) ->
     Ok(())
 }
 
-/// Removes the rules of a bridge that nobody uses any more, and the chains with the last bridge.
-/// Whether somebody does is the caller's to know: a bridge without ports has no containers.
+/// Removes the rules of bridges that nobody uses any more, and the chains with the last one. `is_used` is asked while no other
+/// process of ours changes anything: a container that comes to a bridge at the same time finds the rules or adds them.
 ///
 /// # Errors
 /// Those of the program.
-pub fn remove(bridge: &Interface) -> Result<()> {
+pub fn remove_unused(is_used: impl Fn(&str) -> bool) -> Result<()> {
     for family in Family::ALL {
         for variant in variants(family, Table::Filter, &stage1())? {
-            change(family, variant, Table::Filter, |saved, restore| forget(saved, restore, bridge))?;
+            change(family, variant, Table::Filter, |saved, restore| forget(saved, restore, &is_used))?;
         }
     }
     Ok(())
@@ -112,16 +112,15 @@ pub(crate) fn lead(saved: &Saved, restore: &mut Restore) {
     }
 }
 
-fn forget(saved: &Saved, restore: &mut Restore, bridge: &Interface) {
-    let own =
-        |words: &[String]| words.windows(2).any(|w| matches!(w[0].as_str(), "-i" | "-o") && w[1] == bridge.as_str());
+fn forget(saved: &Saved, restore: &mut Restore, is_used: impl Fn(&str) -> bool) {
     let mut others = false;
     for chain in [stage1(), stage2()] {
         for words in saved.rules_of(&chain).map(crate::rule::split) {
-            if own(&words) {
-                restore.delete(&chain, &Rule::from_saved(words));
-            } else {
-                others |= !words.ends_with(&["-j".into(), "RETURN".into()]);
+            match bridge_of(&words) {
+                Some(bridge) if !is_used(bridge) => {
+                    restore.delete(&chain, &Rule::from_saved(words));
+                }
+                _ => others |= !words.ends_with(&["-j".into(), "RETURN".into()]),
             }
         }
     }
@@ -131,6 +130,13 @@ fn forget(saved: &Saved, restore: &mut Restore, bridge: &Interface) {
         }
         restore.reset_chain(&stage1()).reset_chain(&stage2()).delete_chain(&stage1()).delete_chain(&stage2());
     }
+}
+
+/// The bridge that a rule is about, if the rule is ours or the Go suite's: the first interface that it names.
+fn bridge_of(words: &[String]) -> Option<&str> {
+    let ours = words.iter().any(|word| word == REMARK || word == REMARK_ISOLATED);
+    let named = words.windows(2).find(|pair| matches!(pair[0].as_str(), "-i" | "-o"))?;
+    ours.then_some(named[1].as_str())
 }
 
 const REMARK: &str = "CNI firewall plugin rules (ingressPolicy: same-bridge)";

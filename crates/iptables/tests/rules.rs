@@ -82,7 +82,7 @@ fn remove_everything() {
     masquerade::remove("net", "c1").expect("removes masquerading");
     portmap::remove("net", "c1").expect("removes ports");
     firewall::remove(&addresses()).expect("removes accepts");
-    isolation::remove(&bridge()).expect("removes isolation");
+    isolation::remove_unused(|_| false).expect("removes isolation");
 }
 
 #[test]
@@ -182,9 +182,9 @@ fn isolation_stays_while_another_bridge_needs_it() {
         isolation::add(closed(&bridge(), Policy::SameBridge), &[Family::V4], variant).expect("isolates");
         let before = saved(variant, "iptables", "filter");
         isolation::add(closed(&other, Policy::Isolated), &[Family::V4], variant).expect("isolates");
-        isolation::remove(&other).expect("removes");
+        isolation::remove_unused(|bridge| bridge != other.as_str()).expect("removes");
         assert_eq!(saved(variant, "iptables", "filter"), before);
-        isolation::remove(&bridge()).expect("removes");
+        isolation::remove_unused(|_| false).expect("removes");
         assert!(saved(variant, "iptables", "filter").is_empty());
     });
 }

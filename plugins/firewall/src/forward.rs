@@ -8,6 +8,7 @@ use ipnetwork::IpNetwork;
 use iptables::firewall::Firewall as Accept;
 use iptables::isolation::{Isolation, Policy};
 use iptables::{Family, Interface, Variant};
+use netlink::{Link, Socket};
 
 use crate::Error;
 use crate::config::{Backend, IngressPolicy};
@@ -17,8 +18,11 @@ use crate::member::Member;
 pub(crate) fn accept(member: &Member<'_>, backend: Backend, undo: &mut Undo) -> Result<(), Error> {
     let variants = variants(member, backend)?;
     if !variants.is_empty() {
-        let addresses = member.addresses.clone();
-        undo.push("remove the iptables rules", move || iptables::firewall::remove(&addresses));
+        let (addresses, label) = (member.addresses.clone(), member.attachment.label());
+        undo.push("remove the iptables rules", move || {
+            withdraw(&addresses)?;
+            open_unused_bridges(|holder| holder == label)
+        });
     }
     with_rules(member, backend, &variants, iptables::firewall::add)
 }
@@ -31,6 +35,23 @@ pub(crate) fn check(member: &Member<'_>, backend: Backend) -> Result<(), Error> 
 /// Removes whatever iptables says about these addresses; without our chain there is nothing, and nothing is run.
 pub(crate) fn withdraw(addresses: &[IpNetwork]) -> Result<(), Error> {
     Ok(iptables::firewall::remove(addresses)?)
+}
+
+/// Removes iptables' isolation of bridges that have no ports but those whose labels are `gone`. A port without a label counts:
+/// the Go suite's containers stay isolated.
+pub(crate) fn open_unused_bridges(gone: impl Fn(&str) -> bool) -> Result<(), Error> {
+    let stays = |port: &Link| !port.alias.as_deref().is_some_and(&gone);
+    let is_used = |bridge: &str| match ports(bridge) {
+        Ok(ports) => ports.iter().any(stays),
+        Err(error) => !error.is_not_found(),
+    };
+    Ok(iptables::isolation::remove_unused(is_used)?)
+}
+
+fn ports(bridge: &str) -> netlink::Result<Vec<Link>> {
+    let mut socket = Socket::open()?;
+    let bridge = socket.link(bridge)?;
+    socket.links_with_master(bridge.index)
 }
 
 /// For STATUS: if iptables is in the way, there is a program to get past it.

@@ -50,6 +50,7 @@ impl Plugin for Firewall {
         };
         let addresses = failures.note(member::addresses(request, &mut ruleset)).unwrap_or_default();
         failures.note(forward::withdraw(&addresses));
+        failures.note(forward::open_unused_bridges(|holder| holder == label));
         failures.note(zone::unbind(config, &addresses));
         // Last: until here the elements tell a repeated DEL which addresses it is about.
         failures.note(match Member::of_removal(request) {
@@ -78,6 +79,7 @@ impl Plugin for Firewall {
             failures.note(forward::withdraw(&addresses));
             failures.note(zone::unbind(&request.network.config, &addresses));
         }
+        failures.note(forward::open_unused_bridges(|holder| request.is_stale(holder)));
         failures.note(ruleset.remove_where(member::PARTS, |holder| request.is_stale(holder)).map_err(Error::from));
         Ok(failures.into_result()?)
     }

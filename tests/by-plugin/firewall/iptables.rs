@@ -91,6 +91,27 @@ fn the_rules_of_every_plugin_hold() {
 }
 
 #[test]
+fn isolation_goes_with_the_last_container_of_the_bridge() {
+    if reference_differs("it never removes a network's isolation") {
+        return;
+    }
+    let host = Host::new();
+    let keys = by_iptables(&json!({"ingressPolicy": "isolated"}));
+    let (one, two) = (network(&host, 1, &keys, &[]), network(&host, 2, &keys, &[]));
+    let isolated = |bridge: &str| host.run(["iptables-save"]).contains(&format!("CNI-ISOLATION-STAGE-2 -o {bridge} "));
+    every_plugin_rules(&one, &host.container("first"), "eth0");
+    let (a, b, c) = (Attached::to(&one, "a"), Attached::to(&one, "b"), Attached::to(&two, "c"));
+    assert!(isolated("br1") && isolated("br2"));
+    one.del(&a.container, "eth0").ok();
+    assert!(isolated("br1"), "b is still there");
+    one.del_blind(&b.container, "eth0").ok();
+    assert!(!isolated("br1") && isolated("br2"));
+    two.gc(&[]).ok();
+    assert!(!host.run(["iptables-save"]).contains("ISOLATION"));
+    two.del(&c.container, "eth0").ok();
+}
+
+#[test]
 fn check_misses_a_rule() {
     let host = Host::new();
     let keys = by_iptables(&json!({"ingressPolicy": "same-bridge"}));

@@ -150,6 +150,7 @@ fn del_does_not_touch_who_has_the_address_by_now() {
     }
     for backend in ["nftables", "iptables"] {
         let host = Host::new();
+        host.shell("ip link add br9 type bridge; ip link add veth9 master br9 type veth peer name other");
         let with = |mut config: Value| {
             config["backend"] = json!(backend);
             config["ingressPolicy"] = json!("same-bridge");
@@ -163,7 +164,7 @@ fn del_does_not_touch_who_has_the_address_by_now() {
         let blind = json!({"name": "net1", "type": "firewall", "backend": backend});
         for config in [&blind, &old] {
             call(&host, "DEL", "old", config).ok();
-            let leftovers = host.snapshot().diff(&before);
+            let leftovers = before.diff(&host.snapshot());
             let others = leftovers.iter().filter(|line| !line.contains("ferrocni:net1/old/eth0")).collect::<Vec<_>>();
             assert!(others.is_empty(), "{backend}: {others:?}");
         }
