@@ -39,16 +39,16 @@ pub struct Setup<'a> {
 /// # Errors
 /// The step that failed. The link is the caller's to remove.
 pub fn configure(setup: &Setup<'_>, host_end: Option<(&mut Socket, u32)>) -> Result<(), Error> {
-    setup.netns.run(|| {
-        set_sysctls(setup)?;
-        let mut socket = Socket::open()?;
-        add_addresses_and_routes(&mut socket, setup)?;
-        if let Some((host, index)) = host_end {
-            host.wait_until_running(index, RUNNING_WITHIN)?;
-        }
-        wait_for_duplicate_detection(&mut socket, setup)?;
-        announce(&mut socket, setup)
-    })?
+    if setup.has_ipv6() {
+        setup.netns.run(|| set_ipv6_sysctls(setup))??;
+    }
+    let mut socket = Socket::open_in(setup.netns)?;
+    add_addresses_and_routes(&mut socket, setup)?;
+    if let Some((host, index)) = host_end {
+        host.wait_until_running(index, RUNNING_WITHIN)?;
+    }
+    wait_for_ipv6(&mut socket, setup)?;
+    announce(&mut socket, setup)
 }
 
 impl Setup<'_> {
@@ -84,19 +84,16 @@ impl Setup<'_> {
     }
 }
 
-fn set_sysctls(setup: &Setup<'_>) -> Result<(), Error> {
-    let ifname = setup.ifname.as_str();
-    sysctl::write(&["ipv4", "conf", ifname, "arp_notify"], "1")?;
+/// What IPv6 needs before the link is up; there is no other way to set it than from inside.
+fn set_ipv6_sysctls(setup: &Setup<'_>) -> Result<(), Error> {
     let detect = if setup.detect_duplicates { "1" } else { "0" };
-    if setup.has_ipv6() {
-        // Runtimes switch IPv6 off in namespaces that have no IPv6 address yet. What a container sends to an address of
-        // its own passes lo.
-        sysctl::set_if_different(&["ipv6", "conf", "lo", "disable_ipv6"], "0")?;
-        for (key, value) in
-            [("disable_ipv6", "0"), ("accept_dad", detect), ("ndisc_notify", "1"), ("keep_addr_on_down", "1")]
-        {
-            sysctl::write(&["ipv6", "conf", ifname, key], value)?;
-        }
+    // Runtimes switch IPv6 off in namespaces that have no IPv6 address yet. What a container sends to an address of its
+    // own passes lo.
+    for link in ["lo", setup.ifname.as_str()] {
+        sysctl::set_if_different(&["ipv6", "conf", link, "disable_ipv6"], "0")?;
+    }
+    for (key, value) in [("accept_dad", detect), ("ndisc_notify", "1"), ("keep_addr_on_down", "1")] {
+        sysctl::write(&["ipv6", "conf", setup.ifname.as_str(), key], value)?;
     }
     Ok(())
 }
@@ -104,7 +101,7 @@ fn set_sysctls(setup: &Setup<'_>) -> Result<(), Error> {
 fn add_addresses_and_routes(socket: &mut Socket, setup: &Setup<'_>) -> Result<(), Error> {
     let mut batch = socket.batch();
     // Up first: the kernel adds the routes of addresses and takes ours only on a link that is up.
-    batch.set_up(setup.index);
+    batch.change_link(setup.index, &LinkChange { up: Some(true), arp_notify: true, ..LinkChange::default() });
     for ip in setup.ips {
         let detect_duplicates = setup.detect_duplicates;
         batch.add_address(&AddressSpec { detect_duplicates, ..AddressSpec::new(setup.index, ip.address) });
@@ -116,12 +113,12 @@ fn add_addresses_and_routes(socket: &mut Socket, setup: &Setup<'_>) -> Result<()
     Ok(batch.send()?)
 }
 
-fn wait_for_duplicate_detection(socket: &mut Socket, setup: &Setup<'_>) -> Result<(), Error> {
+fn wait_for_ipv6(socket: &mut Socket, setup: &Setup<'_>) -> Result<(), Error> {
     let awaited: Vec<IpAddr> = setup.ips.iter().map(|ip| ip.address.ip()).filter(IpAddr::is_ipv6).collect();
     if setup.detect_duplicates && !awaited.is_empty() {
         socket.wait_until_usable(setup.index, &awaited, USABLE_WITHIN)?;
     }
-    Ok(())
+    Ok(socket.wait_until_local(setup.index, &awaited, USABLE_WITHIN)?)
 }
 
 /// Tells the neighbours at once where the addresses are, since an address may have been somebody else's a moment ago.

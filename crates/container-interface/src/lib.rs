@@ -1,7 +1,7 @@
 //! The container's end of an attachment: what every interface plugin does once its link exists.
 //!
 //! [`configure()`] gives the link what the IPAM plugin decided, [`check()`] compares it with what ADD reported. Both work
-//! through a socket of the container's namespace; only sysctls and announcements need a thread that is inside.
+//! through a socket of the container's namespace; only IPv6's sysctls have to be set from inside.
 
 mod check;
 mod configure;

@@ -144,7 +144,7 @@ fn align(length: usize) -> usize {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Attribute<'a> {
     pub(crate) kind: u16,
-    value: &'a [u8],
+    pub(crate) value: &'a [u8],
     what: &'static str,
 }
 
@@ -192,7 +192,7 @@ pub(crate) struct Attributes<'a> {
 }
 
 impl<'a> Attributes<'a> {
-    fn new(rest: &'a [u8], what: &'static str) -> Self {
+    pub(crate) fn new(rest: &'a [u8], what: &'static str) -> Self {
         Attributes { rest, what }
     }
 

@@ -9,7 +9,7 @@ use nix::libc;
 use rtnetlink::RouteMessageBuilder;
 
 use crate::error::{Error, Request, Result};
-use crate::message::{Attribute, Message};
+use crate::message::{Attribute, Attributes, Message, read_u16, read_u32};
 use crate::socket::{Outgoing, Socket};
 
 const RTM_NEWROUTE: u16 = 24;
@@ -21,11 +21,15 @@ const RTA_GATEWAY: u16 = 5;
 const RTA_PRIORITY: u16 = 6;
 const RTA_PREFSRC: u16 = 7;
 const RTA_METRICS: u16 = 8;
+const RTA_MULTIPATH: u16 = 9;
 const RTA_TABLE: u16 = 15;
 const RTAX_MTU: u16 = 2;
 const RTAX_ADVMSS: u16 = 8;
 /// Length of `struct rtmsg`.
 const HEADER_LEN: usize = 12;
+/// Length of `struct rtnexthop`.
+const HOP_LEN: usize = 8;
+const WHAT: &str = "a route";
 const RTNH_F_ONLINK: u32 = 4;
 const RTM_F_CLONED: u32 = 0x200;
 
@@ -240,11 +244,9 @@ impl Socket {
         let message = list_message(family, link, table);
         let wanted =
             |route: &Route| table.is_none_or(|table| route.table == table) && (link.is_none() || route.link == link);
-        let listed =
-            self.dump(&Request::ListRoutes, RTM_GETROUTE, &message, |message| Ok(read(message)?.filter(wanted)));
-        match listed {
+        match self.dump(&Request::ListRoutes, RTM_GETROUTE, &message, |message| read_parallel(message).map(Some)) {
             Err(error) if error.errno() == Some(libc::ENOENT) => Ok(Vec::new()),
-            listed => listed,
+            listed => Ok(listed?.into_iter().flatten().filter(wanted).collect()),
         }
     }
 
@@ -285,6 +287,13 @@ fn list_message(family: Family, link: Option<u32>, table: Option<u32>) -> RouteM
     message.attributes.extend(table.map(RouteAttribute::Table));
     message.attributes.extend(link.map(RouteAttribute::Oif));
     message
+}
+
+/// Asks for the IPv6 routes that make packets through the link with index `link` this host's own.
+pub(crate) fn push_list_local(outgoing: &mut Outgoing, link: u32) {
+    const NLM_F_DUMP: u16 = 0x300;
+    let message = list_message(Family::V6, Some(link), Some(table::LOCAL));
+    outgoing.push(Request::ListRoutes, RTM_GETROUTE, NLM_F_DUMP, &message);
 }
 
 pub(crate) fn push_add(outgoing: &mut Outgoing, route: &Route, flags: u16) -> Result<()> {
@@ -349,8 +358,37 @@ pub(crate) fn read(message: &Message<'_>) -> Result<Option<Route>> {
     if message.kind != RTM_NEWROUTE || is_copy { Ok(None) } else { read_any(message) }
 }
 
+/// As [`read`], but what the kernel lists as one route with several ways is several: IPv6 makes that of parallel routes
+/// that were added one by one (`rt6_fill_node`, net/ipv6/route.c).
+fn read_parallel(message: &Message<'_>) -> Result<Vec<Route>> {
+    let Some(route) = read(message)? else { return Ok(Vec::new()) };
+    let mut ways = Vec::new();
+    for attribute in message.attributes(HEADER_LEN, WHAT)? {
+        let attribute = attribute?;
+        if attribute.kind == RTA_MULTIPATH {
+            read_ways(attribute.value, &route, &mut ways)?;
+        }
+    }
+    Ok(if ways.is_empty() { vec![route] } else { ways })
+}
+
+/// `struct rtnexthop` after `struct rtnexthop`, each followed by its attributes.
+fn read_ways(mut hops: &[u8], shared: &Route, ways: &mut Vec<Route>) -> Result<()> {
+    const MALFORMED: Error = Error::Malformed { what: WHAT };
+    while !hops.is_empty() {
+        let length = usize::from(read_u16(hops, 0).ok_or(MALFORMED)?);
+        let link = read_u32(hops, 4).ok_or(MALFORMED)?;
+        let mut way = Route { link: Some(link), ..shared.clone() };
+        for attribute in Attributes::new(hops.get(HOP_LEN..length).ok_or(MALFORMED)?, WHAT) {
+            read_attribute(&attribute?, 0, &mut way)?;
+        }
+        ways.push(way);
+        hops = hops.get(length.next_multiple_of(4)..).unwrap_or_default();
+    }
+    Ok(())
+}
+
 fn read_any(message: &Message<'_>) -> Result<Option<Route>> {
-    const WHAT: &str = "a route";
     let &[family, prefix, _source_len, _tos, table, _protocol, scope, kind, f0, f1, f2, f3, ..] = message.body else {
         return Err(Error::Malformed { what: WHAT });
     };

@@ -10,12 +10,14 @@ use crate::address;
 use crate::error::{Error, Request, Result};
 use crate::link;
 use crate::message::{Message, Verdict, next_message};
+use crate::route::{self, RouteType};
 use crate::socket::{Outgoing, Socket};
 
 /// Multicast groups (`include/uapi/linux/rtnetlink.h`, `enum rtnetlink_groups`).
 const RTNLGRP_LINK: u32 = 1;
 const RTNLGRP_IPV4_IFADDR: u32 = 5;
 const RTNLGRP_IPV6_IFADDR: u32 = 9;
+const RTNLGRP_IPV6_ROUTE: u32 = 11;
 
 /// What is awaited.
 struct Awaited<'a> {
@@ -68,6 +70,40 @@ impl Socket {
             strike_usable(message, link, &mut pending)?;
             Ok(pending.is_empty())
         })
+    }
+
+    /// Waits until packets to the IPv6 addresses among `addresses`, of the link with index `link`, are taken for this
+    /// host's own. The kernel adds the local route of a new address a moment later, from a work queue, also if it does
+    /// not look for duplicates (`addrconf_dad_work`, net/ipv6/addrconf.c); until then a packet to it is lost.
+    ///
+    /// # Errors
+    /// [`Error::TimedOut`] after `timeout`, also when the link does not have an address at all.
+    pub fn wait_until_local(&mut self, link: u32, addresses: &[IpAddr], timeout: Duration) -> Result<()> {
+        let mut pending = Vec::new();
+        for &address in addresses.iter().filter(|address| address.is_ipv6()) {
+            if !self.is_local(address) {
+                pending.push(address);
+            }
+        }
+        if pending.is_empty() {
+            return Ok(());
+        }
+        let awaited = Awaited {
+            groups: &[RTNLGRP_IPV6_ROUTE],
+            ask: &|outgoing| route::push_list_local(outgoing, link),
+            request: Request::ListRoutes,
+            describe: &|| format!("address {addresses:?} of link #{link} becoming local"),
+            timeout,
+        };
+        self.wait(&awaited, &mut |message| {
+            let route = route::read(message)?.filter(|route| route.kind == RouteType::Local);
+            pending.retain(|waiting| route.as_ref().is_none_or(|route| route.destination.ip() != *waiting));
+            Ok(pending.is_empty())
+        })
+    }
+
+    fn is_local(&mut self, address: IpAddr) -> bool {
+        self.route_to(address).is_ok_and(|route| route.kind == RouteType::Local)
     }
 
     /// Subscribes, then asks, then listens: a change between any two of these is seen. An answer and a

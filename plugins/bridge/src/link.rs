@@ -1,10 +1,16 @@
 //! The bridge itself: shared by all attachments of the network, made by the first.
 
+use std::net::IpAddr;
+use std::time::Duration;
+
 use cni_plugin::{Interface, IpConfig};
 use ipnetwork::IpNetwork;
 use netlink::{AddressSpec, Bridge, Link, LinkChange, Mac, Socket};
 
 use crate::{Config, Error};
+
+/// How long the kernel may take to answer for a new gateway address; it is a matter of a millisecond.
+const LOCAL_WITHIN: Duration = Duration::from_secs(5);
 
 /// The bridge, up: found, or made.
 pub(crate) fn ensure(host: &mut Socket, config: &Config) -> Result<Link, Error> {
@@ -90,6 +96,8 @@ pub(crate) fn make_gateway(host: &mut Socket, bridge: &Link, config: &Config, ip
         }
         add_address(host, bridge, **address)?;
     }
+    let gateways: Vec<IpAddr> = wanted.iter().map(IpNetwork::ip).collect();
+    host.wait_until_local(bridge.index, &gateways, LOCAL_WITHIN)?;
     enable_forwarding(&wanted)
 }
 

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tests::{Host, Inside as _, reference_differs};
 
-use super::{call, config, dual_stack, host_end, link, network};
+use super::{call, config, dual_stack, host_end, ipam, link, network};
 
 fn keys() -> Value {
     json!({"isDefaultGateway": true, "ipMasq": true, "macspoofchk": true, "ipam": dual_stack()})
@@ -157,6 +157,28 @@ fn check_finds_routes_that_a_later_plugin_moved_to_another_table() {
     if !reference_differs("it looks into the main table only") {
         network.check(&c1, "eth0").ok();
     }
+}
+
+/// IPv6 keeps the default routes of both as one with two ways.
+#[test]
+fn check_finds_the_default_routes_of_a_container_on_two_networks() {
+    let host = Host::new();
+    let c1 = host.container("c1");
+    let first = network(&host, &json!({"isDefaultGateway": true, "ipam": dual_stack()}));
+    let mut second = config(&json!({"isDefaultGateway": true, "ipam": ipam(&["10.2.0.0/24", "fd00:2::/64"])}));
+    second["bridge"] = json!("br1");
+    let second = host.chain(&json!({"name": "second", "plugins": [second]}));
+    first.add(&c1, "eth0").ok();
+    let added = second.add(&c1, "eth1");
+    if reference_differs("a second default route is refused") {
+        return;
+    }
+    added.ok();
+    first.check(&c1, "eth0").ok();
+    second.check(&c1, "eth1").ok();
+    c1.shell("ip -6 route del default via fd00:2::1");
+    first.check(&c1, "eth0").ok();
+    assert!(second.check(&c1, "eth1").error().msg.contains("::/0 via fd00:2::1"));
 }
 
 #[test]

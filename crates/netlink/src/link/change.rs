@@ -1,6 +1,6 @@
 use netlink_packet_route::link::{
-    AfSpecInet6, AfSpecUnspec, In6AddrGenMode, InfoBridgePort, InfoPortData, InfoPortKind, LinkAttribute, LinkFlags,
-    LinkInfo, LinkMessage,
+    AfSpecInet, AfSpecInet6, AfSpecUnspec, In6AddrGenMode, InetDevConf, InfoBridgePort, InfoPortData, InfoPortKind,
+    LinkAttribute, LinkFlags, LinkInfo, LinkMessage,
 };
 
 use crate::error::{Error, Request, Result};
@@ -40,6 +40,9 @@ pub struct LinkChange<'a> {
     /// Give itself an IPv6 link-local address when it goes up (`addrgenmode`). Setting this together with
     /// `up` is too late: the kernel takes it last.
     pub ipv6_link_local: Option<bool>,
+    /// Switch on `arp_notify`: when its Ethernet address is set, the link tells its IPv4 addresses to its neighbours. The
+    /// sysctl of that name can be set without entering the namespace this way. The kernel takes it last as well.
+    pub arp_notify: bool,
 }
 
 /// `RTM_NEWLINK` without `NLM_F_CREATE`: `RTM_SETLINK` silently ignores the options of a bridge port.
@@ -53,7 +56,11 @@ pub(crate) fn push_change(outgoing: &mut Outgoing, link: &LinkRef, change: &Link
     message.attributes.extend(change.mac.map(|mac| LinkAttribute::Address(mac.0.to_vec())));
     message.attributes.extend(change.mtu.map(LinkAttribute::Mtu));
     message.attributes.extend(change.master.map(LinkAttribute::Controller));
-    message.attributes.extend(change.ipv6_link_local.map(address_generation));
+    let options: Vec<_> =
+        change.ipv6_link_local.map(address_generation).into_iter().chain(change.arp_notify.then(arp_notify)).collect();
+    if !options.is_empty() {
+        message.attributes.push(LinkAttribute::AfSpecUnspec(options));
+    }
     append_port_options(&mut message, change);
     set_flag(&mut message, LinkFlags::Up, change.up);
     set_flag(&mut message, LinkFlags::Promisc, change.promiscuous);
@@ -83,9 +90,16 @@ fn append_port_options(message: &mut LinkMessage, change: &LinkChange<'_>) {
     }
 }
 
-fn address_generation(link_local: bool) -> LinkAttribute {
+fn address_generation(link_local: bool) -> AfSpecUnspec {
     let mode = if link_local { In6AddrGenMode::Eui64 } else { In6AddrGenMode::None };
-    LinkAttribute::AfSpecUnspec(vec![AfSpecUnspec::Inet6(vec![AfSpecInet6::AddrGenMode(mode)])])
+    AfSpecUnspec::Inet6(vec![AfSpecInet6::AddrGenMode(mode)])
+}
+
+fn arp_notify() -> AfSpecUnspec {
+    // A request names only what is not zero; the rest stays as it is.
+    let mut options = InetDevConf::default();
+    options.arp_notify = 1;
+    AfSpecUnspec::Inet(vec![AfSpecInet::DevConfRequest(options)])
 }
 
 fn set_flag(message: &mut LinkMessage, flag: LinkFlags, value: Option<bool>) {

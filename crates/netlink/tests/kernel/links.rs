@@ -213,3 +213,28 @@ fn a_deleted_link_is_gone_and_a_second_deletion_is_not_found() {
         assert!(socket.delete_link(a).expect_err("gone").is_not_found());
     });
 }
+
+#[test]
+fn arp_notify_is_switched_on_and_nothing_else() {
+    in_new_netns(|| {
+        let mut socket = socket();
+        let (a, _) = pair(&mut socket);
+        let options = || {
+            let mut options: Vec<(String, String)> = std::fs::read_dir("/proc/sys/net/ipv4/conf/a")
+                .expect("sysctls of the link")
+                .map(|entry| entry.expect("an entry"))
+                .map(|entry| {
+                    let value = std::fs::read_to_string(entry.path()).unwrap_or_default();
+                    (entry.file_name().to_string_lossy().into_owned(), value)
+                })
+                .collect();
+            options.sort();
+            options
+        };
+        let mut expected = options();
+        expected.iter_mut().filter(|(name, _)| name == "arp_notify").for_each(|(_, value)| "1\n".clone_into(value));
+        assert_ne!(options(), expected, "it is off at first");
+        socket.change_link(a, &LinkChange { arp_notify: true, ..LinkChange::default() }).expect("changed");
+        assert_eq!(options(), expected);
+    });
+}

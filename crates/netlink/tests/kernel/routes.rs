@@ -200,5 +200,12 @@ fn a_parallel_route_stands_beside_the_one_before() {
         let first = socket.default_route(Family::V4).expect("listed").expect("found");
         assert_eq!(first.gateway, Some(address("10.1.0.3")), "the newest wins");
         assert_eq!(ip("-4 route show default").as_array().map(Vec::len), Some(2));
+        for (family, gateways) in [(Family::V4, ["10.1.0.3", "10.1.0.1"]), (Family::V6, ["2001:db8::1", "2001:db8::3"])]
+        {
+            let listed = socket.routes(family, Some(link), table::MAIN).expect("listed");
+            let found: Vec<_> = listed.iter().filter(|route| route.is_default()).collect();
+            assert_eq!(found.iter().filter_map(|route| route.gateway).collect::<Vec<_>>(), gateways.map(address));
+            assert!(found.iter().all(|route| route.link == Some(link)));
+        }
     });
 }

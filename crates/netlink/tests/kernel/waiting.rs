@@ -1,6 +1,8 @@
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use netlink::{AddressSpec, Error, LinkChange};
+use ipnetwork::IpNetwork;
+use netlink::{AddressSpec, Error, LinkChange, RouteType};
 
 use crate::{in_new_netns, pair, socket};
 
@@ -98,5 +100,23 @@ fn an_address_somebody_has_is_a_duplicate() {
         socket.add_address(&AddressSpec { detect_duplicates: true, ..AddressSpec::new(a, network) }).expect("added");
         let error = socket.wait_until_usable(a, &[network.ip()], LONG).expect_err("taken");
         assert!(matches!(error, Error::DuplicateAddress { address } if address == network.ip()), "{error:?}");
+    });
+}
+
+#[test]
+fn a_new_ipv6_address_is_waited_for_until_it_is_the_hosts_own() {
+    in_new_netns(|| {
+        let mut socket = socket();
+        let (a, _) = pair(&mut socket);
+        let addresses: Vec<IpAddr> = (1..=40).map(|i| format!("2001:db8::{i}").parse().expect("an address")).collect();
+        for address in &addresses {
+            let network = IpNetwork::new(*address, 64).expect("a network");
+            socket.add_address(&AddressSpec::new(a, network)).expect("added");
+            socket.wait_until_local(a, &[*address], Duration::from_secs(5)).expect("local");
+            assert_eq!(socket.route_to(*address).expect("a route").kind, RouteType::Local, "{address}");
+        }
+        let missing =
+            socket.wait_until_local(a, &["2001:db8:1::1".parse().expect("an address")], Duration::from_millis(50));
+        assert!(matches!(missing, Err(Error::TimedOut { .. })), "{missing:?}");
     });
 }
