@@ -59,6 +59,11 @@ pub fn get<'a>(object: &'a Value, key: &str) -> Option<&'a Value> {
     get_in(object.as_object()?, key)
 }
 
+/// Whether an object has a key, matched as Go does, were it only with `null`.
+pub(crate) fn has_key(object: &Value, key: &str) -> bool {
+    object.as_object().is_some_and(|object| object.keys().any(|name| name.eq_ignore_ascii_case(key)))
+}
+
 fn get_in<'a>(object: &'a Map<String, Value>, key: &str) -> Option<&'a Value> {
     object.iter().rfind(|(name, value)| name.eq_ignore_ascii_case(key) && !value.is_null()).map(|(_, value)| value)
 }

@@ -189,6 +189,9 @@ pub(crate) struct Call {
     pub(crate) raw: Value,
 }
 
+/// The key with GC's list.
+const VALID_ATTACHMENTS: &str = "cni.dev/valid-attachments";
+
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 struct ProtocolKeys {
@@ -336,7 +339,7 @@ impl Call {
     pub(crate) fn gc<C: DeserializeOwned + Default>(&self, supported: &[SpecVersion]) -> Result<Gc<C>, Error> {
         let (network, keys) = self.network::<C>(supported)?;
         // An empty list means that nothing is to stay; no list at all means that the runtime forgot it.
-        let listed = keys.valid_attachments.or(keys.attachments).ok_or_else(|| {
+        let listed = keys.valid_attachments.or(keys.attachments).or_else(|| self.empty_list()).ok_or_else(|| {
             Error::config("GC needs the list of attachments that are to stay, \"cni.dev/valid-attachments\"")
         })?;
         let valid = listed
@@ -344,6 +347,12 @@ impl Call {
             .map(|entry| Attachment { network: network.name.clone(), container: entry.container, ifname: entry.ifname })
             .collect();
         Ok(Gc { network, valid })
+    }
+
+    /// libcni writes Go's empty list as `null`. CRI-O, for one, calls GC so for a network that has no pod, which is when there
+    /// is most to collect.
+    fn empty_list(&self) -> Option<Vec<ValidAttachment>> {
+        json::has_key(&self.raw, VALID_ATTACHMENTS).then(Vec::new)
     }
 
     pub(crate) fn status<C: DeserializeOwned + Default>(&self, supported: &[SpecVersion]) -> Result<Status<C>, Error> {
@@ -394,8 +403,14 @@ mod tests {
             call(Verb::Gc, raw).gc::<Config>(SpecVersion::ALL)
         };
         assert!(gc(json!({})).is_err());
+        assert!(gc(json!({"cni.dev/attachments": null})).is_err());
         let label = |gc: &Gc<Config>, container: &str| gc.is_stale(&format!("ferrocni:n/{container}/eth0"));
-        assert!(label(&gc(json!({"cni.dev/valid-attachments": []})).unwrap(), "c"));
+        for empty in [json!([]), json!(null)] {
+            assert!(label(&gc(json!({VALID_ATTACHMENTS: empty})).unwrap(), "c"), "{empty}");
+        }
+        let null_and_list =
+            json!({VALID_ATTACHMENTS: null, "cni.dev/attachments": [{"containerID": "c", "ifname": "eth0"}]});
+        assert!(!label(&gc(null_and_list).unwrap(), "c"));
         for key in ["cni.dev/valid-attachments", "cni.dev/attachments"] {
             let gc = gc(json!({key: [{"containerID": "c", "ifname": "eth0"}]})).unwrap();
             assert!(!label(&gc, "c") && label(&gc, "d"), "{key}");
