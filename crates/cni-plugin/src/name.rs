@@ -19,8 +19,7 @@ pub struct InvalidName {
 
 const IDENTIFIER_RULE: &str =
     "it has to start with a letter or a digit and go on with letters, digits, '_', '.' or '-'";
-const INTERFACE_RULE: &str =
-    "it has to have 1 to 15 characters, not be '.' or '..', and hold no '/', ':', '%' or white space";
+const INTERFACE_RULE: &str = "it has to have 1 to 15 characters, not be '.' or '..', and hold no '/', ':', '%', '\"', white space or control characters";
 const TYPE_RULE: &str = "it names a file in CNI_PATH, so it may be neither '.' nor '..' nor hold a '/'";
 
 /// `^[A-Za-z0-9][A-Za-z0-9_.-]*$`, the spec's form of container ids and network names.
@@ -30,13 +29,14 @@ fn is_identifier(value: &str) -> bool {
 }
 
 /// The kernel's own rule (`dev_valid_name` in net/core/dev.c), which is also the spec's. The kernel takes a '%' as well,
-/// but as a pattern (`eth%d`) for a name of its own choice, which would not be the one that was asked for.
+/// but as a pattern (`eth%d`) for a name of its own choice, which would not be the one that was asked for. And it takes a
+/// quote, which would end the comment in what `nft list ruleset` prints, so that a saved ruleset could not be loaded again.
 fn is_interface(value: &str) -> bool {
     !value.is_empty()
         && value.len() <= 15
         && value != "."
         && value != ".."
-        && !value.contains(|c: char| matches!(c, '/' | ':' | '%' | '\0') || c.is_whitespace())
+        && !value.contains(|c: char| matches!(c, '/' | ':' | '%' | '"') || c.is_whitespace() || c.is_control())
 }
 
 fn is_plugin_type(value: &str) -> bool {
@@ -231,7 +231,8 @@ mod tests {
         for good in ["eth0", "eth0.100", "a", "123456789012345"] {
             assert!(IfName::new(good).is_ok(), "{good}");
         }
-        for bad in ["", ".", "..", "a/b", "a:b", "a b", "1234567890123456", "a\tb", "eth%d"] {
+        for bad in ["", ".", "..", "a/b", "a:b", "a b", "1234567890123456", "a\tb", "eth%d", "a\"b", "a\u{1b}[m", "a\0"]
+        {
             assert!(IfName::new(bad).is_err(), "{bad}");
         }
     }
