@@ -115,20 +115,24 @@ fn in_the_configuration() -> Vec<Case> {
         config("a network name with a slash", |c| c["name"] = json!("a/b"), 7, identifier),
         config("a network name that climbs", |c| c["name"] = json!("../../etc"), 7, identifier),
         config("a network name with a line break", |c| c["name"] = json!("a\nb"), 7, identifier),
-        config("a previous result that is none", |c| c["prevResult"] = json!("garbage"), 6, "prevResult"),
-        config("a previous result with a list for an object", |c| c["prevResult"] = json!([1]), 6, "prevResult"),
+        config("a previous result that is none", |c| c["prevResult"] = json!("garbage"), 6, "prevResult")
+            .only(&PLUGINS, &["ADD"]),
+        config("a previous result with a list for an object", |c| c["prevResult"] = json!([1]), 6, "prevResult")
+            .only(&PLUGINS, &["ADD"]),
         config(
             "a previous result with an address that is none",
             |c| c["prevResult"] = json!({"cniVersion": "1.0.0", "ips": [{"address": "10.1.0.2"}]}),
             6,
             "ips[0].address",
-        ),
+        )
+        .only(&PLUGINS, &["ADD"]),
         config(
             "a previous result of no known version",
             |c| c["prevResult"] = json!({"cniVersion": "7.0.0", "ips": []}),
             1,
             "7.0.0",
-        ),
+        )
+        .only(&PLUGINS, &["ADD"]),
         config("an IPAM type that leaves CNI_PATH", |c| c["ipam"]["type"] = json!("../x"), 7, "CNI_PATH")
             .only(&["bridge"], &["ADD", "DEL"]),
         config("an IPAM that is no object", |c| c["ipam"] = json!("host-local"), 7, "ipam")

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tests::{Outcome, is_reference, newest_version, reference_differs};
 
-use crate::scene::{Scene, error_with, versions, versions_of};
+use crate::scene::{PLUGINS, Scene, error_with, versions, versions_of};
 
 const CHAINED: [&str; 2] = ["firewall", "portmap"];
 
@@ -90,6 +90,24 @@ fn chained_plugins_need_a_previous_result() {
         let error = error_with(7, scene.call_with(plugin, "ADD", &config).run());
         let all = format!("{} {}", error.msg, error.details);
         assert!(is_reference() || (all.contains("prevResult") && all.contains("chain")), "{plugin}: {error:?}");
+    }
+}
+
+/// "Plugins should generally complete a `DEL` action without error even if some resources are missing" (DEL): also if what
+/// is missing is sense in the result.
+#[test]
+fn del_needs_no_readable_result() {
+    if reference_differs("it needs the result of ADD to find what it made") {
+        return;
+    }
+    let scene = Scene::new();
+    let before = scene.host.snapshot();
+    for plugin in PLUGINS {
+        for result in [json!("garbage"), json!({"cniVersion": "7.0.0"}), json!({"ips": [{"address": "10.1.0.2"}]})] {
+            scene.call(plugin, "ADD").run().ok();
+            with_result(&scene, plugin, "DEL", &result).ok();
+            scene.host.snapshot().assert_nothing_since(&before);
+        }
     }
 }
 

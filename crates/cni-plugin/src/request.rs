@@ -288,9 +288,7 @@ impl Call {
             return Err(Error::config("the network configuration has no \"name\""));
         }
         let name = NetworkName::new(keys.name.as_str())?;
-        let prev_result = json::get(&self.raw, "prevResult")
-            .map(|value| AddResult::from_json(value, version).map_err(|error| error.within("prevResult")))
-            .transpose()?;
+        let prev_result = self.prev_result(version)?;
         let network = Network {
             name,
             version,
@@ -300,6 +298,16 @@ impl Call {
             call: self.clone(),
         };
         Ok((network, keys))
+    }
+
+    /// The result of before. A DEL can do without one, and must not fail over one that cannot be read: nobody could ever
+    /// delete the container then.
+    fn prev_result(&self, version: SpecVersion) -> Result<Option<AddResult>, Error> {
+        let read = |value| AddResult::from_json(value, version).map_err(|error| error.within("prevResult"));
+        match (self.verb, json::get(&self.raw, "prevResult").map(read).transpose()) {
+            (Verb::Del, Err(_)) => Ok(None),
+            (_, result) => result,
+        }
     }
 
     /// The plugin's own keys. An ADD with keys that do not fit has failed, so a DEL with the same keys has nothing to find,
@@ -393,6 +401,14 @@ mod tests {
             call(Verb::Del, json!({"mtu": 1})).del::<Config>(SpecVersion::ALL).is_err(),
             "a name is needed all the same"
         );
+    }
+
+    #[test]
+    fn a_del_works_with_a_result_that_cannot_be_read() {
+        let raw = json!({"cniVersion": "1.0.0", "name": "n", "prevResult": {"ips": [{"address": "10.1.0.2"}]}});
+        let error = call(Verb::Add, raw.clone()).add::<Config>(SpecVersion::ALL).unwrap_err();
+        assert!(error.msg().starts_with("prevResult: "), "{error}");
+        assert_eq!(call(Verb::Del, raw).del::<Config>(SpecVersion::ALL).unwrap().network.prev_result, None);
     }
 
     #[test]
