@@ -167,7 +167,12 @@ pub(crate) fn list_commented(prefix: &str, network: &str) -> Result<Vec<Owned>> 
     let mut owned = Vec::new();
     for family in Family::ALL {
         for variant in crate::presence::loaded(family, Table::Nat)? {
-            for (comment, target) in read(family, variant, Table::Nat)?.comments() {
+            let saved = match read(family, variant, Table::Nat) {
+                // The table is somebody's who uses nft, on a host that has no iptables and so nothing of ours in it.
+                Err(error) if error.is_not_installed() => continue,
+                saved => saved?,
+            };
+            for (comment, target) in saved.comments() {
                 let container = comment.strip_prefix(&start).filter(|_| target.starts_with("CNI-"));
                 let Some(container) = container else { continue };
                 let container = container.strip_suffix('"').or(container.strip_suffix("...")).unwrap_or(container);
