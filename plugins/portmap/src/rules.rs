@@ -88,7 +88,7 @@ fn by_its_iptables_name(protocol: Protocol) -> iptables::portmap::Protocol {
 pub(crate) fn remove(attachment: &Attachment, published: Option<&Published<'_>>) -> Result<Ruleset, Error> {
     let label = attachment.label();
     // Before anything is removed from nftables, or closing this module's socket would wait for it too.
-    iptables::portmap::remove(attachment.network.as_str(), attachment.container.as_str())?;
+    let by_iptables = iptables::portmap::remove(attachment.network.as_str(), attachment.container.as_str());
     let mut ruleset = Ruleset::open()?;
     let search = match published {
         Some(published) if published.is_empty() => {
@@ -104,6 +104,7 @@ pub(crate) fn remove(attachment: &Attachment, published: Option<&Published<'_>>)
     if search {
         ruleset.remove_where(PARTS, |holder| holder == label)?;
     }
+    by_iptables?;
     Ok(ruleset)
 }
 

@@ -335,6 +335,25 @@ fn in_the_steady_state_it_runs_nobody() {
     }
 }
 
+/// A DEL that cannot remove what the reference left does the rest, and says so.
+#[test]
+fn del_goes_on_past_iptables() {
+    if reference_differs("this is about both") {
+        return;
+    }
+    let host = Host::new();
+    let config = told("net1", "10.1.0.2/24", &MAPPINGS);
+    let by_iptables = host.cni(REFERENCE).command("ADD").container_id("web").netns("/run/netns/x").ifname("eth0");
+    by_iptables.config(&config).run().ok();
+    let before = host.snapshot();
+    portmap_add(&host, "web", &config).ok();
+    host.shell("mount -t tmpfs none /usr/sbin");
+    let error = host.cni("portmap").command("DEL").container_id("web").ifname("eth0").config(&config).run().error();
+    host.shell("umount /usr/sbin");
+    assert!(error.msg.contains("iptables"), "{error:?}");
+    host.snapshot().assert_nothing_since(&before);
+}
+
 #[test]
 fn what_the_reference_published_we_remove() {
     if reference_differs("this is about both") {
