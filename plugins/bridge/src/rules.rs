@@ -1,6 +1,6 @@
 //! The packet filter's part of an attachment: masquerade, and the check of source MAC addresses.
 
-use cni_plugin::{Add, AddResult, Attachment, Check, Del, Gc, IpConfig, Undo};
+use cni_plugin::{Add, AddResult, Attachment, Check, Del, Gc, Interface, IpConfig, Undo};
 use ipnetwork::IpNetwork;
 use iptables::Variant;
 use iptables::masquerade::{self, Masquerade};
@@ -70,7 +70,9 @@ fn possible(attachment: &Attachment, result: &AddResult) -> Vec<Element> {
 
 fn container_mac(attachment: &Attachment, result: &AddResult) -> Option<Mac> {
     let ifname = attachment.ifname.as_str();
-    result.interfaces.iter().find(|interface| interface.name == ifname)?.mac.parse().ok()
+    // The bridge may have the same name on the host.
+    let inside = |interface: &&Interface| interface.name == ifname && !interface.sandbox.is_empty();
+    result.interfaces.iter().find(inside)?.mac.parse().ok()
 }
 
 /// Removes an attachment's rules: with a result its keys are known, without one they are searched for by label.
@@ -95,9 +97,10 @@ pub(crate) fn remove(request: &Del<Config>) -> Result<Ruleset, Error> {
 /// Removes the rules of attachments that are no longer valid.
 pub(crate) fn collect(request: &Gc<Config>) -> Result<Ruleset, Error> {
     let valid: Vec<&str> = request.valid.iter().map(|attachment| attachment.container.as_str()).collect();
-    masquerade::collect_garbage(request.network.name.as_str(), &valid)?;
+    let by_iptables = masquerade::collect_garbage(request.network.name.as_str(), &valid);
     let mut ruleset = Ruleset::open()?;
     ruleset.remove_where(PARTS, |holder| request.is_stale(holder))?;
+    by_iptables?;
     Ok(ruleset)
 }
 

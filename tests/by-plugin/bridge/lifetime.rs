@@ -222,6 +222,39 @@ fn gc_removes_what_vanished_containers_left() {
     }
 }
 
+/// Its own rules may be in a table that iptables would use too.
+#[test]
+fn gc_works_on_a_host_without_iptables() {
+    if reference_differs("it has no GC") {
+        return;
+    }
+    let host = Host::new();
+    let c1 = host.container("c1");
+    host.shell("nft add table ip nat");
+    let network = network(&host, &keys());
+    host.assert_leaves_nothing(|| {
+        network.add(&c1, "eth0").ok();
+        host.shell("mount -t tmpfs none /usr/sbin");
+        let outcome = network.gc(&[]);
+        host.shell("umount /usr/sbin");
+        outcome.ok();
+    });
+}
+
+#[test]
+fn an_interface_may_be_called_as_the_bridge_is_on_the_host() {
+    let host = Host::new();
+    let c1 = host.container("c1");
+    let network = network(&host, &keys());
+    host.assert_leaves_nothing(|| {
+        network.add(&c1, "br0").ok();
+        if !reference_differs("its CHECK finds the wrong interface") {
+            network.check(&c1, "br0").ok();
+        }
+        network.del(&c1, "br0").ok();
+    });
+}
+
 #[test]
 fn status_is_50_when_an_add_could_not_succeed() {
     if reference_differs("this version does not speak 1.1.0") {
