@@ -194,7 +194,7 @@ impl Filter {
         let mut message = self.request(operation::DELETE);
         message.nest(attribute::TUPLE_ORIG, |message| {
             for attribute in entry.inside(attribute::TUPLE_ORIG) {
-                copy_nested(message, attribute.kind, attribute.nested());
+                message.bytes(attribute.kind, attribute.value);
             }
         });
         for kind in [attribute::ID, attribute::ZONE] {
@@ -204,14 +204,6 @@ impl Filter {
         }
         message
     }
-}
-
-fn copy_nested(message: &mut Message, kind: u16, attributes: Attributes<'_>) {
-    message.nest(kind, |message| {
-        for attribute in attributes {
-            message.bytes(attribute.kind, attribute.value);
-        }
-    });
 }
 
 fn write_address(message: &mut Message, address: IpAddr, v4: u16, v6: u16) {

@@ -133,3 +133,16 @@ fn an_unfiltered_list_is_filtered_here() {
         }
     });
 }
+
+#[test]
+fn an_entry_whose_zone_holds_in_one_direction_is_removed_too() {
+    in_namespace(|| {
+        conntrack(
+            "-I -p udp -s 198.51.100.99 -d 192.0.2.1 --sport 4001 --dport 53 -r 10.0.0.2 -q 198.51.100.99 \
+             --reply-port-src 80 --reply-port-dst 4001 --orig-zone 5 -t 600 -u SEEN_REPLY",
+        );
+        assert_eq!(count(), 1);
+        remove_one_by_one(&mut Socket::open().unwrap(), &filter(None, None)).unwrap();
+        assert_eq!(count(), 0);
+    });
+}

@@ -13,7 +13,7 @@ pub(crate) mod attribute {
     pub(crate) const FILTER: u16 = 25;
 }
 
-/// A tuple: its zone (3) is a plain number, not a nest, and belongs to one direction only.
+/// A tuple; it also has a zone (3), if that holds in this direction only.
 pub(crate) mod tuple {
     pub(crate) const IP: u16 = 1;
     pub(crate) const PROTO: u16 = 2;
