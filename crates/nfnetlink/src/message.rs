@@ -1,5 +1,7 @@
 //! Writing a request, and taking the kernel's answers apart.
 
+use nix::libc;
+
 use crate::{Attributes, flags};
 
 /// Bytes of the netlink header and of the netfilter header (`nfgenmsg`) behind it.
@@ -183,10 +185,12 @@ impl<'a> Reply<'a> {
     }
 
     pub(crate) fn verdict(&self) -> Verdict {
-        let code = || self.payload.first_chunk().map_or(0, |code| i32::from_ne_bytes(*code));
-        match self.kind {
-            Self::ERROR | Self::DONE if code() == 0 => Verdict::Done,
-            Self::ERROR | Self::DONE => Verdict::Refused(code().saturating_neg()),
+        let code = self.payload.first_chunk().map(|code| i32::from_ne_bytes(*code));
+        match (self.kind, code) {
+            (Self::ERROR | Self::DONE, Some(0)) | (Self::DONE, None) => Verdict::Done,
+            (Self::ERROR | Self::DONE, Some(code)) => Verdict::Refused(code.saturating_neg()),
+            // Cut off: whatever it says, it does not say that all is well.
+            (Self::ERROR, None) => Verdict::Refused(libc::EBADMSG),
             _ => Verdict::Object,
         }
     }
@@ -246,7 +250,8 @@ mod tests {
                 *length = u32::try_from(end).expect("a short message").to_ne_bytes();
             }
             if let Some((reply, _)) = Reply::split(&shorter) {
-                let _ = (reply.verdict(), reply.explanation(), reply.attributes().count());
+                assert!(matches!(reply.verdict(), Verdict::Refused(2 | libc::EBADMSG)), "{end}");
+                let _ = (reply.explanation(), reply.attributes().count());
             }
         }
     }
