@@ -68,6 +68,11 @@ impl Error {
         }
     }
 
+    /// There is no answer, or none any more.
+    pub(crate) fn is_empty_queue(&self) -> bool {
+        matches!(self, Self::Receive(source) if source.kind() == io::ErrorKind::WouldBlock)
+    }
+
     /// The object, or one that it refers to, does not exist.
     #[must_use]
     pub fn is_not_found(&self) -> bool {

@@ -13,7 +13,7 @@ use crate::{Batch, Error, Message, Reply, Result, flags};
 const BUFFER: usize = 32 * 1024;
 /// How often an interrupted dump is started anew.
 const DUMPS: usize = 100;
-/// Up to this size a batch and the refusals of its messages fit a socket's default buffers.
+/// Up to this size a batch fits a socket's default buffer.
 const SMALL: usize = 32 * 1024;
 
 /// A netfilter netlink socket in the network namespace of the thread that opened it.
@@ -36,6 +36,8 @@ impl Socket {
         socket.connect(&SocketAddr::new(0, 0)).map_err(Error::Open)?;
         socket.set_ext_ack(true).map_err(Error::Open)?;
         socket.set_cap_ack(true).map_err(Error::Open)?;
+        // Refusals that find no room are lost, and nobody misses them: the first one says all.
+        socket.set_no_enobufs(true).map_err(Error::Open)?;
         Ok(Self { socket, sequence: 1, buffer: Vec::with_capacity(BUFFER) })
     }
 
@@ -121,36 +123,49 @@ impl Socket {
         let last = first.wrapping_add(count);
         self.sequence = last.wrapping_add(2);
         let bytes = batch.encode(first, rehearsal).ok_or(Error::TooLong)?;
-        self.make_room(bytes.len(), batch.len());
+        self.make_room(bytes.len());
         self.transmit(&bytes)?;
         self.outcome(first, last)
     }
 
-    /// Reads up to the last message's answer. A refusal numbered like BEGIN concerns the batch as a whole
-    /// (a changed generation, a commit that failed); nothing may follow it, so it ends the reading too, and
-    /// what does follow is skipped as stale by whoever reads next.
+    /// Reads up to the last message's answer, or what there is of it: the kernel answers in order, so it is the answers to
+    /// later messages that a full queue loses, and only if it refused earlier ones. A refusal numbered like BEGIN concerns
+    /// the batch as a whole (a changed generation, a commit that failed); nothing may follow it, so it ends the reading too,
+    /// and what does follow is skipped as stale by whoever reads next.
     fn outcome(&mut self, first: u32, last: u32) -> Result<()> {
         let mut refused: Option<(u32, Refusal)> = None;
         loop {
-            self.receive()?;
-            let mut rest = self.buffer.as_slice();
-            while let Some((reply, after)) = Reply::split(rest) {
-                rest = after;
-                let sequence = reply.sequence();
-                let offset = sequence.wrapping_sub(first);
-                if offset > last.wrapping_sub(first) {
-                    continue;
-                }
-                if let Verdict::Refused(errno) = reply.verdict() {
-                    refused.get_or_insert_with(|| (offset, Refusal::new(errno, &reply)));
-                }
-                if sequence == last || (offset == 0 && refused.is_some()) {
-                    return refused.map_or(Ok(()), |(offset, refused)| {
-                        Err(refused.into_error(usize::try_from(offset).ok().and_then(|at| at.checked_sub(1))))
-                    });
-                }
+            match self.receive() {
+                Err(error) if error.is_empty_queue() && refused.is_some() => break,
+                received => received?,
+            }
+            if self.take_refusal(first, last, &mut refused) {
+                break;
             }
         }
+        refused.map_or(Ok(()), |(offset, refused)| {
+            Err(refused.into_error(usize::try_from(offset).ok().and_then(|at| at.checked_sub(1))))
+        })
+    }
+
+    /// Notes the first refusal among the answers in the buffer, by its distance from `first`. `true` if none follows.
+    fn take_refusal(&self, first: u32, last: u32, refused: &mut Option<(u32, Refusal)>) -> bool {
+        let mut rest = self.buffer.as_slice();
+        while let Some((reply, after)) = Reply::split(rest) {
+            rest = after;
+            let sequence = reply.sequence();
+            let offset = sequence.wrapping_sub(first);
+            if offset > last.wrapping_sub(first) {
+                continue;
+            }
+            if let Verdict::Refused(errno) = reply.verdict() {
+                refused.get_or_insert_with(|| (offset, Refusal::new(errno, &reply)));
+            }
+            if sequence == last || (offset == 0 && refused.is_some()) {
+                return true;
+            }
+        }
+        false
     }
 
     /// Hands `each` the messages that answer `sequence` until the request is done, refused, or `each` says
@@ -199,12 +214,11 @@ impl Socket {
         }
     }
 
-    /// Widens the socket's buffers for a large batch: it is one datagram, and each refused message is
-    /// answered by one. Best effort: where it is not permitted, the kernel's own refusal is clear enough.
-    fn make_room(&self, bytes: usize, messages: usize) {
+    /// Widens the socket's buffer for a large batch, which is one datagram. Best effort: where it is not permitted, the
+    /// kernel's own refusal is clear enough.
+    fn make_room(&self, bytes: usize) {
         if bytes > SMALL {
             let _ = setsockopt(&self.socket, sockopt::SndBufForce, &(2 * bytes));
-            let _ = setsockopt(&self.socket, sockopt::RcvBufForce, &(messages * 2048));
         }
     }
 }

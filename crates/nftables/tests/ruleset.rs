@@ -341,6 +341,17 @@ fn the_longest_label_survives() {
 }
 
 #[test]
+fn many_refusals_of_short_messages_fit_the_receive_buffer_too() {
+    for count in [100, 200, 250] {
+        in_namespace(|| {
+            // Each is refused at first, for want of the tables.
+            let ports: Vec<_> = (1..=count).map(|port| publish(None, port, "10.0.0.2")).collect();
+            Ruleset::open().unwrap().insert("ferrocni:n/c/e", &ports).unwrap();
+        });
+    }
+}
+
+#[test]
 fn five_thousand_elements_come_and_go_in_one_transaction_each() {
     in_namespace(|| {
         let mut ruleset = Ruleset::open().unwrap();
