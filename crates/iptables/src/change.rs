@@ -1,12 +1,14 @@
 //! Read, decide, change: under a lock, and again if somebody without the lock interfered.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::OpenOptionsExt;
 
 use crate::saved::Saved;
 use crate::{Error, Family, Restore, Result, Table, Variant, program};
 
 /// How often a change starts again because the table changed under it.
 const ATTEMPTS: usize = 10;
+const LOCK: &str = "/run/ferrocni-iptables.lock";
 
 /// Brings a table to where `edit` wants it.
 pub(crate) fn change(
@@ -38,10 +40,12 @@ pub(crate) fn read(family: Family, variant: Variant, table: Table) -> Result<Sav
     Ok(Saved::new(program::save(family, variant, table)?))
 }
 
-/// Orders the changes of ferrocni's processes in one network namespace. The namespace's own file is the
-/// lock: it needs no place on disk, and two namespaces do not wait for each other.
+/// Orders the changes of ferrocni's processes, like iptables-legacy's own `/run/xtables.lock`, which the program takes for
+/// itself. Nobody but root may open the file: who could, could keep every container from starting and stopping. In a user
+/// namespace root cannot either; there the network namespace belongs to the user, and its own file does.
 fn lock() -> Result<File> {
-    let file = File::open("/proc/thread-self/ns/net").map_err(Error::Lock)?;
+    let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(LOCK);
+    let file = file.or_else(|_| File::open("/proc/thread-self/ns/net")).map_err(Error::Lock)?;
     file.lock().map_err(Error::Lock)?;
     Ok(file)
 }

@@ -55,8 +55,8 @@ pub enum Error {
         /// The chain or rule, as `iptables-save` would print it.
         expected: String,
     },
-    /// The lock that orders changes in a network namespace could not be taken.
-    #[error("cannot lock the network namespace's iptables rules")]
+    /// The lock that orders changes could not be taken.
+    #[error("cannot lock iptables' rules against other changes")]
     Lock(#[source] io::Error),
     /// The kernel's legacy tables could not be read.
     #[error("cannot read the kernel's legacy {family} table {table}")]

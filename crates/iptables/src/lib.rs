@@ -11,8 +11,8 @@
 //! it, `-D` refuses a rule that does not exist, and one refusal throws the whole file away. So a change
 //! reads the table, works out what is missing, and sends exactly that; nothing missing, nothing sent. Chains
 //! that several share are only ever made, never emptied.
-//! Between reading and sending it holds a lock of the network namespace (`flock` on the namespace file,
-//! gone with the process), so that parallel attachments do not both add the shared chains. Other programs
+//! Between reading and sending it holds a lock (`flock` on a file in `/run`, gone with the process), so that
+//! parallel attachments do not both add the shared chains. Other programs
 //! do not know that lock: if one of them interferes, the file is refused as a whole, and the change starts
 //! again from a new reading.
 //!

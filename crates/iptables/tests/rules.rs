@@ -246,6 +246,20 @@ fn fifty_at_once_all_get_their_rules_and_share_one_skeleton() {
 }
 
 #[test]
+fn who_locks_the_namespaces_file_as_anybody_may_keeps_nobody_waiting() {
+    support::in_namespace(|| {
+        let namespace = std::fs::File::open("/proc/thread-self/ns/net").expect("the namespace's file");
+        namespace.lock().expect("nobody else has it");
+        let (done, is_done) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            masquerade::add(&masquerading("c1"), Variant::Default).expect("masquerades");
+            done.send(()).expect("somebody waits");
+        });
+        is_done.recv_timeout(std::time::Duration::from_secs(30)).expect("in a moment");
+    });
+}
+
+#[test]
 fn others_may_change_the_tables_at_the_same_time() {
     with_each_variant(|variant| {
         let others = |family: &str| {
