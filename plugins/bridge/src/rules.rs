@@ -109,18 +109,31 @@ pub(crate) fn check(request: &Check<Config>) -> Result<(), Error> {
     let config = &request.network.config;
     let attachment = &request.attachment;
     let ips: Vec<IpConfig> = request.expected.ips_of(attachment.ifname.as_str()).cloned().collect();
+    let addresses = addresses(&ips);
     let host_name = veth::host_name(attachment);
     let mac = container_mac(attachment, &request.expected);
-    let elements = wanted(config, &ips, mac.map(|mac| (host_name.as_str(), mac)));
-    if !elements.is_empty()
-        && let Some(difference) = Ruleset::open()?.missing(&attachment.label(), &elements)?.first()
-    {
-        return Err(Error::Rules { difference: difference.to_string() });
+    let mut elements = wanted(config, &ips, mac.map(|mac| (host_name.as_str(), mac)));
+    let mut difference = first_difference(attachment, &elements)?;
+    let reference = by_iptables(attachment, &addresses);
+    if difference.is_some() && config.ip_masq && masquerade::check(&reference, Variant::Default).is_ok() {
+        // Attached before this suite was installed: the reference masquerades, as well as ever.
+        elements.retain(|element| !matches!(element, Element::Masquerade { .. }));
+        difference = first_difference(attachment, &elements)?;
+    }
+    if let Some(difference) = difference {
+        return Err(Error::Rules { difference });
     }
     if uses_iptables(config) {
-        masquerade::check(&by_iptables(attachment, &addresses(&ips)), Variant::Default)?;
+        masquerade::check(&reference, Variant::Default)?;
     }
     Ok(())
+}
+
+fn first_difference(attachment: &Attachment, elements: &[Element]) -> Result<Option<String>, Error> {
+    if elements.is_empty() {
+        return Ok(None);
+    }
+    Ok(Ruleset::open()?.missing(&attachment.label(), elements)?.first().map(ToString::to_string))
 }
 
 /// For STATUS: the kernel can take the rules that an ADD would need.

@@ -32,6 +32,15 @@ pub(crate) fn check(member: &Member<'_>, backend: Backend) -> Result<(), Error> 
     with_rules(member, backend, &variants(member, backend)?, iptables::firewall::check)
 }
 
+/// For CHECK: whether the reference lets the container's traffic through, as it did before this suite was installed. It has no
+/// rule for published ports; where there is one, the rules are ours.
+pub(crate) fn is_left_to_the_reference(member: &Member<'_>) -> bool {
+    let has_rules = |check| with_rules(member, Backend::Iptables, &[Variant::Default], check).is_ok();
+    let reference =
+        |rules: &Accept<'_>, variant| iptables::firewall::check(&Accept { published: false, ..rules.clone() }, variant);
+    has_rules(reference) && !has_rules(iptables::firewall::check)
+}
+
 /// Removes whatever iptables says about these addresses; without our chain there is nothing, and nothing is run.
 pub(crate) fn withdraw(addresses: &[IpNetwork]) -> Result<(), Error> {
     Ok(iptables::firewall::remove(addresses)?)

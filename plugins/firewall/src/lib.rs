@@ -64,7 +64,10 @@ impl Plugin for Firewall {
         let config = &request.network.config;
         let member = Member::new(config, &request.attachment, &request.expected)?;
         let backend = config.backend();
-        member::check(&member, backend)?;
+        match member::check(&member, backend) {
+            Err(_) if forward::is_left_to_the_reference(&member) => return Ok(()),
+            outcome => outcome?,
+        }
         forward::check(&member, backend)?;
         if backend == Backend::Firewalld { zone::check(&member) } else { Ok(()) }
     }

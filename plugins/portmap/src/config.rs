@@ -136,7 +136,8 @@ impl Config {
         .filter_map(|(key, is_set)| is_set.then_some(key))
     }
 
-    fn masquerading(&self) -> iptables::portmap::Masquerading {
+    /// How iptables masquerades.
+    pub(crate) fn masquerading(&self) -> iptables::portmap::Masquerading {
         use iptables::portmap::Masquerading;
         /// The bit that the reference uses, next to those of Kubernetes (14 and 15).
         const DEFAULT_BIT: u8 = 13;

@@ -235,7 +235,7 @@ fn status_tells_whether_an_add_could_succeed() {
 }
 
 #[test]
-fn what_the_reference_let_through_we_remove() {
+fn what_the_reference_let_through_we_check_and_remove() {
     if reference_differs("this is about both") {
         return;
     }
@@ -255,7 +255,9 @@ fn what_the_reference_let_through_we_remove() {
             .run()
             .ok();
         assert!(host.run(["iptables-save"]).contains("10.1.0.2"));
+        call(&host, "CHECK", "c", &config).ok();
         call(&host, "DEL", "c", &config).ok();
+        assert!(call(&host, "CHECK", "c", &config).error().msg.contains("10.1.0.2"));
         host.snapshot().assert_nothing_since(&before);
         // And the other way round, with the backend that both have.
         config["backend"] = json!("iptables");

@@ -355,7 +355,7 @@ fn del_goes_on_past_iptables() {
 }
 
 #[test]
-fn what_the_reference_published_we_remove() {
+fn what_the_reference_published_we_check_and_remove() {
     if reference_differs("this is about both") {
         return;
     }
@@ -373,10 +373,13 @@ fn what_the_reference_published_we_remove() {
         let server = web.listen_tcp(80);
         host.assert_reaches_tcp("127.0.0.1:8080");
         assert!(!host.snapshot().leftovers(&before).is_empty());
+        host.cni("portmap").command("CHECK").container(&web).config(&config).run().ok();
         portmap_del(&host, "web", removal);
         host.snapshot().assert_nothing_since(&before);
         drop(server);
     }
+    let error = host.cni("portmap").command("CHECK").container(&web).config(&config).run().error();
+    assert!(error.msg.contains("8080"), "{error:?}");
     // And the other way round, with the backend that both have.
     let mut ours = config.clone();
     ours["backend"] = json!("iptables");
