@@ -17,7 +17,7 @@ pub(crate) struct Veth {
     pub(crate) container_index: u32,
     pub(crate) container_mac: Mac,
     host_mac: Mac,
-    mtu: u32,
+    pub(crate) mtu: u32,
 }
 
 /// The name of the host's end.
