@@ -12,6 +12,7 @@ cd /run/notebook
 env | grep ^CNI_ > environment.$CNI_COMMAND
 cat > stdin.$CNI_COMMAND
 echo $CNI_COMMAND >> verbs
+ip -o link > links.$CNI_COMMAND
 echo "a word from the notebook" >&2
 [ ! -e answer.$CNI_COMMAND ] || cat answer.$CNI_COMMAND
 [ ! -e status.$CNI_COMMAND ] || exit $(cat status.$CNI_COMMAND)
@@ -136,6 +137,19 @@ fn what_the_ipam_plugin_says_on_stderr_is_passed_on() {
     let notebook = Notebook::new();
     let outcome = notebook.call("ADD").run();
     assert!(outcome.is_ok() && outcome.finished.stderr.contains("a word from the notebook"), "{}", outcome.finished);
+}
+
+/// Once an address is released it may be somebody else's: nobody may have it any more.
+#[test]
+fn a_failed_add_releases_addresses_last() {
+    if reference_differs("it leaves its interfaces") {
+        return;
+    }
+    let notebook = Notebook::new();
+    notebook.answer("ADD", 0, &json!({"cniVersion": newest_version()}).to_string());
+    error(notebook.call("ADD").run());
+    assert!(notebook.note("links.ADD").contains("veth"), "{}", notebook.note("links.ADD"));
+    assert!(!notebook.note("links.DEL").contains("veth"), "{}", notebook.note("links.DEL"));
 }
 
 /// "If, on `ADD`, a delegated plugin fails, the "upper" plugin should execute again with `DEL` before returning

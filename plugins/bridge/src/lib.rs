@@ -45,6 +45,7 @@ impl Plugin for Bridge {
             Some(ipam) => ipam.add(undo)?,
             None => AddResult::default(),
         };
+        veth.undo_before_addresses(undo);
         result.interfaces =
             vec![link::describe(&bridge), veth.describe_host_end(), veth.describe_container_end(request)];
         if !config.dns.is_empty() {

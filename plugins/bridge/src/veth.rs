@@ -59,7 +59,7 @@ pub(crate) fn create(
         ..netlink::Veth::new(&name, peer)
     })?;
     let index = created.index;
-    undo.push(format!("delete link {name}"), move || Socket::open()?.delete_link(index));
+    undo_creation(&name, index, undo);
     refuse_router_advertisements(&name)?;
     Ok(Veth {
         host_name: name,
@@ -71,6 +71,13 @@ pub(crate) fn create(
     })
 }
 
+fn undo_creation(name: &str, index: u32, undo: &mut Undo) {
+    undo.push(format!("delete link {name}"), move || match Socket::open()?.delete_link(index) {
+        Err(error) if error.is_not_found() => Ok(()),
+        outcome => outcome,
+    });
+}
+
 /// A bridge whose hardware address nobody fixed takes the lowest of its ports': an administrator's must not change it, and
 /// be out of reach for a while, because a container came.
 fn highest(mut mac: Mac) -> Mac {
@@ -79,6 +86,12 @@ fn highest(mut mac: Mac) -> Mac {
 }
 
 impl Veth {
+    /// An IPAM plugin may need the interface, so the pair is made before its call and would be undone after it. But once an
+    /// address is released it may be somebody else's, and nobody may have it any more.
+    pub(crate) fn undo_before_addresses(&self, undo: &mut Undo) {
+        undo_creation(&self.host_name, self.host_index, undo);
+    }
+
     /// The host's end as it stands in the result.
     pub(crate) fn describe_host_end(&self) -> Interface {
         Interface {
