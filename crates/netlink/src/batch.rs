@@ -1,11 +1,8 @@
 use crate::address::{self, AddressSpec};
 use crate::error::{Error, Result};
 use crate::link::{self, LinkChange, LinkRef};
-use crate::neighbour;
 use crate::route::{self, Route};
 use crate::socket::{NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, Outgoing, Socket};
-
-use std::net::IpAddr;
 
 use ipnetwork::IpNetwork;
 
@@ -98,22 +95,10 @@ impl<'a> Batch<'a> {
         self.note(pushed)
     }
 
-    /// Adds a route in place of one with the same destination, priority and table, if there is one.
-    pub fn replace_route(&mut self, route: &Route) -> &mut Self {
-        let pushed = route::push_add(&mut self.outgoing, route, NLM_F_CREATE | NLM_F_REPLACE);
-        self.note(pushed)
-    }
-
     /// Deletes the first route that agrees with what `route` sets.
     pub fn delete_route(&mut self, route: &Route) -> &mut Self {
         let pushed = route::push_delete(&mut self.outgoing, route);
         self.note(pushed)
-    }
-
-    /// Forgets what the link with index `link` knows about a neighbour.
-    pub fn delete_neighbour(&mut self, link: u32, address: IpAddr) -> &mut Self {
-        neighbour::push_delete(&mut self.outgoing, link, address);
-        self
     }
 
     fn note(&mut self, pushed: Result<()>) -> &mut Self {

@@ -111,7 +111,7 @@ impl Error {
             Error::Netns(error) => error.is_gone(),
             Error::Refused { request, source } => match source.errno {
                 libc::ENODEV => true,
-                // A route that is not there is ESRCH, a neighbour or routing table ENOENT, an address
+                // A route that is not there is ESRCH, a routing table ENOENT, an address
                 // EADDRNOTAVAIL. The same numbers mean other things when something is added.
                 libc::ESRCH | libc::ENOENT | libc::EADDRNOTAVAIL => request.is_deletion(),
                 _ => false,
@@ -202,19 +202,11 @@ pub enum Request {
     DeleteRoute { destination: IpNetwork, gateway: Option<IpAddr> },
     FindRoute { address: IpAddr },
     ListRoutes,
-    DeleteNeighbour { link: u32, address: IpAddr },
-    ListNeighbours { link: u32 },
 }
 
 impl Request {
     fn is_deletion(&self) -> bool {
-        matches!(
-            self,
-            Request::DeleteLink(_)
-                | Request::DeleteAddress { .. }
-                | Request::DeleteRoute { .. }
-                | Request::DeleteNeighbour { .. }
-        )
+        matches!(self, Request::DeleteLink(_) | Request::DeleteAddress { .. } | Request::DeleteRoute { .. })
     }
 }
 
@@ -233,10 +225,6 @@ impl fmt::Display for Request {
             Request::DeleteRoute { destination, gateway } => write_route(formatter, "delete", *destination, *gateway),
             Request::FindRoute { address } => write!(formatter, "find the route to {address}"),
             Request::ListRoutes => write!(formatter, "list the routes"),
-            Request::DeleteNeighbour { link, address } => {
-                write!(formatter, "delete neighbour {address} of link #{link}")
-            }
-            Request::ListNeighbours { link } => write!(formatter, "list the neighbours of link #{link}"),
         }
     }
 }

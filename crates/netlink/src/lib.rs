@@ -1,4 +1,4 @@
-//! Links, addresses, routes and neighbours over a blocking rtnetlink socket.
+//! Links, addresses and routes over a blocking rtnetlink socket.
 //!
 //! A plugin lives for a millisecond, most of it inside the kernel, so this crate spends as few system calls
 //! as the kernel allows: no async runtime, no dump where one object is wanted, and a [`Batch`] that carries
@@ -43,7 +43,6 @@ mod error;
 mod link;
 mod mac;
 mod message;
-mod neighbour;
 mod netns;
 mod route;
 mod socket;
@@ -57,7 +56,6 @@ pub use batch::Batch;
 pub use error::{Error, Refusal, Request, Result};
 pub use link::{Bridge, BridgePort, CreatedVeth, Link, LinkChange, LinkRef, MAX_ALIAS_LEN, MAX_NAME_LEN, Peer, Veth};
 pub use mac::{InvalidMac, Mac};
-pub use neighbour::Neighbour;
 pub use netns::{Netns, NetnsError, NetnsId};
 pub use route::{Family, Route, RouteType, scope, table};
 pub use socket::Socket;

@@ -6,11 +6,10 @@ use netlink_packet_route::address::{AddressAttribute, AddressMessage};
 use netlink_packet_route::link::{
     InfoBridgePort, InfoKind, InfoPortData, InfoPortKind, LinkAttribute, LinkInfo, LinkMessage,
 };
-use netlink_packet_route::neighbour::{NeighbourAddress, NeighbourAttribute, NeighbourMessage};
 use netlink_packet_route::route::{RouteAddress, RouteAttribute, RouteMessage, RouteMetric};
 
 use crate::message::Message;
-use crate::{address, link, neighbour, route};
+use crate::{address, link, route};
 
 type Read = fn(&Message<'_>) -> bool;
 
@@ -62,20 +61,12 @@ fn route_body() -> Vec<u8> {
     emitted(&message)
 }
 
-fn neighbour_body() -> Vec<u8> {
-    let mut message = NeighbourMessage::default();
-    message.attributes.push(NeighbourAttribute::Destination(NeighbourAddress::Inet([10, 1, 0, 9].into())));
-    message.attributes.push(NeighbourAttribute::LinkLayerAddress(vec![2, 0, 0, 0, 0, 1]));
-    emitted(&message)
-}
-
 /// Type, body and reader of each object.
-fn objects() -> [(u16, Vec<u8>, Read); 4] {
+fn objects() -> [(u16, Vec<u8>, Read); 3] {
     [
         (16, link_body(), |message| link::read(message).is_ok()),
         (20, address_body(), |message| address::read(message).is_ok_and(|read| read.is_some())),
         (24, route_body(), |message| route::read(message).is_ok_and(|read| read.is_some())),
-        (28, neighbour_body(), |message| neighbour::read(message).is_ok_and(|read| read.is_some())),
     ]
 }
 

@@ -208,14 +208,6 @@ impl Socket {
         self.batch().add_route(route).send()
     }
 
-    /// Adds or replaces a route; see [`crate::Batch::replace_route`].
-    ///
-    /// # Errors
-    /// The kernel's refusal.
-    pub fn replace_route(&mut self, route: &Route) -> Result<()> {
-        self.batch().replace_route(route).send()
-    }
-
     /// Deletes a route; see [`crate::Batch::delete_route`].
     ///
     /// # Errors
@@ -265,16 +257,6 @@ impl Socket {
         self.get(Request::FindRoute { address }, RTM_GETROUTE, &message, |answer| {
             read_any(answer)?.ok_or(Error::Malformed { what: "a route" })
         })
-    }
-
-    /// The default route of a family in the main table; the one with the lowest priority if there are more.
-    ///
-    /// # Errors
-    /// The kernel's refusal.
-    pub fn default_route(&mut self, family: Family) -> Result<Option<Route>> {
-        let routes = self.routes(family, None, table::MAIN)?;
-        let usable = |route: &Route| route.is_default() && route.kind == RouteType::Unicast;
-        Ok(routes.into_iter().filter(usable).min_by_key(|route| route.priority))
     }
 }
 

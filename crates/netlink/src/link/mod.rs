@@ -6,7 +6,7 @@ mod read;
 
 use std::fmt;
 
-use netlink_packet_route::link::{InfoKind, LinkAttribute, LinkExtentMask, LinkInfo, LinkMessage};
+use netlink_packet_route::link::{LinkAttribute, LinkExtentMask, LinkMessage};
 
 use crate::error::{Error, Request, Result};
 use crate::mac::Mac;
@@ -122,15 +122,6 @@ impl Socket {
     /// The kernel's refusal; a master that does not exist has no ports.
     pub fn links_with_master(&mut self, master: u32) -> Result<Vec<Link>> {
         self.list(Some(LinkAttribute::Controller(master)), |link| link.master == Some(master))
-    }
-
-    /// The links of a kind: "veth", "bridge", ...
-    ///
-    /// # Errors
-    /// The kernel's refusal.
-    pub fn links_of_kind(&mut self, kind: &str) -> Result<Vec<Link>> {
-        let filter = LinkAttribute::LinkInfo(vec![LinkInfo::Kind(InfoKind::Other(kind.to_owned()))]);
-        self.list(Some(filter), |link| link.kind.as_deref() == Some(kind))
     }
 
     fn list(&mut self, filter: Option<LinkAttribute>, wanted: impl Fn(&Link) -> bool) -> Result<Vec<Link>> {

@@ -5,7 +5,6 @@ mod addresses;
 mod batches;
 mod links;
 mod namespaces;
-mod neighbours;
 mod routes;
 mod veths;
 mod waiting;
