@@ -2,8 +2,8 @@
 //!
 //! Why it is as it is:
 //! - Packets meet a fixed number of rules and hash lookups, however many containers there are.
-//! - `localnet` makes `route_localnet` safe, which publishing on 127.0.0.1 needs: loopback addresses neither
-//!   come in from a network nor leave to one. It sits before connection tracking (priority raw), so it sees
+//! - `localnet` makes `route_localnet` safe, which publishing on 127.0.0.1 needs: nothing that did not start on `lo`
+//!   comes in from or for a loopback address. It sits before connection tracking (priority raw), so it sees
 //!   answers to masqueraded connections under the host's address, not under 127.0.0.1.
 //! - `publish` is entered for the host's own addresses only, and the maps of one address come before those
 //!   of every address, as a socket bound to an address comes before one bound to all.
@@ -40,7 +40,7 @@ const BRIDGE_RAW: i32 = -300;
 /// `NF_BR_PRI_FILTER_BRIDGED`.
 const BRIDGE_FILTER: i32 = -200;
 
-/// The chain that keeps loopback addresses off the wire.
+/// The chain that lets no loopback address in from a network.
 pub(super) const LOCALNET: &str = "localnet";
 
 /// A chain of the skeleton.
