@@ -169,7 +169,7 @@ pub(super) fn entries(label: &str, elements: &[Element]) -> Result<Vec<Entry>> {
         for (set, key, wanted) in element.keys()? {
             let chain = wanted.as_ref().and_then(Wanted::chain);
             let held = Held { key, data: wanted.map(Wanted::data), label: label.to_owned() };
-            match all.iter().find(|entry| entry.set == set && entry.held.key == held.key) {
+            match all.iter().find(|entry| entry.held.key == held.key && entry.set == set) {
                 None => all.push(Entry { set, held, chain, element: index }),
                 Some(same) if same.held == held => {}
                 Some(_) => {

@@ -112,7 +112,7 @@ impl Ruleset {
 fn insertable(label: &str, elements: &[Element]) -> Vec<Entry> {
     let mut all: Vec<Entry> = Vec::with_capacity(elements.len());
     for entry in elements.iter().flat_map(|element| entries(label, std::slice::from_ref(element))).flatten() {
-        if !all.iter().any(|known| known.set == entry.set && known.held.key == entry.held.key) {
+        if !all.iter().any(|known| known.held.key == entry.held.key && known.set == entry.set) {
             all.push(entry);
         }
     }
