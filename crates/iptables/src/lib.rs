@@ -40,5 +40,5 @@ pub use argument::{Argument, Chain, Comment, Interface};
 pub use error::{Error, Result};
 pub use presence::forward_drops;
 pub use program::{Family, Table, Variant, probe};
-pub use restore::Restore;
-pub use rule::Rule;
+pub(crate) use restore::Restore;
+pub(crate) use rule::Rule;

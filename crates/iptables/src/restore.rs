@@ -15,7 +15,7 @@ pub(crate) enum Place {
 
 /// Changes to one table, which happen together or not at all.
 #[derive(Debug, Clone)]
-pub struct Restore {
+pub(crate) struct Restore {
     table: Table,
     lines: String,
 }
@@ -23,28 +23,28 @@ pub struct Restore {
 impl Restore {
     /// No change to `table`.
     #[must_use]
-    pub fn new(table: Table) -> Self {
+    pub(crate) fn new(table: Table) -> Self {
         Self { table, lines: String::new() }
     }
 
     /// Makes `chain`; fails if it exists. For chains that others share: [`Restore::reset_chain`] would empty one
     /// that somebody made since the table was read.
-    pub fn create_chain(&mut self, chain: &Chain) -> &mut Self {
+    pub(crate) fn create_chain(&mut self, chain: &Chain) -> &mut Self {
         self.line(format_args!("-N {chain}"))
     }
 
     /// Makes `chain` exist and be empty, whether it exists or not.
-    pub fn reset_chain(&mut self, chain: &Chain) -> &mut Self {
+    pub(crate) fn reset_chain(&mut self, chain: &Chain) -> &mut Self {
         self.line(format_args!(":{chain} - [0:0]"))
     }
 
     /// Removes an empty chain that no rule jumps to; fails if there is none.
-    pub fn delete_chain(&mut self, chain: &Chain) -> &mut Self {
+    pub(crate) fn delete_chain(&mut self, chain: &Chain) -> &mut Self {
         self.line(format_args!("-X {chain}"))
     }
 
     /// Adds a rule at the end of `chain`.
-    pub fn append(&mut self, chain: &Chain, rule: &Rule) -> &mut Self {
+    pub(crate) fn append(&mut self, chain: &Chain, rule: &Rule) -> &mut Self {
         self.line(format_args!("-A {chain} {rule}"))
     }
 
@@ -57,31 +57,31 @@ impl Restore {
     }
 
     /// Adds rules at the end of `chain`, in this order.
-    pub fn append_all(&mut self, chain: &Chain, rules: &[Rule]) {
+    pub(crate) fn append_all(&mut self, chain: &Chain, rules: &[Rule]) {
         for rule in rules {
             self.append(chain, rule);
         }
     }
 
     /// Adds a rule at the start of `chain`.
-    pub fn prepend(&mut self, chain: &Chain, rule: &Rule) -> &mut Self {
+    pub(crate) fn prepend(&mut self, chain: &Chain, rule: &Rule) -> &mut Self {
         self.line(format_args!("-I {chain} 1 {rule}"))
     }
 
     /// Removes the first rule in `chain` that equals `rule`; fails if there is none.
-    pub fn delete(&mut self, chain: &Chain, rule: &Rule) -> &mut Self {
+    pub(crate) fn delete(&mut self, chain: &Chain, rule: &Rule) -> &mut Self {
         self.line(format_args!("-D {chain} {rule}"))
     }
 
     /// Whether there is nothing to do.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.lines.is_empty()
     }
 
     /// The text for the program's standard input.
     #[must_use]
-    pub fn input(&self) -> String {
+    pub(crate) fn input(&self) -> String {
         format!("*{}\n{}COMMIT\n", self.table, self.lines)
     }
 

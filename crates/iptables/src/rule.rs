@@ -9,63 +9,63 @@ use crate::{Argument, Chain, Comment, Interface};
 
 /// A rule without its chain.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Rule(Vec<String>);
+pub(crate) struct Rule(Vec<String>);
 
 impl Rule {
     /// A rule that matches everything and does nothing.
     #[must_use]
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::default()
     }
 
     /// Appends words that stand in the source code, split at spaces.
     #[must_use]
-    pub fn words(mut self, words: &'static str) -> Self {
+    pub(crate) fn words(mut self, words: &'static str) -> Self {
         self.0.extend(words.split_whitespace().map(str::to_owned));
         self
     }
 
     /// Appends one word from elsewhere.
     #[must_use]
-    pub fn argument(mut self, word: &Argument) -> Self {
+    pub(crate) fn argument(mut self, word: &Argument) -> Self {
         self.0.push(word.as_str().to_owned());
         self
     }
 
     /// Appends a number.
     #[must_use]
-    pub fn number(mut self, number: u16) -> Self {
+    pub(crate) fn number(mut self, number: u16) -> Self {
         self.0.push(number.to_string());
         self
     }
 
     /// Matches packets from `network`; every packet if the network is all of the internet.
     #[must_use]
-    pub fn source(self, network: IpNetwork) -> Self {
+    pub(crate) fn source(self, network: IpNetwork) -> Self {
         self.network("-s", network)
     }
 
     /// Matches packets to `network`; every packet if the network is all of the internet.
     #[must_use]
-    pub fn destination(self, network: IpNetwork) -> Self {
+    pub(crate) fn destination(self, network: IpNetwork) -> Self {
         self.network("-d", network)
     }
 
     /// Matches packets that came in through `interface`.
     #[must_use]
-    pub fn input(self, interface: &Interface) -> Self {
+    pub(crate) fn input(self, interface: &Interface) -> Self {
         self.words("-i").raw(interface.as_str())
     }
 
     /// Matches packets that go out through `interface`.
     #[must_use]
-    pub fn output(self, interface: &Interface) -> Self {
+    pub(crate) fn output(self, interface: &Interface) -> Self {
         self.words("-o").raw(interface.as_str())
     }
 
     /// Adds a comment.
     #[must_use]
-    pub fn comment(self, comment: &Comment) -> Self {
+    pub(crate) fn comment(self, comment: &Comment) -> Self {
         self.words("-m comment --comment").raw(comment.as_str())
     }
 
@@ -76,7 +76,7 @@ impl Rule {
 
     /// Sends matching packets through `chain`.
     #[must_use]
-    pub fn jump(self, chain: &Chain) -> Self {
+    pub(crate) fn jump(self, chain: &Chain) -> Self {
         self.words("-j").raw(chain.as_str())
     }
 
