@@ -235,7 +235,6 @@ fn keys_that_cannot_work_are_refused_and_change_nothing() {
             (json!({"bridge": "a/b"}), 7, ["bridge", "a/b"]),
             (json!({"vlan": 5}), 2, ["vlan", "supported"]),
             (json!({"vlanTrunk": [{"id": 5}]}), 2, ["vlanTrunk", "supported"]),
-            (json!({"preserveDefaultVlan": true, "vlan": 0}), 2, ["preserveDefaultVlan", "supported"]),
         ]);
     }
     for (keys, code, words) in cases {

@@ -18,6 +18,17 @@ pub fn forward_drops(family: Family) -> Result<Vec<Variant>> {
     Ok(found(by_nft, legacy::forward_drops(family)?))
 }
 
+/// In which of the two iptables the administrator has rules in his chain, which only `CNI-FORWARD` leads to. An empty chain
+/// says nothing: the Go suite makes one and leaves it. iptables-legacy does not tell chains with rules from others cheaply, and is
+/// not asked.
+///
+/// # Errors
+/// If the kernel's tables cannot be read.
+pub fn admin_rules(family: Family, admin: &Chain) -> Result<Vec<Variant>> {
+    let chain = ask(|inspector| inspector.chain(table_of(family, Table::Filter), admin.as_str()))?;
+    Ok(found(chain.is_some_and(|chain| chain.has_rules), false))
+}
+
 /// The variants whose table has this chain.
 pub(crate) fn variants(family: Family, table: Table, chain: &Chain) -> Result<Vec<Variant>> {
     let by_nft = ask(|inspector| inspector.chain_exists(table_of(family, table), chain.as_str()))?;

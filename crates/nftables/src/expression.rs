@@ -124,6 +124,21 @@ impl<'a> Expressions<'a> {
         self.ct_any(ct::STATUS, ct::STATUS_DNAT)
     }
 
+    /// `meta mark set meta mark | <bits>`.
+    pub(crate) fn add_mark(&mut self, bits: u32) {
+        self.meta(meta::MARK, FIRST).bitwise(&(!bits).to_ne_bytes(), &bits.to_ne_bytes()).expression(
+            "meta",
+            |message| {
+                message.be32(meta::KEY, meta::MARK).be32(meta::SREG, FIRST);
+            },
+        );
+    }
+
+    /// `meta mark & <bits> != 0`.
+    pub(crate) fn has_mark(&mut self, bits: u32) -> &mut Self {
+        self.meta(meta::MARK, FIRST).mask(&bits.to_ne_bytes()).compare(cmp::NOT_EQUAL, &[0; 4])
+    }
+
     /// `ct state established,related`.
     pub(crate) fn ct_state_established_or_related(&mut self) -> &mut Self {
         self.ct_any(ct::STATE, ct::STATE_ESTABLISHED | ct::STATE_RELATED)
@@ -235,15 +250,19 @@ impl<'a> Expressions<'a> {
     }
 
     fn mask(&mut self, mask: &[u8]) -> &mut Self {
+        self.bitwise(mask, &[0; 16][..mask.len()])
+    }
+
+    /// Register 1 becomes `(itself & mask) ^ xor`.
+    fn bitwise(&mut self, mask: &[u8], xor: &[u8]) -> &mut Self {
         let length = u32::try_from(mask.len()).unwrap_or(0);
-        let zeros = [0; 16];
         self.expression("bitwise", |message| {
             message.be32(bitwise::SREG, FIRST).be32(bitwise::DREG, FIRST).be32(bitwise::LENGTH, length);
             message.nest(bitwise::MASK, |message| {
                 message.bytes(data::VALUE, mask);
             });
             message.nest(bitwise::XOR, |message| {
-                message.bytes(data::VALUE, &zeros[..mask.len()]);
+                message.bytes(data::VALUE, xor);
             });
         })
     }

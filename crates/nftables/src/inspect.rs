@@ -15,6 +15,8 @@ pub struct Chain {
     /// One of its rules drops or rejects by itself: nft's `drop` and `reject`, or the iptables targets DROP
     /// and REJECT. Chains that it jumps to are not followed.
     pub drops_by_rule: bool,
+    /// It has rules at all.
+    pub has_rules: bool,
 }
 
 impl Chain {
@@ -67,7 +69,8 @@ impl Inspector {
         };
         let dropping = self.connection.rules(table, chain, |rule| { rule }.any(|item| drops(item.nested())))?;
         let drops_by_policy = state.policy == Some(verdict::DROP.cast_unsigned());
-        Ok(Some(Chain { drops_by_policy, drops_by_rule: dropping.contains(&true) }))
+        let (drops_by_rule, has_rules) = (dropping.contains(&true), !dropping.is_empty());
+        Ok(Some(Chain { drops_by_policy, drops_by_rule, has_rules }))
     }
 }
 

@@ -143,7 +143,9 @@ pub(crate) mod payload {
 pub(crate) mod meta {
     pub(crate) const DREG: u16 = 1;
     pub(crate) const KEY: u16 = 2;
+    pub(crate) const SREG: u16 = 3;
 
+    pub(crate) const MARK: u32 = 3;
     pub(crate) const IIFNAME: u32 = 6;
     pub(crate) const OIFNAME: u32 = 7;
     pub(crate) const NFPROTO: u32 = 15;

@@ -21,7 +21,6 @@ pub struct Config {
     pub(crate) promisc_mode: bool,
     vlan: u32,
     vlan_trunk: Option<Vec<IgnoredTrunk>>,
-    preserve_default_vlan: bool,
     pub(crate) macspoofchk: bool,
     pub(crate) enabledad: bool,
     pub(crate) disable_container_interface: bool,
@@ -45,7 +44,6 @@ impl Default for Config {
             promisc_mode: false,
             vlan: 0,
             vlan_trunk: None,
-            preserve_default_vlan: false,
             macspoofchk: false,
             enabledad: false,
             disable_container_interface: false,
@@ -105,9 +103,6 @@ impl Config {
         }
         if self.vlan_trunk.is_some() {
             unsupported.push("vlanTrunk");
-        }
-        if self.preserve_default_vlan {
-            unsupported.push("preserveDefaultVlan");
         }
         if let Some(key) = unsupported.first() {
             return Err(Error::Unsupported { key });

@@ -1,4 +1,4 @@
-use cni_plugin::{Code, IfName};
+use cni_plugin::{Attachment, Code, IfName};
 use ipnetwork::IpNetwork;
 
 /// What the bridge plugin can fail with.
@@ -51,6 +51,16 @@ pub enum Error {
         name: IfName,
         /// What it is instead.
         kind: String,
+    },
+    /// An ADD before this one, without a DEL in between.
+    #[error(
+        "{attachment} has link {link} on the host already: an earlier ADD was not followed by DEL, so run DEL first"
+    )]
+    AttachedAlready {
+        /// Whose link it is.
+        attachment: Attachment,
+        /// Its name.
+        link: String,
     },
     /// The IPAM plugin succeeded without giving an address.
     #[error(

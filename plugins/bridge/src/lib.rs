@@ -40,7 +40,8 @@ impl Plugin for Bridge {
 
         let bridge = link::ensure(&mut host, config)?;
         let veth = veth::create(&mut host, &bridge, &netns, request, undo)?;
-        let bridge = link::as_it_is_now(&mut host, bridge, &veth)?;
+        // Somebody else's bridge may have its hardware address and its MTU from its first port.
+        let bridge = host.link(bridge.index)?;
         let mut result = match &ipam {
             Some(ipam) => ipam.add(undo)?,
             None => AddResult::default(),

@@ -7,7 +7,6 @@ use cni_plugin::{Interface, IpConfig};
 use ipnetwork::IpNetwork;
 use netlink::{AddressSpec, Bridge, Link, LinkChange, Mac, Socket};
 
-use crate::veth::Veth;
 use crate::{Config, Error};
 
 /// How long the kernel may take to answer for a new gateway address; it is a matter of a millisecond.
@@ -28,13 +27,6 @@ pub(crate) fn ensure(host: &mut Socket, config: &Config) -> Result<Link, Error> 
         host.change_link(bridge.index, &change)?;
     }
     Ok(bridge)
-}
-
-/// The bridge with its new port. Somebody else's may have taken its hardware address from its first port, and its MTU from
-/// the smallest; otherwise it is what it was.
-pub(crate) fn as_it_is_now(host: &mut Socket, bridge: Link, port: &Veth) -> Result<Link, Error> {
-    let had_ports = bridge.running;
-    if had_ports && port.mtu >= bridge.mtu { Ok(bridge) } else { Ok(host.link(bridge.index)?) }
 }
 
 /// The link of the bridge's name, which has to be a bridge.

@@ -1,6 +1,6 @@
 //! The pair of links that connects a container: one end a port of the bridge, the other in the container.
 
-use cni_plugin::{Add, Attachment, Del, Gc, Interface, Undo};
+use cni_plugin::{Add, Attachment, Del, Failures, Gc, Interface, Undo};
 use netlink::{BridgePort, Link, Mac, Netns, Peer, Socket};
 
 use crate::link::refuse_router_advertisements;
@@ -17,7 +17,7 @@ pub(crate) struct Veth {
     pub(crate) container_index: u32,
     pub(crate) container_mac: Mac,
     host_mac: Mac,
-    pub(crate) mtu: u32,
+    mtu: u32,
 }
 
 /// The name of the host's end.
@@ -57,7 +57,13 @@ pub(crate) fn create(
         alias: Some(&label),
         ipv6_link_local: false,
         ..netlink::Veth::new(&name, peer)
-    })?;
+    });
+    let created = match created {
+        Err(netlink::Error::LinkExists { name: taken }) if taken == name => {
+            return Err(Error::AttachedAlready { attachment: request.attachment.clone(), link: name });
+        }
+        created => created?,
+    };
     let index = created.index;
     undo_creation(&name, index, undo);
     refuse_router_advertisements(&name)?;
@@ -164,11 +170,12 @@ pub(crate) fn collect(request: &Gc<Config>) -> Result<(), Error> {
         link.kind.as_deref() == Some("veth") && link.alias.as_deref().is_some_and(|alias| request.is_stale(alias))
     };
     let stale: Vec<u32> = host.links()?.iter().filter(|link| is_stale(link)).map(|link| link.index).collect();
+    let mut failures = Failures::new();
     for index in stale {
         match host.delete_link(index) {
-            Err(error) if !error.is_not_found() => return Err(error.into()),
-            _ => {}
+            Err(error) if error.is_not_found() => {}
+            outcome => drop(failures.note(outcome.map_err(Error::from))),
         }
     }
-    Ok(())
+    Ok(failures.into_result()?)
 }

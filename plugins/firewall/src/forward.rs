@@ -1,4 +1,5 @@
-//! Getting past iptables: as the backend, or because the host's own FORWARD chain would drop what containers send.
+//! Getting past iptables: as the backend, or because the host's own FORWARD chain would drop what containers send, or because
+//! the administrator wrote rules for containers there.
 //!
 //! nftables cannot help there: a packet has to pass every table, and one that drops is enough. Docker sets the policy of
 //! FORWARD to DROP, and several distributions end the chain with a REJECT.
@@ -69,7 +70,7 @@ pub(crate) fn probe() -> Result<(), Error> {
     if blocked { Ok(iptables::probe()?) } else { Ok(()) }
 }
 
-/// The iptables that need rules: the one asked for, and each that drops.
+/// The iptables that need rules: the one asked for, each that drops, and each in which the administrator has rules of his own.
 fn variants(member: &Member<'_>, backend: Backend) -> Result<Vec<Variant>, Error> {
     if backend == Backend::Iptables {
         return Ok(vec![Variant::Default]);
@@ -77,7 +78,8 @@ fn variants(member: &Member<'_>, backend: Backend) -> Result<Vec<Variant>, Error
     let mut variants = Vec::new();
     for family in [Family::V4, Family::V6] {
         if member.addresses.iter().any(|address| Family::of(address) == family) {
-            for variant in iptables::forward_drops(family)? {
+            let admin = iptables::admin_rules(family, &member.config.iptables_admin_chain_name)?;
+            for variant in iptables::forward_drops(family)?.into_iter().chain(admin) {
                 if !variants.contains(&variant) {
                     variants.push(variant);
                 }

@@ -310,7 +310,7 @@ fn a_second_add_of_the_same_attachment_fails_and_harms_nothing() {
     let network = network(&host, &keys());
     let result = network.add(&c1, "eth0").ok();
     let error = host.assert_leaves_nothing(|| network.add(&c1, "eth0").error());
-    assert!(error.msg.contains("exists") || reference_differs("other words"), "{error:?}");
+    assert!(error.msg.contains("run DEL first") || reference_differs("other words"), "{error:?}");
     assert_eq!(link(&host, host_end(&result))["master"], "br0");
     network.check(&c1, "eth0").ok();
 }

@@ -128,3 +128,21 @@ fn in_the_steady_state_it_runs_nobody() {
         assert_eq!(runs(), 1, "{verb}: {}", host.read("/run/trace").unwrap());
     }
 }
+
+/// The rules that an administrator wrote for the reference hold after the plugins were replaced.
+#[test]
+fn the_administrator_s_rules_in_iptables_are_obeyed() {
+    let host = Host::new();
+    let outside = host.neighbour();
+    let _servers = (outside.listen_tcp(80), outside.listen_tcp(81));
+    let one = network(&host, 1, &json!({"backend": ""}), &[]);
+    host.shell("iptables-nft -N CNI-ADMIN; iptables-nft -A CNI-ADMIN -p tcp --dport 81 -j REJECT");
+    host.assert_leaves_nothing(|| {
+        let web = Attached::to(&one, "web");
+        web.container.assert_reaches_tcp("192.0.2.2:80");
+        web.container.assert_blocked_tcp("192.0.2.2:81");
+        one.check(&web.container, "eth0").ok();
+        one.del(&web.container, "eth0").ok();
+        drop(host.lose(web.container));
+    });
+}

@@ -255,3 +255,23 @@ fn crc32c(bytes: &[u8]) -> u32 {
     let bit = |crc: u32| if crc & 1 == 1 { (crc >> 1) ^ 0x82F6_3B78 } else { crc >> 1 };
     !bytes.iter().fold(!0, |crc, byte| (0..8).fold(crc ^ u32::from(*byte), |crc, _| bit(crc)))
 }
+
+/// What kube-proxy does with a service: somebody else's translation leads to a container that also publishes a port.
+#[test]
+fn a_connection_that_somebody_else_translated_keeps_its_source() {
+    let host = Host::new();
+    // Answers between two ports of one bridge are translated back only where bridged packets pass the packet filter.
+    host.shell("echo 1 > /proc/sys/net/bridge/bridge-nf-call-iptables");
+    let (web, neighbour) = (host.container("web"), host.container("neighbour"));
+    let network = publishing(&host, 1, &MAPPINGS);
+    let address = tests::address(&network.add(&web, "eth0").ok(), 0);
+    let other = tests::address(&host.chain(&bridged(1, &[])).add(&neighbour, "eth0").ok(), 0);
+    host.shell(&format!(
+        "nft 'table ip service {{ chain prerouting {{ type nat hook prerouting priority -110; \
+         ip daddr 10.96.0.1 tcp dport 80 dnat to {address}:80; }}; }}'"
+    ));
+    let _server = web.listen_tcp(80);
+    assert_eq!(neighbour.assert_reaches_tcp("10.96.0.1:80").ip().to_string(), other);
+    let masqueraded = neighbour.assert_reaches_tcp("10.1.0.1:8080").ip().to_string();
+    assert_eq!(masqueraded, "10.1.0.1", "a published port's answers would not come back otherwise");
+}

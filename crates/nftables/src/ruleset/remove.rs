@@ -57,7 +57,11 @@ impl Ruleset {
     fn remove_found(&mut self, mut find: impl FnMut(&mut Self) -> Result<Found>) -> Result<usize> {
         let mut stale = 0;
         for _ in 0..ATTEMPTS {
-            let generation = self.connection.generation()?;
+            let generation = match self.connection.generation() {
+                // A kernel without nf_tables holds nothing.
+                Err(error) if error.is_unsupported() => return Ok(0),
+                generation => generation?,
+            };
             let found = find(self)?;
             if found.is_empty() {
                 return Ok(0);

@@ -7,6 +7,9 @@
 //!   answers to masqueraded connections under the host's address, not under 127.0.0.1.
 //! - `publish` is entered for the host's own addresses only, and the maps of one address come before those
 //!   of every address, as a socket bound to an address comes before one bound to all.
+//! - `publish` marks what it sees, by the bit that the reference uses for the same purpose, and `postrouting` masquerades
+//!   on the way to published ports only what is marked: a connection to a service address that somebody else
+//!   (kube-proxy) led to the same container keeps its source. Both chains see a connection's first packet only.
 //! - Connections to 127.0.0.1 need `route_localnet` on the interface to the container. Those to ::1 are
 //!   translated and masqueraded all the same, but the answers are only let in again where the host has
 //!   `local ::1/128 dev <bridge>` in its local routing table (at a higher metric than lo's), because the kernel
@@ -30,6 +33,9 @@ use crate::uapi::hook::{FORWARD, OUTPUT, POSTROUTING, PREROUTING};
 const ABOUT_INET: &str =
     "ferrocni: published ports, masquerade and firewall of containers; put your own rules into chain admin; layout 1";
 const ABOUT_BRIDGE: &str = "ferrocni: MAC address checks and isolation of bridge ports; layout 1";
+
+/// The bit of the packet mark that says "sent to an address of this host": 13, the reference's `markMasqBit`.
+const FOR_THIS_HOST: u32 = 1 << 13;
 
 const RAW: i32 = -300;
 const DSTNAT: i32 = -100;
@@ -109,6 +115,7 @@ fn publishing(chains: &mut Chains) {
     chains.rule(|rule| rule.destination_is_local().jump("publish"));
 
     chains.chain("publish");
+    chains.rule(|rule| rule.add_mark(FOR_THIS_HOST));
     chains.rules(|rule, version| {
         rule.dnat_by_address_and_port(version, sets::published(version, false).name);
     });
@@ -121,7 +128,7 @@ fn masquerading(chains: &mut Chains) {
     chains.base("postrouting", "nat", POSTROUTING, SRCNAT);
     chains.rules(|rule, version| {
         let map = sets::hairpin(version).name;
-        rule.ct_status_dnat().address_vmap(Side::Destination, version, map);
+        rule.has_mark(FOR_THIS_HOST).ct_status_dnat().address_vmap(Side::Destination, version, map);
     });
     chains.rules(|rule, version| {
         rule.address_vmap(Side::Source, version, sets::masquerade(version).name);
