@@ -54,7 +54,10 @@ mod robustness;
 pub use address::{Address, AddressSpec};
 pub use batch::Batch;
 pub use error::{Error, Refusal, Request, Result};
-pub use link::{Bridge, BridgePort, CreatedVeth, Link, LinkChange, LinkRef, MAX_ALIAS_LEN, MAX_NAME_LEN, Peer, Veth};
+pub use link::{
+    Bridge, BridgePort, CreatedVeth, IpvlanIsolation, IpvlanMode, Link, LinkChange, LinkKind, LinkRef, MAX_ALIAS_LEN,
+    MAX_NAME_LEN, MacvlanMode, NewLink, Peer, Veth,
+};
 pub use mac::{InvalidMac, Mac};
 pub use netns::{Netns, NetnsError, NetnsId};
 pub use route::{Family, Route, RouteType, scope, table};

@@ -6,6 +6,7 @@ use netlink_packet_route::link::{
 use crate::error::{Error, Request, Result};
 use crate::link::{LinkRef, RTM_NEWLINK, check_alias, check_name, message_for};
 use crate::mac::Mac;
+use crate::netns::Netns;
 use crate::socket::Outgoing;
 
 /// What to change about a link, all in one message; `None` leaves a property as it is.
@@ -15,12 +16,14 @@ use crate::socket::Outgoing;
 /// let change = LinkChange { up: Some(true), mtu: Some(1400), ..LinkChange::default() };
 /// ```
 ///
-/// The kernel goes through them in this order and stops at the first it cannot do: bridge port options,
-/// MAC, MTU, name, alias, master, up or down and promiscuous.
+/// The kernel goes through them in this order and stops at the first it cannot do: bridge port options, namespace,
+/// MAC, MTU, name, alias, master, up or down and promiscuous, queue length.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct LinkChange<'a> {
     /// A new name; the link must be given by index.
     pub name: Option<&'a str>,
+    /// Another namespace to move to, with the new name if there is one. Its index may be another there.
+    pub netns: Option<&'a Netns>,
     /// Up or down.
     pub up: Option<bool>,
     /// A new Ethernet address.
@@ -31,6 +34,10 @@ pub struct LinkChange<'a> {
     pub alias: Option<&'a str>,
     /// Receive everything.
     pub promiscuous: Option<bool>,
+    /// Receive all multicasts.
+    pub all_multicast: Option<bool>,
+    /// How many packets may wait to be sent.
+    pub tx_queue_len: Option<u32>,
     /// Index of the bridge to become a port of; 0 to leave it.
     pub master: Option<u32>,
     /// Packets may leave through the port they came from. The link must already be a port of a bridge.
@@ -55,6 +62,8 @@ pub(crate) fn push_change(outgoing: &mut Outgoing, link: &LinkRef, change: &Link
     }
     message.attributes.extend(change.mac.map(|mac| LinkAttribute::Address(mac.0.to_vec())));
     message.attributes.extend(change.mtu.map(LinkAttribute::Mtu));
+    message.attributes.extend(change.tx_queue_len.map(LinkAttribute::TxQueueLen));
+    message.attributes.extend(change.netns.map(|netns| LinkAttribute::NetNsFd(netns.raw_fd())));
     message.attributes.extend(change.master.map(LinkAttribute::Controller));
     let options: Vec<_> =
         change.ipv6_link_local.map(address_generation).into_iter().chain(change.arp_notify.then(arp_notify)).collect();
@@ -64,6 +73,7 @@ pub(crate) fn push_change(outgoing: &mut Outgoing, link: &LinkRef, change: &Link
     append_port_options(&mut message, change);
     set_flag(&mut message, LinkFlags::Up, change.up);
     set_flag(&mut message, LinkFlags::Promisc, change.promiscuous);
+    set_flag(&mut message, LinkFlags::Allmulti, change.all_multicast);
     outgoing.push(Request::ChangeLink(link.clone()), RTM_NEWLINK, 0, &message);
     Ok(())
 }
@@ -102,7 +112,7 @@ fn arp_notify() -> AfSpecUnspec {
     AfSpecUnspec::Inet(vec![AfSpecInet::DevConfRequest(options)])
 }
 
-fn set_flag(message: &mut LinkMessage, flag: LinkFlags, value: Option<bool>) {
+pub(super) fn set_flag(message: &mut LinkMessage, flag: LinkFlags, value: Option<bool>) {
     if let Some(value) = value {
         message.header.flags.set(flag, value);
         message.header.change_mask |= flag;

@@ -105,9 +105,9 @@ impl Socket {
         // net/bridge/br_if.c). One that is set on the bridge later is.
         let Some(mtu) = bridge.mtu else {
             let message = if bridge.up { message.up() } else { message };
-            return self.create_link(bridge.name, &message.build());
+            return self.create_and_describe(bridge.name, &message.build());
         };
-        let mut link = self.create_link(bridge.name, &message.build())?;
+        let mut link = self.create_and_describe(bridge.name, &message.build())?;
         let change = LinkChange { mtu: Some(mtu), up: bridge.up.then_some(true), ..LinkChange::default() };
         if let Err(error) = self.change_link(link.index, &change) {
             // By index, so it can only be the link of a moment ago.
@@ -128,8 +128,9 @@ impl Socket {
         check_name(veth.name)?;
         check_name(veth.peer.name)?;
         veth.alias.map_or(Ok(()), |alias| check_alias(&LinkRef::from(veth.name), alias))?;
-        let link =
-            self.create_link(veth.name, &veth_message(veth)).map_err(|error| self.name_taken_end(error, veth))?;
+        let link = self
+            .create_and_describe(veth.name, &veth_message(veth))
+            .map_err(|error| self.name_taken_end(error, veth))?;
         let finished = self.finish_veth(link.index, veth);
         match (finished, link.mac, link.peer_index) {
             (Ok(()), Some(mac), Some(peer_index)) => {
@@ -145,7 +146,7 @@ impl Socket {
 
     /// Creates a link and learns what became of it from the kernel's echo. Kernels before 6.2 do not echo
     /// links, so there it is read.
-    fn create_link(&mut self, name: &str, message: &LinkMessage) -> Result<Link> {
+    pub(super) fn create_and_describe(&mut self, name: &str, message: &LinkMessage) -> Result<Link> {
         let mut outgoing = Outgoing::default();
         let flags = NLM_F_CREATE | NLM_F_EXCL | NLM_F_ECHO;
         outgoing.push(Request::CreateLink(name.to_owned()), RTM_NEWLINK, flags, message);
@@ -155,6 +156,13 @@ impl Socket {
             Ok(())
         })?;
         created.map_or_else(|| self.link(name), Ok)
+    }
+
+    /// Creates a link of which no echo can come: one in another namespace.
+    pub(super) fn create_silently(&mut self, name: &str, message: &LinkMessage) -> Result<()> {
+        let mut outgoing = Outgoing::default();
+        outgoing.push(Request::CreateLink(name.to_owned()), RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, message);
+        self.transact(&mut outgoing, &mut |_echo| Ok(()))
     }
 
     /// Options and alias are not taken at creation, and the port's options must hold before the link is up.

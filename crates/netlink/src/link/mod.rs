@@ -1,7 +1,8 @@
-//! Links: what they are ([`Link`]), how they are made ([`Veth`], [`Bridge`]) and changed ([`LinkChange`]).
+//! Links: what they are ([`Link`]), how they are made ([`Veth`], [`Bridge`], [`NewLink`]) and changed ([`LinkChange`]).
 
 mod change;
 mod create;
+mod kind;
 mod read;
 
 use std::fmt;
@@ -15,6 +16,7 @@ use crate::socket::{Outgoing, Socket};
 pub use change::LinkChange;
 pub(crate) use change::push_change;
 pub use create::{Bridge, CreatedVeth, Peer, Veth};
+pub use kind::{IpvlanIsolation, IpvlanMode, LinkKind, MacvlanMode, NewLink};
 pub(crate) use read::read;
 
 pub(crate) const RTM_NEWLINK: u16 = 16;
@@ -43,10 +45,16 @@ pub struct Link {
     pub running: bool,
     /// It was set to receive everything (`IFF_PROMISC`).
     pub promiscuous: bool,
+    /// It was set to receive all multicasts (`IFF_ALLMULTI`).
+    pub all_multicast: bool,
+    /// How many packets may wait to be sent.
+    pub tx_queue_len: u32,
     /// Index of the bridge (or bond, ...) it is a port of.
     pub master: Option<u32>,
     /// What it is: "veth", "bridge", ... A physical link has none.
     pub kind: Option<String>,
+    /// The options of its kind, if [`LinkKind`] knows the kind.
+    pub options: Option<LinkKind>,
     /// Whose it is: our label.
     pub alias: Option<String>,
     /// Index of a veth's other end or of the link it sits on (`IFLA_LINK`).
@@ -103,8 +111,7 @@ impl Socket {
     /// [`Error::LinkNotFound`], or the kernel's refusal.
     pub fn link(&mut self, link: impl Into<LinkRef>) -> Result<Link> {
         let link = link.into();
-        let mut message = message_for(&link)?;
-        message.attributes.push(without_statistics());
+        let message = get_message(&link)?;
         self.get(Request::GetLink(link), RTM_GETLINK, &message, read)
     }
 
@@ -155,6 +162,12 @@ impl Socket {
 /// A link's counters are larger than all the rest of it, and nobody here reads them.
 fn without_statistics() -> LinkAttribute {
     LinkAttribute::ExtMask(vec![LinkExtentMask::SkipStats])
+}
+
+fn get_message(link: &LinkRef) -> Result<LinkMessage> {
+    let mut message = message_for(link)?;
+    message.attributes.push(without_statistics());
+    Ok(message)
 }
 
 pub(crate) fn push_get(outgoing: &mut Outgoing, index: u32) {

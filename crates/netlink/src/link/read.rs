@@ -1,5 +1,5 @@
 use crate::error::{Error, Result};
-use crate::link::{BridgePort, Link};
+use crate::link::{BridgePort, Link, LinkKind};
 use crate::mac::Mac;
 use crate::message::{Attribute, Message, read_u32};
 
@@ -12,11 +12,13 @@ const IFLA_IFNAME: u16 = 3;
 const IFLA_MTU: u16 = 4;
 const IFLA_LINK: u16 = 5;
 const IFLA_MASTER: u16 = 10;
+const IFLA_TXQLEN: u16 = 13;
 const IFLA_LINKINFO: u16 = 18;
 const IFLA_IFALIAS: u16 = 20;
 const IFLA_LINK_NETNSID: u16 = 37;
 
 const IFLA_INFO_KIND: u16 = 1;
+const IFLA_INFO_DATA: u16 = 2;
 const IFLA_INFO_SLAVE_KIND: u16 = 4;
 const IFLA_INFO_SLAVE_DATA: u16 = 5;
 const IFLA_BRPORT_MODE: u16 = 4;
@@ -25,6 +27,7 @@ const IFLA_BRPORT_ISOLATED: u16 = 33;
 const IFF_UP: u32 = 0x1;
 const IFF_RUNNING: u32 = 0x40;
 const IFF_PROMISC: u32 = 0x100;
+const IFF_ALLMULTI: u32 = 0x200;
 
 /// Reads an `RTM_NEWLINK` or `RTM_DELLINK`.
 pub(crate) fn read(message: &Message<'_>) -> Result<Link> {
@@ -38,8 +41,11 @@ pub(crate) fn read(message: &Message<'_>) -> Result<Link> {
         up: flags & IFF_UP != 0,
         running: flags & IFF_RUNNING != 0,
         promiscuous: flags & IFF_PROMISC != 0,
+        all_multicast: flags & IFF_ALLMULTI != 0,
+        tx_queue_len: 0,
         master: None,
         kind: None,
+        options: None,
         alias: None,
         peer_index: None,
         peer_netns_id: None,
@@ -58,6 +64,7 @@ fn read_attribute(attribute: &Attribute<'_>, link: &mut Link) -> Result<()> {
         IFLA_MTU => link.mtu = attribute.u32()?,
         // 0: the link underneath is in a namespace this one has no number for.
         IFLA_LINK => link.peer_index = Some(attribute.u32()?).filter(|&index| index != 0),
+        IFLA_TXQLEN => link.tx_queue_len = attribute.u32()?,
         IFLA_MASTER => link.master = Some(attribute.u32()?),
         IFLA_IFALIAS => link.alias = Some(attribute.text()),
         IFLA_LINK_NETNSID => link.peer_netns_id = Some(attribute.i32()?).filter(|&id| id >= 0),
@@ -70,14 +77,19 @@ fn read_attribute(attribute: &Attribute<'_>, link: &mut Link) -> Result<()> {
 /// The kernel names the port's kind before it lists the port's options.
 fn read_info(info: &Attribute<'_>, link: &mut Link) -> Result<()> {
     let mut is_bridge_port = false;
+    let mut data = None;
     for attribute in info.nested() {
         let attribute = attribute?;
         match attribute.kind {
             IFLA_INFO_KIND => link.kind = Some(attribute.text()),
+            IFLA_INFO_DATA => data = Some(attribute),
             IFLA_INFO_SLAVE_KIND => is_bridge_port = attribute.text() == "bridge",
             IFLA_INFO_SLAVE_DATA if is_bridge_port => link.bridge_port = Some(read_port(&attribute)?),
             _ => {}
         }
+    }
+    if let Some(kind) = &link.kind {
+        link.options = LinkKind::read(kind, data.as_ref())?;
     }
     Ok(())
 }

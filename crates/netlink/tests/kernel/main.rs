@@ -3,6 +3,7 @@
 
 mod addresses;
 mod batches;
+mod kinds;
 mod links;
 mod namespaces;
 mod routes;

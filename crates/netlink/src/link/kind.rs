@@ -1,0 +1,312 @@
+//! The kinds of links that sit on another link or on nothing, and that can be made inside another namespace.
+
+use netlink_packet_route::link::{
+    InfoData, InfoIpVlan, InfoKind, InfoMacVlan, InfoVlan, InfoVrf, IpVlanFlags, IpVlanMode, LinkAttribute, LinkFlags,
+    LinkInfo, LinkMessage, MacVlanMode,
+};
+
+use crate::error::{Error, Request, Result};
+use crate::link::{Link, LinkChange, LinkRef, check_name};
+use crate::mac::Mac;
+use crate::message::{Attribute, read_u16};
+use crate::netns::Netns;
+use crate::socket::Socket;
+
+const IFLA_MACVLAN_MODE: u16 = 1;
+const IFLA_MACVLAN_BC_QUEUE_LEN: u16 = 7;
+const IFLA_IPVLAN_MODE: u16 = 1;
+const IFLA_IPVLAN_FLAGS: u16 = 2;
+const IFLA_VLAN_ID: u16 = 1;
+const IFLA_VRF_TABLE: u16 = 1;
+
+/// A link to be created; see [`Veth`](crate::Veth) and [`Bridge`](crate::Bridge) for those.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NewLink<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// What it is.
+    pub kind: LinkKind,
+    /// Index of the link it sits on, in the namespace of the socket that creates it.
+    pub parent: Option<u32>,
+    /// Its Ethernet address; chosen by the kernel without.
+    pub mac: Option<Mac>,
+    /// Largest packet in bytes; the parent's, or the kind's own, without.
+    pub mtu: Option<u32>,
+    /// Up at once.
+    pub up: bool,
+}
+
+impl<'a> NewLink<'a> {
+    /// A link that is down and otherwise as the kernel makes it.
+    #[must_use]
+    pub fn new(name: &'a str, kind: LinkKind) -> Self {
+        NewLink { name, kind, parent: None, mac: None, mtu: None, up: false }
+    }
+}
+
+/// What a link is, with the options that only its kind has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LinkKind {
+    /// An Ethernet address of its own on its parent (drivers/net/macvlan.c).
+    Macvlan {
+        /// Who talks to whom.
+        mode: MacvlanMode,
+        /// How many broadcasts may wait for delivery; the kernel's default without. All links of a parent share the largest.
+        broadcast_queue: Option<u32>,
+    },
+    /// IP addresses of its own behind its parent's Ethernet address (drivers/net/ipvlan).
+    Ipvlan {
+        /// At which layer packets are handed over.
+        mode: IpvlanMode,
+        /// Who talks to whom.
+        isolation: IpvlanIsolation,
+    },
+    /// What its parent carries with this IEEE 802.1Q tag (net/8021q).
+    Vlan {
+        /// The tag, 0 to 4094.
+        id: u16,
+    },
+    /// A link that leads nowhere (drivers/net/dummy.c).
+    Dummy,
+    /// Where incoming packets can be made to queue as outgoing ones do (drivers/net/ifb.c).
+    Ifb,
+    /// A routing table of its own for the links that have it as their master (drivers/net/vrf.c).
+    Vrf {
+        /// The table.
+        table: u32,
+    },
+}
+
+/// Who talks to whom among the macvlan links of one parent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum MacvlanMode {
+    /// Nobody with each other, not even by way of the switch outside.
+    Private,
+    /// All by way of the switch outside, which has to send frames back (IEEE 802.1Qbg).
+    Vepa,
+    /// All with each other, directly.
+    #[default]
+    Bridge,
+    /// There is but one link, and it takes the parent over.
+    Passthru,
+}
+
+/// At which layer an ipvlan link hands packets to its parent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum IpvlanMode {
+    /// As frames: ARP and broadcasts work.
+    #[default]
+    L2,
+    /// As packets, routed by the parent's namespace: neither ARP nor broadcasts.
+    L3,
+    /// The same, passing the netfilter hooks and connection tracking of the parent's namespace.
+    L3s,
+}
+
+/// Who talks to whom among the ipvlan links of one parent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum IpvlanIsolation {
+    /// All with each other, directly.
+    #[default]
+    Bridge,
+    /// Nobody with each other.
+    Private,
+    /// All by way of the switch outside, which has to send frames back.
+    Vepa,
+}
+
+impl Socket {
+    /// Creates a link in this socket's namespace and describes it.
+    ///
+    /// # Errors
+    /// [`Error::LinkExists`] if the name is taken, or the kernel's refusal: `EBUSY` where the parent has links of a kind
+    /// that excludes this one, `EOPNOTSUPP` where the kernel does not know the kind.
+    pub fn create_link(&mut self, link: &NewLink<'_>) -> Result<Link> {
+        check_name(link.name)?;
+        self.create_and_describe(link.name, &message(link))
+    }
+
+    /// Creates a link in another namespace, under its final name, on a parent in this one: nobody ever sees it here.
+    ///
+    /// The kernel describes it to nobody: see [`Socket::change_and_read`] of the other namespace's socket.
+    ///
+    /// # Errors
+    /// As [`Socket::create_link`].
+    pub fn create_link_in(&mut self, netns: &Netns, link: &NewLink<'_>) -> Result<()> {
+        check_name(link.name)?;
+        let mut message = message(link);
+        message.attributes.push(LinkAttribute::NetNsFd(netns.raw_fd()));
+        self.create_silently(link.name, &message)
+    }
+
+    /// Changes a link, and reads what it is then, as one exchange.
+    ///
+    /// # Errors
+    /// [`Error::LinkNotFound`], or the kernel's refusal.
+    pub fn change_and_read(&mut self, link: impl Into<LinkRef>, change: &LinkChange<'_>) -> Result<Link> {
+        let link = link.into();
+        self.get_after(
+            |outgoing| super::push_change(outgoing, &link, change),
+            Request::GetLink(link.clone()),
+            super::RTM_GETLINK,
+            &super::get_message(&link)?,
+            super::read,
+        )
+    }
+}
+
+fn message(link: &NewLink<'_>) -> LinkMessage {
+    let (kind, data) = link.kind.info();
+    let mut message = LinkMessage::default();
+    message.attributes.push(LinkAttribute::IfName(link.name.to_owned()));
+    message.attributes.extend(link.parent.map(LinkAttribute::Link));
+    message.attributes.extend(link.mac.map(|mac| LinkAttribute::Address(mac.0.to_vec())));
+    message.attributes.extend(link.mtu.map(LinkAttribute::Mtu));
+    let info = std::iter::once(LinkInfo::Kind(kind)).chain(data.map(LinkInfo::Data));
+    message.attributes.push(LinkAttribute::LinkInfo(info.collect()));
+    super::change::set_flag(&mut message, LinkFlags::Up, link.up.then_some(true));
+    message
+}
+
+impl LinkKind {
+    fn info(self) -> (InfoKind, Option<InfoData>) {
+        match self {
+            LinkKind::Macvlan { mode, broadcast_queue } => {
+                let queue = broadcast_queue.map(InfoMacVlan::BcQueueLen);
+                let options = std::iter::once(InfoMacVlan::Mode(mode.into())).chain(queue).collect();
+                (InfoKind::MacVlan, Some(InfoData::MacVlan(options)))
+            }
+            LinkKind::Ipvlan { mode, isolation } => {
+                let mut options = vec![InfoIpVlan::Mode(mode.into())];
+                // A kernel before 4.15 knows no flags, so it is not bothered with a bridge's.
+                options.extend(isolation.flags().map(InfoIpVlan::Flags));
+                (InfoKind::IpVlan, Some(InfoData::IpVlan(options)))
+            }
+            LinkKind::Vlan { id } => (InfoKind::Vlan, Some(InfoData::Vlan(vec![InfoVlan::Id(id)]))),
+            LinkKind::Vrf { table } => (InfoKind::Vrf, Some(InfoData::Vrf(vec![InfoVrf::TableId(table)]))),
+            LinkKind::Dummy => (InfoKind::Dummy, None),
+            LinkKind::Ifb => (InfoKind::Ifb, None),
+        }
+    }
+
+    /// Reads `IFLA_INFO_DATA`; `None` for a kind, or a mode of it, that is not known here.
+    pub(super) fn read(kind: &str, data: Option<&Attribute<'_>>) -> Result<Option<Self>> {
+        let options = Options(data);
+        Ok(match kind {
+            "macvlan" => options
+                .u32(IFLA_MACVLAN_MODE)?
+                .and_then(MacvlanMode::from_number)
+                .map(|mode| options.macvlan(mode))
+                .transpose()?,
+            "ipvlan" => options
+                .u16(IFLA_IPVLAN_MODE)?
+                .and_then(IpvlanMode::from_number)
+                .map(|mode| options.ipvlan(mode))
+                .transpose()?,
+            "vlan" => options.u16(IFLA_VLAN_ID)?.map(|id| LinkKind::Vlan { id }),
+            "vrf" => options.u32(IFLA_VRF_TABLE)?.map(|table| LinkKind::Vrf { table }),
+            "dummy" => Some(LinkKind::Dummy),
+            "ifb" => Some(LinkKind::Ifb),
+            _ => None,
+        })
+    }
+}
+
+/// The options of a link's kind, as the kernel lists them.
+struct Options<'a, 'b>(Option<&'b Attribute<'a>>);
+
+impl Options<'_, '_> {
+    fn find(&self, kind: u16) -> Result<Option<Attribute<'_>>> {
+        let Some(data) = self.0 else { return Ok(None) };
+        for attribute in data.nested() {
+            let attribute = attribute?;
+            if attribute.kind == kind {
+                return Ok(Some(attribute));
+            }
+        }
+        Ok(None)
+    }
+
+    fn u32(&self, kind: u16) -> Result<Option<u32>> {
+        self.find(kind)?.map(|attribute| attribute.u32()).transpose()
+    }
+
+    fn u16(&self, kind: u16) -> Result<Option<u16>> {
+        let read = |attribute: Attribute<'_>| read_u16(attribute.value, 0).ok_or(Error::Malformed { what: "a link" });
+        self.find(kind)?.map(read).transpose()
+    }
+
+    fn macvlan(&self, mode: MacvlanMode) -> Result<LinkKind> {
+        Ok(LinkKind::Macvlan { mode, broadcast_queue: self.u32(IFLA_MACVLAN_BC_QUEUE_LEN)? })
+    }
+
+    fn ipvlan(&self, mode: IpvlanMode) -> Result<LinkKind> {
+        let isolation = self.u16(IFLA_IPVLAN_FLAGS)?.map_or(IpvlanIsolation::Bridge, IpvlanIsolation::from_flags);
+        Ok(LinkKind::Ipvlan { mode, isolation })
+    }
+}
+
+impl From<MacvlanMode> for MacVlanMode {
+    fn from(mode: MacvlanMode) -> Self {
+        match mode {
+            MacvlanMode::Private => MacVlanMode::Private,
+            MacvlanMode::Vepa => MacVlanMode::Vepa,
+            MacvlanMode::Bridge => MacVlanMode::Bridge,
+            MacvlanMode::Passthru => MacVlanMode::Passthrough,
+        }
+    }
+}
+
+impl MacvlanMode {
+    /// `enum macvlan_mode`, include/uapi/linux/if_link.h.
+    fn from_number(number: u32) -> Option<Self> {
+        match number {
+            1 => Some(MacvlanMode::Private),
+            2 => Some(MacvlanMode::Vepa),
+            4 => Some(MacvlanMode::Bridge),
+            8 => Some(MacvlanMode::Passthru),
+            _ => None,
+        }
+    }
+}
+
+impl From<IpvlanMode> for IpVlanMode {
+    fn from(mode: IpvlanMode) -> Self {
+        match mode {
+            IpvlanMode::L2 => IpVlanMode::L2,
+            IpvlanMode::L3 => IpVlanMode::L3,
+            IpvlanMode::L3s => IpVlanMode::L3S,
+        }
+    }
+}
+
+impl IpvlanMode {
+    /// `enum ipvlan_mode`, include/uapi/linux/if_link.h.
+    fn from_number(number: u16) -> Option<Self> {
+        match number {
+            0 => Some(IpvlanMode::L2),
+            1 => Some(IpvlanMode::L3),
+            2 => Some(IpvlanMode::L3s),
+            _ => None,
+        }
+    }
+}
+
+impl IpvlanIsolation {
+    fn flags(self) -> Option<IpVlanFlags> {
+        match self {
+            IpvlanIsolation::Bridge => None,
+            IpvlanIsolation::Private => Some(IpVlanFlags::Private),
+            IpvlanIsolation::Vepa => Some(IpVlanFlags::Vepa),
+        }
+    }
+
+    /// `IPVLAN_F_PRIVATE` and `IPVLAN_F_VEPA`, include/uapi/linux/if_link.h.
+    fn from_flags(flags: u16) -> Self {
+        match flags & 3 {
+            1 => IpvlanIsolation::Private,
+            2 => IpvlanIsolation::Vepa,
+            _ => IpvlanIsolation::Bridge,
+        }
+    }
+}
