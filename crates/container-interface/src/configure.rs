@@ -33,22 +33,21 @@ pub struct Setup<'a> {
 
 /// Sets the interface up: sysctls, addresses, routes, and its neighbours told.
 ///
-/// `host_end` is the socket of the host's namespace and the index of the link's other end: the announcement waits until
+/// `inside` is a socket of the container's namespace; `host_end` is the socket of the host's namespace and the index of the link's other end: the announcement waits until
 /// that carries packets, or nobody would hear it.
 ///
 /// # Errors
 /// The step that failed. The link is the caller's to remove.
-pub fn configure(setup: &Setup<'_>, host_end: Option<(&mut Socket, u32)>) -> Result<(), Error> {
+pub fn configure(inside: &mut Socket, setup: &Setup<'_>, host_end: Option<(&mut Socket, u32)>) -> Result<(), Error> {
     if setup.has_ipv6() {
         setup.netns.run(|| set_ipv6_sysctls(setup))??;
     }
-    let mut socket = Socket::open_in(setup.netns)?;
-    add_addresses_and_routes(&mut socket, setup)?;
+    add_addresses_and_routes(inside, setup)?;
     if let Some((host, index)) = host_end {
         host.wait_until_running(index, RUNNING_WITHIN)?;
     }
-    wait_for_ipv6(&mut socket, setup)?;
-    announce(&mut socket, setup)
+    wait_for_ipv6(inside, setup)?;
+    announce(inside, setup)
 }
 
 impl Setup<'_> {

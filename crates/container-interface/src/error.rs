@@ -1,4 +1,4 @@
-use cni_plugin::{Code, IfName};
+use cni_plugin::{Attachment, Code, IfName};
 
 /// What kept a container's interface from being set up, or how it differs from what it should be.
 #[derive(Debug, thiserror::Error)]
@@ -9,6 +9,18 @@ pub enum Error {
     /// A sysctl inside the container.
     #[error(transparent)]
     Sysctl(#[from] sysctl::Error),
+    /// An ADD before this one, without a DEL in between.
+    #[error("{attachment} is connected already: an earlier ADD was not followed by DEL, so run DEL first")]
+    AttachedAlready {
+        /// Whose interface it is.
+        attachment: Attachment,
+    },
+    /// Somebody else's interface has the name.
+    #[error("the container has an interface {ifname} already: choose another name (CNI_IFNAME), or remove it first")]
+    NameTaken {
+        /// The name.
+        ifname: IfName,
+    },
     /// CHECK found something else than ADD reported.
     #[error("{what} of interface {ifname} in the container differs: expected {expected}, found {found}")]
     Differs {

@@ -1,11 +1,13 @@
 //! The container's end of an attachment: what every interface plugin does once its link exists.
 //!
 //! [`configure()`] gives the link what the IPAM plugin decided, [`check()`] compares it with what ADD reported. Both work
-//! through a socket of the container's namespace; only IPv6's sysctls have to be set from inside.
+//! through a socket of the container's namespace; only IPv6's sysctls have to be set from inside. [`link`] makes and
+//! deletes links that are in the container alone.
 
 mod check;
 mod configure;
 mod error;
+pub mod link;
 
 pub use check::{check, check_sandbox};
 pub use configure::{Setup, configure};

@@ -120,7 +120,8 @@ fn set_up(
         routes: &result.routes,
         detect_duplicates: request.network.config.enabledad,
     };
-    Ok(container_interface::configure(&setup, Some((host, veth.host_index)))?)
+    let mut inside = Socket::open_in(netns)?;
+    Ok(container_interface::configure(&mut inside, &setup, Some((host, veth.host_index)))?)
 }
 
 fn release_addresses(request: &Del<Config>) -> Result<(), Error> {

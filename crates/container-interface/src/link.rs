@@ -1,0 +1,109 @@
+//! Links that live in the container alone: made there under their final name, labelled, and deleted there.
+
+use std::path::Path;
+
+use cni_plugin::{Attachment, Interface, Undo};
+use netlink::{Link, LinkChange, Netns, NewLink, Socket};
+
+use crate::Error;
+
+/// Makes the attachment's link in the container, on a parent in `host`'s namespace, and labels it.
+///
+/// The name in `link` has to be the attachment's interface.
+///
+/// # Errors
+/// [`Error::AttachedAlready`] and [`Error::NameTaken`] if the container has an interface of that name, else the kernel's
+/// refusal.
+pub fn create(
+    host: &mut Socket,
+    inside: &mut Socket,
+    netns: &Netns,
+    attachment: &Attachment,
+    link: &NewLink<'_>,
+    undo: &mut Undo,
+) -> Result<Link, Error> {
+    match host.create_link_in(netns, link) {
+        Err(error) if error.is_exists() => return Err(taken(inside, attachment)?),
+        outcome => outcome?,
+    }
+    undo_creation(netns, attachment, undo);
+    let label = attachment.label();
+    let change = LinkChange { alias: Some(&label), ..LinkChange::default() };
+    Ok(inside.change_and_read(attachment.ifname.as_str(), &change)?)
+}
+
+/// An IPAM plugin may need the interface, so the link is made before its call and would be undone after it. But once an
+/// address is released it may be somebody else's, and nobody may have it any more: say it again after the call.
+pub fn undo_creation(netns: &Netns, attachment: &Attachment, undo: &mut Undo) {
+    let (path, ifname) = (netns.path().to_owned(), attachment.ifname.clone());
+    undo.push(format!("delete interface {ifname} in the container"), move || {
+        match Socket::open_in(&Netns::open(path)?)?.delete_link(ifname.as_str()) {
+            Err(error) if !error.is_not_found() => Err(error),
+            _ => Ok(()),
+        }
+    });
+}
+
+/// Deletes the attachment's link of this kind in the container, if it is there: it may have gone with its parent, or with
+/// the namespace.
+///
+/// A link without any label is one that an ADD of the Go suite made, or one that was killed before it could label it. What
+/// is labelled as another attachment's stays: an ADD that failed because the name was taken is followed by a DEL.
+///
+/// # Errors
+/// When the namespace cannot be entered although it is there, or the kernel refuses.
+pub fn delete(netns: Option<&Path>, attachment: &Attachment, kind: &str) -> Result<(), Error> {
+    let Some(mut inside) = enter(netns)? else { return Ok(()) };
+    let link = match inside.link(attachment.ifname.as_str()) {
+        Err(error) if error.is_not_found() => return Ok(()),
+        link => link?,
+    };
+    if link.kind.as_deref() != Some(kind) || !may_be_of(&link, attachment) {
+        return Ok(());
+    }
+    match inside.delete_link(link.index) {
+        Err(error) if !error.is_not_found() => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+/// Whether a link can be the attachment's: it has its label, or none at all.
+#[must_use]
+pub fn may_be_of(link: &Link, attachment: &Attachment) -> bool {
+    let holder = link.alias.as_deref().and_then(Attachment::from_label);
+    holder.is_none_or(|holder| holder == *attachment)
+}
+
+/// A socket in the container, for DEL; `None` if the container is gone.
+///
+/// # Errors
+/// When the namespace is there, but cannot be entered.
+pub fn enter(netns: Option<&Path>) -> Result<Option<Socket>, Error> {
+    let Some(path) = netns else { return Ok(None) };
+    match Netns::open(path) {
+        Err(error) if error.is_gone() => Ok(None),
+        netns => Ok(Some(Socket::open_in(&netns?)?)),
+    }
+}
+
+fn taken(inside: &mut Socket, attachment: &Attachment) -> Result<Error, Error> {
+    let link = inside.link(attachment.ifname.as_str())?;
+    let attachment = attachment.clone();
+    Ok(if link.alias.as_deref() == Some(attachment.label().as_str()) {
+        Error::AttachedAlready { attachment }
+    } else {
+        Error::NameTaken { ifname: attachment.ifname }
+    })
+}
+
+/// A link in the container as it stands in the result.
+#[must_use]
+pub fn describe(link: &Link, netns: &Path) -> Interface {
+    Interface {
+        name: link.name.clone(),
+        mac: link.mac.map(|mac| mac.to_string()).unwrap_or_default(),
+        mtu: Some(link.mtu),
+        sandbox: netns.display().to_string(),
+        ..Interface::default()
+    }
+}
