@@ -1,0 +1,145 @@
+//! Who holds which of the links that we made.
+
+use std::ffi::OsStr;
+use std::fs::{self, File, OpenOptions};
+use std::io::ErrorKind;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use cni_plugin::Attachment;
+
+use crate::Error;
+
+const FOLDER: &str = "/run/ferrocni/parents";
+/// No link that we make has this name: theirs have a dot.
+const LOCK: &str = "lock";
+
+/// The folder of holders, locked as long as this value lives.
+#[derive(Debug)]
+pub(crate) struct Holders {
+    folder: PathBuf,
+    _lock: File,
+}
+
+impl Holders {
+    pub(crate) fn lock() -> Result<Self, Error> {
+        let folder = Path::new(FOLDER);
+        fs::create_dir_all(folder).map_err(Error::file("create", folder))?;
+        Self::lock_in(folder, OpenOptions::new().create(true).truncate(false).write(true).mode(0o600))
+    }
+
+    /// `None` if nothing was ever held.
+    pub(crate) fn lock_existing() -> Result<Option<Self>, Error> {
+        match Self::lock_in(Path::new(FOLDER), OpenOptions::new().write(true)) {
+            Err(error) if error.is_missing_file() => Ok(None),
+            holders => holders.map(Some),
+        }
+    }
+
+    fn lock_in(folder: &Path, options: &OpenOptions) -> Result<Self, Error> {
+        let path = folder.join(LOCK);
+        let lock = options.open(&path).map_err(Error::file("open", &path))?;
+        lock.lock().map_err(Error::file("lock", &path))?;
+        Ok(Self { folder: folder.to_owned(), _lock: lock })
+    }
+
+    /// The links that somebody holds, or held when he was killed.
+    pub(crate) fn links(&self) -> Result<Vec<String>, Error> {
+        let entries = fs::read_dir(&self.folder).map_err(Error::file("read", &self.folder))?;
+        let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
+        Ok(names.filter(|name| name != LOCK).collect())
+    }
+
+    /// Writes down that the attachment holds the link.
+    pub(crate) fn hold(&self, link: &str, attachment: &Attachment) -> Result<(), Error> {
+        let folder = self.folder.join(link);
+        fs::create_dir_all(&folder).map_err(Error::file("create", &folder))?;
+        let path = folder.join(file_name(attachment));
+        File::create(&path).map(drop).map_err(Error::file("create", &path))
+    }
+
+    /// Lets those go that `is_to_go` says; true if somebody holds the link still.
+    pub(crate) fn release(&self, link: &str, is_to_go: impl Fn(&Attachment) -> bool) -> Result<bool, Error> {
+        let folder = self.folder.join(link);
+        let mut is_held = false;
+        for entry in fs::read_dir(&folder).map_err(Error::file("read", &folder))?.flatten() {
+            match holder(&entry.file_name()) {
+                Some(holder) if is_to_go(&holder) => remove(&entry.path())?,
+                _ => is_held = true,
+            }
+        }
+        Ok(is_held)
+    }
+
+    /// Removes the folder of a link that is gone.
+    pub(crate) fn forget(&self, link: &str) -> Result<(), Error> {
+        let folder = self.folder.join(link);
+        fs::remove_dir(&folder).map_err(Error::file("remove", &folder))
+    }
+}
+
+fn remove(path: &Path) -> Result<(), Error> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(Error::file("remove", path)(error)),
+        _ => Ok(()),
+    }
+}
+
+/// None of the three words can hold a colon or a slash.
+fn file_name(attachment: &Attachment) -> String {
+    format!("{}:{}:{}", attachment.network, attachment.container, attachment.ifname)
+}
+
+fn holder(file_name: &OsStr) -> Option<Attachment> {
+    Attachment::from_label(&format!("ferrocni:{}", file_name.to_str()?.replace(':', "/")))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn holders(folder: &Path) -> Holders {
+        Holders::lock_in(folder, OpenOptions::new().create(true).truncate(false).write(true)).unwrap()
+    }
+
+    fn attachment(container: &str) -> Attachment {
+        Attachment::from_label(&format!("ferrocni:net/{container}/eth0")).unwrap()
+    }
+
+    #[test]
+    fn a_link_is_held_until_the_last_holder_lets_go() {
+        let folder = tempfile::tempdir().unwrap();
+        let holders = holders(folder.path());
+        for container in ["a", "b", "a"] {
+            holders.hold("eth0.20", &attachment(container)).unwrap();
+        }
+        assert_eq!(holders.links().unwrap(), ["eth0.20"]);
+        assert!(holders.release("eth0.20", |holder| *holder == attachment("c")).unwrap());
+        assert!(holders.release("eth0.20", |holder| *holder == attachment("a")).unwrap());
+        assert!(!holders.release("eth0.20", |holder| *holder == attachment("b")).unwrap());
+        holders.forget("eth0.20").unwrap();
+        assert!(holders.links().unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_file_that_no_attachment_is_called_holds_as_well() {
+        let folder = tempfile::tempdir().unwrap();
+        let holders = holders(folder.path());
+        holders.hold("eth0.20", &attachment("a")).unwrap();
+        fs::write(folder.path().join("eth0.20/keep"), "").unwrap();
+        assert!(holders.release("eth0.20", |_everybody| true).unwrap());
+    }
+
+    #[test]
+    fn the_longest_attachment_has_a_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let holders = holders(folder.path());
+        let longest =
+            Attachment::from_label(&format!("ferrocni:{}/{}/{}", "n".repeat(113), "c".repeat(112), "i".repeat(15)));
+        let longest = longest.unwrap();
+        assert_eq!(longest.label().len(), 251);
+        holders.hold("eth0.20", &longest).unwrap();
+        assert!(!holders.release("eth0.20", |holder| *holder == longest).unwrap());
+    }
+}

@@ -1,0 +1,59 @@
+//! The interface that a container's sits on (`master`): found, or made for an IEEE 802.1Q tag and shared.
+//!
+//! A [`Master`] is what a network's configuration says: a link's name, none (the link of the default route), or a NIC and
+//! a tag, as `eth0.20`. If there is no link `eth0.20`, the first attachment has it made, and the last one takes it away.
+//! What an administrator made is used, and never changed or removed.
+//!
+//! Who uses a link that we made cannot be read from the kernel, because the users are in other namespaces. So each
+//! attachment holds it by an empty file of its own, /run/ferrocni/parents/`<link>`/`<network>:<container>:<interface>`,
+//! written before the link is made and removed before it goes. A lock on the folder puts networks that race for the same
+//! link in order; a reboot takes links and files alike.
+
+mod error;
+mod holders;
+mod master;
+mod tag;
+mod tagged;
+
+pub use error::Error;
+pub use master::Master;
+pub use tag::VlanId;
+
+use cni_plugin::Attachment;
+use holders::Holders;
+
+/// For DEL: lets go of the link that [`Master::attach`] made, and removes it if nobody else holds it. Nothing to let go of
+/// is success.
+///
+/// # Errors
+/// When the files cannot be read or changed, or the kernel refuses to remove the link.
+pub fn detach(attachment: &Attachment) -> Result<(), Error> {
+    release(|holder| holder == attachment)
+}
+
+/// For GC: the same for all attachments that `is_stale` says.
+///
+/// # Errors
+/// As [`detach`].
+pub fn detach_stale(is_stale: impl Fn(&str) -> bool) -> Result<(), Error> {
+    release(|holder| is_stale(&holder.label()))
+}
+
+fn release(is_to_go: impl Fn(&Attachment) -> bool) -> Result<(), Error> {
+    // Nearly every host: no link was ever made.
+    let Some(holders) = Holders::lock_existing()? else { return Ok(()) };
+    let mut outcome = Ok(());
+    for link in holders.links()? {
+        outcome = outcome.and(release_one(&holders, &link, &is_to_go));
+    }
+    outcome
+}
+
+fn release_one(holders: &Holders, link: &str, is_to_go: impl Fn(&Attachment) -> bool) -> Result<(), Error> {
+    if holders.release(link, is_to_go)? {
+        return Ok(());
+    }
+    // Also if nobody held it before: whoever did may have been killed just here.
+    tagged::remove(link)?;
+    holders.forget(link)
+}

@@ -1,0 +1,147 @@
+use cni_plugin::{Attachment, IfName, Undo};
+use netlink::{Family, Link, Route, Socket, table};
+
+use crate::holders::Holders;
+use crate::{Error, VlanId, detach, tagged};
+
+/// The link that a network's interfaces sit on, as its configuration says.
+#[derive(Debug, Clone, Copy)]
+pub struct Master<'a> {
+    /// `master`; the link of the default route without.
+    pub name: Option<&'a IfName>,
+    /// `vlan`: of what `name` carries, only that with this tag.
+    pub vlan: Option<VlanId>,
+    /// `linkInContainer`: the link is in the container's namespace, where nothing is made for it.
+    pub in_container: bool,
+}
+
+/// A link that can be made: a NIC and a tag.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Tagged {
+    pub(crate) nic: String,
+    pub(crate) tag: VlanId,
+}
+
+impl Master<'_> {
+    /// For ADD: the link, made if it has a tag and is not there. `socket` is of the namespace that it is in.
+    ///
+    /// # Errors
+    /// [`Error::NoMaster`], [`Error::NoNic`] and others that say what is wrong with the configured link.
+    pub fn attach(self, socket: &mut Socket, attachment: &Attachment, undo: &mut Undo) -> Result<Link, Error> {
+        let name = self.link_name(socket)?;
+        let tagged = if self.in_container { None } else { Tagged::from_name(name.as_str()) };
+        let Some(tagged) = tagged else { return existing(socket, &name) };
+        match find(socket, &name)? {
+            Some(link) if !tagged::is_ours(&link) => Ok(link),
+            _ => hold(socket, &name, &tagged, attachment, undo),
+        }
+    }
+
+    /// For CHECK: the link, which has to be there.
+    ///
+    /// # Errors
+    /// [`Error::NoMaster`] if it is not.
+    pub fn find(self, socket: &mut Socket) -> Result<Link, Error> {
+        let name = self.link_name(socket)?;
+        existing(socket, &name)
+    }
+
+    /// For STATUS: the link is there, or can be made.
+    ///
+    /// # Errors
+    /// As [`Master::attach`].
+    pub fn probe(self, socket: &mut Socket) -> Result<(), Error> {
+        let name = self.link_name(socket)?;
+        match Tagged::from_name(name.as_str()) {
+            Some(tagged) if find(socket, &name)?.is_none() => tagged::nic(socket, &tagged).map(drop),
+            _ => existing(socket, &name).map(drop),
+        }
+    }
+
+    /// `eth0` and VLAN 20 are `eth0.20`, and so are `eth0.20` and VLAN 20.
+    fn link_name(self, socket: &mut Socket) -> Result<IfName, Error> {
+        let name = match self.name {
+            Some(name) => name.clone(),
+            None => default_route_link(socket)?,
+        };
+        let Some(vlan) = self.vlan else { return Ok(name) };
+        match Tagged::from_name(name.as_str()) {
+            Some(tagged) if tagged.tag == vlan => Ok(name),
+            Some(tagged) => Err(Error::OtherTag { master: name, named: tagged.tag, vlan }),
+            None => IfName::new(format!("{name}.{vlan}")).map_err(|_too_long| Error::NameTooLong { nic: name, vlan }),
+        }
+    }
+}
+
+impl Tagged {
+    /// What `eth0.20` says; a name that ends in no tag is just a name.
+    pub(crate) fn from_name(name: &str) -> Option<Self> {
+        let (nic, tag) = name.rsplit_once('.')?;
+        let is_canonical = !tag.starts_with(['0', '+']) && !nic.is_empty();
+        let tag = tag.parse().ok().filter(|_| is_canonical).and_then(VlanId::new)?;
+        Some(Self { nic: nic.to_owned(), tag })
+    }
+}
+
+/// The link, held for the attachment while nobody else can take it away, and made if need be.
+fn hold(
+    socket: &mut Socket,
+    name: &IfName,
+    tagged: &Tagged,
+    attachment: &Attachment,
+    undo: &mut Undo,
+) -> Result<Link, Error> {
+    let holders = Holders::lock()?;
+    // Before the lock, somebody may have made it or taken it away.
+    let found = find(socket, name)?;
+    if let Some(link) = found.as_ref().filter(|link| !tagged::is_ours(link)) {
+        return Ok(link.clone());
+    }
+    holders.hold(name.as_str(), attachment)?;
+    let holder = attachment.clone();
+    undo.push(format!("let go of link {name}"), move || detach(&holder));
+    match found {
+        Some(link) => tagged::ensure_up(socket, link),
+        None => tagged::create(socket, name.as_str(), tagged),
+    }
+}
+
+fn find(socket: &mut Socket, name: &IfName) -> Result<Option<Link>, Error> {
+    match socket.link(name.as_str()) {
+        Err(error) if error.is_not_found() => Ok(None),
+        link => Ok(Some(link?)),
+    }
+}
+
+fn existing(socket: &mut Socket, name: &IfName) -> Result<Link, Error> {
+    find(socket, name)?.ok_or_else(|| Error::NoMaster { name: name.clone() })
+}
+
+/// The link of the default route: of those of IPv4 that with the lowest metric, else of IPv6's.
+fn default_route_link(socket: &mut Socket) -> Result<IfName, Error> {
+    for family in [Family::V4, Family::V6] {
+        let routes = socket.routes(family, None, table::MAIN)?;
+        let best = routes.iter().filter(|route| route.is_default()).min_by_key(|route| route.priority.unwrap_or(0));
+        if let Some(index) = best.and_then(|route: &Route| route.link) {
+            let name = socket.link(index)?.name;
+            return IfName::new(name.as_str()).map_err(|_| Error::NoDefaultRoute);
+        }
+    }
+    Err(Error::NoDefaultRoute)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_with_a_tag_is_a_nic_and_a_tag() {
+        let nic_and_tag = |name| Tagged::from_name(name).map(|tagged| (tagged.nic, tagged.tag.get()));
+        assert_eq!(nic_and_tag("eth0.20"), Some(("eth0".to_owned(), 20)));
+        assert_eq!(nic_and_tag("eth0.20.30"), Some(("eth0.20".to_owned(), 30)));
+        for name in ["eth0", "eth0.", "eth0.0", "eth0.4095", "eth0.020", "eth0.+2", ".20", "eth0.x"] {
+            assert_eq!(nic_and_tag(name), None, "{name}");
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! Links that we make for a tag.
+
+use netlink::{Link, LinkChange, LinkKind, NewLink, Socket};
+use nix::libc;
+
+use crate::Error;
+use crate::master::Tagged;
+
+/// Says that a link is ours. It is no attachment's, but all of theirs.
+const ALIAS: &str = "ferrocni:parent";
+/// What a link is called until it has its alias. There is one at a time, under the lock; one that is found is what is left
+/// of somebody who was killed.
+const UNFINISHED: &str = "ferrocni-parent";
+
+pub(crate) fn is_ours(link: &Link) -> bool {
+    link.alias.as_deref() == Some(ALIAS)
+}
+
+/// The NIC that the tag is of.
+pub(crate) fn nic(socket: &mut Socket, tagged: &Tagged) -> Result<Link, Error> {
+    match socket.link(tagged.nic.as_str()) {
+        Err(error) if error.is_not_found() => Err(Error::NoNic { nic: tagged.nic.clone(), tag: tagged.tag }),
+        link => Ok(link?),
+    }
+}
+
+/// Makes the link: for the containers alone, so the host takes no part in that VLAN.
+pub(crate) fn create(socket: &mut Socket, name: &str, tagged: &Tagged) -> Result<Link, Error> {
+    let nic = nic(socket, tagged)?;
+    let kind = LinkKind::Vlan { id: tagged.tag.get() };
+    let wanted = NewLink { parent: Some(nic.index), ..NewLink::new(UNFINISHED, kind) };
+    let created = match socket.create_link(&wanted) {
+        Err(error) if error.is_exists() => {
+            delete(socket, UNFINISHED)?;
+            socket.create_link(&wanted)
+        }
+        created => created,
+    };
+    let link = created.map_err(|error| explain(socket, error, &nic, tagged))?;
+    finish(socket, link, name).inspect_err(|_error| drop(delete(socket, UNFINISHED)))
+}
+
+fn finish(socket: &mut Socket, link: Link, name: &str) -> Result<Link, Error> {
+    match sysctl::write(&["ipv6", "conf", UNFINISHED, "accept_ra"], "0") {
+        Err(error) if !error.is_not_found() => return Err(error.into()),
+        _ => {}
+    }
+    let no_link_local = LinkChange { ipv6_link_local: Some(false), ..LinkChange::default() };
+    match socket.change_link(link.index, &no_link_local) {
+        // A host without IPv6.
+        Err(error) if error.errno() == Some(libc::EAFNOSUPPORT) => {}
+        outcome => outcome?,
+    }
+    let named = LinkChange { name: Some(name), alias: Some(ALIAS), ..LinkChange::default() };
+    socket.change_link(link.index, &named)?;
+    ensure_up(socket, Link { name: name.to_owned(), ..link })
+}
+
+/// Whoever made it may have been killed before this.
+pub(crate) fn ensure_up(socket: &mut Socket, link: Link) -> Result<Link, Error> {
+    if link.up {
+        return Ok(link);
+    }
+    let up = LinkChange { up: Some(true), ..LinkChange::default() };
+    match socket.change_and_read(link.index, &up) {
+        Err(error) if error.errno() == Some(libc::ENETDOWN) => Err(Error::NicDown { link: link.name }),
+        link => Ok(link?),
+    }
+}
+
+/// Removes the link if it is ours.
+pub(crate) fn remove(name: &str) -> Result<(), Error> {
+    let mut socket = Socket::open()?;
+    delete(&mut socket, UNFINISHED)?;
+    match socket.link(name) {
+        Ok(link) if is_ours(&link) => delete(&mut socket, name),
+        Err(error) if !error.is_not_found() => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+fn delete(socket: &mut Socket, name: &str) -> Result<(), Error> {
+    match socket.delete_link(name) {
+        Err(error) if !error.is_not_found() => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+fn explain(socket: &mut Socket, error: netlink::Error, nic: &Link, tagged: &Tagged) -> Error {
+    let Tagged { nic: name, tag } = tagged.clone();
+    // The name is not taken, so the tag is.
+    if error.is_exists() {
+        let kind = Some(LinkKind::Vlan { id: tag.get() });
+        let links = socket.links().unwrap_or_default();
+        let holder = links.into_iter().find(|link| link.peer_index == Some(nic.index) && link.options == kind);
+        return Error::TagTaken {
+            nic: name,
+            tag,
+            holder: holder.map_or_else(|| "another link".to_owned(), |link| link.name),
+        };
+    }
+    match error.errno() {
+        Some(libc::EOPNOTSUPP) => Error::NoVlanSupport { nic: name, tag, source: error },
+        _ => Error::Netlink(error),
+    }
+}
