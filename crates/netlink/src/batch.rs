@@ -1,6 +1,6 @@
 use crate::address::{self, AddressSpec};
 use crate::error::{Error, Result};
-use crate::link::{self, LinkChange, LinkRef};
+use crate::link::{self, LinkChange, LinkRef, PortVlans, bridge_vlan};
 use crate::route::{self, Route};
 use crate::socket::{NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, Outgoing, Socket};
 
@@ -61,6 +61,18 @@ impl<'a> Batch<'a> {
     pub fn delete_link(&mut self, link: impl Into<LinkRef>) -> &mut Self {
         let pushed = link::push_delete(&mut self.outgoing, &link.into());
         self.note(pushed)
+    }
+
+    /// Lets the bridge port with index `port` into VLANs, or changes how it is in them; it stays in all others.
+    pub fn add_port_vlans(&mut self, port: u32, vlans: &[PortVlans]) -> &mut Self {
+        bridge_vlan::push_add(&mut self.outgoing, port, vlans);
+        self
+    }
+
+    /// Takes the bridge port with index `port` out of a VLAN, if it is in it.
+    pub fn delete_port_vlan(&mut self, port: u32, id: u16) -> &mut Self {
+        bridge_vlan::push_delete(&mut self.outgoing, port, id);
+        self
     }
 
     /// Adds an address; refused with EEXIST ([`Error::is_exists`]) if the link has it.

@@ -56,7 +56,7 @@ pub use batch::Batch;
 pub use error::{Error, Refusal, Request, Result};
 pub use link::{
     Bridge, BridgePort, CreatedVeth, IpvlanIsolation, IpvlanMode, Link, LinkChange, LinkKind, LinkRef, MAX_ALIAS_LEN,
-    MAX_NAME_LEN, MacvlanMode, NewLink, Peer, Veth,
+    MAX_NAME_LEN, MacvlanMode, NewLink, Peer, PortVlans, Veth,
 };
 pub use mac::{InvalidMac, Mac};
 pub use netns::{Netns, NetnsError, NetnsId};

@@ -53,6 +53,9 @@ pub enum NetnsError {
         #[source]
         source: io::Error,
     },
+    /// The kernel makes no new one.
+    #[error("cannot make a network namespace")]
+    Make(#[source] io::Error),
 }
 
 impl NetnsError {
@@ -148,8 +151,20 @@ impl Netns {
     /// When the thread cannot enter, or could not come back; `body` has not run then.
     pub fn run<T>(&self, body: impl FnOnce() -> T) -> Result<T, NetnsError> {
         let failed = |source| NetnsError::Enter { path: self.path.clone(), source };
-        let home = WayBack(File::open(CURRENT).map_err(failed)?);
+        let home = WayBack::here().map_err(failed)?;
         nix::sched::setns(&self.file, CloneFlags::CLONE_NEWNET).map_err(|errno| failed(errno.into()))?;
+        let outcome = body();
+        drop(home);
+        Ok(outcome)
+    }
+
+    /// Runs `body` inside a new namespace that nobody else is in, and that is gone afterwards: to try what the kernel can do.
+    ///
+    /// # Errors
+    /// When the kernel makes no namespace (CAP_SYS_ADMIN), or the thread could not come back; `body` has not run then.
+    pub fn run_in_new<T>(body: impl FnOnce() -> T) -> Result<T, NetnsError> {
+        let home = WayBack::here().map_err(NetnsError::Make)?;
+        nix::sched::unshare(CloneFlags::CLONE_NEWNET).map_err(|errno| NetnsError::Make(errno.into()))?;
         let outcome = body();
         drop(home);
         Ok(outcome)
@@ -163,6 +178,12 @@ impl Netns {
 
 /// Takes the thread back to the namespace that it came from.
 struct WayBack(File);
+
+impl WayBack {
+    fn here() -> io::Result<Self> {
+        File::open(CURRENT).map(Self)
+    }
+}
 
 impl Drop for WayBack {
     fn drop(&mut self) {

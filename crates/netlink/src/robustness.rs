@@ -8,6 +8,7 @@ use netlink_packet_route::link::{
 };
 use netlink_packet_route::route::{RouteAddress, RouteAttribute, RouteMessage, RouteMetric};
 
+use crate::link::bridge_vlan;
 use crate::message::Message;
 use crate::{address, link, route};
 
@@ -61,11 +62,21 @@ fn route_body() -> Vec<u8> {
     emitted(&message)
 }
 
+/// A port in VLANs 20 to 30.
+fn port_vlans_body() -> Vec<u8> {
+    let mut body = vec![7, 0, 0, 0, 2, 0, 0, 0];
+    for number in [20_u16, 1, 8, 1, 0, 20, 6, 2, 30, 0] {
+        body.extend(number.to_ne_bytes());
+    }
+    body
+}
+
 /// Type, body and reader of each object.
-fn objects() -> [(u16, Vec<u8>, Read); 3] {
+fn objects() -> [(u16, Vec<u8>, Read); 4] {
     [
         (16, link_body(), |message| link::read(message).is_ok()),
         (20, address_body(), |message| address::read(message).is_ok_and(|read| read.is_some())),
+        (112, port_vlans_body(), |message| bridge_vlan::read(message).is_ok_and(|read| !read.is_empty())),
         (24, route_body(), |message| route::read(message).is_ok_and(|read| read.is_some())),
     ]
 }

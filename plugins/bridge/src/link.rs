@@ -47,7 +47,7 @@ fn create(host: &mut Socket, config: &Config) -> Result<Link, Error> {
     let name = config.bridge.as_str();
     // A hardware address set at creation stays. Otherwise the bridge takes the lowest of its ports' and changes it
     // with them, while everybody's neighbour tables still hold the old one.
-    let wanted = Bridge { name, mac: Some(Mac::random()?), mtu: config.mtu(), up: true };
+    let wanted = Bridge { name, mac: Some(Mac::random()?), mtu: config.mtu(), up: true, vlan_filtering: false };
     match host.create_bridge(&wanted) {
         // Another attachment was faster.
         Err(error) if error.is_exists() => find(host, config)?.ok_or_else(|| error.into()),

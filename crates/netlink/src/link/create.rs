@@ -1,9 +1,11 @@
 use netlink_packet_route::link::{InfoData, InfoVeth, LinkAttribute, LinkMessage};
 use nix::libc;
-use rtnetlink::{LinkBridge, LinkMessageBuilder, LinkUnspec, LinkVeth};
+use rtnetlink::{LinkMessageBuilder, LinkUnspec, LinkVeth};
 
 use crate::error::{Error, Request, Result};
-use crate::link::{BridgePort, Link, LinkChange, LinkRef, RTM_NEWLINK, check_alias, check_name, read};
+use crate::link::{
+    BridgePort, Link, LinkChange, LinkKind, LinkRef, NewLink, RTM_NEWLINK, check_alias, check_name, read,
+};
 use crate::mac::Mac;
 use crate::netns::Netns;
 use crate::socket::{NLM_F_CREATE, NLM_F_ECHO, NLM_F_EXCL, Outgoing, Socket};
@@ -21,6 +23,8 @@ pub struct Bridge<'a> {
     pub mtu: Option<u32>,
     /// Up at once.
     pub up: bool,
+    /// Keeps VLANs apart: each port gets only what it was let into, see [`PortVlans`](crate::PortVlans).
+    pub vlan_filtering: bool,
 }
 
 /// A pair of links to be created: what enters one leaves the other.
@@ -94,20 +98,14 @@ impl Socket {
     /// Creates a bridge and describes it.
     ///
     /// # Errors
-    /// [`Error::LinkExists`] if the name is taken, or the kernel's refusal.
+    /// [`Error::LinkExists`] if the name is taken, or the kernel's refusal: `EOPNOTSUPP` where it cannot filter VLANs.
     pub fn create_bridge(&mut self, bridge: &Bridge<'_>) -> Result<Link> {
-        check_name(bridge.name)?;
-        let mut message = LinkMessageBuilder::<LinkBridge>::new(bridge.name);
-        if let Some(mac) = bridge.mac {
-            message = message.address(mac.0.to_vec());
-        }
+        let kind = LinkKind::Bridge { vlan_filtering: bridge.vlan_filtering, default_vlan: None };
         // An MTU given at creation is not kept: the bridge would follow its ports' (`br_mtu_auto_adjust`,
         // net/bridge/br_if.c). One that is set on the bridge later is.
-        let Some(mtu) = bridge.mtu else {
-            let message = if bridge.up { message.up() } else { message };
-            return self.create_and_describe(bridge.name, &message.build());
-        };
-        let mut link = self.create_and_describe(bridge.name, &message.build())?;
+        let up = bridge.up && bridge.mtu.is_none();
+        let mut link = self.create_link(&NewLink { mac: bridge.mac, up, ..NewLink::new(bridge.name, kind) })?;
+        let Some(mtu) = bridge.mtu else { return Ok(link) };
         let change = LinkChange { mtu: Some(mtu), up: bridge.up.then_some(true), ..LinkChange::default() };
         if let Err(error) = self.change_link(link.index, &change) {
             // By index, so it can only be the link of a moment ago.

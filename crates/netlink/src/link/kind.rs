@@ -1,8 +1,8 @@
 //! The kinds of links that sit on another link or on nothing, and that can be made inside another namespace.
 
 use netlink_packet_route::link::{
-    InfoData, InfoIpVlan, InfoKind, InfoMacVlan, InfoVlan, InfoVrf, IpVlanFlags, IpVlanMode, LinkAttribute, LinkFlags,
-    LinkInfo, LinkMessage, MacVlanMode,
+    InfoBridge, InfoData, InfoIpVlan, InfoKind, InfoMacVlan, InfoVlan, InfoVrf, IpVlanFlags, IpVlanMode, LinkAttribute,
+    LinkFlags, LinkInfo, LinkMessage, MacVlanMode,
 };
 
 use crate::error::{Error, Request, Result};
@@ -18,8 +18,10 @@ const IFLA_IPVLAN_MODE: u16 = 1;
 const IFLA_IPVLAN_FLAGS: u16 = 2;
 const IFLA_VLAN_ID: u16 = 1;
 const IFLA_VRF_TABLE: u16 = 1;
+const IFLA_BR_VLAN_FILTERING: u16 = 7;
+const IFLA_BR_VLAN_DEFAULT_PVID: u16 = 39;
 
-/// A link to be created; see [`Veth`](crate::Veth) and [`Bridge`](crate::Bridge) for those.
+/// A link to be created; see [`Veth`](crate::Veth) for a pair, and [`Bridge`](crate::Bridge) for one whose MTU has to stay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NewLink<'a> {
     /// Its name.
@@ -65,6 +67,14 @@ pub enum LinkKind {
     Vlan {
         /// The tag, 0 to 4094.
         id: u16,
+    },
+    /// A switch for its ports (net/bridge).
+    Bridge {
+        /// Keeps VLANs apart: each port gets only what it was let into, see [`PortVlans`](crate::PortVlans).
+        vlan_filtering: bool,
+        /// The VLAN that a new port is in, untagged; 0 for none. At creation `None` is the kernel's default, 1. A link that
+        /// was read has none if the kernel cannot filter VLANs (CONFIG_BRIDGE_VLAN_FILTERING).
+        default_vlan: Option<u16>,
     },
     /// A link that leads nowhere (drivers/net/dummy.c).
     Dummy,
@@ -184,6 +194,12 @@ impl LinkKind {
             }
             LinkKind::Vlan { id } => (InfoKind::Vlan, Some(InfoData::Vlan(vec![InfoVlan::Id(id)]))),
             LinkKind::Vrf { table } => (InfoKind::Vrf, Some(InfoData::Vrf(vec![InfoVrf::TableId(table)]))),
+            LinkKind::Bridge { vlan_filtering, default_vlan } => {
+                // A kernel that cannot filter would refuse to be told not to.
+                let filtering = vlan_filtering.then_some(InfoBridge::VlanFiltering(true));
+                let default_vlan = default_vlan.map(InfoBridge::VlanDefaultPvid);
+                (InfoKind::Bridge, Some(InfoData::Bridge(filtering.into_iter().chain(default_vlan).collect())))
+            }
             LinkKind::Dummy => (InfoKind::Dummy, None),
             LinkKind::Ifb => (InfoKind::Ifb, None),
         }
@@ -205,6 +221,10 @@ impl LinkKind {
                 .transpose()?,
             "vlan" => options.u16(IFLA_VLAN_ID)?.map(|id| LinkKind::Vlan { id }),
             "vrf" => options.u32(IFLA_VRF_TABLE)?.map(|table| LinkKind::Vrf { table }),
+            "bridge" => Some(LinkKind::Bridge {
+                vlan_filtering: options.u8(IFLA_BR_VLAN_FILTERING)?.is_some_and(|value| value != 0),
+                default_vlan: options.u16(IFLA_BR_VLAN_DEFAULT_PVID)?,
+            }),
             "dummy" => Some(LinkKind::Dummy),
             "ifb" => Some(LinkKind::Ifb),
             _ => None,
@@ -229,6 +249,10 @@ impl Options<'_, '_> {
 
     fn u32(&self, kind: u16) -> Result<Option<u32>> {
         self.find(kind)?.map(|attribute| attribute.u32()).transpose()
+    }
+
+    fn u8(&self, kind: u16) -> Result<Option<u8>> {
+        self.find(kind)?.map(|attribute| attribute.u8()).transpose()
     }
 
     fn u16(&self, kind: u16) -> Result<Option<u16>> {

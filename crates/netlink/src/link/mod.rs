@@ -1,5 +1,6 @@
 //! Links: what they are ([`Link`]), how they are made ([`Veth`], [`Bridge`], [`NewLink`]) and changed ([`LinkChange`]).
 
+pub(crate) mod bridge_vlan;
 mod change;
 mod create;
 mod kind;
@@ -13,6 +14,7 @@ use crate::error::{Error, Request, Result};
 use crate::mac::Mac;
 use crate::socket::{Outgoing, Socket};
 
+pub use bridge_vlan::PortVlans;
 pub use change::LinkChange;
 pub(crate) use change::push_change;
 pub use create::{Bridge, CreatedVeth, Peer, Veth};

@@ -1,4 +1,4 @@
-use netlink::{Error, LinkChange, LinkKind, Mac, MacvlanMode, NewLink, Socket};
+use netlink::{Bridge, Error, LinkChange, LinkKind, Mac, MacvlanMode, NewLink, Socket};
 use serde_json::json;
 
 use crate::{in_new_netns, ip, ip_link, new_netns, pair, socket};
@@ -37,6 +37,27 @@ fn a_link_without_options_is_made() {
         let link = socket.create_link(&NewLink::new("ifb7", LinkKind::Ifb)).expect("made");
         assert_eq!(link.options, Some(LinkKind::Ifb));
         assert_eq!(ip_link("ifb7")["linkinfo"]["info_kind"], json!("ifb"));
+    });
+}
+
+#[test]
+fn a_bridge_filters_vlans_unless_the_kernel_cannot() {
+    in_new_netns(|| {
+        let mut socket = socket();
+        let plain = crate::bridge(&mut socket, "br0");
+        let found = socket.link(plain).expect("there").options.expect("a bridge");
+        let LinkKind::Bridge { vlan_filtering: false, default_vlan } = found else { panic!("{found:?}") };
+        let filtering = Bridge { name: "br1", mac: None, mtu: Some(1400), up: true, vlan_filtering: true };
+        match (socket.create_bridge(&filtering), default_vlan) {
+            (Ok(link), Some(1)) => {
+                assert_eq!(link.options, Some(LinkKind::Bridge { vlan_filtering: true, default_vlan }));
+            }
+            (Err(error), None) => {
+                assert_eq!(error.errno(), Some(nix::libc::EOPNOTSUPP));
+                assert!(socket.link("br1").expect_err("refused").is_not_found());
+            }
+            other => panic!("{other:?}"),
+        }
     });
 }
 

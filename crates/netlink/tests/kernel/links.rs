@@ -55,7 +55,13 @@ fn a_missing_link_is_typed_and_named() {
 fn a_name_too_long_never_reaches_the_kernel() {
     in_new_netns(|| {
         let mut socket = socket();
-        let error = socket.create_bridge(&Bridge { name: "sixteen-bytes-xx", mac: None, mtu: None, up: true });
+        let error = socket.create_bridge(&Bridge {
+            name: "sixteen-bytes-xx",
+            mac: None,
+            mtu: None,
+            up: true,
+            vlan_filtering: false,
+        });
         assert!(matches!(error, Err(Error::InvalidName { .. })), "{error:?}");
         assert!(matches!(socket.link("sixteen-bytes-xx"), Err(Error::InvalidName { .. })));
         let links = ip("link show");
@@ -67,8 +73,9 @@ fn a_name_too_long_never_reaches_the_kernel() {
 fn a_bridge_keeps_the_mac_it_was_created_with() {
     in_new_netns(|| {
         let mut socket = socket();
-        let created =
-            socket.create_bridge(&Bridge { name: "br0", mac: Some(MAC), mtu: Some(1400), up: true }).expect("created");
+        let created = socket
+            .create_bridge(&Bridge { name: "br0", mac: Some(MAC), mtu: Some(1400), up: true, vlan_filtering: false })
+            .expect("created");
         let (a, _) = pair(&mut socket);
         let lower = Mac([2, 0, 0, 0, 0, 1]);
         let change = LinkChange { mac: Some(lower), master: Some(created.index), ..LinkChange::default() };
@@ -92,7 +99,9 @@ fn a_second_bridge_of_the_name_is_refused() {
     in_new_netns(|| {
         let mut socket = socket();
         bridge(&mut socket, "br0");
-        let error = socket.create_bridge(&Bridge { name: "br0", mac: None, mtu: None, up: true }).expect_err("taken");
+        let error = socket
+            .create_bridge(&Bridge { name: "br0", mac: None, mtu: None, up: true, vlan_filtering: false })
+            .expect_err("taken");
         assert!(error.is_exists() && matches!(&error, Error::LinkExists { name } if name == "br0"), "{error:?}");
     });
 }

@@ -51,7 +51,10 @@ fn socket() -> Socket {
 }
 
 fn bridge(socket: &mut Socket, name: &str) -> u32 {
-    socket.create_bridge(&Bridge { name, mac: None, mtu: None, up: true }).expect("a bridge").index
+    socket
+        .create_bridge(&Bridge { name, mac: None, mtu: None, up: true, vlan_filtering: false })
+        .expect("a bridge")
+        .index
 }
 
 /// A veth pair in this namespace, both ends up; returns the indexes of `a` and `b`.

@@ -89,3 +89,17 @@ fn a_socket_stays_in_the_namespace_it_was_opened_in() {
         assert!(socket().link("only-here").is_ok());
     });
 }
+
+#[test]
+fn what_is_made_in_a_new_namespace_is_seen_nowhere_and_gone_afterwards() {
+    in_new_netns(|| {
+        let here = Netns::current().expect("/proc is mounted").id();
+        let there = Netns::run_in_new(|| {
+            crate::bridge(&mut socket(), "br0");
+            Netns::current().expect("/proc is mounted").id()
+        });
+        assert_ne!(there.expect("made"), here);
+        assert_eq!(Netns::current().expect("/proc is mounted").id(), here);
+        assert!(socket().link("br0").expect_err("it was elsewhere").is_not_found());
+    });
+}
