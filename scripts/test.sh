@@ -4,6 +4,7 @@
 # of their own; the machine's network stays as it is.
 #
 #   scripts/test.sh                              the whole of it
+#   scripts/test.sh --feature ipvlan             only what needs this feature of the kernel
 #   CNI_BIN_DIR=/usr/lib/cni scripts/test.sh     the same tests on other plugins, here the Go reference
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -105,10 +106,50 @@ check_licences() {
 }
 
 run_tests() {
-    local log=$TARGET/test.log
     # More threads than cores: the tests mostly wait for the kernel.
-    RUST_TEST_THREADS=${RUST_TEST_THREADS:-4} cargo test --locked --workspace --no-fail-fast 2>&1 | tee "$log"
-    TESTS=$(awk '/^test result:/ { passed += $4 } END { print passed + 0 }' "$log")
+    RUST_TEST_THREADS=${RUST_TEST_THREADS:-4} cargo test --locked --workspace --no-fail-fast 2>&1 | tee -a "$LOG"
+}
+
+# Tests of what a kernel may lack are a target of their own with a module a feature. A module whose test
+# `the_kernel_has_it` passes here, or that has none, runs here; all others in one boot of a virtual machine.
+# With arguments: these modules only.
+run_tests_by_kernel_feature() {
+    local program names module here=() elsewhere=()
+    program=$(by_kernel_feature)
+    names=$("$program" --list --format terse | sed -n 's/: test$//p')
+    for module in ${*:-$(sed 's/::.*//' <<<"$names" | sort -u)}; do
+        [ -n "$(tests_of "$module")" ] || fail "there are no tests of a kernel feature $module"
+        if kernel_has "$module"; then here+=("$module"); else elsewhere+=("$module"); fi
+    done
+    run_modules "on this machine" "" "${here[@]}"
+    run_modules "in a virtual machine" scripts/vm-run.sh "${elsewhere[@]}"
+}
+
+# Builds it and says where it is.
+by_kernel_feature() {
+    cargo test --locked --quiet -p tests --test by-kernel-feature --no-run --message-format json |
+        jq -r 'select(.target.name == "by-kernel-feature").executable'
+}
+
+kernel_has() {
+    local probe=$1::the_kernel_has_it
+    ! grep -qx "$probe" <<<"$names" || "$program" --exact "$probe" >/dev/null 2>&1
+}
+
+# Their full names: the filter `vlan::` would let `ipvlan::` pass too.
+tests_of() {
+    local module
+    for module in "$@"; do
+        sed -n "/^$module::/p" <<<"$names"
+    done
+}
+
+run_modules() {
+    local where=$1 runner=$2
+    shift 2
+    [ $# -gt 0 ] || return 0
+    step "tests of kernel features $where: $*"
+    $runner "$program" --exact $(tests_of "$@") 2>&1 | tee -a "$LOG"
 }
 
 require_root_and_rust
@@ -116,14 +157,24 @@ install_packages
 build_cnitool
 step "build"
 cargo build --locked --workspace --bins
+LOG=$TARGET/test.log
+: >"$LOG"
+if [ "${1-}" = --feature ]; then
+    run_tests_by_kernel_feature "${@:2}"
+    exit
+fi
 step "format"
 cargo fmt --all --check
 step "lints"
 cargo clippy --locked --workspace --all-targets -- -D warnings
+# Which "all targets" leaves out, as `cargo test` does.
+cargo clippy --locked -p tests --test by-kernel-feature -- -D warnings
 step "documentation"
 RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --document-private-items
 step "licences"
 check_licences
 step "tests"
 run_tests
+run_tests_by_kernel_feature
+TESTS=$(awk '/^test result:/ { passed += $4 } END { print passed + 0 }' "$LOG")
 echo "test.sh: format, lints, documentation, licences and $TESTS tests passed in $SECONDS s"

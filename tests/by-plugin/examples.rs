@@ -1,12 +1,11 @@
 //! The example configurations in `conf/`: what the README promises of them.
 
-use std::fs;
-
 use serde_json::{Value, json};
-use tests::{Host, Inside as _, address, every_plugin_rules, example, examples_dir, reference_differs};
+use tests::{
+    Host, Inside as _, address, assert_examples_are_tested, every_plugin_rules, example, examples_of, reference_differs,
+};
 
-/// The tests below know these; a new example needs one of its own.
-const EXAMPLES: [&str; 6] = ["bridge", "dual-stack", "internal", "isolated", "loopback", "published-ports"];
+const THIS: &str = env!("CARGO_CRATE_NAME");
 
 fn port(result: &Value, index: usize, port: u16) -> String {
     format!("{}:{port}", address(result, index))
@@ -14,15 +13,12 @@ fn port(result: &Value, index: usize, port: u16) -> String {
 
 #[test]
 fn every_example_is_tested() {
-    let mut found: Vec<_> = fs::read_dir(examples_dir()).unwrap().map(|file| file.unwrap().path()).collect();
-    found.sort();
-    let names: Vec<_> = found.iter().map(|path| path.file_stem().unwrap().to_str().unwrap()).collect();
-    assert_eq!(names, EXAMPLES);
+    assert_examples_are_tested(THIS);
 }
 
 #[test]
 fn every_example_keeps_the_rules_of_every_plugin() {
-    for name in EXAMPLES {
+    for (name, _) in examples_of(THIS) {
         if name == "isolated" && reference_differs("its firewall never removes a network's isolation") {
             continue;
         }

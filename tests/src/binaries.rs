@@ -61,28 +61,6 @@ pub fn client(name: &str) -> PathBuf {
     path
 }
 
-/// The folder of the example configurations.
-#[must_use]
-pub fn examples_dir() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../conf")
-}
-
-/// The example `conf/<name>.conflist`. A reference that is too old for its `cniVersion` gets its own.
-///
-/// # Panics
-/// If there is no such file, or no JSON in it.
-#[must_use]
-#[track_caller]
-pub fn example(name: &str) -> Value {
-    let file = examples_dir().join(name).with_extension("conflist");
-    let text = fs::read_to_string(&file).unwrap_or_else(|error| panic!("read {}: {error}", file.display()));
-    let mut conflist: Value = serde_json::from_str(&text).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
-    if is_reference() {
-        conflist["cniVersion"] = newest_version().into();
-    }
-    conflist
-}
-
 /// Test executables are in `<target>/<triple>/<profile>/deps`, the binaries one folder above.
 fn built_binaries() -> PathBuf {
     ancestor(|dir| dir.join("deps").is_dir())

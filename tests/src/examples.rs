@@ -1,0 +1,72 @@
+//! The example configurations in `conf/`.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::{env, fs};
+
+use serde_json::Value;
+
+use crate::binaries::{is_reference, newest_version};
+
+/// Every file of `conf/`, and the test that proves what the file promises. A file whose network cannot be had
+/// on every kernel has its test in `by_kernel_feature`, in the module of the feature that it needs.
+#[rustfmt::skip]
+pub const EXAMPLES: &[(&str, &str)] = &[
+    ("bridge", "by_plugin::examples::bridge_connects_containers_with_each_other_the_host_and_the_world"),
+    ("dual-stack", "by_plugin::examples::dual_stack_does_so_over_both_families"),
+    ("internal", "by_plugin::examples::internal_has_no_way_out"),
+    ("isolated", "by_plugin::examples::isolated_networks_are_out_of_reach_for_each_other"),
+    ("loopback", "by_plugin::loopback::add_brings_lo_up_and_reports_its_addresses"),
+    ("published-ports", "by_plugin::examples::published_ports_are_served_where_they_are_published"),
+];
+
+/// The examples that are tested by the executable named `target`, for instance `by_plugin`.
+pub fn examples_of(target: &str) -> impl Iterator<Item = (&'static str, &'static str)> {
+    EXAMPLES.iter().filter_map(move |(example, test)| {
+        let (its_target, test) = test.split_once("::").expect("a test is in an executable");
+        (its_target == target).then_some((*example, test))
+    })
+}
+
+/// Requires that [`EXAMPLES`] has every file of `conf/`, in order, and that those of its tests exist that should be
+/// in the calling test executable, whose name is `target` (`env!("CARGO_CRATE_NAME")`).
+///
+/// # Panics
+/// If not.
+#[track_caller]
+pub fn assert_examples_are_tested(target: &str) {
+    let files = fs::read_dir(examples_dir()).expect("read conf/").map(|file| file.expect("a file").path());
+    let mut found: Vec<_> = files.map(|path| path.file_stem().expect("a name").to_owned()).collect();
+    found.sort();
+    assert_eq!(found, EXAMPLES.iter().map(|(example, _)| *example).collect::<Vec<_>>());
+    let tests = tests_of_this_executable();
+    for (example, test) in examples_of(target) {
+        assert!(tests.lines().any(|line| line == format!("{test}: test")), "{example}: there is no test {test}");
+    }
+}
+
+fn tests_of_this_executable() -> String {
+    let exe = env::current_exe().expect("a test knows its own executable");
+    let listed = Command::new(exe).args(["--list", "--format", "terse"]).output().expect("run the test executable");
+    String::from_utf8(listed.stdout).expect("names of tests are text")
+}
+
+/// The example `conf/<name>.conflist`. A reference that is too old for its `cniVersion` gets its own.
+///
+/// # Panics
+/// If there is no such file, or no JSON in it.
+#[must_use]
+#[track_caller]
+pub fn example(name: &str) -> Value {
+    let file = examples_dir().join(name).with_extension("conflist");
+    let text = fs::read_to_string(&file).unwrap_or_else(|error| panic!("read {}: {error}", file.display()));
+    let mut conflist: Value = serde_json::from_str(&text).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
+    if is_reference() {
+        conflist["cniVersion"] = newest_version().into();
+    }
+    conflist
+}
+
+fn examples_dir() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../conf")
+}
