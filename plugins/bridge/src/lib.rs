@@ -8,7 +8,7 @@ mod link;
 mod rules;
 mod veth;
 
-use cni_plugin::{Add, AddResult, Check, Del, Failures, Gc, Plugin, Sibling, SpecVersion, Status, Undo};
+use cni_plugin::{Add, AddResult, Check, Del, Failures, Gc, Plugin, SpecVersion, Status, Undo};
 use container_interface::Setup;
 use netlink::{Netns, Socket};
 
@@ -16,9 +16,6 @@ pub use config::Config;
 pub use error::Error;
 
 use veth::Veth;
-
-/// The IPAM plugins that are called in process when they are installed beside this one.
-const IPAM: &[Sibling] = &[Sibling::of::<host_local::HostLocal>()];
 
 /// Connects containers to a Linux bridge.
 #[derive(Debug)]
@@ -33,7 +30,7 @@ impl Plugin for Bridge {
 
     fn add(request: &Add<Config>, undo: &mut Undo) -> Result<AddResult, Error> {
         let config = &request.network.config;
-        let ipam = request.network.ipam(IPAM)?;
+        let ipam = request.network.ipam(ipam::SIBLINGS)?;
         config.validate(ipam.is_some())?;
         let netns = Netns::open(&request.netns)?;
         let mut host = Socket::open()?;
@@ -75,7 +72,7 @@ impl Plugin for Bridge {
     }
 
     fn check(request: &Check<Config>) -> Result<(), Error> {
-        let ipam = request.network.ipam(IPAM)?;
+        let ipam = request.network.ipam(ipam::SIBLINGS)?;
         request.network.config.validate(ipam.is_some())?;
         if let Some(ipam) = &ipam {
             ipam.forward()?;
@@ -87,7 +84,7 @@ impl Plugin for Bridge {
         let mut failures = Failures::new();
         let ruleset = failures.note(rules::collect(request));
         failures.note(veth::collect(request));
-        if let Some(Some(ipam)) = failures.note(request.network.ipam(IPAM)) {
+        if let Some(Some(ipam)) = failures.note(request.network.ipam(ipam::SIBLINGS)) {
             failures.note(ipam.forward());
         }
         drop(ruleset);
@@ -96,7 +93,7 @@ impl Plugin for Bridge {
 
     fn status(request: &Status<Config>) -> Result<(), Error> {
         let config = &request.network.config;
-        let ipam = request.network.ipam(IPAM)?;
+        let ipam = request.network.ipam(ipam::SIBLINGS)?;
         config.validate(ipam.is_some())?;
         link::probe(config)?;
         rules::probe(config)?;
@@ -125,7 +122,7 @@ fn set_up(
 }
 
 fn release_addresses(request: &Del<Config>) -> Result<(), Error> {
-    match request.network.ipam(IPAM)? {
+    match request.network.ipam(ipam::SIBLINGS)? {
         Some(ipam) => Ok(ipam.forward()?),
         None => Ok(()),
     }
