@@ -5,12 +5,14 @@
 //! - `lifetime`: DEL, GC, STATUS, many at once
 //! - `link_layer`: MTU, hardware addresses, the options of the bridge and its ports
 //! - `masquerading`: what leaves the network, and under which address
+//! - `vlans`: their keys, and kernels without them
 
 mod addressing;
 mod checking;
 mod lifetime;
 mod link_layer;
 mod masquerading;
+mod vlans;
 
 use serde_json::{Value, json};
 use tests::{Background, Chain, Cni, Container, Host, Inside, every_plugin_rules, reference_differs};
@@ -233,8 +235,6 @@ fn keys_that_cannot_work_are_refused_and_change_nothing() {
             (json!({"ipMasqBackend": "pf"}), 7, ["ipMasqBackend", "pf"]),
             (json!({"mtu": -1}), 7, ["mtu", "-1"]),
             (json!({"bridge": "a/b"}), 7, ["bridge", "a/b"]),
-            (json!({"vlan": 5}), 2, ["vlan", "supported"]),
-            (json!({"vlanTrunk": [{"id": 5}]}), 2, ["vlanTrunk", "supported"]),
         ]);
     }
     for (keys, code, words) in cases {

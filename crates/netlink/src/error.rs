@@ -130,6 +130,12 @@ impl Error {
         }
     }
 
+    /// The kernel was built without what was asked for, or has no module for it.
+    #[must_use]
+    pub fn is_unsupported(&self) -> bool {
+        self.errno() == Some(libc::EOPNOTSUPP)
+    }
+
     /// No route leads to the address that was looked up, or one that forbids the way (net/ipv4/fib_semantics.c,
     /// `fib_props`).
     #[must_use]

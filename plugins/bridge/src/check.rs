@@ -3,7 +3,7 @@
 use cni_plugin::Check;
 use netlink::{Link, Netns, Socket};
 
-use crate::{Config, Error, link, rules, veth};
+use crate::{Config, Error, link, rules, veth, vlan, vlan_gateway};
 
 /// Compares the whole attachment with its result.
 pub(crate) fn attachment(request: &Check<Config>, has_ipam: bool) -> Result<(), Error> {
@@ -11,7 +11,8 @@ pub(crate) fn attachment(request: &Check<Config>, has_ipam: bool) -> Result<(), 
     let mut host = Socket::open()?;
     let bridge = existing_bridge(&mut host, request)?;
     if has_ipam {
-        gateway_addresses(&mut host, &bridge, request)?;
+        let vlan_gateway = vlan_gateway::check(&mut host, &bridge, &request.network.config)?;
+        gateway_addresses(&mut host, vlan_gateway.as_ref().unwrap_or(&bridge), request)?;
     }
     let ifname = &request.attachment.ifname;
     container_interface::check_sandbox(&netns, ifname, &request.expected)?;
@@ -30,23 +31,20 @@ fn existing_bridge(host: &mut Socket, request: &Check<Config>) -> Result<Link, E
     if config.promisc_mode && !bridge.promiscuous {
         return Err(differs(format!("bridge {}", config.bridge), "promiscuous", "not promiscuous"));
     }
+    vlan::require_filtering(&bridge, config)?;
     Ok(bridge)
 }
 
-fn gateway_addresses(host: &mut Socket, bridge: &Link, request: &Check<Config>) -> Result<(), Error> {
+fn gateway_addresses(host: &mut Socket, link: &Link, request: &Check<Config>) -> Result<(), Error> {
     if !request.network.config.is_gateway() {
         return Ok(());
     }
     let ips: Vec<_> = request.expected.ips_of(request.attachment.ifname.as_str()).cloned().collect();
-    let found = host.addresses(bridge.index)?;
+    let found = host.addresses(link.index)?;
     for wanted in link::gateway_addresses(&ips) {
         if !found.iter().any(|address| address.network == wanted) {
             let list: Vec<_> = found.iter().map(|address| address.network.to_string()).collect();
-            return Err(differs(
-                format!("gateway address of bridge {}", bridge.name),
-                &wanted.to_string(),
-                &list.join(", "),
-            ));
+            return Err(differs(format!("gateway address of {}", link.name), &wanted.to_string(), &list.join(", ")));
         }
     }
     Ok(())
@@ -82,7 +80,8 @@ fn host_end(host: &mut Socket, bridge: &Link, inside: &Link, request: &Check<Con
     if !end.up {
         return Err(differs(format!("{} ({})", what(), end.name), "up", "down"));
     }
-    port_options(&end, &request.network.config)
+    port_options(&end, &request.network.config)?;
+    vlan::of_ports(&request.network.config).map_or(Ok(()), |vlans| vlan::check(host, bridge, &end, &vlans))
 }
 
 /// Only what was asked for: a plugin later in the chain may have asked for more.
@@ -98,6 +97,6 @@ fn port_options(end: &Link, config: &Config) -> Result<(), Error> {
     Ok(())
 }
 
-fn differs(what: String, expected: &str, found: &str) -> Error {
+pub(crate) fn differs(what: String, expected: &str, found: &str) -> Error {
     Error::Differs { what, expected: expected.to_owned(), found: found.to_owned() }
 }

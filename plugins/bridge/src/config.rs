@@ -1,8 +1,9 @@
 use cni_plugin::{Dns, IfName};
 use netlink::Mac;
+use parent_interface::VlanId;
 use serde::{Deserialize, Deserializer};
 
-use crate::Error;
+use crate::{Error, vlan_gateway};
 
 /// The keys of a `bridge` network; see the README for what they do.
 #[derive(Debug, Deserialize)]
@@ -19,8 +20,10 @@ pub struct Config {
     pub(crate) mtu: u32,
     pub(crate) hairpin_mode: bool,
     pub(crate) promisc_mode: bool,
-    vlan: u32,
-    vlan_trunk: Option<Vec<IgnoredTrunk>>,
+    #[serde(deserialize_with = "VlanId::deserialize_or_none")]
+    pub(crate) vlan: Option<VlanId>,
+    pub(crate) vlan_trunk: Option<Vec<TrunkVlans>>,
+    pub(crate) preserve_default_vlan: bool,
     pub(crate) macspoofchk: bool,
     pub(crate) enabledad: bool,
     pub(crate) disable_container_interface: bool,
@@ -42,8 +45,9 @@ impl Default for Config {
             mtu: 0,
             hairpin_mode: false,
             promisc_mode: false,
-            vlan: 0,
+            vlan: None,
             vlan_trunk: None,
+            preserve_default_vlan: false,
             macspoofchk: false,
             enabledad: false,
             disable_container_interface: false,
@@ -64,9 +68,47 @@ pub(crate) enum MasqBackend {
     Iptables,
 }
 
+/// VLANs that a trunk carries: one, those from one to another, or both.
+#[derive(Debug, Deserialize)]
+#[serde(try_from = "TrunkKeys")]
+pub(crate) struct TrunkVlans {
+    one: Option<VlanId>,
+    range: Option<(VlanId, VlanId)>,
+}
+
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct IgnoredTrunk {}
+struct TrunkKeys {
+    id: Option<VlanId>,
+    #[serde(rename = "minID")]
+    min: Option<VlanId>,
+    #[serde(rename = "maxID")]
+    max: Option<VlanId>,
+}
+
+impl TryFrom<TrunkKeys> for TrunkVlans {
+    type Error = String;
+
+    fn try_from(keys: TrunkKeys) -> Result<Self, String> {
+        let range = match (keys.min, keys.max) {
+            (Some(min), Some(max)) if min > max => return Err(format!("minID {min} is greater than maxID {max}")),
+            (Some(min), Some(max)) => Some((min, max)),
+            (None, None) => None,
+            _ => return Err("minID and maxID need each other".to_owned()),
+        };
+        if keys.id.is_none() && range.is_none() {
+            return Err("it names no VLAN: give it an id, or minID and maxID".to_owned());
+        }
+        Ok(Self { one: keys.id, range })
+    }
+}
+
+impl TrunkVlans {
+    /// First and last of each range.
+    pub(crate) fn ranges(&self) -> impl Iterator<Item = (VlanId, VlanId)> {
+        self.one.map(|one| (one, one)).into_iter().chain(self.range)
+    }
+}
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
@@ -95,18 +137,8 @@ fn parse_mac(text: &str) -> Result<Mac, String> {
 }
 
 impl Config {
-    /// What serde cannot see: keys that exclude each other, and those of a later version.
+    /// What serde cannot see: keys that exclude each other.
     pub(crate) fn validate(&self, has_ipam: bool) -> Result<(), Error> {
-        let mut unsupported = Vec::new();
-        if self.vlan != 0 {
-            unsupported.push("vlan");
-        }
-        if self.vlan_trunk.is_some() {
-            unsupported.push("vlanTrunk");
-        }
-        if let Some(key) = unsupported.first() {
-            return Err(Error::Unsupported { key });
-        }
         if self.hairpin_mode && self.promisc_mode {
             return Err(Error::Conflict {
                 first: "hairpinMode",
@@ -121,12 +153,18 @@ impl Config {
                 why: "an interface that stays down cannot be given addresses",
             });
         }
+        vlan_gateway::of(self)?;
         Ok(())
     }
 
     /// A default gateway is a gateway.
     pub(crate) fn is_gateway(&self) -> bool {
         self.is_gateway || self.is_default_gateway
+    }
+
+    /// The network's bridge has to keep VLANs apart.
+    pub(crate) fn has_vlans(&self) -> bool {
+        self.vlan.is_some() || self.vlan_trunk.is_some()
     }
 
     /// The MTU to set; 0 in the configuration leaves it to the kernel.
@@ -178,6 +216,14 @@ mod tests {
             json!({"bridge": "0123456789abcdef"}),
             json!({"mtu": -1}),
             json!({"ipMasqBackend": "pf"}),
+            json!({"vlan": 4095}),
+            json!({"vlan": -1}),
+            json!({"vlanTrunk": [{}]}),
+            json!({"vlanTrunk": [{"id": 0}]}),
+            json!({"vlanTrunk": [{"id": 4095}]}),
+            json!({"vlanTrunk": [{"minID": 5}]}),
+            json!({"vlanTrunk": [{"maxID": 5}]}),
+            json!({"vlanTrunk": [{"minID": 6, "maxID": 5}]}),
             json!({"runtimeConfig": {"mac": "02:00"}}),
             json!({"runtimeConfig": {"mac": "01:00:00:00:00:01"}}),
         ] {
@@ -191,6 +237,17 @@ mod tests {
         assert!(both.validate(false).is_err());
         let down = config(&json!({"disableContainerInterface": true})).unwrap();
         assert!(down.validate(true).is_err() && down.validate(false).is_ok());
+    }
+
+    #[test]
+    fn the_gateway_s_link_into_a_vlan_needs_a_name_that_fits() {
+        let validated = |bridge, gateway| {
+            config(&json!({"bridge": bridge, "vlan": 100, "isGateway": gateway})).unwrap().validate(true)
+        };
+        assert!(validated("elevenchars", true).is_ok());
+        let error = validated("twelve_chars", true).unwrap_err();
+        assert!(error.to_string().contains("twelve_chars.100"), "{error}");
+        assert!(validated("twelve_chars", false).is_ok(), "there is no such link");
     }
 
     #[test]

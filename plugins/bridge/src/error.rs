@@ -1,5 +1,6 @@
 use cni_plugin::{Attachment, Code, IfName};
 use ipnetwork::IpNetwork;
+use parent_interface::VlanId;
 
 /// What the bridge plugin can fail with.
 #[derive(Debug, thiserror::Error)]
@@ -22,12 +23,6 @@ pub enum Error {
     /// Masquerade by iptables.
     #[error(transparent)]
     Iptables(#[from] iptables::Error),
-    /// A key that this version does not have.
-    #[error("\"{key}\" is not supported yet")]
-    Unsupported {
-        /// The key.
-        key: &'static str,
-    },
     /// Two keys exclude each other.
     #[error("\"{first}\" and \"{second}\" cannot be used together: {why}")]
     Conflict {
@@ -52,6 +47,40 @@ pub enum Error {
         /// What it is instead.
         kind: String,
     },
+    /// The bridge would not keep the network's VLANs apart from others.
+    #[error(
+        "bridge {bridge} does not filter VLANs, so its containers would all reach each other: \
+         run `ip link set {bridge} type bridge vlan_filtering 1`, or choose another \"bridge\""
+    )]
+    NoVlanFiltering {
+        /// Its name.
+        bridge: String,
+    },
+    /// No bridge of this kernel can keep VLANs apart.
+    #[error(
+        "this kernel's bridges cannot filter VLANs, because it was built without CONFIG_BRIDGE_VLAN_FILTERING: \
+         use a bridge for each network instead of \"vlan\" and \"vlanTrunk\""
+    )]
+    NoVlanSupport,
+    /// Bridge and VLAN together are no link's name.
+    #[error(
+        "the gateway's link into the VLAN would be {bridge}.{vlan}, which is too long: \
+         choose a \"bridge\" of fewer characters"
+    )]
+    GatewayNameTooLong {
+        /// The bridge.
+        bridge: IfName,
+        /// The VLAN.
+        vlan: VlanId,
+    },
+    /// The gateway's link into a VLAN is connected to something else.
+    #[error("link {link} exists and leads to another bridge than {bridge}: remove it, and it is made as it should be")]
+    ForeignGateway {
+        /// Its name.
+        link: String,
+        /// Where it should lead.
+        bridge: String,
+    },
     /// An ADD before this one, without a DEL in between.
     #[error(
         "{attachment} has link {link} on the host already: an earlier ADD was not followed by DEL, so run DEL first"
@@ -67,14 +96,14 @@ pub enum Error {
         "the network's IPAM plugin gave no address: correct its \"ipam\", or leave that key out for a network without addresses"
     )]
     NoAddress,
-    /// The bridge is a gateway of another subnet already.
+    /// The bridge, or its link into a VLAN, is a gateway of another subnet already.
     #[error(
-        "bridge {bridge} has address {found}, but the network's gateway is {wanted}: \
-         use another bridge, or set \"forceAddress\" to replace it"
+        "{link} has address {found}, but the network's gateway is {wanted}: \
+         use another bridge or VLAN, or set \"forceAddress\" to replace it"
     )]
     OtherAddress {
-        /// The bridge.
-        bridge: IfName,
+        /// Which link.
+        link: String,
         /// Its address.
         found: IpNetwork,
         /// The one it should have.
@@ -104,8 +133,9 @@ impl From<Error> for cni_plugin::Error {
             Error::Cni(inner) => return inner,
             Error::Container(ref inner) => inner.code(),
             Error::Netlink(netlink::Error::Netns(_)) | Error::InvalidMac { .. } => Code::InvalidEnvironment,
-            Error::Unsupported { .. } => Code::UnsupportedField,
-            Error::Conflict { .. } | Error::OtherAddress { .. } => Code::InvalidConfig,
+            Error::Conflict { .. } | Error::OtherAddress { .. } | Error::GatewayNameTooLong { .. } => {
+                Code::InvalidConfig
+            }
             _ => Code::Internal,
         };
         Self::from_chain(code, &error)

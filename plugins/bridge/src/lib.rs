@@ -7,6 +7,8 @@ mod error;
 mod link;
 mod rules;
 mod veth;
+mod vlan;
+mod vlan_gateway;
 
 use cni_plugin::{Add, AddResult, Check, Del, Failures, Gc, Plugin, SpecVersion, Status, Undo};
 use container_interface::Setup;
@@ -37,6 +39,7 @@ impl Plugin for Bridge {
 
         let bridge = link::ensure(&mut host, config)?;
         let veth = veth::create(&mut host, &bridge, &netns, request, undo)?;
+        vlan::admit(&mut host, &bridge, veth.host_index, config)?;
         // Somebody else's bridge may have its hardware address and its MTU from its first port.
         let bridge = host.link(bridge.index)?;
         let mut result = match &ipam {
@@ -51,7 +54,9 @@ impl Plugin for Bridge {
         }
         if ipam.is_some() {
             addresses::complete(&mut result, config)?;
-            link::make_gateway(&mut host, &bridge, config, &result.ips)?;
+            let vlan_gateway = vlan_gateway::ensure(&mut host, &bridge, config)?;
+            result.interfaces.extend(vlan_gateway.as_ref().map(link::describe));
+            link::make_gateway(&mut host, vlan_gateway.as_ref().unwrap_or(&bridge), config, &result.ips)?;
         }
         rules::insert(request, &veth, &result, undo)?;
         if !config.disable_container_interface {

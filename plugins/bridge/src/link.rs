@@ -7,7 +7,7 @@ use cni_plugin::{Interface, IpConfig};
 use ipnetwork::IpNetwork;
 use netlink::{AddressSpec, Bridge, Link, LinkChange, Mac, Socket};
 
-use crate::{Config, Error};
+use crate::{Config, Error, vlan};
 
 /// How long the kernel may take to answer for a new gateway address; it is a matter of a millisecond.
 const LOCAL_WITHIN: Duration = Duration::from_secs(5);
@@ -18,6 +18,7 @@ pub(crate) fn ensure(host: &mut Socket, config: &Config) -> Result<Link, Error> 
         Some(bridge) => bridge,
         None => create(host, config)?,
     };
+    vlan::require_filtering(&bridge, config)?;
     let promiscuous = (config.promisc_mode && !bridge.promiscuous).then_some(true);
     // Also for a bridge that was found: whoever made it may have been killed before this, or may not have thought of it.
     refuse_router_advertisements(&bridge.name)?;
@@ -47,11 +48,12 @@ fn create(host: &mut Socket, config: &Config) -> Result<Link, Error> {
     let name = config.bridge.as_str();
     // A hardware address set at creation stays. Otherwise the bridge takes the lowest of its ports' and changes it
     // with them, while everybody's neighbour tables still hold the old one.
-    let wanted = Bridge { name, mac: Some(Mac::random()?), mtu: config.mtu(), up: true, vlan_filtering: false };
+    let wanted =
+        Bridge { name, mac: Some(Mac::random()?), mtu: config.mtu(), up: true, vlan_filtering: config.has_vlans() };
     match host.create_bridge(&wanted) {
         // Another attachment was faster.
         Err(error) if error.is_exists() => find(host, config)?.ok_or_else(|| error.into()),
-        bridge => Ok(bridge?),
+        bridge => bridge.map_err(vlan::explain),
     }
 }
 
@@ -63,45 +65,48 @@ pub(crate) fn refuse_router_advertisements(link: &str) -> Result<(), Error> {
     }
 }
 
-/// For STATUS: nothing else has the bridge's name.
+/// For STATUS: nothing else has the bridge's name, and its VLANs are kept apart.
 pub(crate) fn probe(config: &Config) -> Result<(), Error> {
-    find(&mut Socket::open()?, config).map(drop)
+    match find(&mut Socket::open()?, config)? {
+        Some(bridge) => vlan::require_filtering(&bridge, config),
+        None => vlan::probe_kernel(config),
+    }
 }
 
-/// The bridge as it stands in the result.
-pub(crate) fn describe(bridge: &Link) -> Interface {
+/// The bridge, or its link into a VLAN, as it stands in the result.
+pub(crate) fn describe(link: &Link) -> Interface {
     Interface {
-        name: bridge.name.clone(),
-        mac: bridge.mac.map(|mac| mac.to_string()).unwrap_or_default(),
-        mtu: Some(bridge.mtu),
+        name: link.name.clone(),
+        mac: link.mac.map(|mac| mac.to_string()).unwrap_or_default(),
+        mtu: Some(link.mtu),
         ..Interface::default()
     }
 }
 
-/// Makes the bridge the containers' router, if the network is configured so.
-pub(crate) fn make_gateway(host: &mut Socket, bridge: &Link, config: &Config, ips: &[IpConfig]) -> Result<(), Error> {
+/// Makes the bridge, or its link into a VLAN, the containers' router, if the network is configured so.
+pub(crate) fn make_gateway(host: &mut Socket, link: &Link, config: &Config, ips: &[IpConfig]) -> Result<(), Error> {
     if !config.is_gateway() {
         return Ok(());
     }
     let wanted = gateway_addresses(ips);
-    let found: Vec<IpNetwork> = host.addresses(bridge.index)?.iter().map(|address| address.network).collect();
+    let found: Vec<IpNetwork> = host.addresses(link.index)?.iter().map(|address| address.network).collect();
     let missing: Vec<_> = wanted.iter().filter(|address| !found.contains(address)).collect();
     for address in &missing {
         let rivals = found.iter().filter(|rival| !wanted.contains(rival) && are_rivals(address, rival));
         for rival in rivals {
             if !config.force_address {
-                return Err(Error::OtherAddress { bridge: config.bridge.clone(), found: *rival, wanted: **address });
+                return Err(Error::OtherAddress { link: link.name.clone(), found: *rival, wanted: **address });
             }
-            host.delete_address(bridge.index, *rival)?;
+            host.delete_address(link.index, *rival)?;
         }
-        add_address(host, bridge, **address)?;
+        add_address(host, link, **address)?;
     }
     let gateways: Vec<IpAddr> = wanted.iter().map(IpNetwork::ip).collect();
-    host.wait_until_local(bridge.index, &gateways, LOCAL_WITHIN)?;
+    host.wait_until_local(link.index, &gateways, LOCAL_WITHIN)?;
     enable_forwarding(&wanted)
 }
 
-/// The addresses that the bridge has to have, each with its subnet's prefix length.
+/// The addresses that the router has to have, each with its subnet's prefix length.
 pub(crate) fn gateway_addresses(ips: &[IpConfig]) -> Vec<IpNetwork> {
     ips.iter().filter_map(|ip| IpNetwork::new(ip.gateway?, ip.address.prefix()).ok()).collect()
 }
@@ -115,11 +120,11 @@ fn are_rivals(address: &IpNetwork, other: &IpNetwork) -> bool {
     }
 }
 
-fn add_address(host: &mut Socket, bridge: &Link, address: IpNetwork) -> Result<(), Error> {
+fn add_address(host: &mut Socket, link: &Link, address: IpNetwork) -> Result<(), Error> {
     let mut batch = host.batch();
     // Somebody else may have made the bridge, without fixing its hardware address.
-    let pin = LinkChange { mac: bridge.mac, ..LinkChange::default() };
-    batch.change_link(bridge.index, &pin).ensure_address(&AddressSpec::new(bridge.index, address));
+    let pin = LinkChange { mac: link.mac, ..LinkChange::default() };
+    batch.change_link(link.index, &pin).ensure_address(&AddressSpec::new(link.index, address));
     Ok(batch.send()?)
 }
 

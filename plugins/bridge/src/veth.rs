@@ -86,7 +86,7 @@ fn undo_creation(name: &str, index: u32, undo: &mut Undo) {
 
 /// A bridge whose hardware address nobody fixed takes the lowest of its ports': an administrator's must not change it, and
 /// be out of reach for a while, because a container came.
-fn highest(mut mac: Mac) -> Mac {
+pub(crate) fn highest(mut mac: Mac) -> Mac {
     mac.0[0] = 0xfe;
     mac
 }
