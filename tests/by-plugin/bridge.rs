@@ -15,7 +15,7 @@ mod masquerading;
 mod vlans;
 
 use serde_json::{Value, json};
-use tests::{Background, Chain, Cni, Container, Host, Inside, every_plugin_rules, reference_differs};
+use tests::{Chain, Cni, Container, Host, Inside, every_plugin_rules, reference_differs};
 
 /// The reference's own binary, whichever is under test.
 const REFERENCE: &str = "/usr/lib/cni/bridge";
@@ -80,37 +80,6 @@ fn addresses(place: &impl Inside, name: &str) -> Vec<String> {
 #[track_caller]
 fn sysctl(place: &impl Inside, key: &str) -> String {
     place.run(["cat", &format!("/proc/sys/net/{key}")]).trim().to_owned()
-}
-
-/// Frames as tcpdump describes them; a file in `/run` of the host grows with them.
-struct Capture<'a, I: Inside> {
-    place: &'a I,
-    file: String,
-    _tcpdump: Background,
-}
-
-impl<'a, I: Inside> Capture<'a, I> {
-    /// Listens from now on. `options` are tcpdump's, a filter included.
-    #[track_caller]
-    fn start(place: &'a I, name: &str, options: &str) -> Self {
-        let file = format!("/run/{name}.frames");
-        let tcpdump = place.spawn(["sh", "-c", &format!("exec tcpdump --immediate-mode -lne {options} >{file} 2>&1")]);
-        place.shell(&format!("until grep -sq 'listening on' {file}; do sleep 0.02; done"));
-        Self { place, file, _tcpdump: tcpdump }
-    }
-
-    /// Waits for a frame of these words (a basic regular expression).
-    #[track_caller]
-    fn assert_sees(&self, words: &str) {
-        let file = &self.file;
-        let wait = format!("timeout 5 sh -c 'until grep -q \"{words}\" {file}; do sleep 0.02; done' || cat {file}");
-        let instead = self.place.shell(&wait);
-        assert!(instead.is_empty(), "no frame {words:?} in:\n{instead}");
-    }
-
-    fn frames(&self) -> String {
-        self.place.run(["cat", &self.file])
-    }
 }
 
 #[test]

@@ -21,7 +21,7 @@
 //! ```
 //!
 //! What is where: [`Host`] and [`Container`] with everything of [`Inside`] (commands, traffic);
-//! [`Cni`] runs one plugin, [`Chain`] a whole network configuration as libcni does; [`Snapshot`] tells what
+//! [`Capture`] shows frames; [`Cni`] runs one plugin, [`Chain`] a whole network configuration as libcni does; [`Snapshot`] tells what
 //! somebody left behind; [`every_plugin_rules`] is what holds for each plugin; [`Cni::killed_at_every_change`]
 //! kills a plugin wherever it changes something.
 //!
@@ -31,6 +31,7 @@
 //! privilege or program is a failing test.
 
 mod binaries;
+mod capture;
 mod chain;
 mod cni;
 mod command;
@@ -43,6 +44,7 @@ mod snapshot;
 mod traffic;
 
 pub use binaries::{bin_dir, client, is_reference, newest_version, reference_differs};
+pub use capture::Capture;
 pub use chain::Chain;
 pub use cni::{Cni, CniError, Outcome, address};
 pub use command::{Background, Finished, Inside};

@@ -1,9 +1,9 @@
 //! Gateways, routes, IPv6, neighbours.
 
 use serde_json::{Value, json};
-use tests::{Cni, Container, Host, Inside as _, bin_dir, reference_differs};
+use tests::{Capture, Cni, Container, Host, Inside as _, bin_dir, reference_differs};
 
-use super::{Capture, addresses, call, config, dual_stack, gateway, host_end, ipam, ipv4, link, mac, network, sysctl};
+use super::{addresses, call, config, dual_stack, gateway, host_end, ipam, ipv4, link, mac, network, sysctl};
 
 /// An IPAM plugin that answers ADD with what a file says.
 const ORACLE: &str = "#!/bin/sh\n[ $CNI_COMMAND != ADD ] || cat /run/answer\n";

@@ -1,9 +1,9 @@
 //! MTU, hardware addresses, the options of the bridge and its ports.
 
 use serde_json::json;
-use tests::{Host, Inside as _, Outcome, reference_differs};
+use tests::{Capture, Host, Inside as _, Outcome, reference_differs};
 
-use super::{Capture, call, config, gateway, host_end, ipv4, link, mac, network};
+use super::{call, config, gateway, host_end, ipv4, link, mac, network};
 
 #[test]
 fn mtu_is_set_on_the_bridge_and_on_both_ends_and_stays_on_the_bridge() {

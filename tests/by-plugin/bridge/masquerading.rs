@@ -1,9 +1,9 @@
 //! What leaves the network, and under which address.
 
 use serde_json::{Value, json};
-use tests::{Container, Host, Inside as _, reference_differs};
+use tests::{Capture, Container, Host, Inside as _, reference_differs};
 
-use super::{Capture, dual_stack, ipam, network};
+use super::{dual_stack, ipam, network};
 
 fn masquerading(backend: Option<&str>) -> Value {
     let mut keys = json!({"isDefaultGateway": true, "ipMasq": true, "ipam": dual_stack()});
