@@ -15,9 +15,13 @@
 //! /proc/sys/net shows each *thread* the values of its own network namespace (`net_ctl_permissions` and
 //! `is_seen`, net/sysctl_net.c), so a value inside a container is reached from a thread that has entered it.
 
+mod router;
+
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
+
+pub use router::{enable_forwarding, refuse_router_advertisements};
 
 const ROOT: &str = "/proc/sys/net";
 

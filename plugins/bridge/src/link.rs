@@ -21,7 +21,7 @@ pub(crate) fn ensure(host: &mut Socket, config: &Config) -> Result<Link, Error> 
     vlan::require_filtering(&bridge, config)?;
     let promiscuous = (config.promisc_mode && !bridge.promiscuous).then_some(true);
     // Also for a bridge that was found: whoever made it may have been killed before this, or may not have thought of it.
-    refuse_router_advertisements(&bridge.name)?;
+    sysctl::refuse_router_advertisements(&bridge.name)?;
     let up = (!bridge.up).then_some(true);
     let change = LinkChange { up, promiscuous, ..LinkChange::default() };
     if change != LinkChange::default() {
@@ -54,14 +54,6 @@ fn create(host: &mut Socket, config: &Config) -> Result<Link, Error> {
         // Another attachment was faster.
         Err(error) if error.is_exists() => find(host, config)?.ok_or_else(|| error.into()),
         bridge => bridge.map_err(vlan::explain),
-    }
-}
-
-/// A container must not be able to give the host a default route (CVE-2020-10749).
-pub(crate) fn refuse_router_advertisements(link: &str) -> Result<(), Error> {
-    match sysctl::write(&["ipv6", "conf", link, "accept_ra"], "0") {
-        Err(error) if !error.is_not_found() => Err(error.into()),
-        _ => Ok(()),
     }
 }
 
@@ -103,7 +95,7 @@ pub(crate) fn make_gateway(host: &mut Socket, link: &Link, config: &Config, ips:
     }
     let gateways: Vec<IpAddr> = wanted.iter().map(IpNetwork::ip).collect();
     host.wait_until_local(link.index, &gateways, LOCAL_WITHIN)?;
-    enable_forwarding(&wanted)
+    Ok(sysctl::enable_forwarding(&gateways)?)
 }
 
 /// The addresses that the router has to have, each with its subnet's prefix length.
@@ -126,16 +118,6 @@ fn add_address(host: &mut Socket, link: &Link, address: IpNetwork) -> Result<(),
     let pin = LinkChange { mac: link.mac, ..LinkChange::default() };
     batch.change_link(link.index, &pin).ensure_address(&AddressSpec::new(link.index, address));
     Ok(batch.send()?)
-}
-
-fn enable_forwarding(gateways: &[IpNetwork]) -> Result<(), Error> {
-    if gateways.iter().any(IpNetwork::is_ipv4) {
-        sysctl::set_if_different(&["ipv4", "ip_forward"], "1")?;
-    }
-    if gateways.iter().any(IpNetwork::is_ipv6) {
-        sysctl::set_if_different(&["ipv6", "conf", "all", "forwarding"], "1")?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -3,7 +3,6 @@
 use cni_plugin::{Add, Attachment, Del, Failures, Gc, Interface, Undo};
 use netlink::{BridgePort, Link, Mac, Netns, Peer, Socket};
 
-use crate::link::refuse_router_advertisements;
 use crate::{Config, Error};
 
 /// What the host's ends are called: this, and a hash of whose they are.
@@ -66,7 +65,7 @@ pub(crate) fn create(
     };
     let index = created.index;
     undo_creation(&name, index, undo);
-    refuse_router_advertisements(&name)?;
+    sysctl::refuse_router_advertisements(&name)?;
     Ok(Veth {
         host_name: name,
         host_index: created.index,

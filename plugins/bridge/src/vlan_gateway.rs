@@ -8,7 +8,6 @@ use netlink::{Link, LinkChange, Mac, Peer, PortVlans, Socket, Veth};
 use parent_interface::VlanId;
 
 use crate::check::differs;
-use crate::link::refuse_router_advertisements;
 use crate::{Config, Error, veth, vlan};
 
 /// How long a new pair may take to carry packets; it is a matter of milliseconds.
@@ -75,9 +74,9 @@ fn connect(host: &mut Socket, bridge: &Link, gateway: &Link, vlan: VlanId, confi
         _ => {}
     }
     let up = LinkChange { up: Some(true), ..LinkChange::default() };
-    refuse_router_advertisements(&gateway.name)?;
+    sysctl::refuse_router_advertisements(&gateway.name)?;
     let Some(port) = port else { return Ok(host.change_link(gateway.index, &up)?) };
-    refuse_router_advertisements(&port.name)?;
+    sysctl::refuse_router_advertisements(&port.name)?;
     // A bridge that was removed and made anew has lost this port.
     host.change_link(port.index, &LinkChange { master: Some(bridge.index), ..up })?;
     vlan::set(host, bridge, port.index, &[PortVlans::native(vlan.get())], config)?;
