@@ -102,6 +102,26 @@ impl<C> Network<C> {
         Delegate::find(kind, self.call.clone(), self.path(), siblings).map(Some)
     }
 
+    /// The same for a plugin that is of no use without addresses.
+    ///
+    /// # Errors
+    /// As [`Network::ipam`]; code 7 also if the configuration has no `ipam`.
+    pub fn required_ipam<'a>(&'a self, siblings: &'a [Sibling]) -> Result<Delegate<'a>, Error> {
+        self.ipam(siblings)?.ok_or_else(|| {
+            Error::config(format!("network {} has no \"ipam\"", self.name)).with_details(
+                "this plugin's interfaces need addresses: add \"ipam\": {\"type\": …} with a plugin such as host-local",
+            )
+        })
+    }
+
+    /// Has the IPAM plugin, if the network has one, do what this plugin is called for: DEL, CHECK, GC or STATUS.
+    ///
+    /// # Errors
+    /// As [`Network::ipam`], and the IPAM plugin's own.
+    pub fn forward_to_ipam(&self, siblings: &[Sibling]) -> Result<(), Error> {
+        self.ipam(siblings)?.map_or(Ok(()), |ipam| ipam.forward())
+    }
+
     /// Another plugin, to be called with a configuration of its own: the same environment and verb, `config` on stdin.
     ///
     /// # Errors
@@ -409,6 +429,15 @@ mod tests {
         let error = call(Verb::Add, raw.clone()).add::<Config>(SpecVersion::ALL).unwrap_err();
         assert!(error.msg().starts_with("prevResult: "), "{error}");
         assert_eq!(call(Verb::Del, raw).del::<Config>(SpecVersion::ALL).unwrap().network.prev_result, None);
+    }
+
+    #[test]
+    fn only_who_requires_an_ipam_plugin_misses_it() {
+        let raw = json!({"cniVersion": "1.0.0", "name": "n", "ipam": {}});
+        let network = call(Verb::Del, raw).del::<Config>(SpecVersion::ALL).unwrap().network;
+        assert!(network.forward_to_ipam(&[]).is_ok());
+        let error = network.required_ipam(&[]).unwrap_err();
+        assert!(error.code() == Code::InvalidConfig && error.msg().contains("\"ipam\""), "{error}");
     }
 
     #[test]

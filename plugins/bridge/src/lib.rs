@@ -71,7 +71,7 @@ impl Plugin for Bridge {
         // The ruleset stays open until the end: closing it waits for the kernel, which deleting the link does anyway.
         let ruleset = failures.note(rules::remove(request));
         failures.note(veth::delete(request));
-        failures.note(release_addresses(request));
+        failures.note(request.network.forward_to_ipam(ipam::SIBLINGS));
         drop(ruleset);
         Ok(failures.into_result()?)
     }
@@ -89,9 +89,7 @@ impl Plugin for Bridge {
         let mut failures = Failures::new();
         let ruleset = failures.note(rules::collect(request));
         failures.note(veth::collect(request));
-        if let Some(Some(ipam)) = failures.note(request.network.ipam(ipam::SIBLINGS)) {
-            failures.note(ipam.forward());
-        }
+        failures.note(request.network.forward_to_ipam(ipam::SIBLINGS));
         drop(ruleset);
         Ok(failures.into_result()?)
     }
@@ -124,11 +122,4 @@ fn set_up(
     };
     let mut inside = Socket::open_in(netns)?;
     Ok(container_interface::configure(&mut inside, &setup, Some((host, veth.host_index)))?)
-}
-
-fn release_addresses(request: &Del<Config>) -> Result<(), Error> {
-    match request.network.ipam(ipam::SIBLINGS)? {
-        Some(ipam) => Ok(ipam.forward()?),
-        None => Ok(()),
-    }
 }
