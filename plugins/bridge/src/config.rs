@@ -1,4 +1,5 @@
 use cni_plugin::{Dns, IfName};
+use masquerade::Backend;
 use netlink::Mac;
 use parent_interface::VlanId;
 use serde::{Deserialize, Deserializer};
@@ -15,8 +16,8 @@ pub struct Config {
     is_gateway: bool,
     pub(crate) is_default_gateway: bool,
     pub(crate) force_address: bool,
-    pub(crate) ip_masq: bool,
-    pub(crate) ip_masq_backend: MasqBackend,
+    ip_masq: bool,
+    ip_masq_backend: Backend,
     pub(crate) mtu: u32,
     pub(crate) hairpin_mode: bool,
     pub(crate) promisc_mode: bool,
@@ -41,7 +42,7 @@ impl Default for Config {
             is_default_gateway: false,
             force_address: false,
             ip_masq: false,
-            ip_masq_backend: MasqBackend::default(),
+            ip_masq_backend: Backend::default(),
             mtu: 0,
             hairpin_mode: false,
             promisc_mode: false,
@@ -57,15 +58,6 @@ impl Default for Config {
             runtime_config: MacKey::default(),
         }
     }
-}
-
-/// What rewrites the source of packets that leave the network.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum MasqBackend {
-    #[default]
-    Nftables,
-    Iptables,
 }
 
 /// VLANs that a trunk carries: one, those from one to another, or both.
@@ -167,6 +159,11 @@ impl Config {
         self.vlan.is_some() || self.vlan_trunk.is_some()
     }
 
+    /// What masquerades; `None` where nothing does.
+    pub(crate) fn masquerade(&self) -> Option<Backend> {
+        self.ip_masq.then_some(self.ip_masq_backend)
+    }
+
     /// The MTU to set; 0 in the configuration leaves it to the kernel.
     pub(crate) fn mtu(&self) -> Option<u32> {
         (self.mtu != 0).then_some(self.mtu)
@@ -199,7 +196,7 @@ mod tests {
         assert_eq!(config.bridge.as_str(), "cni0");
         assert!(!config.is_gateway() && !config.ip_masq && !config.enabledad);
         assert_eq!(config.mtu(), None);
-        assert_eq!(config.ip_masq_backend, MasqBackend::Nftables);
+        assert_eq!(config.ip_masq_backend, Backend::Nftables);
         assert!(config.validate(true).is_ok());
     }
 

@@ -17,12 +17,9 @@ pub enum Error {
     /// A sysctl of the host.
     #[error(transparent)]
     Sysctl(#[from] sysctl::Error),
-    /// Masquerade or the check of source addresses.
+    /// Masquerade and the check of source addresses.
     #[error(transparent)]
-    Nftables(#[from] nftables::Error),
-    /// Masquerade by iptables.
-    #[error(transparent)]
-    Iptables(#[from] iptables::Error),
+    Rules(#[from] masquerade::Error),
     /// Two keys exclude each other.
     #[error("\"{first}\" and \"{second}\" cannot be used together: {why}")]
     Conflict {
@@ -108,12 +105,6 @@ pub enum Error {
         found: IpNetwork,
         /// The one it should have.
         wanted: IpNetwork,
-    },
-    /// CHECK: a rule is missing or changed.
-    #[error("the packet filter differs: {difference}")]
-    Rules {
-        /// Which one, and how.
-        difference: String,
     },
     /// CHECK: the bridge or the host's end of the pair is not as ADD left it.
     #[error("{what} differs: expected {expected}, found {found}")]

@@ -1,0 +1,78 @@
+//! Masquerade: what a container sends out of its subnet leaves under the host's address.
+//!
+//! Two backends do it: elements of ferrocni's nftables ruleset, or the Go suite's iptables rules. An interface plugin says
+//! in [`Rules`] what an attachment is to have, together with the elements that it needs for itself, so that all of them
+//! are one transaction; [`remove`] and [`collect`] take away what either backend made, also the reference's.
+
+mod error;
+mod rules;
+
+use cni_plugin::{Attachment, Gc};
+use ipnetwork::IpNetwork;
+use iptables::masquerade as by_iptables;
+use nftables::{Element, Part, Ruleset};
+use serde::Deserialize;
+
+pub use error::Error;
+pub use rules::Rules;
+
+/// What rewrites the source of packets that leave the network: the key `ipMasqBackend`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Backend {
+    /// An element for each address.
+    #[default]
+    Nftables,
+    /// A chain for each container, as the Go suite has it.
+    Iptables,
+}
+
+/// The elements by which addresses, given with their subnets' prefix lengths, are masqueraded.
+pub fn elements(addresses: impl IntoIterator<Item = IpNetwork>) -> impl Iterator<Item = Element> {
+    addresses.into_iter().map(|address| Element::Masquerade { address: address.ip(), subnet: address })
+}
+
+/// Removes an attachment's rules, whichever backend made them: the elements that are `known`, if the result of ADD tells
+/// which ones it can have, otherwise all with its label in these parts of the ruleset.
+///
+/// The ruleset comes back open, because closing it waits until the kernel has forgotten what was removed.
+///
+/// # Errors
+/// Those of either backend; the other one has done its work all the same.
+pub fn remove(attachment: &Attachment, parts: &[Part], known: Option<&[Element]>) -> Result<Ruleset, Error> {
+    let label = attachment.label();
+    // Before anything is removed from nftables, or closing this module's socket would wait for it too.
+    let removed = by_iptables::remove(attachment.network.as_str(), attachment.container.as_str());
+    let mut ruleset = Ruleset::open()?;
+    match known {
+        Some(elements) => ruleset.remove(&label, elements)?,
+        None => ruleset.remove_where(parts, |holder| holder == label)?,
+    };
+    removed?;
+    Ok(ruleset)
+}
+
+/// Removes the rules of attachments that are no longer valid. The ruleset comes back open, as from [`remove`].
+///
+/// # Errors
+/// Those of either backend; the other one has done its work all the same.
+pub fn collect<C>(request: &Gc<C>, parts: &[Part]) -> Result<Ruleset, Error> {
+    let valid: Vec<&str> = request.valid.iter().map(|attachment| attachment.container.as_str()).collect();
+    let removed = by_iptables::collect_garbage(request.network.name.as_str(), &valid);
+    let mut ruleset = Ruleset::open()?;
+    ruleset.remove_where(parts, |holder| request.is_stale(holder))?;
+    removed?;
+    Ok(ruleset)
+}
+
+/// For STATUS: the backend, if there is to be one, can take the rules that an ADD would need.
+///
+/// # Errors
+/// Why it cannot.
+pub fn probe(backend: Option<Backend>) -> Result<(), Error> {
+    match backend {
+        Some(Backend::Nftables) => Ok(Ruleset::probe()?),
+        Some(Backend::Iptables) => Ok(iptables::probe()?),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,86 @@
+use cni_plugin::{Attachment, Undo};
+use ipnetwork::IpNetwork;
+use iptables::Variant;
+use iptables::masquerade::{self as by_iptables, Masquerade};
+use nftables::{Element, Ruleset};
+
+use crate::{Backend, Error, elements};
+
+/// What an attachment has in the packet filter.
+#[derive(Debug, Clone)]
+pub struct Rules<'a> {
+    /// Whose rules they are.
+    pub attachment: &'a Attachment,
+    /// The container's addresses with their subnets' prefix lengths.
+    pub addresses: Vec<IpNetwork>,
+    /// What masquerades them; `None` where containers keep their addresses.
+    pub masquerade: Option<Backend>,
+    /// Elements that the plugin needs beside.
+    pub others: Vec<Element>,
+}
+
+impl Rules<'_> {
+    /// Puts the rules into the kernel: those of nftables in one transaction, those of iptables in one for each family.
+    ///
+    /// # Errors
+    /// Those of the backend.
+    pub fn insert(self, undo: &mut Undo) -> Result<(), Error> {
+        let elements = self.elements();
+        if !elements.is_empty() {
+            let label = self.attachment.label();
+            Ruleset::open()?.insert(&label, &elements)?;
+            undo.push("remove the nftables rules", move || Ruleset::open()?.remove(&label, &elements).map(drop));
+        }
+        if self.masquerade == Some(Backend::Iptables) {
+            let Attachment { network, container, .. } = self.attachment.clone();
+            undo.push("remove the iptables rules", move || by_iptables::remove(network.as_str(), container.as_str()));
+            by_iptables::add(&self.as_the_reference(), Variant::Default)?;
+        }
+        Ok(())
+    }
+
+    /// For CHECK: every rule is there and works.
+    ///
+    /// # Errors
+    /// [`Error::Differs`] and [`Error::Iptables`] name the first one that does not; otherwise those of the backend.
+    pub fn check(&self) -> Result<(), Error> {
+        let mut difference = self.first_difference(&self.elements())?;
+        if difference.is_some() && self.is_masqueraded_by_the_reference() {
+            difference = self.first_difference(&self.others)?;
+        }
+        if let Some(difference) = difference {
+            return Err(Error::Differs { difference });
+        }
+        if self.masquerade == Some(Backend::Iptables) {
+            by_iptables::check(&self.as_the_reference(), Variant::Default)?;
+        }
+        Ok(())
+    }
+
+    fn elements(&self) -> Vec<Element> {
+        let by_nftables = self.masquerade == Some(Backend::Nftables);
+        let masquerades = elements(self.addresses.iter().copied()).filter(|_| by_nftables);
+        masquerades.chain(self.others.iter().cloned()).collect()
+    }
+
+    fn first_difference(&self, elements: &[Element]) -> Result<Option<String>, Error> {
+        if elements.is_empty() {
+            return Ok(None);
+        }
+        let missing = Ruleset::open()?.missing(&self.attachment.label(), elements)?;
+        Ok(missing.first().map(ToString::to_string))
+    }
+
+    /// Attached before this suite was installed, a container is masqueraded by the reference, as well as ever.
+    fn is_masqueraded_by_the_reference(&self) -> bool {
+        self.masquerade.is_some() && by_iptables::check(&self.as_the_reference(), Variant::Default).is_ok()
+    }
+
+    fn as_the_reference(&self) -> Masquerade<'_> {
+        Masquerade {
+            network: self.attachment.network.as_str(),
+            container: self.attachment.container.as_str(),
+            addresses: &self.addresses,
+        }
+    }
+}
