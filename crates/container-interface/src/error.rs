@@ -33,6 +33,18 @@ pub enum Error {
         /// What there is.
         found: String,
     },
+    /// CHECK found the other end of the interface's pair not as ADD left it.
+    #[error("host's end of interface {ifname} ({link}) differs: expected {expected}, found {found}")]
+    HostEndDiffers {
+        /// Whose.
+        ifname: IfName,
+        /// The host's end.
+        link: String,
+        /// What ADD made.
+        expected: String,
+        /// What there is.
+        found: String,
+    },
     /// prevResult does not list the interface, so there is nothing to compare with.
     #[error("the result of the previous ADD lists no interface {ifname} inside a container")]
     NotInResult {

@@ -1,9 +1,10 @@
 //! CHECK: the bridge, the host's end, the container's end and the rules, each against what ADD reported.
 
 use cni_plugin::Check;
+use container_interface::veth;
 use netlink::{Link, Netns, Socket};
 
-use crate::{Config, Error, link, rules, veth, vlan, vlan_gateway};
+use crate::{Config, Error, link, rules, vlan, vlan_gateway};
 
 /// Compares the whole attachment with its result.
 pub(crate) fn attachment(request: &Check<Config>, has_ipam: bool) -> Result<(), Error> {
@@ -58,27 +59,12 @@ fn container_end(netns: &Netns, request: &Check<Config>) -> Result<Link, Error> 
     Ok(container_interface::check(netns, ifname, &request.expected)?)
 }
 
-/// The host's end, wherever its name comes from: the container's end knows its index.
+/// The host's end, a port of the bridge.
 fn host_end(host: &mut Socket, bridge: &Link, inside: &Link, request: &Check<Config>) -> Result<(), Error> {
-    let name = veth::host_name(&request.attachment);
-    let end = match inside.peer_index {
-        Some(index) => host.link(index),
-        None => host.link(name.as_str()),
-    };
-    let what = || format!("host's end of interface {}", request.attachment.ifname);
-    let end = match end {
-        Err(error) if error.is_not_found() => return Err(differs(what(), &name, "no such link")),
-        end => end?,
-    };
+    let end = veth::check_host_end(host, inside, &request.attachment)?;
     if end.master != Some(bridge.index) {
-        return Err(differs(
-            format!("{} ({})", what(), end.name),
-            &format!("a port of {}", bridge.name),
-            "not its port",
-        ));
-    }
-    if !end.up {
-        return Err(differs(format!("{} ({})", what(), end.name), "up", "down"));
+        let expected = format!("a port of {}", bridge.name);
+        return Err(veth::host_end_differs(&request.attachment, &end.name, &expected, "not its port").into());
     }
     port_options(&end, &request.network.config)?;
     vlan::of_ports(&request.network.config).map_or(Ok(()), |vlans| vlan::check(host, bridge, &end, &vlans))

@@ -1,4 +1,4 @@
-use cni_plugin::{Attachment, Code, IfName};
+use cni_plugin::{Code, IfName};
 use ipnetwork::IpNetwork;
 use parent_interface::VlanId;
 
@@ -78,16 +78,6 @@ pub enum Error {
         /// Where it should lead.
         bridge: String,
     },
-    /// An ADD before this one, without a DEL in between.
-    #[error(
-        "{attachment} has link {link} on the host already: an earlier ADD was not followed by DEL, so run DEL first"
-    )]
-    AttachedAlready {
-        /// Whose link it is.
-        attachment: Attachment,
-        /// Its name.
-        link: String,
-    },
     /// The IPAM plugin succeeded without giving an address.
     #[error(
         "the network's IPAM plugin gave no address: correct its \"ipam\", or leave that key out for a network without addresses"
@@ -106,7 +96,7 @@ pub enum Error {
         /// The one it should have.
         wanted: IpNetwork,
     },
-    /// CHECK: the bridge or the host's end of the pair is not as ADD left it.
+    /// CHECK: the bridge or its port is not as ADD left it.
     #[error("{what} differs: expected {expected}, found {found}")]
     Differs {
         /// Which property of which object.

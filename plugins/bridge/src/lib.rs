@@ -5,19 +5,18 @@ mod check;
 mod config;
 mod error;
 mod link;
+mod port;
 mod rules;
-mod veth;
 mod vlan;
 mod vlan_gateway;
 
 use cni_plugin::{Add, AddResult, Check, Del, Failures, Gc, Plugin, SpecVersion, Status, Undo};
 use container_interface::Setup;
+use container_interface::veth::{self, Pair};
 use netlink::{Netns, Socket};
 
 pub use config::Config;
 pub use error::Error;
-
-use veth::Veth;
 
 /// Connects containers to a Linux bridge.
 #[derive(Debug)]
@@ -38,17 +37,17 @@ impl Plugin for Bridge {
         let mut host = Socket::open()?;
 
         let bridge = link::ensure(&mut host, config)?;
-        let veth = veth::create(&mut host, &bridge, &netns, request, undo)?;
-        vlan::admit(&mut host, &bridge, veth.host_index, config)?;
+        let pair = port::create(&mut host, &bridge, &netns, request, undo)?;
+        vlan::admit(&mut host, &bridge, pair.host_index, config)?;
         // Somebody else's bridge may have its hardware address and its MTU from its first port.
         let bridge = host.link(bridge.index)?;
         let mut result = match &ipam {
             Some(ipam) => ipam.add(undo)?,
             None => AddResult::default(),
         };
-        veth.undo_before_addresses(undo);
+        pair.undo_creation(undo);
         result.interfaces =
-            vec![link::describe(&bridge), veth.describe_host_end(), veth.describe_container_end(request)];
+            vec![link::describe(&bridge), pair.describe_host_end(), pair.describe_container_end(request)];
         if !config.dns.is_empty() {
             result.dns = config.dns.clone();
         }
@@ -58,9 +57,9 @@ impl Plugin for Bridge {
             result.interfaces.extend(vlan_gateway.as_ref().map(link::describe));
             link::make_gateway(&mut host, vlan_gateway.as_ref().unwrap_or(&bridge), config, &result.ips)?;
         }
-        rules::insert(request, &veth, &result, undo)?;
+        rules::insert(request, &pair, &result, undo)?;
         if !config.disable_container_interface {
-            set_up(request, &netns, &veth, &result, &mut host)?;
+            set_up(request, &netns, &pair, &result, &mut host)?;
         }
         Ok(result)
     }
@@ -107,19 +106,19 @@ impl Plugin for Bridge {
 fn set_up(
     request: &Add<Config>,
     netns: &Netns,
-    veth: &Veth,
+    pair: &Pair,
     result: &AddResult,
     host: &mut Socket,
 ) -> Result<(), Error> {
     let setup = Setup {
         netns,
         ifname: &request.attachment.ifname,
-        index: veth.container_index,
-        mac: Some(veth.container_mac),
+        index: pair.container_index,
+        mac: Some(pair.container_mac),
         ips: &result.ips,
         routes: &result.routes,
         detect_duplicates: request.network.config.enabledad,
     };
     let mut inside = Socket::open_in(netns)?;
-    Ok(container_interface::configure(&mut inside, &setup, Some((host, veth.host_index)))?)
+    Ok(container_interface::configure(&mut inside, &setup, Some((host, pair.host_index)))?)
 }

@@ -1,24 +1,24 @@
 //! The packet filter's part of an attachment: masquerade, and the check of source MAC addresses.
 
 use cni_plugin::{Add, AddResult, Attachment, Check, Del, Gc, Interface, Undo};
+use container_interface::veth::{self, Pair};
 use masquerade::{Backend, Rules};
 use netlink::Mac;
 use nftables::{Element, Part, Ruleset};
 
-use crate::veth::{self, Veth};
 use crate::{Config, Error};
 
 /// The parts of the ruleset that are this plugin's.
 const PARTS: &[Part] = &[Part::Masquerade, Part::AntiSpoof];
 
 /// Puts an attachment's rules into the kernel, in one transaction.
-pub(crate) fn insert(request: &Add<Config>, veth: &Veth, result: &AddResult, undo: &mut Undo) -> Result<(), Error> {
+pub(crate) fn insert(request: &Add<Config>, pair: &Pair, result: &AddResult, undo: &mut Undo) -> Result<(), Error> {
     let config = &request.network.config;
     let rules = Rules {
         attachment: &request.attachment,
         addresses: result.ips.iter().map(|ip| ip.address).collect(),
         masquerade: config.masquerade(),
-        others: config.macspoofchk.then(|| guard(&request.attachment, veth.container_mac)).into_iter().collect(),
+        others: config.macspoofchk.then(|| guard(&request.attachment, pair.container_mac)).into_iter().collect(),
     };
     Ok(rules.insert(undo)?)
 }

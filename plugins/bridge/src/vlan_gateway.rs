@@ -8,7 +8,7 @@ use netlink::{Link, LinkChange, Mac, Peer, PortVlans, Socket, Veth};
 use parent_interface::VlanId;
 
 use crate::check::differs;
-use crate::{Config, Error, veth, vlan};
+use crate::{Config, Error, port, vlan};
 
 /// How long a new pair may take to carry packets; it is a matter of milliseconds.
 const RUNNING_WITHIN: Duration = Duration::from_secs(5);
@@ -42,7 +42,7 @@ fn find(host: &mut Socket, name: &IfName) -> Result<Option<Link>, Error> {
 
 fn create(host: &mut Socket, bridge: &Link, name: &IfName, vlan: VlanId) -> Result<Link, Error> {
     // Both addresses are set, not left to the kernel: udev replaces those that the kernel chose.
-    let mac = veth::highest(Mac::random()?);
+    let mac = port::highest(Mac::random()?);
     let [_, _, a, b, c, d] = mac.0;
     let port = format!("veth{a:02x}{b:02x}{c:02x}{d:02x}");
     let peer = Peer { name: name.as_str(), mac: Some(Mac::random()?), mtu: Some(bridge.mtu), netns: None };

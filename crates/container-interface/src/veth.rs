@@ -1,0 +1,226 @@
+//! Pairs of links: what enters one end, on the host, leaves the other, in the container.
+
+use cni_plugin::{Add, Attachment, Del, Failures, Gc, Interface, Undo};
+use netlink::{BridgePort, Link, Mac, Netns, Peer, Socket, Veth};
+
+use crate::{Error, link};
+
+/// What the host's ends are called: this, and a hash of whose they are.
+const PREFIX: &str = "veth";
+
+/// What a plugin decides about a pair. Hardware addresses are set, not left to the kernel: udev replaces those that the
+/// kernel chose.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// The hardware address of the host's end.
+    pub host_mac: Mac,
+    /// The hardware address of the container's end.
+    pub container_mac: Mac,
+    /// Largest packet in bytes; the kernel's default without.
+    pub mtu: Option<u32>,
+    /// Index of the bridge that the host's end is a port of.
+    pub master: Option<u32>,
+    /// What that bridge does for it.
+    pub bridge_port: BridgePort,
+    /// Whether the host's end gets an IPv6 link-local address, which a port of a bridge has no use for.
+    pub ipv6_link_local: bool,
+}
+
+/// A pair that was made.
+#[derive(Debug)]
+pub struct Pair {
+    /// The name of the host's end.
+    pub host_name: String,
+    /// Its index.
+    pub host_index: u32,
+    /// Its hardware address.
+    pub host_mac: Mac,
+    /// The index of the container's end, in the container.
+    pub container_index: u32,
+    /// Its hardware address.
+    pub container_mac: Mac,
+    mtu: u32,
+}
+
+/// The name of the host's end, by which it is found again even if nobody could label it.
+#[must_use]
+pub fn host_name(attachment: &Attachment) -> String {
+    attachment.host_interface(PREFIX)
+}
+
+/// Makes the attachment's pair: the host's end up and labelled, the container's end in its namespace and down.
+///
+/// # Errors
+/// [`Error::AttachedAlready`] and [`Error::NameTaken`] if there is a link of either end's name, else the kernel's refusal.
+pub fn create<C>(
+    host: &mut Socket,
+    netns: &Netns,
+    request: &Add<C>,
+    options: &Options,
+    undo: &mut Undo,
+) -> Result<Pair, Error> {
+    let attachment = &request.attachment;
+    let (name, label) = (host_name(attachment), attachment.label());
+    let peer = Peer {
+        name: attachment.ifname.as_str(),
+        mac: Some(options.container_mac),
+        mtu: options.mtu,
+        netns: Some(netns),
+    };
+    let created = host.create_veth(&Veth {
+        mac: Some(options.host_mac),
+        mtu: options.mtu,
+        master: options.master,
+        bridge_port: options.bridge_port,
+        alias: Some(&label),
+        ipv6_link_local: options.ipv6_link_local,
+        ..Veth::new(&name, peer)
+    });
+    let created = created.map_err(|error| name_what_is_taken(error, &name, attachment))?;
+    let pair = Pair {
+        host_name: name,
+        host_index: created.index,
+        host_mac: options.host_mac,
+        container_index: created.peer_index,
+        container_mac: options.container_mac,
+        mtu: created.mtu,
+    };
+    pair.undo_creation(undo);
+    sysctl::refuse_router_advertisements(&pair.host_name)?;
+    Ok(pair)
+}
+
+fn name_what_is_taken(error: netlink::Error, host_name: &str, attachment: &Attachment) -> Error {
+    match error {
+        netlink::Error::LinkExists { name } if name == host_name => {
+            Error::AttachedAlready { attachment: attachment.clone() }
+        }
+        netlink::Error::LinkExists { .. } => Error::NameTaken { ifname: attachment.ifname.clone() },
+        error => error.into(),
+    }
+}
+
+impl Pair {
+    /// An IPAM plugin may need the interface, so the pair is made before its call and would be undone after it. But once an
+    /// address is released it may be somebody else's, and nobody may have it any more: say it again after the call.
+    pub fn undo_creation(&self, undo: &mut Undo) {
+        let (name, index) = (&self.host_name, self.host_index);
+        undo.push(format!("delete link {name}"), move || match Socket::open()?.delete_link(index) {
+            Err(error) if error.is_not_found() => Ok(()),
+            outcome => outcome,
+        });
+    }
+
+    /// The host's end as it stands in the result.
+    #[must_use]
+    pub fn describe_host_end(&self) -> Interface {
+        Interface {
+            name: self.host_name.clone(),
+            mac: self.host_mac.to_string(),
+            mtu: Some(self.mtu),
+            ..Interface::default()
+        }
+    }
+
+    /// The container's end as it stands in the result.
+    #[must_use]
+    pub fn describe_container_end<C>(&self, request: &Add<C>) -> Interface {
+        Interface {
+            name: request.attachment.ifname.to_string(),
+            mac: self.container_mac.to_string(),
+            mtu: Some(self.mtu),
+            sandbox: request.netns.display().to_string(),
+            ..Interface::default()
+        }
+    }
+}
+
+/// Deletes the attachment's pair. It has two handles, and a DEL may have lost either: the name on the host follows from the
+/// attachment, and the interface in the container is there as long as the namespace is, also when another suite made it.
+///
+/// # Errors
+/// When the namespace cannot be entered although it is there, or the kernel refuses.
+pub fn delete<C>(request: &Del<C>) -> Result<(), Error> {
+    let name = host_name(&request.attachment);
+    match Socket::open()?.delete_link(name.as_str()) {
+        Err(error) if error.is_not_found() => delete_in_container(request),
+        outcome => Ok(outcome?),
+    }
+}
+
+fn delete_in_container<C>(request: &Del<C>) -> Result<(), Error> {
+    // A namespace that is gone took its end of the pair with it, and so the other.
+    let Some(mut container) = link::enter(request.netns.as_deref())? else { return Ok(()) };
+    let inside = match container.link(request.attachment.ifname.as_str()) {
+        Err(error) if error.is_not_found() => return Ok(()),
+        link => link?,
+    };
+    if is_of_another(&inside, &request.attachment)? {
+        return Ok(());
+    }
+    match container.delete_link(inside.index) {
+        Err(error) if error.is_not_found() => Ok(()),
+        outcome => Ok(outcome?),
+    }
+}
+
+/// An ADD that failed because the interface's name was taken is followed by a DEL, which must not take the interface of
+/// the attachment that has it.
+fn is_of_another(inside: &Link, attachment: &Attachment) -> Result<bool, Error> {
+    let Some(index) = inside.peer_index else { return Ok(false) };
+    let end = match Socket::open()?.link(index) {
+        Err(error) if error.is_not_found() => return Ok(false),
+        end => end?,
+    };
+    Ok(end.peer_index == Some(inside.index) && !link::may_be_of(&end, attachment))
+}
+
+/// Deletes the pairs of attachments that are no longer valid.
+///
+/// # Errors
+/// Those of the kernel, after all have been tried.
+pub fn collect<C>(request: &Gc<C>) -> Result<(), cni_plugin::Error> {
+    let mut host = Socket::open().map_err(Error::from)?;
+    let is_stale = |link: &Link| {
+        link.kind.as_deref() == Some("veth") && link.alias.as_deref().is_some_and(|alias| request.is_stale(alias))
+    };
+    let links = host.links().map_err(Error::from)?;
+    let mut failures = Failures::new();
+    for stale in links.iter().filter(|link| is_stale(link)) {
+        match host.delete_link(stale.index) {
+            Err(error) if error.is_not_found() => {}
+            outcome => drop(failures.note(outcome.map_err(Error::from))),
+        }
+    }
+    failures.into_result()
+}
+
+/// For CHECK: the host's end is there and up. The container's end knows which one it is, whatever its name.
+///
+/// # Errors
+/// [`Error::HostEndDiffers`].
+pub fn check_host_end(host: &mut Socket, inside: &Link, attachment: &Attachment) -> Result<Link, Error> {
+    let name = host_name(attachment);
+    let end = match inside.peer_index {
+        Some(index) => host.link(index),
+        None => host.link(name.as_str()),
+    };
+    let end = match end {
+        Err(error) if error.is_not_found() => {
+            return Err(host_end_differs(attachment, &name, "a link of that name", "none"));
+        }
+        end => end?,
+    };
+    if end.up { Ok(end) } else { Err(host_end_differs(attachment, &end.name, "up", "down")) }
+}
+
+/// For CHECK: the host's end, called `link`, is not as ADD left it.
+#[must_use]
+pub fn host_end_differs(attachment: &Attachment, link: &str, expected: &str, found: &str) -> Error {
+    Error::HostEndDiffers {
+        ifname: attachment.ifname.clone(),
+        link: link.to_owned(),
+        expected: expected.to_owned(),
+        found: found.to_owned(),
+    }
+}
