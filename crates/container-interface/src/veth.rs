@@ -39,6 +39,8 @@ pub struct Pair {
     pub container_index: u32,
     /// Its hardware address.
     pub container_mac: Mac,
+    /// The bridge, if there is one, as it is with this port: if nobody fixed its hardware address and MTU, it has its ports'.
+    pub master: Option<Link>,
     mtu: u32,
 }
 
@@ -83,6 +85,7 @@ pub fn create<C>(
         host_mac: options.host_mac,
         container_index: created.peer_index,
         container_mac: options.container_mac,
+        master: created.master,
         mtu: created.mtu,
     };
     pair.undo_creation(undo);

@@ -182,6 +182,17 @@ impl<'a> Attribute<'a> {
     pub(crate) fn nested(&self) -> Attributes<'a> {
         Attributes::new(self.value, self.what)
     }
+
+    /// The first nested attribute of this type.
+    pub(crate) fn nested_of(&self, kind: u16) -> Result<Option<Attribute<'a>>> {
+        for attribute in self.nested() {
+            let attribute = attribute?;
+            if attribute.kind == kind {
+                return Ok(Some(attribute));
+            }
+        }
+        Ok(None)
+    }
 }
 
 /// The attributes of a message or of a nested attribute.

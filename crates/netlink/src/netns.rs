@@ -9,7 +9,10 @@ use nix::sched::CloneFlags;
 use nix::sys::statfs;
 
 /// The calling thread's namespace.
-const CURRENT: &str = "/proc/thread-self/ns/net";
+fn current_path() -> &'static str {
+    // The same for the main thread, and there it has been looked up before.
+    if nix::unistd::gettid() == nix::unistd::getpid() { "/proc/self/ns/net" } else { "/proc/thread-self/ns/net" }
+}
 
 /// Why a path cannot be used as a network namespace.
 #[derive(Debug, thiserror::Error)]
@@ -112,7 +115,7 @@ impl Netns {
     /// # Errors
     /// When /proc is not mounted.
     pub fn current() -> Result<Self, NetnsError> {
-        Self::open(CURRENT)
+        Self::open(current_path())
     }
 
     fn examine(file: File, path: &Path) -> Result<Self, NetnsError> {
@@ -181,7 +184,7 @@ struct WayBack(File);
 
 impl WayBack {
     fn here() -> io::Result<Self> {
-        File::open(CURRENT).map(Self)
+        File::open(current_path()).map(Self)
     }
 }
 

@@ -85,20 +85,18 @@ impl Socket {
         body: &dyn Emitable,
         read: impl Fn(&Message<'_>) -> Result<T>,
     ) -> Result<T> {
-        self.get_after(|_nothing| Ok(()), request, kind, body, read)
+        self.get_after(Outgoing::default(), request, kind, body, read)
     }
 
-    /// Sends the requests that `first` pushes, and with them asks for one object.
+    /// Sends requests, and with them asks for one object.
     pub(crate) fn get_after<T>(
         &mut self,
-        first: impl FnOnce(&mut Outgoing) -> Result<()>,
+        mut outgoing: Outgoing,
         request: Request,
         kind: u16,
         body: &dyn Emitable,
         read: impl Fn(&Message<'_>) -> Result<T>,
     ) -> Result<T> {
-        let mut outgoing = Outgoing::default();
-        first(&mut outgoing)?;
         outgoing.push(request, kind, 0, body);
         let mut found = None;
         self.exchange(&mut outgoing, Ending::Object, &mut |message| {

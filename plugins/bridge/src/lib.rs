@@ -40,7 +40,7 @@ impl Plugin for Bridge {
         let pair = port::create(&mut host, &bridge, &netns, request, undo)?;
         vlan::admit(&mut host, &bridge, pair.host_index, config)?;
         // Somebody else's bridge may have its hardware address and its MTU from its first port.
-        let bridge = host.link(bridge.index)?;
+        let bridge = pair.master.clone().unwrap_or(bridge);
         let mut result = match &ipam {
             Some(ipam) => ipam.add(undo)?,
             None => AddResult::default(),

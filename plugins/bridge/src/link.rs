@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use cni_plugin::{Interface, IpConfig};
 use ipnetwork::IpNetwork;
-use netlink::{AddressSpec, Bridge, Link, LinkChange, Mac, Socket};
+use netlink::{AddressSpec, Bridge, Family, Link, LinkChange, Mac, Socket};
 
 use crate::{Config, Error, vlan};
 
@@ -21,7 +21,9 @@ pub(crate) fn ensure(host: &mut Socket, config: &Config) -> Result<Link, Error> 
     vlan::require_filtering(&bridge, config)?;
     let promiscuous = (config.promisc_mode && !bridge.promiscuous).then_some(true);
     // Also for a bridge that was found: whoever made it may have been killed before this, or may not have thought of it.
-    sysctl::refuse_router_advertisements(&bridge.name)?;
+    if bridge.accepts_routers == Some(true) {
+        sysctl::refuse_router_advertisements(&bridge.name)?;
+    }
     let up = (!bridge.up).then_some(true);
     let change = LinkChange { up, promiscuous, ..LinkChange::default() };
     if change != LinkChange::default() {
@@ -81,7 +83,7 @@ pub(crate) fn make_gateway(host: &mut Socket, link: &Link, config: &Config, ips:
         return Ok(());
     }
     let wanted = gateway_addresses(ips);
-    let found: Vec<IpNetwork> = host.addresses(link.index)?.iter().map(|address| address.network).collect();
+    let found = addresses(host, link, &wanted)?;
     let missing: Vec<_> = wanted.iter().filter(|address| !found.contains(address)).collect();
     for address in &missing {
         let rivals = found.iter().filter(|rival| !wanted.contains(rival) && are_rivals(address, rival));
@@ -96,6 +98,18 @@ pub(crate) fn make_gateway(host: &mut Socket, link: &Link, config: &Config, ips:
     let gateways: Vec<IpAddr> = wanted.iter().map(IpNetwork::ip).collect();
     host.wait_until_local(link.index, &gateways, LOCAL_WITHIN)?;
     Ok(sysctl::enable_forwarding(&gateways)?)
+}
+
+/// The addresses that the router has, of the families of those that it has to have.
+fn addresses(host: &mut Socket, link: &Link, wanted: &[IpNetwork]) -> Result<Vec<IpNetwork>, Error> {
+    let mut found = Vec::new();
+    for family in [Family::V4, Family::V6] {
+        if wanted.iter().any(|address| Family::of(address.ip()) == family) {
+            let addresses = host.addresses_of(link.index, family)?;
+            found.extend(addresses.iter().map(|address| address.network));
+        }
+    }
+    Ok(found)
 }
 
 /// The addresses that the router has to have, each with its subnet's prefix length.

@@ -4,7 +4,7 @@ use rtnetlink::{LinkMessageBuilder, LinkUnspec, LinkVeth};
 
 use crate::error::{Error, Request, Result};
 use crate::link::{
-    BridgePort, Link, LinkChange, LinkKind, LinkRef, NewLink, RTM_NEWLINK, check_alias, check_name, read,
+    BridgePort, Link, LinkChange, LinkKind, LinkRef, NewLink, RTM_NEWLINK, check_alias, check_name, push_change, read,
 };
 use crate::mac::Mac;
 use crate::netns::Netns;
@@ -82,7 +82,7 @@ impl<'a> Veth<'a> {
 }
 
 /// What the kernel chose for a new pair.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CreatedVeth {
     /// Index of the end that stays here.
     pub index: u32,
@@ -92,6 +92,8 @@ pub struct CreatedVeth {
     pub mtu: u32,
     /// Index of the other end in its namespace.
     pub peer_index: u32,
+    /// The bridge that it is a port of, as it is with this port: one whose address and MTU nobody fixed takes its ports'.
+    pub master: Option<Link>,
 }
 
 impl Socket {
@@ -131,8 +133,8 @@ impl Socket {
             .map_err(|error| self.name_taken_end(error, veth))?;
         let finished = self.finish_veth(link.index, veth);
         match (finished, link.mac, link.peer_index) {
-            (Ok(()), Some(mac), Some(peer_index)) => {
-                Ok(CreatedVeth { index: link.index, mac, mtu: link.mtu, peer_index })
+            (Ok(master), Some(mac), Some(peer_index)) => {
+                Ok(CreatedVeth { index: link.index, mac, mtu: link.mtu, peer_index, master })
             }
             (finished, ..) => {
                 // By index, so it can only be the link of a moment ago.
@@ -163,28 +165,35 @@ impl Socket {
         self.transact(&mut outgoing, &mut |_echo| Ok(()))
     }
 
-    /// Options and alias are not taken at creation, and the port's options must hold before the link is up.
-    fn finish_veth(&mut self, index: u32, veth: &Veth<'_>) -> Result<()> {
-        if !veth.ipv6_link_local {
-            self.forgo_link_local(index)?;
+    /// Options and alias are not taken at creation, and the port's options must hold before the link is up. Reads the
+    /// master as it is with its new port.
+    fn finish_veth(&mut self, index: u32, veth: &Veth<'_>) -> Result<Option<Link>> {
+        match self.send_finish(index, veth, !veth.ipv6_link_local) {
+            // A host without IPv6, or a link whose MTU is too small for it, has nothing to forgo.
+            Err(error) if error.errno() == Some(libc::EAFNOSUPPORT) => self.send_finish(index, veth, false),
+            outcome => outcome,
         }
+    }
+
+    fn send_finish(&mut self, index: u32, veth: &Veth<'_>, forgo_link_local: bool) -> Result<Option<Link>> {
+        let no_link_local = LinkChange { ipv6_link_local: Some(false), ..LinkChange::default() };
         let option = |value: bool| value.then_some(true);
-        let change = LinkChange {
+        let rest = LinkChange {
             alias: veth.alias,
             hairpin: option(veth.bridge_port.hairpin),
             isolated: option(veth.bridge_port.isolated),
             up: option(veth.up),
             ..LinkChange::default()
         };
-        if change == LinkChange::default() { Ok(()) } else { self.change_link(index, &change) }
-    }
-
-    /// A host without IPv6, or a link whose MTU is too small for it, has nothing to forgo.
-    fn forgo_link_local(&mut self, index: u32) -> Result<()> {
-        let change = LinkChange { ipv6_link_local: Some(false), ..LinkChange::default() };
-        match self.change_link(index, &change) {
-            Err(error) if error.errno() == Some(libc::EAFNOSUPPORT) => Ok(()),
-            outcome => outcome,
+        let changes = [forgo_link_local.then_some(no_link_local), (rest != LinkChange::default()).then_some(rest)];
+        let mut outgoing = Outgoing::default();
+        for change in changes.into_iter().flatten() {
+            push_change(&mut outgoing, &index.into(), &change)?;
+        }
+        match veth.master {
+            Some(master) => self.link_after(outgoing, &master.into()).map(Some),
+            None if outgoing.is_empty() => Ok(None),
+            None => self.transact(&mut outgoing, &mut |_echo| Ok(())).map(|()| None),
         }
     }
 

@@ -5,12 +5,12 @@ use netlink_packet_route::link::{
     LinkFlags, LinkInfo, LinkMessage, MacVlanMode,
 };
 
-use crate::error::{Error, Request, Result};
-use crate::link::{Link, LinkChange, LinkRef, check_name};
+use crate::error::{Error, Result};
+use crate::link::{Link, LinkChange, LinkRef, check_name, push_change};
 use crate::mac::Mac;
 use crate::message::{Attribute, read_u16};
 use crate::netns::Netns;
-use crate::socket::Socket;
+use crate::socket::{Outgoing, Socket};
 
 const IFLA_MACVLAN_MODE: u16 = 1;
 const IFLA_MACVLAN_BC_QUEUE_LEN: u16 = 7;
@@ -155,13 +155,9 @@ impl Socket {
     /// [`Error::LinkNotFound`], or the kernel's refusal.
     pub fn change_and_read(&mut self, link: impl Into<LinkRef>, change: &LinkChange<'_>) -> Result<Link> {
         let link = link.into();
-        self.get_after(
-            |outgoing| super::push_change(outgoing, &link, change),
-            Request::GetLink(link.clone()),
-            super::RTM_GETLINK,
-            &super::get_message(&link)?,
-            super::read,
-        )
+        let mut outgoing = Outgoing::default();
+        push_change(&mut outgoing, &link, change)?;
+        self.link_after(outgoing, &link)
     }
 }
 
@@ -237,14 +233,7 @@ struct Options<'a, 'b>(Option<&'b Attribute<'a>>);
 
 impl Options<'_, '_> {
     fn find(&self, kind: u16) -> Result<Option<Attribute<'_>>> {
-        let Some(data) = self.0 else { return Ok(None) };
-        for attribute in data.nested() {
-            let attribute = attribute?;
-            if attribute.kind == kind {
-                return Ok(Some(attribute));
-            }
-        }
-        Ok(None)
+        self.0.map_or(Ok(None), |data| data.nested_of(kind))
     }
 
     fn u32(&self, kind: u16) -> Result<Option<u32>> {

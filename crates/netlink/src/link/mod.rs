@@ -63,6 +63,8 @@ pub struct Link {
     pub peer_index: Option<u32>,
     /// This namespace's number for the one `peer_index` counts in, if that is another one.
     pub peer_netns_id: Option<i32>,
+    /// Whether it believes the routers it hears (`accept_ra`); `None` if it has no IPv6.
+    pub accepts_routers: Option<bool>,
     /// Options it has as a port of a bridge.
     pub bridge_port: Option<BridgePort>,
 }
@@ -112,9 +114,14 @@ impl Socket {
     /// # Errors
     /// [`Error::LinkNotFound`], or the kernel's refusal.
     pub fn link(&mut self, link: impl Into<LinkRef>) -> Result<Link> {
-        let link = link.into();
-        let message = get_message(&link)?;
-        self.get(Request::GetLink(link), RTM_GETLINK, &message, read)
+        self.link_after(Outgoing::default(), &link.into())
+    }
+
+    /// Sends requests, and with them reads one link.
+    fn link_after(&mut self, outgoing: Outgoing, link: &LinkRef) -> Result<Link> {
+        let mut message = message_for(link)?;
+        message.attributes.push(without_statistics());
+        self.get_after(outgoing, Request::GetLink(link.clone()), RTM_GETLINK, &message, read)
     }
 
     /// All links of the namespace.
@@ -164,12 +171,6 @@ impl Socket {
 /// A link's counters are larger than all the rest of it, and nobody here reads them.
 fn without_statistics() -> LinkAttribute {
     LinkAttribute::ExtMask(vec![LinkExtentMask::SkipStats])
-}
-
-fn get_message(link: &LinkRef) -> Result<LinkMessage> {
-    let mut message = message_for(link)?;
-    message.attributes.push(without_statistics());
-    Ok(message)
 }
 
 pub(crate) fn push_get(outgoing: &mut Outgoing, index: u32) {

@@ -1,7 +1,7 @@
 use crate::error::{Error, Result};
 use crate::link::{BridgePort, Link, LinkKind};
 use crate::mac::Mac;
-use crate::message::{Attribute, Message, read_u32};
+use crate::message::{Attribute, Message, read_i32, read_u32};
 
 /// Length of `struct ifinfomsg`.
 const HEADER_LEN: usize = 16;
@@ -15,6 +15,7 @@ const IFLA_MASTER: u16 = 10;
 const IFLA_TXQLEN: u16 = 13;
 const IFLA_LINKINFO: u16 = 18;
 const IFLA_IFALIAS: u16 = 20;
+const IFLA_AF_SPEC: u16 = 26;
 const IFLA_LINK_NETNSID: u16 = 37;
 
 const IFLA_INFO_KIND: u16 = 1;
@@ -23,6 +24,11 @@ const IFLA_INFO_SLAVE_KIND: u16 = 4;
 const IFLA_INFO_SLAVE_DATA: u16 = 5;
 const IFLA_BRPORT_MODE: u16 = 4;
 const IFLA_BRPORT_ISOLATED: u16 = 33;
+
+const AF_INET6: u16 = 10;
+const IFLA_INET6_CONF: u16 = 2;
+/// Position of `DEVCONF_ACCEPT_RA` in the list of a link's IPv6 settings (include/uapi/linux/ipv6.h), in bytes.
+const ACCEPT_RA: usize = 3 * 4;
 
 const IFF_UP: u32 = 0x1;
 const IFF_RUNNING: u32 = 0x40;
@@ -49,6 +55,7 @@ pub(crate) fn read(message: &Message<'_>) -> Result<Link> {
         alias: None,
         peer_index: None,
         peer_netns_id: None,
+        accepts_routers: None,
         bridge_port: None,
     };
     for attribute in message.attributes(HEADER_LEN, WHAT)? {
@@ -69,9 +76,17 @@ fn read_attribute(attribute: &Attribute<'_>, link: &mut Link) -> Result<()> {
         IFLA_IFALIAS => link.alias = Some(attribute.text()),
         IFLA_LINK_NETNSID => link.peer_netns_id = Some(attribute.i32()?).filter(|&id| id >= 0),
         IFLA_LINKINFO => read_info(attribute, link)?,
+        IFLA_AF_SPEC => link.accepts_routers = read_accepts_routers(attribute)?,
         _ => {}
     }
     Ok(())
+}
+
+/// Each family has a nested list, IPv6's settings are one array in its own.
+fn read_accepts_routers(families: &Attribute<'_>) -> Result<Option<bool>> {
+    let Some(inet6) = families.nested_of(AF_INET6)? else { return Ok(None) };
+    let settings = inet6.nested_of(IFLA_INET6_CONF)?;
+    Ok(settings.and_then(|settings| read_i32(settings.value, ACCEPT_RA)).map(|value| value != 0))
 }
 
 /// The kernel names the port's kind before it lists the port's options.
