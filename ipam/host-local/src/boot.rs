@@ -1,5 +1,8 @@
 //! Which boot of this host it is, and since when: what was reserved before it belongs to no container any more.
 
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 /// What the kernel says of this boot; every `None` means that nothing can be proved.
@@ -10,8 +13,15 @@ const MARGIN: Duration = Duration::from_secs(60);
 
 /// The kernel's name for this boot (proc_sys_kernel(5)), another one after every restart.
 pub(crate) fn id() -> Option<String> {
-    let id = std::fs::read_to_string(BOOT_ID).ok()?.trim().to_owned();
+    let id = read_short(Path::new(BOOT_ID)).ok()?.trim().to_owned();
     (!id.is_empty()).then_some(id)
+}
+
+/// Reads a file of a line: one system call gives all of it.
+pub(crate) fn read_short(path: &Path) -> io::Result<String> {
+    let mut line = [0; 256];
+    let length = File::open(path)?.read(&mut line)?;
+    String::from_utf8(line[..length].to_vec()).map_err(io::Error::other)
 }
 
 /// The time before which nothing can have been written in this boot.

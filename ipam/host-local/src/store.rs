@@ -6,7 +6,7 @@
 //!     10.1.2.3                   0600, "<container id>\r\n<interface>": a reservation
 //!     last_reserved_ip.<set>     where the round of each range set stands
 //!     .ferrocni/                 0700, ours; the reference passes it by
-//!         <container>:<interface>:<n>    symbolic link to ../<address>: what this attachment holds
+//!         <container>:<interface>:<n>    symbolic link to ../<address>: what this attachment holds; n counts from 0
 //!         seal                   "<boot id> <modification time of the network's folder>"
 //! ```
 //!
@@ -31,12 +31,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use cni_plugin::{Failures, NetworkName};
 
 use crate::Error;
-use crate::boot;
+use crate::boot::{self, read_short};
 use crate::owner::{Holder, Owner};
-
-/// How many of an attachment's links may be missing in a row before there are taken to be no more. More than one, because
-/// the reference may have removed one whose address had gone to somebody else.
-const GAP: usize = 4;
 
 /// The most that is read of a reservation, in bytes: more than any container id and interface name have.
 const MAX_CONTENT: u64 = 1024;
@@ -195,12 +191,7 @@ impl Store {
         if self.holder(address)? == Holder::Owner(owner.clone()) {
             self.remove(address)?;
         }
-        for (link, target) in self.links_of(owner) {
-            if target == address {
-                self.unlink(&link)?;
-            }
-        }
-        Ok(())
+        self.drop_links(owner, |_, target| Ok(target == address))
     }
 
     /// Frees everything that an owner holds, or if that is nothing, what its container holds in the old form.
@@ -238,19 +229,16 @@ impl Store {
         for address in &held {
             failures.note(self.remove(*address));
         }
-        for (link, address) in self.links_of(owner) {
-            // One whose reservation could not be removed stays, so that it is found again.
-            if failures.note(self.holder(address)).is_some_and(|holder| !owner.shares_links_with(&holder)) {
-                failures.note(self.unlink(&link));
-            }
-        }
+        // One whose reservation could not be removed stays, so that it is found again.
+        let goes = |store: &Self, address| store.holder(address).map(|holder| !owner.shares_links_with(&holder));
+        failures.note(self.drop_links(owner, goes));
         !held.is_empty()
     }
 
     /// Where the round of a range set stands. A file that says nothing of use only costs the round its place.
     #[must_use]
     pub fn last_reserved(&self, set: usize) -> Option<IpAddr> {
-        fs::read_to_string(self.last_reserved_path(set)).ok()?.trim().parse().ok()
+        read_short(&self.last_reserved_path(set)).ok()?.trim().parse().ok()
     }
 
     /// Notes where the round of a range set stands.
@@ -309,7 +297,7 @@ impl Store {
 impl Store {
     /// Brings the links up to date if somebody else changed the folder, and frees what is from before this boot.
     fn catch_up(&mut self) -> Result<(), Error> {
-        let seal = fs::read_to_string(self.links.join(SEAL)).unwrap_or_default();
+        let seal = read_short(&self.links.join(SEAL)).unwrap_or_default();
         let (boot, time) = seal.split_once(' ').unwrap_or_default();
         let modified = fs::metadata(&self.dir).and_then(|dir| dir.modified()).map_err(failed("look at", &self.dir))?;
         let (same_boot, untouched) = (boot == self.boot, time == time_text(modified));
@@ -407,26 +395,39 @@ impl Store {
         }
     }
 
-    /// The owner's links and the addresses they lead to, which may be somebody else's by now.
-    fn links_of(&self, owner: &Owner) -> Vec<(PathBuf, IpAddr)> {
-        let (mut found, mut missing) = (Vec::new(), 0);
-        for n in 0.. {
-            let link = self.links.join(owner.link_name(n));
-            match link_target(&link) {
-                Some(address) => {
-                    missing = 0;
-                    found.push((link, address));
+    /// Where the owner's links lead, by their numbers. Each may be somebody else's address by now. There is never a gap in
+    /// the numbers: we leave none, and if somebody else removed one, the seal was broken and all were numbered again.
+    fn targets_of(&self, owner: &Owner) -> Vec<IpAddr> {
+        (0..).map_while(|n| link_target(&self.links.join(owner.link_name(n)))).collect()
+    }
+
+    /// Removes those of the owner's links that `goes` says, going on past failures; the last one takes the number of one that
+    /// goes.
+    fn drop_links(&self, owner: &Owner, goes: impl Fn(&Self, IpAddr) -> Result<bool, Error>) -> Result<(), Error> {
+        let mut outcome = Ok(());
+        let mut targets = self.targets_of(owner);
+        for n in (0..targets.len()).rev() {
+            match goes(self, targets[n]) {
+                Ok(false) => {}
+                Ok(true) => {
+                    outcome = outcome.and(self.drop_link(owner, n, targets.len() - 1));
+                    targets.swap_remove(n);
                 }
-                None if missing == GAP => break,
-                None => missing += 1,
+                Err(error) => outcome = outcome.and(Err(error)),
             }
         }
-        found
+        outcome
+    }
+
+    fn drop_link(&self, owner: &Owner, n: usize, last: usize) -> Result<(), Error> {
+        let [link, last] = [n, last].map(|n| self.links.join(owner.link_name(n)));
+        let gone = if link == last { fs::remove_file(&link) } else { fs::rename(&last, &link) };
+        unless_missing(gone).map_err(failed("remove", &link))
     }
 
     fn held_exactly_by(&self, owner: &Owner) -> Result<Vec<IpAddr>, Error> {
         let mut held = Vec::new();
-        for (_, address) in self.links_of(owner) {
+        for address in self.targets_of(owner) {
             if self.holder(address)? == Holder::Owner(owner.clone()) {
                 held.push(address);
             }

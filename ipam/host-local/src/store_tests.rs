@@ -32,6 +32,13 @@ impl Scratch {
         fs::write(self.path(name), content).unwrap();
     }
 
+    fn reserve_three(&self) {
+        let mut store = self.store();
+        for address in ["10.1.2.2", "10.1.2.3", "10.1.2.4"] {
+            assert!(store.reserve(&owner("c1", "eth0"), ip(address)).unwrap());
+        }
+    }
+
     fn visible(&self) -> Vec<String> {
         let mut names: Vec<_> = fs::read_dir(self.0.join("net"))
             .unwrap()
@@ -161,17 +168,30 @@ fn a_link_whose_address_went_to_somebody_else_frees_nothing() {
     assert!(store.held_by(&owner("c1", "eth0")).unwrap().is_empty());
 }
 
+/// The reference removes a reservation and the link to it.
 #[test]
-fn a_missing_link_hides_no_later_one() {
+fn a_link_that_somebody_else_removed_hides_no_later_one() {
     let scratch = Scratch::new("gap");
-    let mut store = scratch.store();
-    for address in ["10.1.2.2", "10.1.2.3", "10.1.2.4"] {
-        assert!(store.reserve(&owner("c1", "eth0"), ip(address)).unwrap());
-    }
+    scratch.reserve_three();
     fs::remove_file(scratch.path(".ferrocni/c1:eth0:0")).unwrap();
     fs::remove_file(scratch.path("10.1.2.2")).unwrap();
-    store.release(&owner("c1", "eth0")).unwrap();
+    scratch.store().release(&owner("c1", "eth0")).unwrap();
     assert_eq!(scratch.visible(), ["lock"]);
+}
+
+#[test]
+fn an_address_that_goes_hides_no_later_one() {
+    for gone in ["10.1.2.2", "10.1.2.3", "10.1.2.4"] {
+        let scratch = Scratch::new("renumbered");
+        scratch.reserve_three();
+        scratch.store().release_address(&owner("c1", "eth0"), ip(gone)).unwrap();
+        assert!(scratch.is_sealed(), "so that what follows goes by the links alone");
+        let mut store = scratch.store();
+        assert_eq!(store.held_by(&owner("c1", "eth0")).unwrap().len(), 2, "without {gone}");
+        store.release(&owner("c1", "eth0")).unwrap();
+        assert_eq!(scratch.visible(), ["lock"]);
+        assert!(scratch.links().is_empty());
+    }
 }
 
 #[test]
