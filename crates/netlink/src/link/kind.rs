@@ -4,6 +4,7 @@ use netlink_packet_route::link::{
     InfoBridge, InfoData, InfoIpVlan, InfoKind, InfoMacVlan, InfoVlan, InfoVrf, IpVlanFlags, IpVlanMode, LinkAttribute,
     LinkFlags, LinkInfo, LinkMessage, MacVlanMode,
 };
+use nix::libc;
 
 use crate::error::{Error, Result};
 use crate::link::{Link, LinkChange, LinkRef, check_name, push_change};
@@ -149,6 +150,24 @@ impl Socket {
         self.create_silently(link.name, &message)
     }
 
+    /// Whether this kernel knows a kind of links that sit on another link; it loads the module, if there is one.
+    ///
+    /// It is asked for a link that sits on nothing, so there can be none: a kernel that knows the kind says that a parent is
+    /// missing (`EINVAL`), any other that it does not know it (`EOPNOTSUPP`).
+    ///
+    /// # Errors
+    /// Any other refusal.
+    pub fn knows(&mut self, kind: LinkKind) -> Result<bool> {
+        debug_assert!(kind.needs_parent(), "any other kind of link would be made");
+        let mut message = LinkMessage::default();
+        message.attributes.push(kind.attribute());
+        match self.create_silently(&kind.info().0.to_string(), &message) {
+            Err(error) if error.errno() == Some(libc::EINVAL) => Ok(true),
+            Err(error) if error.is_unsupported() => Ok(false),
+            outcome => outcome.map(|()| true),
+        }
+    }
+
     /// Changes a link, and reads what it is then, as one exchange.
     ///
     /// # Errors
@@ -162,19 +181,26 @@ impl Socket {
 }
 
 fn message(link: &NewLink<'_>) -> LinkMessage {
-    let (kind, data) = link.kind.info();
     let mut message = LinkMessage::default();
     message.attributes.push(LinkAttribute::IfName(link.name.to_owned()));
     message.attributes.extend(link.parent.map(LinkAttribute::Link));
     message.attributes.extend(link.mac.map(|mac| LinkAttribute::Address(mac.0.to_vec())));
     message.attributes.extend(link.mtu.map(LinkAttribute::Mtu));
-    let info = std::iter::once(LinkInfo::Kind(kind)).chain(data.map(LinkInfo::Data));
-    message.attributes.push(LinkAttribute::LinkInfo(info.collect()));
+    message.attributes.push(link.kind.attribute());
     super::change::set_flag(&mut message, LinkFlags::Up, link.up.then_some(true));
     message
 }
 
 impl LinkKind {
+    fn needs_parent(self) -> bool {
+        matches!(self, LinkKind::Macvlan { .. } | LinkKind::Ipvlan { .. } | LinkKind::Vlan { .. })
+    }
+
+    fn attribute(self) -> LinkAttribute {
+        let (kind, data) = self.info();
+        LinkAttribute::LinkInfo(std::iter::once(LinkInfo::Kind(kind)).chain(data.map(LinkInfo::Data)).collect())
+    }
+
     fn info(self) -> (InfoKind, Option<InfoData>) {
         match self {
             LinkKind::Macvlan { mode, broadcast_queue } => {

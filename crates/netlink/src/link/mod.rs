@@ -37,6 +37,8 @@ pub struct Link {
     pub index: u32,
     /// Its name.
     pub name: String,
+    /// It carries Ethernet frames, as most links do; the loopback does not.
+    pub ethernet: bool,
     /// Its Ethernet address, if it has one.
     pub mac: Option<Mac>,
     /// Largest packet in bytes.

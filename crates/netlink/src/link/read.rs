@@ -1,7 +1,7 @@
 use crate::error::{Error, Result};
 use crate::link::{BridgePort, Link, LinkKind};
 use crate::mac::Mac;
-use crate::message::{Attribute, Message, read_i32, read_u32};
+use crate::message::{Attribute, Message, read_i32, read_u16, read_u32};
 
 /// Length of `struct ifinfomsg`.
 const HEADER_LEN: usize = 16;
@@ -30,6 +30,8 @@ const IFLA_INET6_CONF: u16 = 2;
 /// Position of `DEVCONF_ACCEPT_RA` in the list of a link's IPv6 settings (include/uapi/linux/ipv6.h), in bytes.
 const ACCEPT_RA: usize = 3 * 4;
 
+/// `ARPHRD_ETHER` (include/uapi/linux/if_arp.h).
+const ETHERNET: u16 = 1;
 const IFF_UP: u32 = 0x1;
 const IFF_RUNNING: u32 = 0x40;
 const IFF_PROMISC: u32 = 0x100;
@@ -42,6 +44,7 @@ pub(crate) fn read(message: &Message<'_>) -> Result<Link> {
     let mut link = Link {
         index,
         name: String::new(),
+        ethernet: read_u16(message.body, 2) == Some(ETHERNET),
         mac: None,
         mtu: 0,
         up: flags & IFF_UP != 0,

@@ -1,4 +1,4 @@
-use netlink::{Bridge, Error, LinkChange, LinkKind, Mac, MacvlanMode, NewLink, Socket};
+use netlink::{Bridge, Error, IpvlanIsolation, IpvlanMode, LinkChange, LinkKind, Mac, MacvlanMode, NewLink, Socket};
 use serde_json::json;
 
 use crate::{in_new_netns, ip, ip_link, new_netns, pair, socket};
@@ -27,6 +27,29 @@ fn each_macvlan_mode_is_made_and_read_back() {
             assert_eq!(socket.link("m0").expect("there"), socket.link(link.index).expect("there"));
             socket.delete_link(link.index).expect("deleted");
         }
+    });
+}
+
+#[test]
+fn a_kind_is_known_without_a_link_of_it() {
+    in_new_netns(|| {
+        let mut socket = socket();
+        assert!(socket.knows(BRIDGE_MODE).expect("an answer"));
+        let ipvlan = LinkKind::Ipvlan { mode: IpvlanMode::L2, isolation: IpvlanIsolation::Bridge };
+        let (parent, _) = pair(&mut socket);
+        let made = socket.create_link(&NewLink { parent: Some(parent), ..NewLink::new("i0", ipvlan) });
+        let can_be_made = made.map(|link| socket.delete_link(link.index)).is_ok();
+        assert_eq!(socket.knows(ipvlan).expect("an answer"), can_be_made);
+        assert_eq!(ip("link show").as_array().expect("a list").len(), 3, "lo and the pair");
+    });
+}
+
+#[test]
+fn the_loopback_carries_no_ethernet_frames() {
+    in_new_netns(|| {
+        let mut socket = socket();
+        let (pair, _) = pair(&mut socket);
+        assert!(!socket.link("lo").expect("there").ethernet && socket.link(pair).expect("there").ethernet);
     });
 }
 
