@@ -11,7 +11,7 @@ pub fn check(netns: &Netns, ifname: &IfName, expected: &AddResult) -> Result<Lin
     let reported = in_result(ifname, expected)?;
     let mut socket = Socket::open_in(netns)?;
     let link = match socket.link(ifname.as_str()) {
-        Err(error) if error.is_not_found() => return Err(differs("link", ifname, "one of that name", "none")),
+        Err(error) if error.is_not_found() => return Err(Error::differs("link", ifname, "one of that name", "none")),
         link => link?,
     };
     check_link(&link, reported, ifname)?;
@@ -28,7 +28,7 @@ pub fn check_sandbox(netns: &Netns, ifname: &IfName, expected: &AddResult) -> Re
     let reported = in_result(ifname, expected)?;
     let path = netns.path().to_string_lossy();
     let same = reported.sandbox == path || Netns::open(&reported.sandbox).is_ok_and(|other| other.id() == netns.id());
-    if same { Ok(()) } else { Err(differs("namespace", ifname, &reported.sandbox, &path)) }
+    if same { Ok(()) } else { Err(Error::differs("namespace", ifname, &reported.sandbox, &path)) }
 }
 
 fn in_result<'a>(ifname: &IfName, expected: &'a AddResult) -> Result<&'a Interface, Error> {
@@ -39,16 +39,12 @@ fn in_result<'a>(ifname: &IfName, expected: &'a AddResult) -> Result<&'a Interfa
         .ok_or_else(|| Error::NotInResult { ifname: ifname.clone() })
 }
 
-fn differs(what: &'static str, ifname: &IfName, expected: &str, found: &str) -> Error {
-    Error::Differs { what, ifname: ifname.clone(), expected: expected.to_owned(), found: found.to_owned() }
-}
-
 fn check_link(link: &Link, reported: &Interface, ifname: &IfName) -> Result<(), Error> {
     let mac = link.mac.map(|mac| mac.to_string()).unwrap_or_default();
     if !reported.mac.is_empty() && !reported.mac.eq_ignore_ascii_case(&mac) {
-        return Err(differs("hardware address", ifname, &reported.mac, &mac));
+        return Err(Error::differs("hardware address", ifname, &reported.mac, &mac));
     }
-    if link.up { Ok(()) } else { Err(differs("state", ifname, "up", "down")) }
+    if link.up { Ok(()) } else { Err(Error::differs("state", ifname, "up", "down")) }
 }
 
 fn check_addresses(socket: &mut Socket, link: &Link, ifname: &IfName, expected: &AddResult) -> Result<(), Error> {
@@ -56,10 +52,10 @@ fn check_addresses(socket: &mut Socket, link: &Link, ifname: &IfName, expected: 
     for ip in expected.ips_of(ifname.as_str()) {
         let Some(address) = found.iter().find(|address| address.network == ip.address) else {
             let list: Vec<_> = found.iter().map(|address| address.network.to_string()).collect();
-            return Err(differs("address", ifname, &ip.address.to_string(), &list.join(", ")));
+            return Err(Error::differs("address", ifname, &ip.address.to_string(), &list.join(", ")));
         };
         if address.duplicate {
-            return Err(differs("address", ifname, &ip.address.to_string(), "a duplicate of another host's"));
+            return Err(Error::differs("address", ifname, &ip.address.to_string(), "a duplicate of another host's"));
         }
     }
     Ok(())
@@ -82,7 +78,7 @@ fn check_routes(socket: &mut Socket, link: &Link, ifname: &IfName, expected: &Ad
                 } else {
                     "none"
                 };
-                return Err(differs("route", ifname, &describe(route), found));
+                return Err(Error::differs("route", ifname, &describe(route), found));
             }
         }
     }

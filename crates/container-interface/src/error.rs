@@ -60,6 +60,12 @@ impl From<netlink::NetnsError> for Error {
 }
 
 impl Error {
+    /// For CHECK: a property of the interface in the container is not as ADD left it.
+    #[must_use]
+    pub fn differs(what: &'static str, ifname: &IfName, expected: &str, found: &str) -> Self {
+        Self::Differs { what, ifname: ifname.clone(), expected: expected.to_owned(), found: found.to_owned() }
+    }
+
     /// The CNI code: a namespace that is none is the runtime's mistake, everything else the world's.
     #[must_use]
     pub fn code(&self) -> Code {

@@ -1,8 +1,9 @@
-use cni_plugin::{Dns, IfName};
+use cni_plugin::{Args, Dns, IfName};
+use container_interface::mac::{self, MacKey};
 use masquerade::Backend;
 use netlink::Mac;
 use parent_interface::VlanId;
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 
 use crate::{Error, vlan_gateway};
 
@@ -108,26 +109,6 @@ struct ConfigArgs {
     cni: MacKey,
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct MacKey {
-    #[serde(deserialize_with = "optional_mac")]
-    mac: Option<Mac>,
-}
-
-fn optional_mac<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Mac>, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    if text.is_empty() {
-        return Ok(None);
-    }
-    parse_mac(&text).map(Some).map_err(serde::de::Error::custom)
-}
-
-fn parse_mac(text: &str) -> Result<Mac, String> {
-    let mac: Mac = text.parse().map_err(|error: netlink::InvalidMac| error.to_string())?;
-    if mac.is_unicast() { Ok(mac) } else { Err(format!("{text} is a group address, which no interface can have")) }
-}
-
 impl Config {
     /// What serde cannot see: keys that exclude each other.
     pub(crate) fn validate(&self, has_ipam: bool) -> Result<(), Error> {
@@ -170,13 +151,8 @@ impl Config {
     }
 
     /// The hardware address asked for: the runtime's capability, then `args.cni.mac`, then `MAC` in `CNI_ARGS`.
-    pub(crate) fn mac(&self, cni_args: Option<&str>) -> Result<Option<Mac>, Error> {
-        let configured = self.runtime_config.mac.or(self.args.cni.mac);
-        match cni_args.filter(|text| !text.is_empty()) {
-            _ if configured.is_some() => Ok(configured),
-            None => Ok(None),
-            Some(text) => parse_mac(text).map(Some).map_err(|reason| Error::InvalidMac { reason }),
-        }
+    pub(crate) fn mac(&self, args: &Args) -> Result<Option<Mac>, Error> {
+        Ok(mac::choose(self.runtime_config.mac.or(self.args.cni.mac), args, None)?)
     }
 }
 
@@ -250,11 +226,10 @@ mod tests {
     #[test]
     fn the_capability_beats_args_beats_the_environment() {
         let all = json!({"runtimeConfig": {"mac": "02:00:00:00:00:01"}, "args": {"cni": {"mac": "02:00:00:00:00:02"}}});
-        let mac = |value, env| config(&value).unwrap().mac(env).unwrap().map(|mac| mac.0[5]);
-        assert_eq!(mac(all, Some("02:00:00:00:00:03")), Some(1));
-        assert_eq!(mac(json!({"args": {"cni": {"mac": "02:00:00:00:00:02"}}}), Some("02:00:00:00:00:03")), Some(2));
-        assert_eq!(mac(json!({}), Some("02:00:00:00:00:03")), Some(3));
-        assert_eq!(mac(json!({"runtimeConfig": {"mac": ""}}), None), None);
-        assert!(config(&json!({})).unwrap().mac(Some("x")).is_err());
+        let env = Args::new("MAC=02:00:00:00:00:03");
+        let mac = |value| config(&value).unwrap().mac(&env).unwrap().map(|mac| mac.0[5]);
+        assert_eq!(mac(all), Some(1));
+        assert_eq!(mac(json!({"args": {"cni": {"mac": "02:00:00:00:00:02"}}})), Some(2));
+        assert_eq!(mac(json!({"runtimeConfig": {"mac": ""}})), Some(3));
     }
 }

@@ -30,12 +30,6 @@ pub enum Error {
         /// Why not both.
         why: &'static str,
     },
-    /// `MAC` in `CNI_ARGS`.
-    #[error("the MAC asked for in CNI_ARGS cannot be used: {reason}")]
-    InvalidMac {
-        /// What is wrong with it.
-        reason: String,
-    },
     /// Somebody else's link has the bridge's name.
     #[error("link {name} exists and is {kind}, not a bridge: choose another \"bridge\" or remove the link")]
     NotABridge {
@@ -113,7 +107,7 @@ impl From<Error> for cni_plugin::Error {
         let code = match error {
             Error::Cni(inner) => return inner,
             Error::Container(ref inner) => inner.code(),
-            Error::Netlink(netlink::Error::Netns(_)) | Error::InvalidMac { .. } => Code::InvalidEnvironment,
+            Error::Netlink(netlink::Error::Netns(_)) => Code::InvalidEnvironment,
             Error::Conflict { .. } | Error::OtherAddress { .. } | Error::GatewayNameTooLong { .. } => {
                 Code::InvalidConfig
             }

@@ -15,8 +15,7 @@ pub(crate) fn create(
     undo: &mut Undo,
 ) -> Result<Pair, Error> {
     let config = &request.network.config;
-    let [asked] = request.network.args.values(["MAC"])?;
-    let container_mac = match config.mac(asked)? {
+    let container_mac = match config.mac(&request.network.args)? {
         Some(mac) => mac,
         None => Mac::random()?,
     };
