@@ -2,6 +2,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use cni_plugin::{Code, IfName};
+use netlink::{Link, LinkKind};
+use nix::libc;
 
 use crate::VlanId;
 
@@ -13,6 +15,25 @@ pub enum Error {
         "link {name}, the network's \"master\", does not exist: name one that does, or <link>.<VLAN> to have it made"
     )]
     NoMaster {
+        /// The name.
+        name: IfName,
+    },
+    /// It is not there, and what it ends in is no tag.
+    #[error(
+        "link {name}, the network's \"master\", does not exist and cannot be made: {tag} is not a VLAN, 1 to 4094 are"
+    )]
+    NoTag {
+        /// The name.
+        name: IfName,
+        /// Its end.
+        tag: String,
+    },
+    /// It is not in the container, where nothing is made for it.
+    #[error(
+        "link {name}, the network's \"master\", is not in the container, where \"linkInContainer\" has it looked for: \
+         a network before this one has to bring it there"
+    )]
+    NotInContainer {
         /// The name.
         name: IfName,
     },
@@ -64,8 +85,6 @@ pub enum Error {
         nic: String,
         /// The tag.
         tag: VlanId,
-        /// The kernel's refusal.
-        source: netlink::Error,
     },
     /// The NIC underneath is down.
     #[error("link {link} cannot go up, because the link that it is a VLAN of is down: set that up first")]
@@ -82,8 +101,32 @@ pub enum Error {
         parent: String,
         /// What was to sit on it.
         kind: &'static str,
-        /// The kernel's refusal.
-        source: netlink::Error,
+        /// The kernel's refusal, if it was asked.
+        source: Option<netlink::Error>,
+    },
+    /// The kernel has no such links.
+    #[error("this kernel has no {kind} links (module {kind})")]
+    NoSupport {
+        /// What was to sit on the link.
+        kind: &'static str,
+    },
+    /// Such links need Ethernet frames under them.
+    #[error("{parent} cannot have {kind} links: it carries no Ethernet frames")]
+    NotEthernet {
+        /// The link.
+        parent: String,
+        /// What was to sit on it.
+        kind: &'static str,
+    },
+    /// For CHECK: the container's interface sits on another link.
+    #[error("the link under interface {ifname} in the container differs: expected {expected}, found {found}")]
+    Differs {
+        /// The container's interface.
+        ifname: String,
+        /// What the configuration says.
+        expected: String,
+        /// What there is.
+        found: String,
     },
     /// Any other refusal of the kernel.
     #[error(transparent)]
@@ -113,16 +156,31 @@ impl Error {
         matches!(self, Self::File { source, .. } if source.kind() == io::ErrorKind::NotFound)
     }
 
-    /// The CNI code: what the configuration names has to be there, files have to be writable.
+    /// What it means that the kernel refuses to make a link of `kind` on `parent`.
+    #[must_use]
+    pub fn of_refusal(refusal: netlink::Error, parent: &Link, kind: LinkKind) -> Self {
+        let (name, kind) = (|| parent.name.clone(), kind.name());
+        match refusal.errno() {
+            Some(libc::EBUSY) => Self::Busy { parent: name(), kind, source: Some(refusal) },
+            Some(libc::EOPNOTSUPP) => Self::NoSupport { kind },
+            Some(libc::EINVAL) if !parent.ethernet => Self::NotEthernet { parent: name(), kind },
+            _ => Self::Netlink(refusal),
+        }
+    }
+
+    /// The CNI code: 7 for what cannot be right on any host.
     #[must_use]
     pub fn code(&self) -> Code {
         match self {
-            Self::NoMaster { .. } | Self::NoDefaultRoute | Self::NoNic { .. } => Code::InvalidConfig,
-            Self::OtherTag { .. } | Self::NameTooLong { .. } | Self::TagTaken { .. } | Self::Busy { .. } => {
-                Code::InvalidConfig
-            }
+            Self::NoTag { .. } | Self::OtherTag { .. } | Self::NameTooLong { .. } => Code::InvalidConfig,
             Self::File { .. } => Code::Io,
             _ => Code::Internal,
         }
+    }
+}
+
+impl From<Error> for cni_plugin::Error {
+    fn from(error: Error) -> Self {
+        Self::from_chain(error.code(), &error)
     }
 }

@@ -58,17 +58,22 @@ impl Holders {
         File::create(&path).map(drop).map_err(Error::file("create", &path))
     }
 
-    /// Lets those go that `is_to_go` says; true if somebody holds the link still.
-    pub(crate) fn release(&self, link: &str, is_to_go: impl Fn(&Attachment) -> bool) -> Result<bool, Error> {
+    /// Lets one go, who may never have held it; true if somebody holds the link still.
+    pub(crate) fn let_go(&self, link: &str, attachment: &Attachment) -> Result<bool, Error> {
         let folder = self.folder.join(link);
-        let mut is_held = false;
+        remove(&folder.join(file_name(attachment)))?;
+        is_held(&folder)
+    }
+
+    /// Lets those go that `is_stale` says; true if somebody holds the link still.
+    pub(crate) fn let_go_stale(&self, link: &str, is_stale: impl Fn(&Attachment) -> bool) -> Result<bool, Error> {
+        let folder = self.folder.join(link);
         for entry in fs::read_dir(&folder).map_err(Error::file("read", &folder))?.flatten() {
-            match holder(&entry.file_name()) {
-                Some(holder) if is_to_go(&holder) => remove(&entry.path())?,
-                _ => is_held = true,
+            if holder(&entry.file_name()).is_some_and(|holder| is_stale(&holder)) {
+                remove(&entry.path())?;
             }
         }
-        Ok(is_held)
+        is_held(&folder)
     }
 
     /// Removes the folder of a link that is gone.
@@ -76,6 +81,12 @@ impl Holders {
         let folder = self.folder.join(link);
         fs::remove_dir(&folder).map_err(Error::file("remove", &folder))
     }
+}
+
+/// By whatever file there is.
+fn is_held(folder: &Path) -> Result<bool, Error> {
+    let mut entries = fs::read_dir(folder).map_err(Error::file("read", folder))?;
+    Ok(entries.next().is_some())
 }
 
 fn remove(path: &Path) -> Result<(), Error> {
@@ -115,11 +126,22 @@ mod tests {
             holders.hold("eth0.20", &attachment(container)).unwrap();
         }
         assert_eq!(holders.links().unwrap(), ["eth0.20"]);
-        assert!(holders.release("eth0.20", |holder| *holder == attachment("c")).unwrap());
-        assert!(holders.release("eth0.20", |holder| *holder == attachment("a")).unwrap());
-        assert!(!holders.release("eth0.20", |holder| *holder == attachment("b")).unwrap());
+        assert!(holders.let_go("eth0.20", &attachment("c")).unwrap(), "who never held it");
+        assert!(holders.let_go("eth0.20", &attachment("a")).unwrap());
+        assert!(!holders.let_go("eth0.20", &attachment("b")).unwrap());
         holders.forget("eth0.20").unwrap();
         assert!(holders.links().unwrap().is_empty());
+    }
+
+    #[test]
+    fn the_stale_let_go_and_the_others_do_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let holders = holders(folder.path());
+        for container in ["a", "b"] {
+            holders.hold("eth0.20", &attachment(container)).unwrap();
+        }
+        assert!(holders.let_go_stale("eth0.20", |holder| *holder == attachment("a")).unwrap());
+        assert!(!holders.let_go("eth0.20", &attachment("b")).unwrap());
     }
 
     #[test]
@@ -128,7 +150,7 @@ mod tests {
         let holders = holders(folder.path());
         holders.hold("eth0.20", &attachment("a")).unwrap();
         fs::write(folder.path().join("eth0.20/keep"), "").unwrap();
-        assert!(holders.release("eth0.20", |_everybody| true).unwrap());
+        assert!(holders.let_go_stale("eth0.20", |_everybody| true).unwrap());
     }
 
     #[test]
@@ -140,6 +162,6 @@ mod tests {
         let longest = longest.unwrap();
         assert_eq!(longest.label().len(), 251);
         holders.hold("eth0.20", &longest).unwrap();
-        assert!(!holders.release("eth0.20", |holder| *holder == longest).unwrap());
+        assert!(!holders.let_go_stale("eth0.20", |holder| *holder == longest).unwrap(), "its name reads back");
     }
 }

@@ -16,11 +16,29 @@ mod tag;
 mod tagged;
 
 pub use error::Error;
-pub use master::Master;
+pub use master::{Master, name_or_none};
 pub use tag::VlanId;
 
 use cni_plugin::Attachment;
 use holders::Holders;
+use netlink::{Link, LinkKind, Socket};
+
+/// For STATUS: a link of `kind` could be made on `parent`, as far as that is known.
+///
+/// # Errors
+/// [`Error::NoSupport`], [`Error::NotEthernet`], [`Error::Busy`].
+pub fn probe_on(socket: &mut Socket, parent: Option<&Link>, kind: LinkKind) -> Result<(), Error> {
+    if !socket.knows(kind)? {
+        return Err(Error::NoSupport { kind: kind.name() });
+    }
+    match parent {
+        Some(parent) if !parent.ethernet => Err(Error::NotEthernet { parent: parent.name.clone(), kind: kind.name() }),
+        Some(parent) if parent.bridge_port.is_some() => {
+            Err(Error::Busy { parent: parent.name.clone(), kind: kind.name(), source: None })
+        }
+        _ => Ok(()),
+    }
+}
 
 /// For DEL: lets go of the link that [`Master::attach`] made, and removes it if nobody else holds it. Nothing to let go of
 /// is success.
@@ -28,7 +46,7 @@ use holders::Holders;
 /// # Errors
 /// When the files cannot be read or changed, or the kernel refuses to remove the link.
 pub fn detach(attachment: &Attachment) -> Result<(), Error> {
-    release(|holder| holder == attachment)
+    release(|holders, link| holders.let_go(link, attachment))
 }
 
 /// For GC: the same for all attachments that `is_stale` says.
@@ -36,21 +54,26 @@ pub fn detach(attachment: &Attachment) -> Result<(), Error> {
 /// # Errors
 /// As [`detach`].
 pub fn detach_stale(is_stale: impl Fn(&str) -> bool) -> Result<(), Error> {
-    release(|holder| is_stale(&holder.label()))
+    release(|holders, link| holders.let_go_stale(link, |holder| is_stale(&holder.label())))
 }
 
-fn release(is_to_go: impl Fn(&Attachment) -> bool) -> Result<(), Error> {
+/// `let_go` tells of each link whether somebody holds it still.
+fn release(let_go: impl Fn(&Holders, &str) -> Result<bool, Error>) -> Result<(), Error> {
     // Nearly every host: no link was ever made.
     let Some(holders) = Holders::lock_existing()? else { return Ok(()) };
     let mut outcome = Ok(());
     for link in holders.links()? {
-        outcome = outcome.and(release_one(&holders, &link, &is_to_go));
+        outcome = outcome.and(release_one(&holders, &link, &let_go));
     }
     outcome
 }
 
-fn release_one(holders: &Holders, link: &str, is_to_go: impl Fn(&Attachment) -> bool) -> Result<(), Error> {
-    if holders.release(link, is_to_go)? {
+fn release_one(
+    holders: &Holders,
+    link: &str,
+    let_go: impl Fn(&Holders, &str) -> Result<bool, Error>,
+) -> Result<(), Error> {
+    if let_go(holders, link)? {
         return Ok(());
     }
     // Also if nobody held it before: whoever did may have been killed just here.

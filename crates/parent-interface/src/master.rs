@@ -1,5 +1,8 @@
+use std::fmt;
+
 use cni_plugin::{Attachment, IfName, Undo};
 use netlink::{Family, Link, Route, Socket, table};
+use serde::{Deserialize as _, Deserializer};
 
 use crate::holders::Holders;
 use crate::{Error, VlanId, detach, tagged};
@@ -29,32 +32,47 @@ impl Master<'_> {
     /// [`Error::NoMaster`], [`Error::NoNic`] and others that say what is wrong with the configured link.
     pub fn attach(self, socket: &mut Socket, attachment: &Attachment, undo: &mut Undo) -> Result<Link, Error> {
         let name = self.link_name(socket)?;
-        let tagged = if self.in_container { None } else { Tagged::from_name(name.as_str()) };
-        let Some(tagged) = tagged else { return existing(socket, &name) };
+        let Some(tagged) = self.tagged(&name) else { return self.existing(socket, &name) };
         match find(socket, &name)? {
             Some(link) if !tagged::is_ours(&link) => Ok(link),
             _ => hold(socket, &name, &tagged, attachment, undo),
         }
     }
 
-    /// For CHECK: the link, which has to be there.
+    /// For CHECK: `link` sits on the link that this is. Without a name, that was once the default route's: any does then.
     ///
     /// # Errors
-    /// [`Error::NoMaster`] if it is not.
-    pub fn find(self, socket: &mut Socket) -> Result<Link, Error> {
+    /// [`Error::Differs`] if it sits on another, [`Error::NoMaster`] if there is none.
+    pub fn check(self, socket: &mut Socket, link: &Link) -> Result<(), Error> {
+        if self.name.is_none() {
+            return Ok(());
+        }
         let name = self.link_name(socket)?;
-        existing(socket, &name)
+        let master = self.existing(socket, &name)?;
+        if sits_on(link, &master) {
+            return Ok(());
+        }
+        let found = link.peer_index.and_then(|index| socket.link(index).ok());
+        Err(Error::Differs {
+            ifname: link.name.clone(),
+            expected: name.to_string(),
+            found: found.map_or_else(|| "another link".to_owned(), |link| link.name),
+        })
     }
 
-    /// For STATUS: the link is there, or can be made.
+    /// For STATUS: the link, or the NIC that it can be made of; `None` for one in a container, of which nothing is known.
     ///
     /// # Errors
     /// As [`Master::attach`].
-    pub fn probe(self, socket: &mut Socket) -> Result<(), Error> {
+    pub fn probe(self, socket: &mut Socket) -> Result<Option<Link>, Error> {
+        if self.in_container {
+            return Ok(None);
+        }
         let name = self.link_name(socket)?;
-        match Tagged::from_name(name.as_str()) {
-            Some(tagged) if find(socket, &name)?.is_none() => tagged::nic(socket, &tagged).map(drop),
-            _ => existing(socket, &name).map(drop),
+        match (find(socket, &name)?, self.tagged(&name)) {
+            (None, Some(tagged)) => tagged::probe(socket, &tagged).map(Some),
+            (Some(link), _) => Ok(Some(link)),
+            (None, None) => Err(self.missing(&name)),
         }
     }
 
@@ -70,6 +88,50 @@ impl Master<'_> {
             Some(tagged) => Err(Error::OtherTag { master: name, named: tagged.tag, vlan }),
             None => IfName::new(format!("{name}.{vlan}")).map_err(|_too_long| Error::NameTooLong { nic: name, vlan }),
         }
+    }
+
+    /// What to make if there is no such link.
+    fn tagged(self, name: &IfName) -> Option<Tagged> {
+        if self.in_container { None } else { Tagged::from_name(name.as_str()) }
+    }
+
+    fn existing(self, socket: &mut Socket, name: &IfName) -> Result<Link, Error> {
+        find(socket, name)?.ok_or_else(|| self.missing(name))
+    }
+
+    fn missing(self, name: &IfName) -> Error {
+        let name = name.clone();
+        match name.as_str().rsplit_once('.') {
+            _ if self.in_container => Error::NotInContainer { name },
+            Some((_nic, tag)) if self.tagged(&name).is_none() && tag.parse::<u32>().is_ok() => {
+                Error::NoTag { tag: tag.to_owned(), name }
+            }
+            _ => Error::NoMaster { name },
+        }
+    }
+}
+
+/// A link on a macvlan or ipvlan link sits on what that sits on.
+fn sits_on(link: &Link, master: &Link) -> bool {
+    let shares_parent = master.kind.is_some() && master.kind == link.kind && master.peer_index == link.peer_index;
+    link.peer_index == Some(master.index) || shares_parent
+}
+
+/// For the key `master`, whose empty text means that there is none.
+///
+/// # Errors
+/// Whatever cannot be a link's name.
+pub fn name_or_none<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<IfName>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    if text.is_empty() {
+        return Ok(None);
+    }
+    IfName::new(text).map(Some).map_err(serde::de::Error::custom)
+}
+
+impl fmt::Display for Tagged {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}.{}", self.nic, self.tag)
     }
 }
 
@@ -113,10 +175,6 @@ fn find(socket: &mut Socket, name: &IfName) -> Result<Option<Link>, Error> {
     }
 }
 
-fn existing(socket: &mut Socket, name: &IfName) -> Result<Link, Error> {
-    find(socket, name)?.ok_or_else(|| Error::NoMaster { name: name.clone() })
-}
-
 /// The link of the default route: of those of IPv4 that with the lowest metric, else of IPv6's.
 fn default_route_link(socket: &mut Socket) -> Result<IfName, Error> {
     for family in [Family::V4, Family::V6] {
@@ -143,5 +201,20 @@ mod tests {
         for name in ["eth0", "eth0.", "eth0.0", "eth0.4095", "eth0.020", "eth0.+2", ".20", "eth0.x"] {
             assert_eq!(nic_and_tag(name), None, "{name}");
         }
+    }
+
+    #[test]
+    fn a_name_that_cannot_be_made_is_told_from_one_that_is_not_there() {
+        let missing = |in_container, name: &str| {
+            let name = IfName::new(name).unwrap();
+            Master { name: Some(&name), vlan: None, in_container }.missing(&name)
+        };
+        for name in ["eth0.4095", "eth0.0", "eth0.020"] {
+            assert!(matches!(missing(false, name), Error::NoTag { .. }), "{name}");
+        }
+        for name in ["eth0", "eth0.x", "eth0.20"] {
+            assert!(matches!(missing(false, name), Error::NoMaster { .. }), "{name}");
+        }
+        assert!(matches!(missing(true, "eth0.4095"), Error::NotInContainer { .. }));
     }
 }

@@ -17,7 +17,7 @@ pub(crate) fn is_ours(link: &Link) -> bool {
 }
 
 /// The NIC that the tag is of.
-pub(crate) fn nic(socket: &mut Socket, tagged: &Tagged) -> Result<Link, Error> {
+fn nic(socket: &mut Socket, tagged: &Tagged) -> Result<Link, Error> {
     match socket.link(tagged.nic.as_str()) {
         Err(error) if error.is_not_found() => Err(Error::NoNic { nic: tagged.nic.clone(), tag: tagged.tag }),
         link => Ok(link?),
@@ -41,10 +41,7 @@ pub(crate) fn create(socket: &mut Socket, name: &str, tagged: &Tagged) -> Result
 }
 
 fn finish(socket: &mut Socket, link: Link, name: &str) -> Result<Link, Error> {
-    match sysctl::write(&["ipv6", "conf", UNFINISHED, "accept_ra"], "0") {
-        Err(error) if !error.is_not_found() => return Err(error.into()),
-        _ => {}
-    }
+    sysctl::refuse_router_advertisements(UNFINISHED)?;
     let no_link_local = LinkChange { ipv6_link_local: Some(false), ..LinkChange::default() };
     match socket.change_link(link.index, &no_link_local) {
         // A host without IPv6.
@@ -86,21 +83,36 @@ fn delete(socket: &mut Socket, name: &str) -> Result<(), Error> {
     }
 }
 
-fn explain(socket: &mut Socket, error: netlink::Error, nic: &Link, tagged: &Tagged) -> Error {
-    let Tagged { nic: name, tag } = tagged.clone();
-    // The name is not taken, so the tag is.
-    if error.is_exists() {
-        let kind = Some(LinkKind::Vlan { id: tag.get() });
-        let links = socket.links().unwrap_or_default();
-        let holder = links.into_iter().find(|link| link.peer_index == Some(nic.index) && link.options == kind);
-        return Error::TagTaken {
-            nic: name,
-            tag,
-            holder: holder.map_or_else(|| "another link".to_owned(), |link| link.name),
-        };
+fn explain(socket: &mut Socket, refusal: netlink::Error, nic: &Link, tagged: &Tagged) -> Error {
+    // Of two reasons for EEXIST: the name is not taken, so the tag is.
+    if refusal.is_exists() {
+        return require_free(socket, nic, tagged).err().unwrap_or(Error::Netlink(refusal));
     }
-    match error.errno() {
-        Some(libc::EOPNOTSUPP) => Error::NoVlanSupport { nic: name, tag, source: error },
-        _ => Error::Netlink(error),
+    if refusal.is_unsupported() {
+        return Error::NoVlanSupport { nic: tagged.nic.clone(), tag: tagged.tag };
     }
+    Error::Netlink(refusal)
+}
+
+/// The kernel has one link at most for a tag.
+fn require_free(socket: &mut Socket, nic: &Link, tagged: &Tagged) -> Result<(), Error> {
+    let kind = Some(LinkKind::Vlan { id: tagged.tag.get() });
+    let links = socket.links()?;
+    match links.into_iter().find(|link| link.peer_index == Some(nic.index) && link.options == kind) {
+        Some(holder) => Err(Error::TagTaken { nic: tagged.nic.clone(), tag: tagged.tag, holder: holder.name }),
+        None => Ok(()),
+    }
+}
+
+/// For STATUS: the link could be made. Returns the NIC.
+pub(crate) fn probe(socket: &mut Socket, tagged: &Tagged) -> Result<Link, Error> {
+    let nic = nic(socket, tagged)?;
+    if !socket.knows(LinkKind::Vlan { id: tagged.tag.get() })? {
+        return Err(Error::NoVlanSupport { nic: tagged.nic.clone(), tag: tagged.tag });
+    }
+    if !nic.up {
+        return Err(Error::NicDown { link: tagged.to_string() });
+    }
+    require_free(socket, &nic, tagged)?;
+    Ok(nic)
 }

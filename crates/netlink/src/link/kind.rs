@@ -161,7 +161,7 @@ impl Socket {
         debug_assert!(kind.needs_parent(), "any other kind of link would be made");
         let mut message = LinkMessage::default();
         message.attributes.push(kind.attribute());
-        match self.create_silently(&kind.info().0.to_string(), &message) {
+        match self.create_silently(kind.name(), &message) {
             Err(error) if error.errno() == Some(libc::EINVAL) => Ok(true),
             Err(error) if error.is_unsupported() => Ok(false),
             outcome => outcome.map(|()| true),
@@ -192,6 +192,20 @@ fn message(link: &NewLink<'_>) -> LinkMessage {
 }
 
 impl LinkKind {
+    /// What the kernel calls it: "macvlan", "bridge", ...
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            LinkKind::Macvlan { .. } => "macvlan",
+            LinkKind::Ipvlan { .. } => "ipvlan",
+            LinkKind::Vlan { .. } => "vlan",
+            LinkKind::Bridge { .. } => "bridge",
+            LinkKind::Dummy => "dummy",
+            LinkKind::Ifb => "ifb",
+            LinkKind::Vrf { .. } => "vrf",
+        }
+    }
+
     fn needs_parent(self) -> bool {
         matches!(self, LinkKind::Macvlan { .. } | LinkKind::Ipvlan { .. } | LinkKind::Vlan { .. })
     }
