@@ -2,13 +2,14 @@
 //!
 //! [`configure()`] gives the link what the IPAM plugin decided, [`check()`] compares it with what ADD reported. Both work
 //! through a socket of the container's namespace; only IPv6's sysctls have to be set from inside. [`link`] makes and
-//! deletes links that are in the container alone, [`veth`] those that have another end on the host; [`mac`] is the hardware
-//! address that somebody asked for.
+//! deletes links that are in the container alone, [`veth`] those that have another end on the host, and [`loopback`] is the
+//! one that is there already; [`mac`] is the hardware address that somebody asked for.
 
 mod check;
 mod configure;
 mod error;
 pub mod link;
+pub mod loopback;
 pub mod mac;
 pub mod veth;
 

@@ -99,11 +99,16 @@ fn taken(inside: &mut Socket, attachment: &Attachment) -> Result<Error, Error> {
 /// A link in the container as it stands in the result.
 #[must_use]
 pub fn describe(link: &Link, netns: &Path) -> Interface {
+    Interface { sandbox: netns.display().to_string(), ..describe_on_host(link) }
+}
+
+/// A link of the host as it stands in the result.
+#[must_use]
+pub fn describe_on_host(link: &Link) -> Interface {
     Interface {
         name: link.name.clone(),
         mac: link.mac.map(|mac| mac.to_string()).unwrap_or_default(),
         mtu: Some(link.mtu),
-        sandbox: netns.display().to_string(),
         ..Interface::default()
     }
 }

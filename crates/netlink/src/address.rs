@@ -16,6 +16,8 @@ const RTM_GETADDR: u16 = 22;
 const IFA_ADDRESS: u16 = 1;
 const IFA_LOCAL: u16 = 2;
 const IFA_FLAGS: u16 = 8;
+/// In a list's filter: of every link.
+const ALL_LINKS: u32 = 0;
 /// Length of `struct ifaddrmsg`.
 const HEADER_LEN: usize = 8;
 
@@ -79,6 +81,14 @@ impl Socket {
         self.batch().delete_address(link, network).send()
     }
 
+    /// The addresses of all links, both families.
+    ///
+    /// # Errors
+    /// The kernel's refusal.
+    pub fn all_addresses(&mut self) -> Result<Vec<Address>> {
+        self.list_addresses(ALL_LINKS, AddressFamily::Unspec)
+    }
+
     /// The addresses of the link with index `link`, both families.
     ///
     /// # Errors
@@ -101,7 +111,7 @@ impl Socket {
     fn list_addresses(&mut self, link: u32, family: AddressFamily) -> Result<Vec<Address>> {
         let request = Request::ListAddresses { link };
         self.dump(&request, RTM_GETADDR, &list_message(link, family), |message| {
-            Ok(read(message)?.filter(|address| address.link == link))
+            Ok(read(message)?.filter(|address| link == ALL_LINKS || address.link == link))
         })
     }
 }

@@ -232,6 +232,7 @@ impl fmt::Display for Request {
             Request::ListPortVlans { port } => write!(formatter, "list the VLANs of bridge port #{port}"),
             Request::AddAddress { link, network } => write!(formatter, "add address {network} to link #{link}"),
             Request::DeleteAddress { link, network } => write!(formatter, "delete address {network} from link #{link}"),
+            Request::ListAddresses { link: 0 } => formatter.write_str("list the addresses of all links"),
             Request::ListAddresses { link } => write!(formatter, "list the addresses of link #{link}"),
             Request::AddRoute { destination, gateway } => write_route(formatter, "add", *destination, *gateway),
             Request::DeleteRoute { destination, gateway } => write_route(formatter, "delete", *destination, *gateway),

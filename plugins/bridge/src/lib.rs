@@ -12,6 +12,7 @@ mod vlan_gateway;
 
 use cni_plugin::{Add, AddResult, Check, Del, Failures, Gc, Plugin, SpecVersion, Status, Undo};
 use container_interface::Setup;
+use container_interface::link::describe_on_host;
 use container_interface::veth::{self, Pair};
 use netlink::{Netns, Socket};
 
@@ -47,14 +48,14 @@ impl Plugin for Bridge {
         };
         pair.undo_creation(undo);
         result.interfaces =
-            vec![link::describe(&bridge), pair.describe_host_end(), pair.describe_container_end(request)];
+            vec![describe_on_host(&bridge), pair.describe_host_end(), pair.describe_container_end(request)];
         if !config.dns.is_empty() {
             result.dns = config.dns.clone();
         }
         if ipam.is_some() {
             addresses::complete(&mut result, config)?;
             let vlan_gateway = vlan_gateway::ensure(&mut host, &bridge, config)?;
-            result.interfaces.extend(vlan_gateway.as_ref().map(link::describe));
+            result.interfaces.extend(vlan_gateway.as_ref().map(describe_on_host));
             link::make_gateway(&mut host, vlan_gateway.as_ref().unwrap_or(&bridge), config, &result.ips)?;
         }
         rules::insert(request, &pair, &result, undo)?;

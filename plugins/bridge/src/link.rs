@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use cni_plugin::{Interface, IpConfig};
+use cni_plugin::IpConfig;
 use ipnetwork::IpNetwork;
 use netlink::{AddressSpec, Bridge, Family, Link, LinkChange, Mac, Socket};
 
@@ -64,16 +64,6 @@ pub(crate) fn probe(config: &Config) -> Result<(), Error> {
     match find(&mut Socket::open()?, config)? {
         Some(bridge) => vlan::require_filtering(&bridge, config),
         None => vlan::probe_kernel(config),
-    }
-}
-
-/// The bridge, or its link into a VLAN, as it stands in the result.
-pub(crate) fn describe(link: &Link) -> Interface {
-    Interface {
-        name: link.name.clone(),
-        mac: link.mac.map(|mac| mac.to_string()).unwrap_or_default(),
-        mtu: Some(link.mtu),
-        ..Interface::default()
     }
 }
 
