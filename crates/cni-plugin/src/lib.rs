@@ -3,6 +3,7 @@
 mod args;
 mod delegate;
 mod error;
+mod host_network;
 pub mod json;
 mod name;
 mod request;
@@ -14,6 +15,7 @@ mod version;
 pub use args::Args;
 pub use delegate::{Delegate, Sibling};
 pub use error::{Code, Error, Failures};
+pub use host_network::HostNetwork;
 pub use name::{Attachment, ContainerId, IfName, InvalidName, NetworkName, PluginType};
 pub use request::{Add, Check, Del, Gc, Network, Status, Verb};
 pub use result::{AddResult, Dns, Interface, IpConfig, Route, cidr};

@@ -330,6 +330,11 @@ impl Call {
         }
     }
 
+    /// The same, where it is only looked at: nothing, if it cannot be read.
+    pub(crate) fn result_before(&self) -> Option<AddResult> {
+        AddResult::from_json(json::get(&self.raw, "prevResult")?, SpecVersion::LATEST).ok()
+    }
+
     /// The plugin's own keys. An ADD with keys that do not fit has failed, so a DEL with the same keys has nothing to find,
     /// and must not fail over them: a runtime would stop there, and the plugins before this one in the chain would never
     /// be asked to clean up.

@@ -1,7 +1,6 @@
 //! From the environment and stdin to a plugin's verbs, and from their outcome to stdout.
 
 use std::io::{IsTerminal, Read, Write};
-use std::os::unix::fs::MetadataExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
@@ -10,6 +9,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::error::{Code, Error};
+use crate::host_network::{Admission, HostNetwork, admit};
 use crate::request::{Add, Call, Check, Del, Gc, Status, Verb};
 use crate::result::AddResult;
 use crate::undo::Undo;
@@ -28,6 +28,8 @@ pub trait Plugin {
     const ABOUT: &'static str;
     /// The spec versions it speaks, oldest first.
     const VERSIONS: &'static [SpecVersion];
+    /// What it does for a container that shares the host's network.
+    const HOST_NETWORK: HostNetwork = HostNetwork::Refused;
 
     /// Connects a container. Every change is followed by its undo.
     ///
@@ -108,11 +110,13 @@ fn answer<P: Plugin>(command: &str, variable: impl Fn(&str) -> String) -> ExitCo
         if let Some(text) = call.version_text() {
             text.clone_into(&mut version);
         }
-        refuse_own_netns(&call)?;
-        if call.verb != Verb::Add {
-            return other::<P>(&call);
-        }
-        let result = add::<P>(&call, &mut undo)?;
+        let idle = admit(&call, P::HOST_NETWORK)? == Admission::Idle;
+        let result = match (call.verb, idle) {
+            (Verb::Add, false) => add::<P>(&call, &mut undo)?,
+            (Verb::Add, true) => pass_on::<P>(&call)?,
+            (_, false) => return other::<P>(&call),
+            (_, true) => return Ok(()),
+        };
         let asked = SpecVersion::negotiate(call.version_text().unwrap_or_default(), P::VERSIONS)?;
         print(&result.to_json(asked)?)
     }));
@@ -132,6 +136,11 @@ fn answer<P: Plugin>(command: &str, variable: impl Fn(&str) -> String) -> ExitCo
 
 pub(crate) fn add<P: Plugin>(call: &Call, undo: &mut Undo) -> Result<AddResult, Error> {
     P::add(&call.add(P::VERSIONS)?, undo).map_err(Into::into)
+}
+
+/// ADD of a chained plugin that has nothing to do. Its configuration has to be right all the same.
+fn pass_on<P: Plugin>(call: &Call) -> Result<AddResult, Error> {
+    call.add::<P::Config>(P::VERSIONS)?.network.chained_on().cloned()
 }
 
 pub(crate) fn other<P: Plugin>(call: &Call) -> Result<(), Error> {
@@ -187,23 +196,6 @@ fn read_config() -> Result<Value, Error> {
         Ok(value @ Value::Object(_)) => Ok(value),
         Ok(_) => Err(undecodable("it is JSON, but not an object".into())),
         Err(error) => Err(undecodable(error.to_string())),
-    }
-}
-
-/// A runtime that passes the host's own namespace has made a mistake that would take the host off the network.
-fn refuse_own_netns(call: &Call) -> Result<(), Error> {
-    let allowed = std::env::var("CNI_NETNS_OVERRIDE").is_ok_and(|value| value == "1" || value == "true");
-    if allowed || !matches!(call.verb, Verb::Add | Verb::Del) || call.netns.is_empty() {
-        return Ok(());
-    }
-    let identity = |path: &str| std::fs::metadata(path).map(|file| (file.dev(), file.ino()));
-    match (identity(&call.netns), identity("/proc/self/ns/net")) {
-        (Ok(theirs), Ok(ours)) if theirs == ours => Err(Error::new(
-            Code::InvalidNetns,
-            format!("CNI_NETNS {} is the namespace that this plugin runs in, not a container's", call.netns),
-        )
-        .with_details("pass the container's network namespace, or set CNI_NETNS_OVERRIDE=1 if this is meant")),
-        _ => Ok(()),
     }
 }
 

@@ -6,7 +6,7 @@ mod forward;
 mod member;
 mod zone;
 
-use cni_plugin::{Add, AddResult, Check, Del, Failures, Gc, Plugin, SpecVersion, Status, Undo};
+use cni_plugin::{Add, AddResult, Check, Del, Failures, Gc, HostNetwork, Plugin, SpecVersion, Status, Undo};
 use nftables::Ruleset;
 
 pub use config::Config;
@@ -25,6 +25,7 @@ impl Plugin for Firewall {
     const NAME: &'static str = "firewall";
     const ABOUT: &'static str = "lets containers' traffic through the host's firewall, and keeps networks apart";
     const VERSIONS: &'static [SpecVersion] = SpecVersion::SINCE_0_4_0;
+    const HOST_NETWORK: HostNetwork = HostNetwork::NothingToDo;
 
     fn add(request: &Add<Config>, undo: &mut Undo) -> Result<AddResult, Error> {
         let config = &request.network.config;

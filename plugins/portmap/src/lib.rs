@@ -7,7 +7,7 @@ mod published;
 mod rules;
 mod stale;
 
-use cni_plugin::{Add, AddResult, Check, Del, Failures, Gc, Plugin, SpecVersion, Status, Undo};
+use cni_plugin::{Add, AddResult, Check, Del, Failures, Gc, HostNetwork, Plugin, SpecVersion, Status, Undo};
 
 pub use config::Config;
 pub use error::Error;
@@ -25,6 +25,7 @@ impl Plugin for Portmap {
     const NAME: &'static str = "portmap";
     const ABOUT: &'static str = "publishes ports of containers on the host";
     const VERSIONS: &'static [SpecVersion] = SpecVersion::ALL;
+    const HOST_NETWORK: HostNetwork = HostNetwork::NothingToDo;
 
     fn add(request: &Add<Config>, undo: &mut Undo) -> Result<AddResult, Error> {
         let config = &request.network.config;
