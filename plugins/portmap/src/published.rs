@@ -11,14 +11,17 @@ use crate::config::PortMapping;
 pub(crate) struct Published<'a> {
     pub(crate) config: &'a Config,
     pub(crate) attachment: &'a Attachment,
-    /// The container's first address of each family: where its ports are.
+    /// The container's first address of each family: where its ports are. What is loopback in there is another thing out here.
     pub(crate) targets: Vec<IpConfig>,
 }
 
 impl<'a> Published<'a> {
     pub(crate) fn new(config: &'a Config, attachment: &'a Attachment, result: &AddResult) -> Self {
-        let first =
-            |is_ipv4| result.ips_of(attachment.ifname.as_str()).find(|ip| ip.address.is_ipv4() == is_ipv4).cloned();
+        let reachable = |ip: &&IpConfig| !ip.address.ip().is_loopback();
+        let first = |is_ipv4| {
+            let mut ips = result.ips_of(attachment.ifname.as_str()).filter(reachable);
+            ips.find(|ip| ip.address.is_ipv4() == is_ipv4).cloned()
+        };
         Self { config, attachment, targets: [first(true), first(false)].into_iter().flatten().collect() }
     }
 
@@ -89,13 +92,16 @@ mod tests {
     use nftables::Protocol;
     use serde_json::{Value, json};
 
-    fn elements(keys: &Value) -> Vec<Element> {
-        let config: Config = cni_plugin::json::from_value(keys).unwrap();
-        let attachment = Attachment {
+    fn attachment() -> Attachment {
+        Attachment {
             network: NetworkName::new("n").unwrap(),
             container: ContainerId::new("c").unwrap(),
             ifname: IfName::new("eth0").unwrap(),
-        };
+        }
+    }
+
+    fn elements(keys: &Value) -> Vec<Element> {
+        let config: Config = cni_plugin::json::from_value(keys).unwrap();
         let result = json!({
             "interfaces": [{"name": "cni0"}, {"name": "eth0", "sandbox": "/run/netns/c"}],
             "ips": [
@@ -106,7 +112,7 @@ mod tests {
             ],
         });
         let result = AddResult::from_json(&result, SpecVersion::V1_1_0).unwrap();
-        Published::new(&config, &attachment, &result).elements()
+        Published::new(&config, &attachment(), &result).elements()
     }
 
     #[test]
@@ -138,6 +144,17 @@ mod tests {
         assert_eq!(with(false, true).len(), 1);
         assert!(matches!(with(true, true)[1], Element::MasqueradePublished { .. }));
         assert!(matches!(with(true, false)[1], Element::Hairpin { .. }));
+    }
+
+    #[test]
+    fn loopback_is_no_target() {
+        let config: Config = cni_plugin::json::from_value(&json!({"runtimeConfig": {"portMappings": [
+            {"hostPort": 8080, "containerPort": 80},
+        ]}}))
+        .unwrap();
+        let result = json!({"cniVersion": "0.2.0", "ip4": {"ip": "127.0.0.1/8"}, "ip6": {"ip": "::1/128"}});
+        let result = AddResult::from_json(&result, SpecVersion::V0_2_0).unwrap();
+        assert!(Published::new(&config, &attachment(), &result).is_empty());
     }
 
     #[test]
