@@ -82,6 +82,10 @@ impl Host {
                  ip link set uplink up"
             ));
         }
+        // The kernel answers for IPv6 addresses some time after the link is up, and adds a route when it does.
+        for host in [self, &other] {
+            host.shell("until ip -6 route show table local dev uplink | grep -q 2001:db8::; do sleep 0.01; done");
+        }
         other
     }
 
