@@ -14,6 +14,7 @@
 //! - `ipvlan`: links that share their master's MAC address
 //! - `ipvlan_trunk`: the same on a VLAN
 //! - `macvlan_trunk`: macvlan, which every kernel has, on a VLAN
+//! - `tunnels`: IP in IP, GRE and their like
 //! - `vlan`: 802.1Q links
 //! - `vrf`: routing tables of their own
 
@@ -25,5 +26,6 @@ mod examples;
 mod ipvlan;
 mod ipvlan_trunk;
 mod macvlan_trunk;
+mod tunnels;
 mod vlan;
 mod vrf;

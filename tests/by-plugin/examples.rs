@@ -2,10 +2,16 @@
 
 use serde_json::{Value, json};
 use tests::{
-    Host, Inside as _, address, assert_examples_are_tested, every_plugin_rules, example, examples_of, reference_differs,
+    Container, Host, Inside as _, address, assert_examples_are_tested, every_plugin_rules, example, examples_of,
+    reference_differs,
 };
 
 const THIS: &str = env!("CARGO_CRATE_NAME");
+
+/// A container that has the host's network namespace.
+fn sharing(host: &Host) -> Container {
+    host.container_at("sharing", "/proc/1/ns/net".as_ref())
+}
 
 fn port(result: &Value, index: usize, port: u16) -> String {
     format!("{}:{port}", address(result, index))
@@ -24,7 +30,7 @@ fn every_example_keeps_the_rules_of_every_plugin() {
         }
         eprintln!("conf/{name}.conflist");
         let host = Host::new();
-        let container = host.container("c1");
+        let container = if name == "host" { sharing(&host) } else { host.container("c1") };
         let ifname = if name == "loopback" { "lo" } else { "eth0" };
         every_plugin_rules(&host.chain(&example(name)), &container, ifname);
     }
@@ -117,4 +123,29 @@ fn published_ports_are_served_where_they_are_published() {
     host.assert_reaches_tcp("127.0.0.1:8080");
     host.assert_reaches_udp("127.0.0.1:8053");
     host.assert_reaches_tcp("127.0.0.1:8443");
+}
+
+#[test]
+fn host_shares_the_hosts_network() {
+    let host = Host::new();
+    let outside = host.neighbour();
+    let web = sharing(&host);
+    let ports = json!({"portMappings": [{"hostPort": 8080, "containerPort": 80, "protocol": "tcp"}]});
+    let network = host.chain(&example("host")).capabilities(&ports);
+    let result = network.add(&web, "eth0").ok();
+    let _server = web.listen_tcp(80);
+    outside.assert_reaches_tcp(&port(&result, 0, 80));
+    outside.assert_blocked_tcp(&port(&result, 0, 8080));
+}
+
+#[test]
+fn none_leads_nowhere() {
+    let host = Host::new();
+    let alone = host.container("alone");
+    host.chain(&example("none")).add(&alone, "eth0").ok();
+    let (_server, outside) = (alone.listen_tcp(80), host.neighbour());
+    let _elsewhere = outside.listen_tcp(80);
+    alone.assert_reaches_tcp("127.0.0.1:80");
+    host.assert_reaches_tcp("192.0.2.2:80");
+    alone.assert_blocked_tcp("192.0.2.2:80");
 }

@@ -4,9 +4,11 @@
 //! - `examples`: every file in `conf/` does what its name says
 //! - `firewall`: what gets through, with each backend
 //! - `harness_self_test`: the harness notices what it has to notice
+//! - `host`: the host's network, shared
 //! - `host_local`: addresses, and the folder shared with the reference
 //! - `loopback`: `lo` in a container
 //! - `networks`: networks that the tests of several plugins use
+//! - `none`: no network
 //! - `portmap`: published ports
 
 #![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
@@ -15,7 +17,9 @@ mod bridge;
 mod examples;
 mod firewall;
 mod harness_self_test;
+mod host;
 mod host_local;
 mod loopback;
 mod networks;
+mod none;
 mod portmap;

@@ -5,7 +5,7 @@ use tests::{Cni, reference_differs};
 
 use crate::scene::{PLUGINS, Scene, error};
 
-const INTERFACE_PLUGINS: [&str; 2] = ["bridge", "loopback"];
+const INTERFACE_PLUGINS: [&str; 4] = ["bridge", "host", "loopback", "none"];
 const WITH_RANGES: [&str; 2] = ["bridge", "host-local"];
 
 /// What is wrong, and what has to come of it.

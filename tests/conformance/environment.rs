@@ -119,7 +119,7 @@ fn the_hosts_own_namespace_is_refused() {
     let scene = Scene::new();
     scene.host.shell("touch /run/netns/host; mount --bind /proc/self/ns/net /run/netns/host");
     let before = scene.host.snapshot();
-    for plugin in PLUGINS {
+    for plugin in PLUGINS.into_iter().filter(|plugin| *plugin != "host") {
         for verb in ["ADD", "DEL"] {
             for path in ["/proc/self/ns/net", "/run/netns/host"] {
                 let error = error(scene.call(plugin, verb).netns(path).run());

@@ -54,7 +54,15 @@ macro_rules! killed {
     };
 }
 
-killed! { bridge: "bridge" firewall: "firewall" host_local: "host-local" loopback: "loopback" portmap: "portmap" }
+// Not host, which changes nothing.
+killed! {
+    bridge: "bridge"
+    firewall: "firewall"
+    host_local: "host-local"
+    loopback: "loopback"
+    none: "none"
+    portmap: "portmap"
+}
 
 /// A runtime that has forgotten the container altogether calls no DEL: then GC finds everything that is on the host.
 /// (But not the veth that bridge was about to label: the kernel takes no label in the message that makes a link. It

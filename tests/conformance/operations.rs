@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 use tests::{Chain, Container, Host, Inside as _, address, is_reference, newest_version, reference_differs};
 
-use crate::scene::{PLUGINS, Scene, bridge_config, error};
+use crate::scene::{INSIDE_ONLY, PLUGINS, Scene, bridge_config, error};
 
 /// bridge, portmap and firewall.
 fn network<'h>(host: &'h Host, name: &str, third_byte: u8) -> Chain<'h> {
@@ -127,7 +127,7 @@ fn del_succeeds_where_nothing_was_added() {
 fn del_succeeds_without_a_namespace() {
     for gone in ["", "/run/netns/gone", "/proc/4194304/ns/net"] {
         let scene = Scene::new();
-        for plugin in PLUGINS.into_iter().filter(|plugin| *plugin != "loopback") {
+        for plugin in PLUGINS.into_iter().filter(|plugin| !INSIDE_ONLY.contains(plugin)) {
             let before = scene.host.snapshot();
             scene.call(plugin, "ADD").run().ok();
             let call = scene.call(plugin, "DEL");
@@ -137,7 +137,9 @@ fn del_succeeds_without_a_namespace() {
                 scene.host.snapshot().assert_nothing_since(&before);
             }
         }
-        scene.call("loopback", "DEL").netns(gone).run().ok();
+        for plugin in INSIDE_ONLY {
+            scene.call(plugin, "DEL").netns(gone).run().ok();
+        }
     }
 }
 
@@ -212,6 +214,8 @@ fn check_names_what_is_missing() {
         ("bridge", "ip link set br0 down; ip link del br0", "br0"),
         ("host-local", "rm /var/lib/cni/networks/test/10.1.0.3", "10.1.0.3"),
         ("loopback", "ip netns exec fresh ip link set lo down", "lo"),
+        ("none", "ip netns exec fresh ip link set lo down", "lo"),
+        ("none", "ip netns exec fresh ip link add eth0 type veth peer name eth1", "eth1"),
     ];
     for (plugin, damage, missing) in cases {
         let scene = Scene::new();

@@ -53,7 +53,7 @@ fn nothing_of_a_full_result_is_lost_on_the_way() {
         ],
         "dns": {"nameservers": ["10.1.0.1"], "domain": "a.test", "search": ["a.test"], "options": ["ndots:2"]},
     });
-    for plugin in ["loopback", "portmap", "firewall"] {
+    for plugin in ["loopback", "none", "host", "portmap", "firewall"] {
         let mut config = scene.config(plugin);
         config["prevResult"] = result.clone();
         assert_eq!(scene.call_with(plugin, "ADD", &config).run().ok(), result, "{plugin}");

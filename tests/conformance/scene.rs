@@ -3,7 +3,10 @@
 use serde_json::{Value, json};
 use tests::{Cni, CniError, Container, Host, Inside as _, Outcome, is_reference, newest_version};
 
-pub(crate) const PLUGINS: [&str; 5] = ["bridge", "firewall", "host-local", "loopback", "portmap"];
+pub(crate) const PLUGINS: [&str; 7] = ["bridge", "firewall", "host", "host-local", "loopback", "none", "portmap"];
+
+/// What these have done is undone with the container's namespace, or inside it.
+pub(crate) const INSIDE_ONLY: [&str; 2] = ["loopback", "none"];
 
 /// Every released version of the specification.
 pub(crate) const VERSIONS: [&str; 7] = ["0.1.0", "0.2.0", "0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"];
@@ -27,11 +30,13 @@ pub(crate) fn bridge_config() -> Value {
     })
 }
 
-/// A host with two containers: `attached` has been connected to a network, `fresh` has not.
+/// A host with three containers: `attached` has been connected to a network, `fresh` has not, and `sharing` has the host's
+/// own namespace.
 pub(crate) struct Scene {
     pub(crate) host: Host,
     pub(crate) attached: Container,
     pub(crate) fresh: Container,
+    pub(crate) sharing: Container,
     /// What the bridge reported for `attached`.
     pub(crate) result: Value,
 }
@@ -45,12 +50,13 @@ impl Scene {
     pub(crate) fn at(version: &str) -> Self {
         let host = Host::new();
         let (attached, fresh) = (host.container("attached"), host.container("fresh"));
+        let sharing = host.container_at("sharing", "/proc/1/ns/net".as_ref());
         let mut config = bridge_config();
         config["cniVersion"] = json!(version);
         let result = host.cni("bridge").command("ADD").container(&attached).config(&config).run().ok();
         // The reference lets the kernel look for duplicates of the bridge's address; its routes come after that.
         host.shell("while ip -6 addr show tentative | grep -q inet6; do sleep 0.05; done");
-        Self { host, attached, fresh, result }
+        Self { host, attached, fresh, sharing, result }
     }
 
     /// A configuration with which the plugin succeeds.
@@ -70,7 +76,11 @@ impl Scene {
 
     /// The container that the plugin has something to do for: chained plugins come after a bridge.
     pub(crate) fn container(&self, plugin: &str) -> &Container {
-        if matches!(plugin, "portmap" | "firewall") { &self.attached } else { &self.fresh }
+        match plugin {
+            "portmap" | "firewall" => &self.attached,
+            "host" => &self.sharing,
+            _ => &self.fresh,
+        }
     }
 
     /// A call that succeeds: ADD always, CHECK and DEL after it.
@@ -89,8 +99,8 @@ impl Scene {
         let mut config = self.config(plugin);
         config.as_object_mut().unwrap().remove("prevResult");
         let call = self.call_with(plugin, "DEL", &config);
-        // Of a namespace that is gone loopback has nothing to take back; of one that is there it has.
-        if plugin == "loopback" { call.run() } else { call.netns("").run() }
+        // Of a namespace that is gone they have nothing to take back; of one that is there they have.
+        if INSIDE_ONLY.contains(&plugin) { call.run() } else { call.netns("").run() }
     }
 
     /// GC of everything but what the scene began with: the bridge's attachment, to which a chained plugin has not

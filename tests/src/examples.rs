@@ -14,9 +14,11 @@ use crate::binaries::{is_reference, newest_version};
 pub const EXAMPLES: &[(&str, &str)] = &[
     ("bridge", "by_plugin::examples::bridge_connects_containers_with_each_other_the_host_and_the_world"),
     ("dual-stack", "by_plugin::examples::dual_stack_does_so_over_both_families"),
+    ("host", "by_plugin::examples::host_shares_the_hosts_network"),
     ("internal", "by_plugin::examples::internal_has_no_way_out"),
     ("isolated", "by_plugin::examples::isolated_networks_are_out_of_reach_for_each_other"),
     ("loopback", "by_plugin::loopback::add_brings_lo_up_and_reports_its_addresses"),
+    ("none", "by_plugin::examples::none_leads_nowhere"),
     ("published-ports", "by_plugin::examples::published_ports_are_served_where_they_are_published"),
 ];
 

@@ -1,0 +1,40 @@
+use std::path::PathBuf;
+
+use cni_plugin::Code;
+use netlink::NetnsId;
+
+/// Why a container does not share the host's network.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A namespace.
+    #[error(transparent)]
+    Netns(#[from] netlink::NetnsError),
+    /// The host's interfaces and addresses.
+    #[error(transparent)]
+    Netlink(#[from] netlink::Error),
+    /// The container has a network of its own.
+    #[error(
+        "CNI_NETNS {} is network namespace net:[{}], not the host's, net:[{}]: \
+         have the runtime start the container in the host's network namespace and pass that (/proc/1/ns/net), \
+         or give the container another network, such as bridge",
+        path.display(), found.inode, expected.inode
+    )]
+    NotTheHosts {
+        /// The container's namespace.
+        path: PathBuf,
+        /// Its identity.
+        found: NetnsId,
+        /// The host's.
+        expected: NetnsId,
+    },
+}
+
+impl From<Error> for cni_plugin::Error {
+    fn from(error: Error) -> Self {
+        let code = match error {
+            Error::Netns(_) | Error::NotTheHosts { .. } => Code::InvalidEnvironment,
+            Error::Netlink(_) => Code::Internal,
+        };
+        Self::from_chain(code, &error)
+    }
+}

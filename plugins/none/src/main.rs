@@ -1,0 +1,5 @@
+//! The `none` CNI plugin.
+
+fn main() -> std::process::ExitCode {
+    cni_plugin::run::<none::NoNetwork>()
+}
