@@ -106,6 +106,19 @@ impl<'a> Delegate<'a> {
         }
     }
 
+    /// ADD of an IPAM plugin, which has to give an address.
+    ///
+    /// # Errors
+    /// As [`Delegate::add`], and code 999 if it succeeds without giving one.
+    pub fn allocate(&self, undo: &mut Undo) -> Result<AddResult, Error> {
+        let result = self.add(undo)?;
+        if result.ips.is_empty() {
+            return Err(Error::new(Code::Internal, format!("IPAM plugin {} gave no address", self.kind))
+                .with_details("correct the network's \"ipam\""));
+        }
+        Ok(result)
+    }
+
     /// DEL, CHECK, GC or STATUS, whichever this plugin was called with.
     ///
     /// # Errors

@@ -5,16 +5,13 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use cni_plugin::{AddResult, IpConfig, Route};
 use ipnetwork::IpNetwork;
 
-use crate::{Config, Error};
+use crate::Config;
 
 /// The container's interface in [`AddResult::interfaces`]: after the bridge and the host's end.
 const CONTAINER_INTERFACE: usize = 2;
 
 /// Fills in what the configuration implies: whose the addresses are, the gateways, the default routes.
-pub(crate) fn complete(result: &mut AddResult, config: &Config) -> Result<(), Error> {
-    if result.ips.is_empty() {
-        return Err(Error::NoAddress);
-    }
+pub(crate) fn complete(result: &mut AddResult, config: &Config) {
     for ip in &mut result.ips {
         ip.interface = Some(CONTAINER_INTERFACE);
         if config.is_gateway() && ip.gateway.is_none() {
@@ -24,7 +21,6 @@ pub(crate) fn complete(result: &mut AddResult, config: &Config) -> Result<(), Er
     if config.is_default_gateway {
         add_default_routes(&result.ips, &mut result.routes);
     }
-    Ok(())
 }
 
 /// The subnet's first address, by convention its gateway.
@@ -56,7 +52,7 @@ mod tests {
     fn completed(config: &serde_json::Value, result: &serde_json::Value) -> AddResult {
         let config: Config = cni_plugin::json::from_value(config).unwrap();
         let mut result = AddResult::from_json(result, cni_plugin::SpecVersion::V1_1_0).unwrap();
-        complete(&mut result, &config).unwrap();
+        complete(&mut result, &config);
         result
     }
 
@@ -83,11 +79,5 @@ mod tests {
     fn a_default_route_that_ipam_gave_stays_alone() {
         let given = json!({"ips": [{"address": "10.1.2.9/24"}], "routes": [{"dst": "0.0.0.0/0", "gw": "10.1.2.3"}]});
         assert_eq!(completed(&json!({"isDefaultGateway": true}), &given).routes.len(), 1);
-    }
-
-    #[test]
-    fn an_ipam_plugin_has_to_give_an_address() {
-        let config: Config = cni_plugin::json::from_value(&json!({})).unwrap();
-        assert!(matches!(complete(&mut AddResult::default(), &config), Err(Error::NoAddress)));
     }
 }

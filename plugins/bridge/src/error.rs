@@ -72,11 +72,6 @@ pub enum Error {
         /// Where it should lead.
         bridge: String,
     },
-    /// The IPAM plugin succeeded without giving an address.
-    #[error(
-        "the network's IPAM plugin gave no address: correct its \"ipam\", or leave that key out for a network without addresses"
-    )]
-    NoAddress,
     /// The bridge, or its link into a VLAN, is a gateway of another subnet already.
     #[error(
         "{link} has address {found}, but the network's gateway is {wanted}: \

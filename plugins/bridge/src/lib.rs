@@ -43,7 +43,7 @@ impl Plugin for Bridge {
         // Somebody else's bridge may have its hardware address and its MTU from its first port.
         let bridge = pair.master.clone().unwrap_or(bridge);
         let mut result = match &ipam {
-            Some(ipam) => ipam.add(undo)?,
+            Some(ipam) => ipam.allocate(undo)?,
             None => AddResult::default(),
         };
         pair.undo_creation(undo);
@@ -53,7 +53,7 @@ impl Plugin for Bridge {
             result.dns = config.dns.clone();
         }
         if ipam.is_some() {
-            addresses::complete(&mut result, config)?;
+            addresses::complete(&mut result, config);
             let vlan_gateway = vlan_gateway::ensure(&mut host, &bridge, config)?;
             result.interfaces.extend(vlan_gateway.as_ref().map(describe_on_host));
             link::make_gateway(&mut host, vlan_gateway.as_ref().unwrap_or(&bridge), config, &result.ips)?;
