@@ -56,7 +56,7 @@ fn call<'h>(host: &'h Host, verb: &str, container: &Container, config: &Value) -
 
 #[track_caller]
 fn link(place: &impl Inside, name: &str) -> Value {
-    place.ip_json(["-d", "link", "show", "dev", name])[0].clone()
+    place.link(name)
 }
 
 /// The host's end, by the result of an ADD.
@@ -68,13 +68,9 @@ fn mac(result: &Value, interface: usize) -> &str {
     result["interfaces"][interface]["mac"].as_str().unwrap()
 }
 
-/// The addresses of a link as `address/prefix`, without IPv6's link-local ones.
 #[track_caller]
 fn addresses(place: &impl Inside, name: &str) -> Vec<String> {
-    let found = place.ip_json(["address", "show", "dev", name]);
-    let all = found[0]["addr_info"].as_array().unwrap();
-    let chosen = all.iter().filter(|address| address["scope"] != "link");
-    chosen.map(|address| format!("{}/{}", address["local"].as_str().unwrap(), address["prefixlen"])).collect()
+    place.addresses(name)
 }
 
 #[track_caller]

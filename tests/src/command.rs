@@ -118,6 +118,37 @@ pub trait Inside {
         json_of("ip", args, self)
     }
 
+    /// A link as `ip -d` shows it.
+    ///
+    /// # Panics
+    /// If there is none of that name.
+    #[track_caller]
+    fn link(&self, name: &str) -> Value {
+        self.ip_json(["-d", "link", "show", "dev", name])[0].clone()
+    }
+
+    /// The names of all links.
+    #[track_caller]
+    fn links(&self) -> Vec<String> {
+        let links = self.ip_json(["link"]);
+        let names = links.as_array().into_iter().flatten().filter_map(|link| link["ifname"].as_str());
+        names.map(str::to_owned).collect()
+    }
+
+    /// The addresses of a link as `address/prefix`, without IPv6's link-local ones.
+    ///
+    /// # Panics
+    /// If there is no link of that name.
+    #[track_caller]
+    fn addresses(&self, name: &str) -> Vec<String> {
+        let found = self.ip_json(["address", "show", "dev", name]);
+        let all = found[0]["addr_info"].as_array().into_iter().flatten();
+        let chosen = all.filter(|address| address["scope"] != "link");
+        chosen
+            .map(|address| format!("{}/{}", address["local"].as_str().unwrap_or_default(), address["prefixlen"]))
+            .collect()
+    }
+
     /// `nft -j` with these arguments, for instance `["list", "ruleset"]`.
     ///
     /// # Panics
