@@ -46,7 +46,17 @@ quietly() {
 
 require_suitable_machine() {
     [ "$(id -u)" = 0 ] || fail "the virtual machine gets to see all files: run this as root"
-    [ "$(uname -m)" = x86_64 ] || fail "the virtual machine is an x86-64 one, and could not run programs built on $(uname -m)"
+    [ "$(uname -m)" = x86_64 ] || fail "the virtual machine is an x86-64 one, it cannot run $(uname -m) programs"
+}
+
+# Whoever comes second waits for the first. The kernel is not installed.
+prepare() {
+    mkdir -p "$TARGET/vm"
+    exec {lock}>"$TARGET/vm/lock"
+    flock "$lock"
+    install_packages
+    [ -d "$UNPACKED" ] || download_kernel
+    exec {lock}>&-
 }
 
 install_packages() {
@@ -59,15 +69,6 @@ install_packages() {
     echo "vm-run.sh: installing ${missing[*]}" >&2
     quietly apt-get update
     DEBIAN_FRONTEND=noninteractive quietly apt-get install --yes --no-install-recommends "${missing[@]}"
-}
-
-# Once; the kernel is not installed. Whoever comes second waits for the first.
-unpack_kernel() {
-    mkdir -p "$TARGET/vm"
-    exec {lock}>"$TARGET/vm/lock"
-    flock "$lock"
-    [ -d "$UNPACKED" ] || download_kernel
-    exec {lock}>&-
 }
 
 # The package of that name only depends on the newest kernel's.
@@ -112,7 +113,8 @@ boot() {
     copies+=($!)
     cat $WORK/stderr >&2 &
     copies+=($!)
-    timeout --foreground --kill-after=5 "$TIMEOUT" qemu-system-x86_64 "${MACHINE[@]}" >$WORK/qemu.log 2>&1 || status=$?
+    timeout --foreground --kill-after=5 "$TIMEOUT" qemu-system-x86_64 "${MACHINE[@]}" >$WORK/qemu.log 2>&1 ||
+        status=$?
     # Qemu opens this one after the other two, which have no end unless they were opened.
     [ ! -e $WORK/status ] || wait "${copies[@]}"
     [ $status != 124 ] || fail_with 124 "$TIMEOUT s are over (VM_RUN_TIMEOUT): $*"
@@ -120,14 +122,15 @@ boot() {
     return "$(<$WORK/status)"
 }
 
-# A kernel that panics reboots at once, which ends it. Programs that are always at the same addresses save a
-# quarter of the time: the emulator does not have to translate them again.
+# A kernel that panics reboots at once, which ends it. It must not take a busy machine for a broken timer.
+# Programs that are always at the same addresses save a quarter of the time: the emulator does not have to
+# translate them again.
 machine() {
     MACHINE=(-nodefaults -no-user-config -display none -no-reboot
         -accel tcg,thread=multi -cpu max -smp 2
         -m 2G -machine pc,memory-backend=memory -object memory-backend-memfd,id=memory,size=2G,share=on
         -kernel "$UNPACKED"/boot/vmlinuz-* -initrd $WORK/initramfs
-        -append "console=ttyS0 quiet panic=-1 norandmaps" -serial file:$WORK/console.log
+        -append "console=ttyS0 quiet panic=-1 no_timer_check norandmaps" -serial file:$WORK/console.log
         -device virtio-serial-pci)
     local port number=0
     for port in stdout stderr status; do
@@ -137,7 +140,8 @@ machine() {
 }
 
 share_files() {
-    $VIRTIOFSD --socket-path=$WORK/virtiofsd -o source=/ -o cache=always -o sandbox=chroot -o log_level=err >$WORK/virtiofsd.log 2>&1 &
+    $VIRTIOFSD --socket-path=$WORK/virtiofsd -o source=/ -o cache=always -o sandbox=chroot -o log_level=err \
+        >$WORK/virtiofsd.log 2>&1 &
     until [ -S $WORK/virtiofsd ]; do
         kill -0 $! 2>/dev/null || fail "virtiofsd ended: $(<$WORK/virtiofsd.log)"
         sleep 0.02
@@ -150,7 +154,7 @@ make_initramfs() {
     mkdir -p $root/bin $root/proc $root/files $root/memory $root/machine
     cp "$(command -v busybox)" $root/bin/busybox
     needed_modules >$WORK/modules
-    xargs cp --target-directory=$root <$WORK/modules
+    xargs --delimiter='\n' cp --target-directory=$root <$WORK/modules
     {
         echo '#!/bin/busybox sh'
         # Without /proc, busybox does not find itself.
@@ -173,7 +177,7 @@ needed_modules() {
     local module
     for module in virtio_pci virtiofs overlay virtio_console; do
         modprobe --dirname "$UNPACKED" --set-version "$(ls "$UNPACKED/lib/modules")" --show-depends "$module"
-    done | awk '$1 == "insmod" && !seen[$2]++ { print $2 }'
+    done | sed -n 's/^insmod \(.*\.ko\).*/\1/p' | awk '!seen[$0]++'
 }
 
 # ---- inside ----
@@ -214,7 +218,8 @@ run_command() {
     cat /run/stderr >/dev/vport0p2 &
     copies+=($!)
     mapfile -d '' -t environment </run/environment
-    setsid env --ignore-environment --chdir="$directory" "${environment[@]}" "$@" >/run/stdout 2>/run/stderr </dev/null || status=$?
+    setsid env --ignore-environment --chdir="$directory" "${environment[@]}" "$@" \
+        </dev/null >/run/stdout 2>/run/stderr || status=$?
     kill_all_but "${copies[@]}"
     wait "${copies[@]}"
     echo $status >/dev/vport0p3
@@ -236,7 +241,6 @@ if [ "${1-}" = --in-namespaces ]; then
 else
     [ $# -gt 0 ] || fail "usage: vm-run.sh COMMAND [ARGUMENT...]"
     require_suitable_machine
-    install_packages
-    unpack_kernel
+    prepare
     in_namespaces "$@"
 fi

@@ -19,7 +19,8 @@ use crate::command::{Inside, command};
 use crate::namespaces::{Namespaces, on_a_thread};
 use crate::snapshot::Snapshot;
 
-/// No test needs longer, not even in a virtual machine; what still runs in a host after it is stuck, and ends with the host.
+/// No test needs longer, not even in a virtual machine; what still runs in a host after it is stuck, and ends
+/// with the host.
 const LIFETIME: Duration = Duration::from_secs(600);
 
 /// How long the kernel may take to clean up.
