@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod address;
 mod args;
 mod delegate;
 mod error;
@@ -12,13 +13,14 @@ mod runner;
 mod undo;
 mod version;
 
+pub use address::{cidr, ip};
 pub use args::Args;
 pub use delegate::{Delegate, Sibling};
 pub use error::{Code, Error, Failures};
 pub use host_network::HostNetwork;
 pub use name::{Attachment, ContainerId, IfName, InvalidName, NetworkName, PluginType};
 pub use request::{Add, Check, Del, Gc, Network, Status, Verb};
-pub use result::{AddResult, Dns, Interface, IpConfig, Route, cidr};
+pub use result::{AddResult, Dns, Interface, IpConfig, Route};
 pub use runner::{Plugin, run};
 pub use undo::Undo;
 pub use version::SpecVersion;

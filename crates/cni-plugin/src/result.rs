@@ -15,6 +15,7 @@ use ipnetwork::IpNetwork;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use crate::address::{cidr, ip};
 use crate::error::{Code, Error};
 use crate::json;
 use crate::version::SpecVersion;
@@ -73,7 +74,7 @@ pub struct Route {
     #[serde(with = "cidr")]
     pub dst: IpNetwork,
     /// By which neighbour; the subnet's gateway if absent.
-    #[serde(default, deserialize_with = "empty_as_none", skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "ip::deserialize_optional", skip_serializing_if = "Option::is_none")]
     pub gw: Option<IpAddr>,
     /// The path's MTU in bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -135,7 +136,7 @@ struct WrittenIp {
     interface: Option<usize>,
     #[serde(with = "cidr")]
     address: IpNetwork,
-    #[serde(default, deserialize_with = "empty_as_none", skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "ip::deserialize_optional", skip_serializing_if = "Option::is_none")]
     gateway: Option<IpAddr>,
 }
 
@@ -154,7 +155,7 @@ struct ReadResult {
 struct OldIp {
     #[serde(with = "cidr")]
     ip: IpNetwork,
-    #[serde(default, deserialize_with = "empty_as_none", skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "ip::deserialize_optional", skip_serializing_if = "Option::is_none")]
     gateway: Option<IpAddr>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     routes: Vec<Route>,
@@ -296,54 +297,6 @@ impl From<ReadOldResult> for AddResult {
     }
 }
 
-/// An optional address; Go's types write a missing one as an empty string in places.
-fn empty_as_none<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<IpAddr>, D::Error> {
-    match Option::<String>::deserialize(deserializer)?.as_deref() {
-        None | Some("") => Ok(None),
-        Some(text) => {
-            text.parse().map(Some).map_err(|_| serde::de::Error::custom(format_args!("{text:?} is not an IP address")))
-        }
-    }
-}
-
-/// For `#[serde(with = "cidr")]`: an address with its prefix length, `10.1.2.3/24`, host bits kept.
-///
-/// Stricter than `IpNetwork`'s own: the prefix length has to be there, as in Go.
-pub mod cidr {
-    use super::{Deserialize, IpAddr, IpNetwork};
-
-    /// Reads `address/prefix`.
-    ///
-    /// # Errors
-    /// Says what is wrong and shows the form.
-    pub fn parse(text: &str) -> Result<IpNetwork, String> {
-        let wrong = || format!("{text:?} is not an address with a prefix length, such as 10.1.2.0/24 or fd00::/64");
-        let (address, prefix) = text.split_once('/').ok_or_else(wrong)?;
-        // std refuses octets with a leading zero, which some parsers read as octal.
-        let address: IpAddr = address.parse().map_err(|_| wrong())?;
-        if !prefix.bytes().all(|byte| byte.is_ascii_digit()) {
-            return Err(wrong());
-        }
-        IpNetwork::new(address, prefix.parse().map_err(|_| wrong())?).map_err(|_| wrong())
-    }
-
-    /// Writes `address/prefix`.
-    ///
-    /// # Errors
-    /// The serializer's.
-    pub fn serialize<S: serde::Serializer>(network: &IpNetwork, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(network)
-    }
-
-    /// Reads `address/prefix`.
-    ///
-    /// # Errors
-    /// As [`parse`].
-    pub fn deserialize<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<IpNetwork, D::Error> {
-        parse(&String::deserialize(deserializer)?).map_err(serde::de::Error::custom)
-    }
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -416,15 +369,6 @@ mod tests {
     fn empty_dns_is_left_out_since_1_0() {
         assert_eq!(AddResult::default().to_json(SpecVersion::V1_0_0).unwrap(), json!({"cniVersion": "1.0.0"}));
         assert_eq!(AddResult::default().to_json(SpecVersion::V0_4_0).unwrap()["dns"], json!({}));
-    }
-
-    #[test]
-    fn addresses_need_a_prefix_and_no_leading_zeros() {
-        for bad in ["10.1.2.3", "10.1.2.3/33", "10.1.2.03/24", "10.1.2.3/+8", "/8", "fd00::/129", "x/8", "1.2.3.4/8/8"]
-        {
-            assert!(cidr::parse(bad).is_err(), "{bad}");
-        }
-        assert_eq!(cidr::parse("fd00::5/64").unwrap().to_string(), "fd00::5/64");
     }
 
     #[test]

@@ -3,12 +3,12 @@
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-use cni_plugin::{Network, Route};
+use cni_plugin::{Network, Route, ip};
 use ipnetwork::IpNetwork;
 use serde::Deserialize;
 
 use crate::Error;
-use crate::range::{RangeSet, RangeSpec, optional_address, optional_subnet, parse_requested};
+use crate::range::{RangeSet, RangeSpec, optional_subnet, parse_requested};
 
 /// Where the reference keeps its reservations, and so do we.
 const DEFAULT_DATA_DIR: &str = "/var/lib/cni/networks";
@@ -28,11 +28,11 @@ pub struct Config {
 struct Ipam {
     #[serde(deserialize_with = "optional_subnet")]
     subnet: Option<IpNetwork>,
-    #[serde(deserialize_with = "optional_address")]
+    #[serde(deserialize_with = "ip::deserialize_optional")]
     range_start: Option<IpAddr>,
-    #[serde(deserialize_with = "optional_address")]
+    #[serde(deserialize_with = "ip::deserialize_optional")]
     range_end: Option<IpAddr>,
-    #[serde(deserialize_with = "optional_address")]
+    #[serde(deserialize_with = "ip::deserialize_optional")]
     gateway: Option<IpAddr>,
     ranges: Vec<Vec<RangeSpec>>,
     routes: Vec<Route>,

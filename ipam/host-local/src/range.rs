@@ -6,7 +6,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::RangeInclusive;
 
-use cni_plugin::SpecVersion;
+use cni_plugin::{SpecVersion, ip};
 use ipnetwork::IpNetwork;
 use serde::{Deserialize, Deserializer};
 
@@ -44,13 +44,13 @@ pub struct RangeSpec {
     #[serde(deserialize_with = "optional_subnet")]
     pub subnet: Option<IpNetwork>,
     /// The first address to give; the subnet's second one if absent.
-    #[serde(deserialize_with = "optional_address")]
+    #[serde(deserialize_with = "ip::deserialize_optional")]
     pub range_start: Option<IpAddr>,
     /// The last address to give; the subnet's last one if absent, for IPv4 the one before the broadcast address.
-    #[serde(deserialize_with = "optional_address")]
+    #[serde(deserialize_with = "ip::deserialize_optional")]
     pub range_end: Option<IpAddr>,
     /// The gateway, which is never given; the subnet's second address if absent.
-    #[serde(deserialize_with = "optional_address")]
+    #[serde(deserialize_with = "ip::deserialize_optional")]
     pub gateway: Option<IpAddr>,
 }
 
@@ -60,24 +60,11 @@ pub(crate) fn optional_subnet<'de, D: Deserializer<'de>>(deserializer: D) -> Res
     (!text.is_empty()).then(|| cni_plugin::cidr::parse(&text)).transpose().map_err(serde::de::Error::custom)
 }
 
-/// An optional address, as [`optional_subnet`].
-pub(crate) fn optional_address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<IpAddr>, D::Error> {
-    let text = Option::<String>::deserialize(deserializer)?.unwrap_or_default();
-    (!text.is_empty()).then(|| parse_address(&text)).transpose().map_err(serde::de::Error::custom)
-}
-
-/// An address; one mapped into IPv6 (`::ffff:10.1.2.3`) is the IPv4 one.
-fn parse_address(text: &str) -> Result<IpAddr, String> {
-    text.parse::<IpAddr>()
-        .map(|address| address.to_canonical())
-        .map_err(|_| format!("{text:?} is not an IP address, such as 10.1.2.3 or fd00::3"))
-}
-
 /// An address with or without a prefix length, which is of no consequence: the range says it.
 pub(crate) fn parse_requested(text: &str) -> Result<IpAddr, String> {
     match text.split_once('/') {
-        Some((address, prefix)) if prefix.parse::<u8>().is_ok() => parse_address(address),
-        _ => parse_address(text),
+        Some((address, prefix)) if prefix.parse::<u8>().is_ok() => ip::parse(address),
+        _ => ip::parse(text),
     }
 }
 

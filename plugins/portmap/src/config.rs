@@ -1,5 +1,6 @@
 use std::net::IpAddr;
 
+use cni_plugin::ip;
 use iptables::{Argument, Chain};
 use nftables::Protocol;
 use serde::{Deserialize, Deserializer};
@@ -54,7 +55,7 @@ pub(crate) struct PortMapping {
     pub(crate) container_port: u16,
     #[serde(default = "tcp", deserialize_with = "protocol")]
     pub(crate) protocol: Protocol,
-    #[serde(default, rename = "hostIP", deserialize_with = "optional_address")]
+    #[serde(default, rename = "hostIP", deserialize_with = "ip::deserialize_optional")]
     pub(crate) host_ip: Option<IpAddr>,
 }
 
@@ -166,15 +167,6 @@ fn protocol<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Protocol, D::E
         "udp" => Ok(Protocol::Udp),
         "sctp" => Ok(Protocol::Sctp),
         other => Err(serde::de::Error::custom(format_args!("{other:?} has no ports: use tcp, udp or sctp"))),
-    }
-}
-
-fn optional_address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<IpAddr>, D::Error> {
-    match String::deserialize(deserializer)?.as_str() {
-        "" => Ok(None),
-        text => {
-            text.parse().map(Some).map_err(|_| serde::de::Error::custom(format_args!("{text:?} is not an IP address")))
-        }
     }
 }
 
