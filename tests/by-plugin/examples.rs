@@ -149,3 +149,24 @@ fn none_leads_nowhere() {
     host.assert_reaches_tcp("192.0.2.2:80");
     alone.assert_blocked_tcp("192.0.2.2:80");
 }
+
+#[test]
+fn static_gives_the_address_that_is_named_or_asked_for() {
+    let host = Host::new();
+    let outside = host.neighbour();
+    let (web, peer) = (host.container("web"), host.container("peer"));
+    host.chain(&example("static")).add(&web, "eth0").ok();
+    let asked = host.chain(&example("static")).capabilities(&json!({"ips": ["10.210.6.11/24", "fd00:210:6::11/64"]}));
+    asked.add(&peer, "eth0").ok();
+    let (_server, _elsewhere) = (web.listen_tcp(80), outside.listen_tcp(80));
+    for address in ["10.210.6.10:80", "[fd00:210:6::10]:80"] {
+        host.assert_reaches_tcp(address);
+        peer.assert_reaches_tcp(address);
+    }
+    if reference_differs("an address that is asked for has no gateway") {
+        return;
+    }
+    for elsewhere in ["192.0.2.2:80", "[2001:db8::2]:80"] {
+        peer.assert_reaches_tcp(elsewhere);
+    }
+}

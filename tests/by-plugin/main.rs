@@ -10,7 +10,7 @@
 //! - `networks`: networks that the tests of several plugins use
 //! - `none`: no network
 //! - `portmap`: published ports
-//! - `sbr`: routes by the source address
+//! - `static_ipam`: addresses that somebody names
 
 #![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
 
@@ -24,4 +24,4 @@ mod loopback;
 mod networks;
 mod none;
 mod portmap;
-mod sbr;
+mod static_ipam;

@@ -138,7 +138,7 @@ fn in_the_configuration() -> Vec<Case> {
         config("an IPAM that is no object", |c| c["ipam"] = json!("host-local"), 7, "ipam")
             .only(&["bridge"], &["ADD", "DEL"]),
         config("an IPAM that is no object, for itself", |c| c["ipam"] = json!("host-local"), 7, "ipam")
-            .only(&["host-local"], &["ADD"]),
+            .only(&["host-local", "static"], &["ADD"]),
         config(
             "a subnet with host bits set",
             |c| c["ipam"]["ranges"][0][0]["subnet"] = json!("10.1.0.5/24"),

@@ -54,7 +54,7 @@ macro_rules! killed {
     };
 }
 
-// Not host, which changes nothing.
+// Not host and static, which change nothing.
 killed! {
     bridge: "bridge"
     firewall: "firewall"

@@ -47,6 +47,9 @@ fn full_config(scene: &Scene, plugin: &str) -> Value {
         "host-local" => json!({
             "runtimeConfig": {"ips": ["10.1.0.88"], "ipRanges": [[{"subnet": "10.6.0.0/24"}]]},
         }),
+        "static" => json!({
+            "args": {"cni": {"ips": ["10.1.0.77/24"]}}, "runtimeConfig": {"ips": ["10.1.0.88"]},
+        }),
         "portmap" => json!({
             "backend": "iptables", "snat": true, "masqAll": true, "markMasqBit": 7,
             "conditionsV4": ["!", "-d", "192.0.2.0/24"], "conditionsV6": ["-s", "fd00::/8"],
@@ -63,8 +66,11 @@ fn full_config(scene: &Scene, plugin: &str) -> Value {
     if let Some(ipam) = config.get_mut("ipam") {
         ipam["routes"] =
             json!([{"dst": "10.9.0.0/16", "gw": "10.1.0.1", "mtu": 1400, "priority": 5, "table": 100, "scope": 0}]);
-        ipam["ranges"][0][0] =
-            json!({"subnet": "10.1.0.0/24", "rangeStart": "10.1.0.9", "rangeEnd": "10.1.0.99", "gateway": "10.1.0.1"});
+        if let Some(ranges) = ipam.get_mut("ranges") {
+            let (first, last) = ("10.1.0.9", "10.1.0.99");
+            ranges[0][0] =
+                json!({"subnet": "10.1.0.0/24", "rangeStart": first, "rangeEnd": last, "gateway": "10.1.0.1"});
+        }
     }
     if plugin == "portmap" {
         config["runtimeConfig"]["portMappings"][0]["hostIP"] = json!("127.0.0.1");

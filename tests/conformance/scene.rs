@@ -4,10 +4,10 @@ use serde_json::{Value, json};
 use tests::{Cni, CniError, Container, Host, Inside as _, Outcome, is_reference, newest_version};
 
 pub(crate) const PLUGINS: [&str; 8] =
-    ["bridge", "firewall", "host", "host-local", "loopback", "none", "portmap", "sbr"];
+    ["bridge", "firewall", "host", "host-local", "loopback", "none", "portmap", "static"];
 
 /// What these have done is undone with the container's namespace, or inside it.
-pub(crate) const INSIDE_ONLY: [&str; 3] = ["loopback", "none", "sbr"];
+pub(crate) const INSIDE_ONLY: [&str; 2] = ["loopback", "none"];
 
 /// Every released version of the specification.
 pub(crate) const VERSIONS: [&str; 7] = ["0.1.0", "0.2.0", "0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"];
@@ -65,12 +65,15 @@ impl Scene {
         match plugin {
             "bridge" => bridge_config(),
             "host-local" => json!({"type": "host-local", "ipam": bridge_config()["ipam"]}),
+            "static" => json!({"type": "static", "ipam": {"type": "static", "addresses": [
+                {"address": "10.1.0.9/24", "gateway": "10.1.0.1"}, {"address": "fd00:1::9/64"},
+            ]}}),
             "portmap" => json!({
                 "type": "portmap",
                 "prevResult": self.result,
                 "runtimeConfig": {"portMappings": [{"hostPort": 8080, "containerPort": 80, "protocol": "tcp"}]},
             }),
-            "firewall" | "sbr" => json!({"type": plugin, "prevResult": self.result}),
+            "firewall" => json!({"type": "firewall", "prevResult": self.result}),
             other => json!({"type": other}),
         }
     }
@@ -78,7 +81,7 @@ impl Scene {
     /// The container that the plugin has something to do for: chained plugins come after a bridge.
     pub(crate) fn container(&self, plugin: &str) -> &Container {
         match plugin {
-            "portmap" | "firewall" | "sbr" => &self.attached,
+            "portmap" | "firewall" => &self.attached,
             "host" => &self.sharing,
             _ => &self.fresh,
         }

@@ -20,7 +20,7 @@ pub const EXAMPLES: &[(&str, &str)] = &[
     ("loopback", "by_plugin::loopback::add_brings_lo_up_and_reports_its_addresses"),
     ("none", "by_plugin::examples::none_leads_nowhere"),
     ("published-ports", "by_plugin::examples::published_ports_are_served_where_they_are_published"),
-    ("sbr", "by_plugin::sbr::who_is_asked_on_one_interface_answers_through_it"),
+    ("static", "by_plugin::examples::static_gives_the_address_that_is_named_or_asked_for"),
 ];
 
 /// The examples that are tested by the executable named `target`, for instance `by_plugin`.

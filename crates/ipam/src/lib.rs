@@ -6,4 +6,4 @@
 use cni_plugin::Sibling;
 
 /// The IPAM plugins that an interface plugin calls in process when they are installed beside it.
-pub const SIBLINGS: &[Sibling] = &[Sibling::of::<host_local::HostLocal>()];
+pub const SIBLINGS: &[Sibling] = &[Sibling::of::<host_local::HostLocal>(), Sibling::of::<static_ipam::Static>()];

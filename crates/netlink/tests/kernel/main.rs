@@ -7,7 +7,6 @@ mod kinds;
 mod links;
 mod namespaces;
 mod routes;
-mod rules;
 mod veths;
 mod waiting;
 

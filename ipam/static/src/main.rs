@@ -1,0 +1,5 @@
+//! The `static` CNI plugin.
+
+fn main() -> std::process::ExitCode {
+    cni_plugin::run::<static_ipam::Static>()
+}
