@@ -1,11 +1,11 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use cni_plugin::{IfName, IpConfig, Route};
+use cni_plugin::{AddResult, IfName, IpConfig, Route};
 use ipnetwork::IpNetwork;
 use netlink::{AddressSpec, LinkChange, Mac, Netns, Socket};
 
-use crate::Error;
+use crate::{Error, point_to_point};
 
 /// How long duplicate address detection may take: the kernel's default is one probe and about two seconds.
 const USABLE_WITHIN: Duration = Duration::from_secs(5);
@@ -29,12 +29,14 @@ pub struct Setup<'a> {
     pub routes: &'a [Route],
     /// Ask the link whether somebody else has an IPv6 address before using it, and wait for the answer.
     pub detect_duplicates: bool,
+    /// Only the gateways are on the link: everybody else is behind them, also who is in the same subnet.
+    pub point_to_point: bool,
 }
 
 /// Sets the interface up: sysctls, addresses, routes, and its neighbours told.
 ///
-/// `inside` is a socket of the container's namespace; `host_end` is the socket of the host's namespace and the index of the link's other end: the announcement waits until
-/// that carries packets, or nobody would hear it.
+/// `inside` is a socket of the container's namespace; `host_end` is the socket of the host's namespace and the index of the
+/// link's other end: the announcement waits until that carries packets, or nobody would hear it.
 ///
 /// # Errors
 /// The step that failed. The link is the caller's to remove.
@@ -50,6 +52,15 @@ pub fn configure(inside: &mut Socket, setup: &Setup<'_>, host_end: Option<(&mut 
     announce(inside, setup)
 }
 
+impl<'a> Setup<'a> {
+    /// An interface with the addresses and routes of a result, which nobody has to be told of.
+    #[must_use]
+    pub fn new(netns: &'a Netns, ifname: &'a IfName, index: u32, result: &'a AddResult) -> Self {
+        let (ips, routes) = (&result.ips, &result.routes);
+        Setup { netns, ifname, index, mac: None, ips, routes, detect_duplicates: false, point_to_point: false }
+    }
+}
+
 impl Setup<'_> {
     fn has_ipv6(&self) -> bool {
         self.ips.iter().any(|ip| ip.address.is_ipv6())
@@ -60,7 +71,9 @@ impl Setup<'_> {
     }
 
     fn is_on_link(&self, gateway: IpAddr) -> bool {
-        self.ips.iter().any(|ip| ip.address.contains(gateway))
+        self.ips
+            .iter()
+            .any(|ip| if self.point_to_point { ip.gateway == Some(gateway) } else { ip.address.contains(gateway) })
     }
 
     fn kernel_route(&self, route: &Route) -> netlink::Route {
@@ -102,8 +115,16 @@ fn add_addresses_and_routes(socket: &mut Socket, setup: &Setup<'_>) -> Result<()
     // Up first: the kernel adds the routes of addresses and takes ours only on a link that is up.
     batch.change_link(setup.index, &LinkChange { up: Some(true), arp_notify: true, ..LinkChange::default() });
     for ip in setup.ips {
-        let detect_duplicates = setup.detect_duplicates;
-        batch.add_address(&AddressSpec { detect_duplicates, ..AddressSpec::new(setup.index, ip.address) });
+        batch.add_address(&AddressSpec {
+            detect_duplicates: setup.detect_duplicates,
+            prefix_route: !setup.point_to_point,
+            ..AddressSpec::new(setup.index, ip.address)
+        });
+    }
+    if setup.point_to_point {
+        for (route, source) in point_to_point::sourced_routes(setup.ips) {
+            batch.add_parallel_route(&netlink::Route { source: Some(source), ..setup.kernel_route(&route) });
+        }
     }
     for route in setup.routes {
         // A container on several networks has a default route through each, as with the Go suite.

@@ -1,9 +1,13 @@
 //! The container's end of an attachment: what every interface plugin does once its link exists.
 //!
 //! [`configure()`] gives the link what the IPAM plugin decided, [`check()`] compares it with what ADD reported. Both work
-//! through a socket of the container's namespace; only IPv6's sysctls have to be set from inside. [`link`] makes and
-//! deletes links that are in the container alone, [`veth`] those that have another end on the host, and [`loopback`] is the
-//! one that is there already; [`mac`] is the hardware address that somebody asked for.
+//! through a socket of the container's namespace; only IPv6's sysctls have to be set from inside.
+//!
+//! - [`link`] makes and deletes links that are in the container alone
+//! - [`loopback`] is the one that is there already
+//! - [`mac`] is the hardware address that somebody asked for
+//! - [`point_to_point`] knows the routes of links that lead to a gateway only
+//! - [`veth`] makes and deletes links that have another end on the host
 
 mod check;
 mod configure;
@@ -11,6 +15,7 @@ mod error;
 pub mod link;
 pub mod loopback;
 pub mod mac;
+pub mod point_to_point;
 pub mod veth;
 
 pub use check::{check, check_sandbox};

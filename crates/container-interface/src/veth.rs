@@ -26,6 +26,23 @@ pub struct Options {
     pub ipv6_link_local: bool,
 }
 
+impl Options {
+    /// A pair of its own, with random hardware addresses.
+    ///
+    /// # Errors
+    /// When the kernel has no random numbers to give.
+    pub fn new(mtu: Option<u32>) -> Result<Self, Error> {
+        Ok(Options {
+            host_mac: Mac::random()?,
+            container_mac: Mac::random()?,
+            mtu,
+            master: None,
+            bridge_port: BridgePort::default(),
+            ipv6_link_local: true,
+        })
+    }
+}
+
 /// A pair that was made.
 #[derive(Debug)]
 pub struct Pair {

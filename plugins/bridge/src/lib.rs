@@ -112,13 +112,9 @@ fn set_up(
     host: &mut Socket,
 ) -> Result<(), Error> {
     let setup = Setup {
-        netns,
-        ifname: &request.attachment.ifname,
-        index: pair.container_index,
         mac: Some(pair.container_mac),
-        ips: &result.ips,
-        routes: &result.routes,
         detect_duplicates: request.network.config.enabledad,
+        ..Setup::new(netns, &request.attachment.ifname, pair.container_index, result)
     };
     let mut inside = Socket::open_in(netns)?;
     Ok(container_interface::configure(&mut inside, &setup, Some((host, pair.host_index)))?)
