@@ -10,6 +10,7 @@
 //! - `networks`: networks that the tests of several plugins use
 //! - `none`: no network
 //! - `portmap`: published ports
+//! - `ptp`: links of containers to the host, without a bridge
 //! - `static_ipam`: addresses that somebody names
 
 #![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
@@ -24,4 +25,5 @@ mod loopback;
 mod networks;
 mod none;
 mod portmap;
+mod ptp;
 mod static_ipam;

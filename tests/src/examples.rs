@@ -19,6 +19,7 @@ pub const EXAMPLES: &[(&str, &str)] = &[
     ("isolated", "by_plugin::examples::isolated_networks_are_out_of_reach_for_each_other"),
     ("loopback", "by_plugin::loopback::add_brings_lo_up_and_reports_its_addresses"),
     ("none", "by_plugin::examples::none_leads_nowhere"),
+    ("ptp", "by_plugin::ptp::reach::the_example_connects_containers_with_each_other_the_host_and_the_world"),
     ("published-ports", "by_plugin::examples::published_ports_are_served_where_they_are_published"),
     ("static", "by_plugin::examples::static_gives_the_address_that_is_named_or_asked_for"),
 ];

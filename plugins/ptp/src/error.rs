@@ -1,0 +1,64 @@
+use std::net::IpAddr;
+
+use cni_plugin::Code;
+use ipnetwork::IpNetwork;
+
+/// What the ptp plugin can fail with.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The protocol, or the delegated IPAM plugin.
+    #[error(transparent)]
+    Cni(#[from] cni_plugin::Error),
+    /// A link, address, route or namespace.
+    #[error(transparent)]
+    Netlink(#[from] netlink::Error),
+    /// The pair of links, and the container's end of it.
+    #[error(transparent)]
+    Container(#[from] container_interface::Error),
+    /// A sysctl of the host.
+    #[error(transparent)]
+    Sysctl(#[from] sysctl::Error),
+    /// Masquerade.
+    #[error(transparent)]
+    Masquerade(#[from] masquerade::Error),
+    /// The IPAM plugin gave an address without a gateway.
+    #[error(
+        "the network's IPAM plugin gave no gateway with address {address}, and a container of a ptp network reaches \
+         everybody through one: add a \"gateway\" to its \"ipam\""
+    )]
+    NoGateway {
+        /// The address.
+        address: IpNetwork,
+    },
+    /// The host has a route to the container's address already.
+    #[error(
+        "the host routes {address} to link {link}, so another container has it: give each network a subnet of its own, \
+         or delete the container that was left behind"
+    )]
+    AddressTaken {
+        /// The address.
+        address: IpAddr,
+        /// Where the route leads.
+        link: String,
+    },
+}
+
+impl From<Error> for cni_plugin::Error {
+    fn from(error: Error) -> Self {
+        let code = match error {
+            Error::Cni(inner) => return inner,
+            Error::Masquerade(inner) => return inner.into(),
+            Error::Container(inner) => return inner.into(),
+            Error::Netlink(netlink::Error::Netns(_)) => Code::InvalidEnvironment,
+            Error::NoGateway { .. } | Error::AddressTaken { .. } => Code::InvalidConfig,
+            Error::Netlink(_) | Error::Sysctl(_) => Code::Internal,
+        };
+        Self::from_chain(code, &error)
+    }
+}
+
+impl From<netlink::NetnsError> for Error {
+    fn from(error: netlink::NetnsError) -> Self {
+        Self::Netlink(error.into())
+    }
+}

@@ -1,0 +1,113 @@
+#![doc = include_str!("../README.md")]
+
+mod check;
+mod config;
+mod error;
+mod host_end;
+
+use cni_plugin::{Add, AddResult, Attachment, Check, Del, Failures, Gc, Plugin, SpecVersion, Status, Undo};
+use container_interface::Setup;
+use container_interface::veth::{self, Options};
+use masquerade::Rules;
+use netlink::{Netns, Socket};
+use nftables::{Element, Part};
+
+pub use config::Config;
+pub use error::Error;
+
+/// The container's end in [`AddResult::interfaces`]: after the host's.
+const CONTAINER_INTERFACE: usize = 1;
+
+/// The parts of the ruleset that are this plugin's.
+const PARTS: &[Part] = &[Part::Masquerade];
+
+/// Connects containers to the host, each by a link of its own.
+#[derive(Debug)]
+pub struct Ptp;
+
+impl Plugin for Ptp {
+    type Config = Config;
+    type Error = Error;
+    const NAME: &'static str = "ptp";
+    const ABOUT: &'static str = "connects containers to the host, each by a link of its own";
+    const VERSIONS: &'static [SpecVersion] = SpecVersion::ALL;
+
+    fn add(request: &Add<Config>, undo: &mut Undo) -> Result<AddResult, Error> {
+        let config = &request.network.config;
+        let ipam = request.network.required_ipam(ipam::SIBLINGS)?;
+        let netns = Netns::open(&request.netns)?;
+        let mut host = Socket::open()?;
+
+        let pair = veth::create(&mut host, &netns, request, &Options::new(config.mtu())?, undo)?;
+        let mut result = ipam.allocate(undo)?;
+        pair.undo_creation(undo);
+        complete(&mut result, config)?;
+        result.interfaces = vec![pair.describe_host_end(), pair.describe_container_end(request)];
+
+        host_end::set_up(&mut host, &pair, &result.ips)?;
+        rules(config, &request.attachment, &result).insert(undo)?;
+        let setup = Setup {
+            point_to_point: true,
+            ..Setup::new(&netns, &request.attachment.ifname, pair.container_index, &result)
+        };
+        container_interface::configure(&mut Socket::open_in(&netns)?, &setup, Some((&mut host, pair.host_index)))?;
+        host_end::open(&mut host, &pair, &result.ips)?;
+        Ok(result)
+    }
+
+    fn del(request: &Del<Config>) -> Result<(), Error> {
+        let mut failures = Failures::new();
+        // Rules before the address they speak of, the address last: once released it may belong to somebody else.
+        // The ruleset stays open until the end: closing it waits for the kernel, which deleting the link does anyway.
+        let known = request.network.prev_result.as_ref().map(|result| elements(&request.attachment, result));
+        let ruleset = failures.note(masquerade::remove(&request.attachment, PARTS, known.as_deref()));
+        failures.note(veth::delete(request));
+        failures.note(request.network.forward_to_ipam(ipam::SIBLINGS));
+        drop(ruleset);
+        Ok(failures.into_result()?)
+    }
+
+    fn check(request: &Check<Config>) -> Result<(), Error> {
+        request.network.required_ipam(ipam::SIBLINGS)?.forward()?;
+        check::attachment(request)?;
+        Ok(rules(&request.network.config, &request.attachment, &request.expected).check()?)
+    }
+
+    fn gc(request: &Gc<Config>) -> Result<(), Error> {
+        let mut failures = Failures::new();
+        let ruleset = failures.note(masquerade::collect(request, PARTS));
+        failures.note(veth::collect(request));
+        failures.note(request.network.forward_to_ipam(ipam::SIBLINGS));
+        drop(ruleset);
+        Ok(failures.into_result()?)
+    }
+
+    fn status(request: &Status<Config>) -> Result<(), Error> {
+        let ipam = request.network.required_ipam(ipam::SIBLINGS)?;
+        masquerade::probe(request.network.config.masquerade())?;
+        Ok(ipam.forward()?)
+    }
+}
+
+/// Fills in what the IPAM plugin left to the network, and sees that it gave what the network needs.
+fn complete(result: &mut AddResult, config: &Config) -> Result<(), Error> {
+    for ip in &mut result.ips {
+        ip.interface = Some(CONTAINER_INTERFACE);
+        ip.gateway.ok_or(Error::NoGateway { address: ip.address })?;
+    }
+    if !config.dns.is_empty() {
+        result.dns = config.dns.clone();
+    }
+    Ok(())
+}
+
+/// What an attachment with this result has in the packet filter.
+fn rules<'a>(config: &Config, attachment: &'a Attachment, result: &AddResult) -> Rules<'a> {
+    let addresses = result.ips_of(attachment.ifname.as_str()).map(|ip| ip.address).collect();
+    Rules { attachment, addresses, masquerade: config.masquerade(), others: Vec::new() }
+}
+
+/// What it can have there, whatever its configuration was.
+fn elements(attachment: &Attachment, result: &AddResult) -> Vec<Element> {
+    masquerade::elements(result.ips_of(attachment.ifname.as_str()).map(|ip| ip.address)).collect()
+}

@@ -1,0 +1,5 @@
+//! The `ptp` CNI plugin.
+
+fn main() -> std::process::ExitCode {
+    cni_plugin::run::<ptp::Ptp>()
+}

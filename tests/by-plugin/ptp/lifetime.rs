@@ -1,0 +1,300 @@
+//! DEL, GC, STATUS, the reference's attachments, many at once.
+
+use std::collections::BTreeSet;
+use std::thread;
+
+use serde_json::{Value, json};
+use tests::{Container, Host, Inside as _, Outcome, reference_differs};
+
+use super::{REFERENCE, call, config, dual_stack, host_end, ipam, ipv4, network, wait_for_the_reference};
+
+const NEEDS_THE_RESULT: &str = "it needs the namespace to find what it made";
+
+fn keys() -> Value {
+    json!({"ipMasq": true, "ipam": dual_stack()})
+}
+
+#[test]
+fn del_takes_both_ends() {
+    let host = Host::new();
+    let c1 = host.container("c1");
+    let network = network(&host, &keys());
+    host.assert_leaves_nothing(|| {
+        network.add(&c1, "eth0").ok();
+        network.del(&c1, "eth0").ok();
+        assert_eq!((host.links(), c1.links()), (vec!["lo".to_owned()], vec!["lo".to_owned()]));
+    });
+}
+
+#[test]
+fn del_frees_everything_after_the_link_or_the_namespace_is_gone() {
+    if reference_differs(NEEDS_THE_RESULT) {
+        return;
+    }
+    for loss in ["link", "namespace", "mount"] {
+        let host = Host::new();
+        let before = host.snapshot();
+        let c1 = host.container("c1");
+        let network = network(&host, &keys());
+        network.add(&c1, "eth0").ok();
+        let c1 = match loss {
+            "namespace" => host.lose(c1),
+            "link" => {
+                c1.shell("ip link del eth0");
+                c1
+            }
+            _ => {
+                host.shell("umount -l /run/netns/c1");
+                c1
+            }
+        };
+        network.del(&c1, "eth0").ok();
+        host.shell("ip netns del c1 2>/dev/null || rm -f /run/netns/c1");
+        host.snapshot().assert_nothing_since(&before);
+    }
+}
+
+/// The old forms of a result say neither whose the addresses are nor which interfaces there are.
+#[test]
+fn del_takes_a_result_of_any_version() {
+    for version in ["0.1.0", "0.2.0", "0.3.0", "0.3.1", "0.4.0", "1.0.0"] {
+        let host = Host::new();
+        let c1 = host.container("c1");
+        let network = host.chain(&json!({"name": "net", "cniVersion": version, "plugins": [config(&keys())]}));
+        host.assert_leaves_nothing(|| {
+            network.add(&c1, "eth0").ok();
+            network.del(&c1, "eth0").ok();
+        });
+    }
+}
+
+/// Replacing the reference on a node whose containers run.
+#[test]
+fn check_and_del_know_what_the_reference_made() {
+    if reference_differs("here it would replace itself") {
+        return;
+    }
+    let host = Host::new();
+    let (c1, c2) = (host.container("c1"), host.container("c2"));
+    let mut config = config(&keys());
+    config["cniVersion"] = json!("1.0.0");
+    host.assert_leaves_nothing(|| {
+        for (container, with_result) in [(&c1, true), (&c2, false)] {
+            let add = host.cni(REFERENCE).command("ADD").container(container).config(&config).run().ok();
+            let mut config = config.clone();
+            if with_result {
+                config["prevResult"] = add;
+                call(&host, "CHECK", container, &config).run().ok();
+                host.shell("iptables -t nat -F POSTROUTING");
+                let error = call(&host, "CHECK", container, &config).run().error();
+                assert!(error.msg.contains("packet filter differs"), "{error:?}");
+            }
+            call(&host, "DEL", container, &config).run().ok();
+            assert_eq!((host.links(), container.links()), (vec!["lo".to_owned()], vec!["lo".to_owned()]));
+            assert_eq!(super::routes(&host), [""; 0]);
+        }
+    });
+}
+
+/// Going back to the reference on a node whose containers run.
+#[test]
+fn the_reference_knows_what_was_made_here() {
+    if reference_differs("here it would replace itself") {
+        return;
+    }
+    let host = Host::new();
+    let c1 = host.container("c1");
+    let mut config = config(&json!({"ipam": dual_stack()}));
+    config["cniVersion"] = json!("1.0.0");
+    host.assert_leaves_nothing(|| {
+        config["prevResult"] = call(&host, "ADD", &c1, &config).run().ok();
+        let reference = |verb| host.cni(REFERENCE).command(verb).container(&c1).config(&config).path("/usr/lib/cni");
+        reference("CHECK").run().ok();
+        reference("DEL").run().ok();
+        assert_eq!(c1.links(), ["lo"]);
+    });
+}
+
+#[test]
+fn both_suites_leave_the_same_in_the_kernel() {
+    if reference_differs("here it would be compared with itself") {
+        return;
+    }
+    let mut config = config(&json!({"mtu": 1400, "ipam": dual_stack()}));
+    config["cniVersion"] = json!("1.0.0");
+    let seen = |plugin: &str| {
+        let host = Host::new();
+        let c1 = host.container("c1");
+        let result = host.cni(plugin).command("ADD").container(&c1).config(&config).run().ok();
+        wait_for_the_reference(&host);
+        wait_for_the_reference_in(&c1);
+        let end = host_end(&result).to_owned();
+        // No packet takes it: it is the host's own address.
+        let on_host = super::routes(&host).into_iter().filter(|route| !route.contains("proto kernel"));
+        let on_host: Vec<_> = on_host.map(|route| route.replace(&end, "END")).collect();
+        let sysctls = ["accept_ra", "forwarding"].map(|key| super::sysctl(&host, &format!("ipv6/conf/{end}/{key}")));
+        let link_local = |place: &dyn Fn(&str) -> String, name: &str| {
+            place(&format!("ip -6 -o addr show scope link dev {name}")).matches("fe80::").count()
+        };
+        (
+            (result["ips"].clone(), result["routes"].clone(), on_host, super::routes(&c1), sysctls),
+            (
+                host.addresses(&end),
+                c1.addresses("eth0"),
+                host.link(&end)["mtu"].clone(),
+                c1.link("eth0")["mtu"].clone(),
+            ),
+            (link_local(&|line| host.shell(line), &end), link_local(&|line| c1.shell(line), "eth0")),
+        )
+    };
+    assert_eq!(seen("ptp"), seen(REFERENCE));
+}
+
+fn wait_for_the_reference_in(container: &Container) {
+    container.shell("until ip -6 addr show scope link -tentative | grep -q fe80; do sleep 0.05; done");
+}
+
+/// An ADD that fails is followed by a DEL of the same attachment, and a link that another attachment has stays.
+#[test]
+fn an_add_whose_interface_is_taken_harms_nobody() {
+    let host = Host::new();
+    let (c1, mut other) = (host.container("c1"), host.container_at("c2", "/run/netns/c1".as_ref()));
+    other.id = "c2".to_owned();
+    let network = network(&host, &keys());
+    network.add(&c1, "eth0").ok();
+    let add = || network.add(&other, "eth0").error();
+    if reference_differs("it keeps the address that it had got") {
+        let _ = add();
+        return;
+    }
+    let error = host.assert_leaves_nothing(add);
+    assert!(error.msg.contains("eth0"), "{error:?}");
+    host.assert_leaves_nothing(|| network.del(&other, "eth0").ok());
+    network.check(&c1, "eth0").ok();
+}
+
+/// An IPAM plugin that is executed has to be told by DEL of an ADD that failed, and must not release the address of the first
+/// ADD then.
+#[test]
+fn a_second_add_of_the_same_attachment_fails_and_harms_nothing() {
+    let host = Host::new();
+    let c1 = host.container("c1");
+    let mut config = config(&keys());
+    config["cniVersion"] = json!("1.0.0");
+    for path in [tests::bin_dir().to_string_lossy().into_owned(), "/usr/lib/cni".to_owned()] {
+        let call = |verb, config: &Value| call(&host, verb, &c1, config).path(&path).run();
+        let mut config = config.clone();
+        config["prevResult"] = call("ADD", &config).ok();
+        let error = host.assert_leaves_nothing(|| call("ADD", &config).error());
+        assert!(error.msg.contains("run DEL first") || reference_differs("other words"), "{error:?}");
+        call("CHECK", &config).ok();
+        call("DEL", &config).ok();
+    }
+}
+
+#[test]
+fn gc_removes_what_was_left_and_nothing_else() {
+    if reference_differs("it has no GC") {
+        return;
+    }
+    for backend in ["nftables", "iptables"] {
+        let host = Host::new();
+        let (stays, goes, elsewhere) = (host.container("stays"), host.container("goes"), host.container("elsewhere"));
+        let mut keys = keys();
+        keys["ipMasqBackend"] = json!(backend);
+        let network = network(&host, &keys);
+        keys["ipam"] = ipam(&["10.2.0.0/24"]);
+        let other = host.chain(&json!({"name": "other", "plugins": [config(&keys)]}));
+        network.add(&stays, "eth0").ok();
+        other.add(&elsewhere, "eth0").ok();
+        let before = host.snapshot();
+        network.add(&goes, "eth0").ok();
+        network.add(&stays, "eth1").ok();
+        network.gc(&[("stays", "eth0")]).ok();
+        if backend == "nftables" {
+            host.snapshot().assert_nothing_since(&before);
+        }
+        assert_eq!((goes.links(), stays.links().len()), (vec!["lo".to_owned()], 2), "{backend}");
+        let rules = host.shell("iptables-save -t nat");
+        assert!(!rules.contains("\"goes\""), "{rules}");
+        network.check(&stays, "eth0").ok();
+        other.check(&elsewhere, "eth0").ok();
+    }
+}
+
+#[test]
+fn status_is_50_when_an_add_could_not_succeed() {
+    if reference_differs("this version does not speak 1.1.0") {
+        return;
+    }
+    let host = Host::new();
+    let (c1, c2) = (host.container("c1"), host.container("c2"));
+    let status = |config: &Value| host.cni("ptp").command("STATUS").config(config);
+    let unavailable = |outcome: Outcome, words: &str| {
+        let error = outcome.error();
+        assert_eq!(error.code, 50, "{error:?}");
+        assert!(format!("{} {}", error.msg, error.details).contains(words), "{error:?}");
+    };
+    host.assert_leaves_nothing(|| status(&config(&keys())).run().ok());
+    assert_eq!(status(&config(&json!({}))).run().error().code, 7);
+    unavailable(status(&config(&keys())).path("/opt/cni").run(), "host-local");
+    let small = config(&json!({"ipam": ipam(&["10.1.0.0/30"])}));
+    status(&small).run().ok();
+    call(&host, "ADD", &c1, &small).run().ok();
+    host.assert_leaves_nothing(|| call(&host, "ADD", &c2, &small).run().error());
+    unavailable(status(&small).run(), "10.1.0.0/30");
+    let by_iptables = config(&json!({"ipMasq": true, "ipMasqBackend": "iptables", "ipam": ipv4()}));
+    status(&by_iptables).run().ok();
+    host.shell("for i in $(ls /usr/sbin/*tables*-restore); do mount --bind /dev/null $i; done");
+    unavailable(status(&by_iptables).run(), "iptables");
+}
+
+#[test]
+fn a_hundred_adds_at_once_on_a_fresh_host_all_succeed() {
+    let host = Host::new();
+    let containers: Vec<_> = (0..100).map(|i| host.container(&format!("c{i}"))).collect();
+    let network = network(&host, &keys());
+    let before = host.snapshot();
+    let at_once = |verb: &(dyn Fn(&Container) -> Value + Sync)| -> Vec<Value> {
+        thread::scope(|scope| {
+            let threads: Vec<_> = containers.iter().map(|container| scope.spawn(move || verb(container))).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        })
+    };
+    let results = at_once(&|container| network.add(container, "eth0").ok());
+    for family in [0, 1] {
+        let given: BTreeSet<_> = results.iter().map(|result| result["ips"][family]["address"].to_string()).collect();
+        assert_eq!(given.len(), 100);
+    }
+    let _server = containers[0].listen_tcp(80);
+    for family in [0, 1] {
+        containers[99].assert_reaches_tcp(&format!("{}:80", tests::address(&results[0], family)));
+    }
+    at_once(&|container| network.del(container, "eth0").ok());
+    host.snapshot().assert_nothing_since(&before);
+}
+
+/// Everything is a message to the kernel: no other program runs in the steady state.
+#[test]
+fn no_verb_starts_another_program() {
+    if reference_differs("it executes IPAM plugins and iptables") {
+        return;
+    }
+    let host = Host::new();
+    let (c1, c2) = (host.container("c1"), host.container("c2"));
+    let mut config = config(&keys());
+    call(&host, "ADD", &c1, &config).run().ok();
+    let traced = |verb: &str, config: &Value| {
+        let strace = ["strace", "-f", "-qqq", "-e", "trace=execve", "-o", "/run/trace"];
+        let result = call(&host, verb, &c2, config).run_under(&strace).ok();
+        let trace = host.read("/run/trace").unwrap();
+        assert_eq!(trace.matches("execve(").count(), 1, "{verb}: {trace}");
+        result
+    };
+    config["prevResult"] = traced("ADD", &config);
+    traced("CHECK", &config);
+    traced("DEL", &config);
+    config["cni.dev/valid-attachments"] = json!([{"containerID": "c1", "ifname": "eth0"}]);
+    traced("GC", &config);
+    traced("STATUS", &config);
+}
