@@ -3,10 +3,10 @@
 use serde_json::{Value, json};
 use tests::{Cni, reference_differs};
 
-use crate::scene::{PLUGINS, Scene, error};
+use crate::scene::{INTERFACES, PLUGINS, Scene, error};
 
-const INTERFACE_PLUGINS: [&str; 4] = ["bridge", "host", "loopback", "none"];
-const WITH_RANGES: [&str; 2] = ["bridge", "host-local"];
+const INTERFACE_PLUGINS: [&str; 5] = ["bridge", "host", "loopback", "none", "ptp"];
+const WITH_RANGES: [&str; 3] = ["bridge", "host-local", "ptp"];
 
 /// What is wrong, and what has to come of it.
 struct Case {
@@ -134,9 +134,9 @@ fn in_the_configuration() -> Vec<Case> {
         )
         .only(&PLUGINS, &["ADD"]),
         config("an IPAM type that leaves CNI_PATH", |c| c["ipam"]["type"] = json!("../x"), 7, "CNI_PATH")
-            .only(&["bridge"], &["ADD", "DEL"]),
+            .only(&INTERFACES, &["ADD", "DEL"]),
         config("an IPAM that is no object", |c| c["ipam"] = json!("host-local"), 7, "ipam")
-            .only(&["bridge"], &["ADD", "DEL"]),
+            .only(&INTERFACES, &["ADD", "DEL"]),
         config("an IPAM that is no object, for itself", |c| c["ipam"] = json!("host-local"), 7, "ipam")
             .only(&["host-local", "static"], &["ADD"]),
         config(

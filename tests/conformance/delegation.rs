@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tests::{Cni, Container, Host, Inside as _, Outcome, bin_dir, newest_version, reference_differs};
 
-use crate::scene::error;
+use crate::scene::{INTERFACES, error};
 
 /// An IPAM plugin that writes down how it was called, in files named by the verb, and does what other files say:
 /// `answer.ADD` is what it prints, and `status.ADD` its exit status.
@@ -21,14 +21,29 @@ echo "a word from the notebook" >&2
 struct Notebook {
     host: Host,
     container: Container,
+    /// Who calls it.
+    plugin: &'static str,
+}
+
+/// Runs a test with each plugin that calls an IPAM plugin.
+fn with_each_plugin(test: impl Fn(&Notebook)) {
+    for plugin in INTERFACES {
+        eprintln!("{plugin}");
+        test(&Notebook::of(plugin));
+    }
 }
 
 impl Notebook {
+    /// One for tests of what is no plugin's business, but the library's of all.
     fn new() -> Self {
+        Self::of("bridge")
+    }
+
+    fn of(plugin: &'static str) -> Self {
         let host = Host::new();
         host.write("/run/plugins/notebook", NOTEBOOK);
         host.shell("chmod +x /run/plugins/notebook; mkdir /run/notebook");
-        let notebook = Self { container: host.container("c1"), host };
+        let notebook = Self { container: host.container("c1"), host, plugin };
         notebook.answer("ADD", 0, &result().to_string());
         notebook
     }
@@ -49,7 +64,7 @@ impl Notebook {
 
     fn call_with(&self, verb: &str, config: &Value) -> Cni<'_> {
         let path = format!("/run/nowhere:/run/plugins:{}", bin_dir().display());
-        self.host.cni("bridge").command(verb).container(&self.container).path(&path).config(config)
+        self.host.cni(self.plugin).command(verb).container(&self.container).path(&path).config(config)
     }
 
     fn check(&self, result: &Value) -> Outcome {
@@ -79,12 +94,14 @@ fn failure() -> String {
 /// "main" plugin to apply" (Section 4).
 #[test]
 fn what_the_ipam_plugin_says_is_applied() {
-    let notebook = Notebook::new();
-    let reply = notebook.call("ADD").run().ok();
-    assert_eq!(reply["ips"], json!([{"address": "10.1.0.7/24", "gateway": "10.1.0.1", "interface": 2}]));
-    assert!(reference_differs("this version loses it") || reply["dns"] == json!({"domain": "a.test"}), "{reply}");
-    let addresses = notebook.container.ip_json(["-4", "addr", "show", "dev", "eth0"]);
-    assert_eq!(addresses[0]["addr_info"][0]["local"], "10.1.0.7");
+    with_each_plugin(|notebook| {
+        let reply = notebook.call("ADD").run().ok();
+        let inside = if notebook.plugin == "bridge" { 2 } else { 1 };
+        assert_eq!(reply["ips"], json!([{"address": "10.1.0.7/24", "gateway": "10.1.0.1", "interface": inside}]));
+        assert!(reference_differs("this version loses it") || reply["dns"] == json!({"domain": "a.test"}), "{reply}");
+        let addresses = notebook.container.ip_json(["-4", "addr", "show", "dev", "eth0"]);
+        assert_eq!(addresses[0]["addr_info"][0]["local"], "10.1.0.7");
+    });
 }
 
 /// The result of an IPAM plugin that speaks an older form is read as well.
@@ -145,30 +162,34 @@ fn a_failed_add_releases_addresses_last() {
     if reference_differs("it leaves its interfaces") {
         return;
     }
-    let notebook = Notebook::new();
-    notebook.answer("ADD", 0, &json!({"cniVersion": newest_version()}).to_string());
-    error(notebook.call("ADD").run());
-    assert!(notebook.note("links.ADD").contains("veth"), "{}", notebook.note("links.ADD"));
-    assert!(!notebook.note("links.DEL").contains("veth"), "{}", notebook.note("links.DEL"));
+    with_each_plugin(|notebook| {
+        let mut answer = result();
+        answer["routes"] = json!([{"dst": "10.9.0.0/16", "gw": "fd00::1"}]);
+        notebook.answer("ADD", 0, &answer.to_string());
+        error(notebook.call("ADD").run());
+        assert!(notebook.note("links.ADD").contains("veth"), "{}", notebook.note("links.ADD"));
+        assert!(!notebook.note("links.DEL").contains("veth"), "{}", notebook.note("links.DEL"));
+    });
 }
 
 /// "If, on `ADD`, a delegated plugin fails, the "upper" plugin should execute again with `DEL` before returning
 /// failure" (Delegated plugin execution procedure).
 #[test]
 fn a_failed_ipam_plugin_is_followed_by_its_del() {
-    let notebook = Notebook::new();
-    notebook.answer("ADD", 1, &failure());
-    let before = notebook.host.snapshot();
-    let error = error(notebook.call("ADD").run());
-    if reference_differs("it has its own code for this, calls no DEL, and leaves its interfaces") {
-        return;
-    }
-    assert_eq!(error.code, 123, "{error:?}");
-    assert!(error.msg.contains("no page left") && error.msg.contains("notebook"), "{error:?}");
-    assert!(error.details.contains("buy another notebook"), "{error:?}");
-    assert_eq!(notebook.note("verbs"), "ADD\nDEL\n");
-    assert_eq!(notebook.note("stdin.DEL"), notebook.note("stdin.ADD"));
-    notebook.host.snapshot().assert_nothing_since(&before);
+    with_each_plugin(|notebook| {
+        notebook.answer("ADD", 1, &failure());
+        let before = notebook.host.snapshot();
+        let error = error(notebook.call("ADD").run());
+        if reference_differs("it has its own code for this, calls no DEL, and leaves its interfaces") {
+            return;
+        }
+        assert_eq!(error.code, 123, "{error:?}");
+        assert!(error.msg.contains("no page left") && error.msg.contains("notebook"), "{error:?}");
+        assert!(error.details.contains("buy another notebook"), "{error:?}");
+        assert_eq!(notebook.note("verbs"), "ADD\nDEL\n");
+        assert_eq!(notebook.note("stdin.DEL"), notebook.note("stdin.ADD"));
+        notebook.host.snapshot().assert_nothing_since(&before);
+    });
 }
 
 /// The same for what is no answer, or one that cannot be used.
@@ -192,14 +213,15 @@ fn an_ipam_plugin_that_talks_nonsense_is_an_error_and_gets_its_del() {
 /// The same for an IPAM plugin that succeeds and gives no address.
 #[test]
 fn an_ipam_plugin_that_gives_no_address_is_an_error() {
-    let notebook = Notebook::new();
-    notebook.answer("ADD", 0, &json!({"cniVersion": newest_version(), "ips": []}).to_string());
-    let before = notebook.host.snapshot();
-    error(notebook.call("ADD").run());
-    if !reference_differs("it calls no DEL, and leaves its interfaces") {
-        assert_eq!(notebook.note("verbs"), "ADD\nDEL\n");
-        notebook.host.snapshot().assert_nothing_since(&before);
-    }
+    with_each_plugin(|notebook| {
+        notebook.answer("ADD", 0, &json!({"cniVersion": newest_version(), "ips": []}).to_string());
+        let before = notebook.host.snapshot();
+        error(notebook.call("ADD").run());
+        if !reference_differs("it calls no DEL, and leaves its interfaces") {
+            assert_eq!(notebook.note("verbs"), "ADD\nDEL\n");
+            notebook.host.snapshot().assert_nothing_since(&before);
+        }
+    });
 }
 
 /// An answer that reads well and still makes no sense becomes an error or an interface, not a bug.
@@ -226,9 +248,10 @@ fn an_odd_answer_of_an_ipam_plugin_is_no_bug() {
         with(good.clone(), json!([{"dst": "fd00::/8", "gw": "10.1.0.1"}])),
         with(good, json!([{"dst": "10.9.0.0/16", "gw": "10.1.0.7"}])),
     ];
+    let plugins = INTERFACES.into_iter().flat_map(|plugin| [(plugin, false), (plugin, true)]);
     for answer in answers {
-        for gateway in [false, true] {
-            let notebook = Notebook::new();
+        for (plugin, gateway) in plugins.clone() {
+            let notebook = Notebook::of(plugin);
             notebook.answer("ADD", 0, &answer.to_string());
             let mut config = config();
             config["isDefaultGateway"] = json!(gateway);
@@ -263,21 +286,22 @@ fn an_ipam_plugin_that_fails_silently_is_named() {
 /// procedure).
 #[test]
 fn check_and_del_reach_the_ipam_plugin_and_its_errors_the_caller() {
-    let notebook = Notebook::new();
-    notebook.host.assert_leaves_nothing(|| {
-        let result = notebook.call("ADD").run().ok();
-        notebook.check(&result).ok();
-        for verb in ["CHECK", "DEL"] {
-            notebook.answer(verb, 1, &failure());
-        }
-        let errors = [error(notebook.check(&result)), error(notebook.call("DEL").run())];
-        for error in errors {
-            assert!(error.msg.contains("no page left"), "{error:?}");
-            assert!(reference_differs("its error has no code of the delegate") || error.code == 123, "{error:?}");
-        }
-        assert_eq!(notebook.note("verbs"), "ADD\nCHECK\nCHECK\nDEL\n");
-        notebook.answer("DEL", 0, "");
-        notebook.call("DEL").run().ok();
+    with_each_plugin(|notebook| {
+        notebook.host.assert_leaves_nothing(|| {
+            let result = notebook.call("ADD").run().ok();
+            notebook.check(&result).ok();
+            for verb in ["CHECK", "DEL"] {
+                notebook.answer(verb, 1, &failure());
+            }
+            let errors = [error(notebook.check(&result)), error(notebook.call("DEL").run())];
+            for error in errors {
+                assert!(error.msg.contains("no page left"), "{error:?}");
+                assert!(reference_differs("its error has no code of the delegate") || error.code == 123, "{error:?}");
+            }
+            assert_eq!(notebook.note("verbs"), "ADD\nCHECK\nCHECK\nDEL\n");
+            notebook.answer("DEL", 0, "");
+            notebook.call("DEL").run().ok();
+        });
     });
 }
 
@@ -289,12 +313,13 @@ fn status_reaches_the_ipam_plugin_and_its_error_the_caller() {
     if reference_differs("it has no STATUS") {
         return;
     }
-    let notebook = Notebook::new();
-    notebook.call("STATUS").run().ok();
-    assert_eq!(notebook.note("verbs"), "STATUS\n");
-    notebook.answer("STATUS", 1, &json!({"cniVersion": "1.1.0", "code": 51, "msg": "no page left"}).to_string());
-    let error = error(notebook.call("STATUS").run());
-    assert!(error.code == 51 && error.msg.contains("no page left"), "{error:?}");
+    with_each_plugin(|notebook| {
+        notebook.call("STATUS").run().ok();
+        assert_eq!(notebook.note("verbs"), "STATUS\n");
+        notebook.answer("STATUS", 1, &json!({"cniVersion": "1.1.0", "code": 51, "msg": "no page left"}).to_string());
+        let error = error(notebook.call("STATUS").run());
+        assert!(error.code == 51 && error.msg.contains("no page left"), "{error:?}");
+    });
 }
 
 /// GC reaches the IPAM plugin too, with the attachments that are to stay.
@@ -303,43 +328,46 @@ fn gc_reaches_the_ipam_plugin_with_its_list() {
     if reference_differs("it has no GC") {
         return;
     }
-    let notebook = Notebook::new();
-    let mut config = config();
-    config["cni.dev/valid-attachments"] = json!([{"containerID": "c1", "ifname": "eth0"}]);
-    notebook.call_with("GC", &config).run().ok();
-    assert_eq!(serde_json::from_str::<Value>(&notebook.note("stdin.GC")).unwrap(), config);
+    with_each_plugin(|notebook| {
+        let mut config = config();
+        config["cni.dev/valid-attachments"] = json!([{"containerID": "c1", "ifname": "eth0"}]);
+        notebook.call_with("GC", &config).run().ok();
+        assert_eq!(serde_json::from_str::<Value>(&notebook.note("stdin.GC")).unwrap(), config);
+    });
 }
 
 /// "The executable is searched for in a predefined list of paths, indicated to the CNI plugin via `CNI_PATH`"
 /// (Delegated Plugin protocol).
 #[test]
 fn an_ipam_plugin_that_is_not_in_cni_path_is_named_with_the_path() {
-    let notebook = Notebook::new();
-    notebook.host.assert_leaves_nothing(|| {
-        for verb in ["ADD", "DEL"] {
-            let error = error(notebook.call(verb).path("/run/nowhere:/run/elsewhere").run());
-            let all = format!("{} {}", error.msg, error.details);
-            assert!(all.contains("notebook") && all.contains("/run/nowhere"), "{error:?}");
-        }
+    with_each_plugin(|notebook| {
+        notebook.host.assert_leaves_nothing(|| {
+            for verb in ["ADD", "DEL"] {
+                let error = error(notebook.call(verb).path("/run/nowhere:/run/elsewhere").run());
+                let all = format!("{} {}", error.msg, error.details);
+                assert!(all.contains("notebook") && all.contains("/run/nowhere"), "{error:?}");
+            }
+        });
+        assert_eq!(notebook.note("verbs"), "");
     });
-    assert_eq!(notebook.note("verbs"), "");
 }
 
 /// `type`: "Must not contain characters disallowed in file paths" (Plugin configuration objects, `ipam`): nothing
 /// outside of `CNI_PATH` is run.
 #[test]
 fn an_ipam_type_cannot_leave_cni_path() {
-    let notebook = Notebook::new();
-    notebook.host.shell("mkdir /run/plugins/sub; ln /run/plugins/notebook /run/plugins/sub/notebook");
-    for kind in ["../plugins/notebook", "sub/notebook", "/run/plugins/notebook", "..", ".", "sub"] {
-        let mut config = config();
-        config["ipam"]["type"] = json!(kind);
-        for verb in ["ADD", "DEL"] {
-            let error = error(notebook.call_with(verb, &config).run());
-            assert!(reference_differs("it only reports a missing plugin") || error.code == 7, "{kind}: {error:?}");
+    with_each_plugin(|notebook| {
+        notebook.host.shell("mkdir /run/plugins/sub; ln /run/plugins/notebook /run/plugins/sub/notebook");
+        for kind in ["../plugins/notebook", "sub/notebook", "/run/plugins/notebook", "..", ".", "sub"] {
+            let mut config = config();
+            config["ipam"]["type"] = json!(kind);
+            for verb in ["ADD", "DEL"] {
+                let error = error(notebook.call_with(verb, &config).run());
+                assert!(reference_differs("it only reports a missing plugin") || error.code == 7, "{kind}: {error:?}");
+            }
         }
-    }
-    if !reference_differs("it runs what is below CNI_PATH") {
-        assert_eq!(notebook.note("verbs"), "");
-    }
+        if !reference_differs("it runs what is below CNI_PATH") {
+            assert_eq!(notebook.note("verbs"), "");
+        }
+    });
 }

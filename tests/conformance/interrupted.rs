@@ -62,10 +62,11 @@ killed! {
     loopback: "loopback"
     none: "none"
     portmap: "portmap"
+    ptp: "ptp"
 }
 
 /// A runtime that has forgotten the container altogether calls no DEL: then GC finds everything that is on the host.
-/// (But not the veth that bridge was about to label: the kernel takes no label in the message that makes a link. It
+/// (But not the link that an interface plugin was about to label: the kernel takes no label in the message that makes a link. It
 /// goes with the container's namespace.)
 #[test]
 fn gc_alone_cleans_up_after_a_killed_add() {

@@ -50,6 +50,11 @@ fn full_config(scene: &Scene, plugin: &str) -> Value {
         "static" => json!({
             "args": {"cni": {"ips": ["10.1.0.77/24"]}}, "runtimeConfig": {"ips": ["10.1.0.88"]},
         }),
+        "ptp" => json!({
+            "ipMasqBackend": "nftables", "mtu": 1400,
+            "dns": {"nameservers": ["10.7.0.1"], "domain": "a", "search": ["a"], "options": ["ndots:1"]},
+            "args": {"cni": {"ips": ["10.1.0.77"]}},
+        }),
         "portmap" => json!({
             "backend": "iptables", "snat": true, "masqAll": true, "markMasqBit": 7,
             "conditionsV4": ["!", "-d", "192.0.2.0/24"], "conditionsV6": ["-s", "fd00::/8"],

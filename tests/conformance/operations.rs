@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 use tests::{Chain, Container, Host, Inside as _, address, is_reference, newest_version, reference_differs};
 
-use crate::scene::{INSIDE_ONLY, PLUGINS, Scene, bridge_config, error};
+use crate::scene::{INSIDE_ONLY, INTERFACES, PLUGINS, Scene, bridge_config, error};
 
 /// bridge, portmap and firewall.
 fn network<'h>(host: &'h Host, name: &str, third_byte: u8) -> Chain<'h> {
@@ -22,16 +22,18 @@ fn network<'h>(host: &'h Host, name: &str, third_byte: u8) -> Chain<'h> {
 /// (ADD). It is somebody else's and stays as it is.
 #[test]
 fn add_refuses_an_interface_that_exists() {
-    let scene = Scene::new();
-    scene.fresh.shell("ip link add eth0 up mtu 1234 type veth peer name other");
-    let before = scene.host.snapshot();
-    let error = error(scene.call("bridge", "ADD").run());
-    assert!(is_reference() || error.msg.contains("eth0"), "{error:?}");
-    if !reference_differs("it leaves the host's end of the veth") {
-        scene.host.snapshot().assert_nothing_since(&before);
+    for plugin in INTERFACES {
+        let scene = Scene::new();
+        scene.fresh.shell("ip link add eth0 up mtu 1234 type veth peer name other");
+        let before = scene.host.snapshot();
+        let error = error(scene.call(plugin, "ADD").run());
+        assert!(is_reference() || error.msg.contains("eth0"), "{plugin}: {error:?}");
+        if !reference_differs("it leaves the host's end of the veth, or the address") {
+            scene.host.snapshot().assert_nothing_since(&before);
+        }
+        let link = scene.fresh.link("eth0");
+        assert_eq!((&link["mtu"], &link["link"]), (&json!(1234), &json!("other")), "{plugin}");
     }
-    let link = scene.fresh.ip_json(["-d", "link", "show", "dev", "eth0"]);
-    assert_eq!((&link[0]["mtu"], &link[0]["link"]), (&json!(1234), &json!("other")));
 }
 
 /// "A runtime should not call `ADD` twice (without an intervening DEL) for the same `(CNI_CONTAINERID, CNI_IFNAME)`
@@ -39,7 +41,7 @@ fn add_refuses_an_interface_that_exists() {
 #[test]
 fn a_second_add_fails_and_leaves_the_first_as_it_is() {
     let scene = Scene::new();
-    for plugin in ["bridge", "host-local"] {
+    for plugin in INTERFACES.into_iter().chain(["host-local"]) {
         scene.call(plugin, "ADD").run().ok();
         let before = scene.host.snapshot();
         let error = error(scene.call(plugin, "ADD").run());
@@ -56,14 +58,16 @@ fn a_container_can_be_added_twice_under_two_names() {
     if reference_differs("its masquerading is the container's, so that the first DEL fails over the second interface") {
         return;
     }
-    let scene = Scene::new();
-    scene.host.assert_leaves_nothing(|| {
-        let replies = ["eth1", "eth2"].map(|name| scene.call("bridge", "ADD").ifname(name).run().ok());
-        assert_ne!(replies[0]["ips"], replies[1]["ips"]);
-        scene.call("bridge", "DEL").ifname("eth1").run().ok();
-        scene.host.assert_pings(&address(&replies[1], 0));
-        scene.call("bridge", "DEL").ifname("eth2").run().ok();
-    });
+    for plugin in INTERFACES {
+        let scene = Scene::new();
+        scene.host.assert_leaves_nothing(|| {
+            let replies = ["eth1", "eth2"].map(|name| scene.call(plugin, "ADD").ifname(name).run().ok());
+            assert_ne!(replies[0]["ips"], replies[1]["ips"], "{plugin}");
+            scene.call(plugin, "DEL").ifname("eth1").run().ok();
+            scene.host.assert_pings(&address(&replies[1], 0));
+            scene.call(plugin, "DEL").ifname("eth2").run().ok();
+        });
+    }
 }
 
 /// "Plugins must handle being executed concurrently across different containers. If necessary, they must implement
@@ -133,7 +137,7 @@ fn del_succeeds_without_a_namespace() {
             let call = scene.call(plugin, "DEL");
             let call = if gone.is_empty() { call.without("CNI_NETNS") } else { call.netns(gone) };
             call.run().ok();
-            if !(plugin == "bridge" && reference_differs("it leaves the veth to the end of the namespace")) {
+            if !(INTERFACES.contains(&plugin) && reference_differs("it leaves the veth to the end of the namespace")) {
                 scene.host.snapshot().assert_nothing_since(&before);
             }
         }
@@ -192,15 +196,17 @@ fn del_goes_on_past_a_failure() {
     if reference_differs("it stops at the first failure") {
         return;
     }
-    let scene = Scene::new();
-    let before = scene.host.snapshot();
-    scene.call("bridge", "ADD").run().ok();
-    let failed = error(scene.call("bridge", "DEL").path("/run/nowhere").run());
-    assert!(failed.msg.contains("host-local"), "{failed:?}");
-    let left = scene.host.snapshot().leftovers(&before);
-    assert!(left.iter().all(|line| line.contains("/var/lib/cni/networks")), "{left:#?}");
-    scene.call("bridge", "DEL").run().ok();
-    scene.host.snapshot().assert_nothing_since(&before);
+    for plugin in INTERFACES {
+        let scene = Scene::new();
+        let before = scene.host.snapshot();
+        scene.call(plugin, "ADD").run().ok();
+        let failed = error(scene.call(plugin, "DEL").path("/run/nowhere").run());
+        assert!(failed.msg.contains("host-local"), "{plugin}: {failed:?}");
+        let left = scene.host.snapshot().leftovers(&before);
+        assert!(left.iter().all(|line| line.contains("/var/lib/cni/networks")), "{plugin}: {left:#?}");
+        scene.call(plugin, "DEL").run().ok();
+        scene.host.snapshot().assert_nothing_since(&before);
+    }
 }
 
 /// "The plugin should return an error if a resource included in the CNI Result type (interface, address or route) was
@@ -212,6 +218,8 @@ fn check_names_what_is_missing() {
         ("bridge", "ip netns exec fresh ip link del eth0", "eth0"),
         ("bridge", "ip netns exec fresh ip addr del 10.1.0.3/24 dev eth0", "10.1.0.3"),
         ("bridge", "ip link set br0 down; ip link del br0", "br0"),
+        ("ptp", "ip netns exec fresh ip link del eth0", "eth0"),
+        ("ptp", "ip netns exec fresh ip addr del 10.7.0.2/24 dev eth0", "10.7.0.2"),
         ("host-local", "rm /var/lib/cni/networks/test/10.1.0.3", "10.1.0.3"),
         ("loopback", "ip netns exec fresh ip link set lo down", "lo"),
         ("none", "ip netns exec fresh ip link set lo down", "lo"),
@@ -413,7 +421,7 @@ fn status_says_50_when_add_would_fail() {
     let scene = Scene::new();
     let small =
         json!({"type": "host-local", "subnet": "10.7.0.0/30", "rangeStart": "10.7.0.2", "rangeEnd": "10.7.0.2"});
-    for plugin in ["host-local", "bridge"] {
+    for plugin in INTERFACES.into_iter().chain(["host-local"]) {
         let config = json!({"name": plugin, "type": plugin, "ipam": small});
         let status = scene.host.cni(plugin).command("STATUS").config(&config);
         status.run().ok();
@@ -423,10 +431,12 @@ fn status_says_50_when_add_would_fail() {
         let all = format!("{} {}", error.msg, error.details);
         assert!(all.contains("10.7.0.2"), "{plugin}: {error:?}");
     }
-    let status = scene.host.cni("bridge").command("STATUS").config(&bridge_config());
-    let error = error(status.path("/run/nowhere").run());
-    assert_eq!(error.code, 50, "{error:?}");
-    assert!(error.msg.contains("host-local") && error.msg.contains("/run/nowhere"), "{error:?}");
+    for plugin in INTERFACES {
+        let status = scene.host.cni(plugin).command("STATUS").config(&scene.config(plugin));
+        let error = error(status.path("/run/nowhere").run());
+        assert_eq!(error.code, 50, "{plugin}: {error:?}");
+        assert!(error.msg.contains("host-local") && error.msg.contains("/run/nowhere"), "{plugin}: {error:?}");
+    }
 }
 
 /// "Plugins should always expect other CNI operations (like `ADD`, `DEL`, etc) even if `STATUS` returns an error"

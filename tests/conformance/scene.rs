@@ -3,8 +3,11 @@
 use serde_json::{Value, json};
 use tests::{Cni, CniError, Container, Host, Inside as _, Outcome, is_reference, newest_version};
 
-pub(crate) const PLUGINS: [&str; 8] =
-    ["bridge", "firewall", "host", "host-local", "loopback", "none", "portmap", "static"];
+pub(crate) const PLUGINS: [&str; 9] =
+    ["bridge", "firewall", "host", "host-local", "loopback", "none", "portmap", "ptp", "static"];
+
+/// Those of [`PLUGINS`] that make an interface, for which an IPAM plugin gives addresses.
+pub(crate) const INTERFACES: [&str; 2] = ["bridge", "ptp"];
 
 /// What these have done is undone with the container's namespace, or inside it.
 pub(crate) const INSIDE_ONLY: [&str; 2] = ["loopback", "none"];
@@ -28,6 +31,14 @@ pub(crate) fn bridge_config() -> Value {
     json!({
         "type": "bridge", "bridge": "br0", "isGateway": true, "ipMasq": true,
         "ipam": {"type": "host-local", "ranges": [[{"subnet": "10.1.0.0/24"}], [{"subnet": "fd00:1::/64"}]]},
+    })
+}
+
+/// Links without a bridge, with `ipam` of host-local.
+fn ptp_config() -> Value {
+    json!({
+        "type": "ptp", "ipMasq": true,
+        "ipam": {"type": "host-local", "ranges": [[{"subnet": "10.7.0.0/24"}], [{"subnet": "fd00:7::/64"}]]},
     })
 }
 
@@ -73,6 +84,7 @@ impl Scene {
                 "prevResult": self.result,
                 "runtimeConfig": {"portMappings": [{"hostPort": 8080, "containerPort": 80, "protocol": "tcp"}]},
             }),
+            "ptp" => ptp_config(),
             "firewall" => json!({"type": "firewall", "prevResult": self.result}),
             other => json!({"type": other}),
         }
@@ -113,7 +125,7 @@ impl Scene {
         let mut config = self.config(plugin);
         config.as_object_mut().unwrap().remove("prevResult");
         let began_with = json!([{"containerID": "attached", "ifname": "eth0"}]);
-        let with_addresses = matches!(plugin, "bridge" | "host-local");
+        let with_addresses = plugin == "host-local" || INTERFACES.contains(&plugin);
         config["cni.dev/valid-attachments"] = if with_addresses { began_with } else { json!([]) };
         self.host.cni(plugin).command("GC").config(&config).run()
     }
