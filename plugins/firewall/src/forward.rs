@@ -52,16 +52,22 @@ pub(crate) fn withdraw(addresses: &[IpNetwork]) -> Result<(), Error> {
 pub(crate) fn open_unused_bridges(gone: impl Fn(&str) -> bool) -> Result<(), Error> {
     let stays = |port: &Link| !port.alias.as_deref().is_some_and(&gone);
     let is_used = |bridge: &str| match ports(bridge) {
-        Ok(ports) => ports.iter().any(stays),
+        Ok(Some(ports)) => ports.iter().any(stays),
+        // A link into a VLAN, which stays as long as its bridge does.
+        Ok(None) => true,
         Err(error) => !error.is_not_found(),
     };
     Ok(iptables::isolation::remove_unused(is_used)?)
 }
 
-fn ports(bridge: &str) -> netlink::Result<Vec<Link>> {
+/// `None` for what is no bridge.
+fn ports(bridge: &str) -> netlink::Result<Option<Vec<Link>>> {
     let mut socket = Socket::open()?;
     let bridge = socket.link(bridge)?;
-    socket.links_with_master(bridge.index)
+    if bridge.kind.as_deref() != Some("bridge") {
+        return Ok(None);
+    }
+    socket.links_with_master(bridge.index).map(Some)
 }
 
 /// For STATUS: if iptables is in the way, there is a program to get past it.

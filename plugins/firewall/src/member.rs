@@ -40,13 +40,16 @@ impl<'a> Member<'a> {
         // An interface plugin lists the bridge first and then the host's end, which is the bridge's port.
         let on_host = |interface: &&Interface| interface.sandbox.is_empty() && IfName::new(&*interface.name).is_ok();
         let mut names = result.interfaces.iter().filter(on_host).map(|interface| interface.name.as_str());
+        let (bridge, port) = (names.next(), names.next());
+        // If the network is in a VLAN of the bridge, what it sends to others comes in by the host's link into that VLAN.
+        let vlan_gateway = bridge.and_then(|bridge| names.find(|name| is_in_vlan_of(name, bridge)));
         Self {
             config,
             attachment,
             addresses: result.ips_of(attachment.ifname.as_str()).map(|ip| ip.address).collect(),
             policy: config.ingress_policy,
-            bridge: names.next(),
-            port: names.next(),
+            bridge: vlan_gateway.or(bridge),
+            port,
         }
     }
 
@@ -90,6 +93,12 @@ impl<'a> Member<'a> {
         }
         elements
     }
+}
+
+/// Whether a link is called as the host's link into a VLAN of this bridge is: `cni0.100`.
+fn is_in_vlan_of(name: &str, bridge: &str) -> bool {
+    let vlan = name.strip_prefix(bridge).and_then(|rest| rest.strip_prefix('.'));
+    vlan.is_some_and(|vlan| vlan.parse::<u16>().is_ok())
 }
 
 /// Puts a container's elements into the ruleset.
@@ -161,6 +170,21 @@ mod tests {
         let (attachment, macvlan) = (attachment(), result(&[]));
         assert!(Member::new(&config("open"), &attachment, &macvlan).is_ok());
         assert!(matches!(Member::new(&config("same-bridge"), &attachment, &macvlan), Err(Error::NoBridge)));
+    }
+
+    #[test]
+    fn a_network_in_a_vlan_is_known_by_the_host_s_link_into_it() {
+        let (attachment, config) = (attachment(), config("same-bridge"));
+        for (interfaces, expected) in [
+            (&["cni0", "veth1", "cni0.100"][..], "cni0.100"),
+            (&["cni0", "veth1", "ifb1", "cni0.100"], "cni0.100"),
+            (&["cni0", "veth1", "cni1.100"], "cni0"),
+            (&["cni0", "veth1", "cni0.x"], "cni0"),
+        ] {
+            let result = result(interfaces);
+            let member = Member::new(&config, &attachment, &result).unwrap();
+            assert_eq!((member.bridge, member.port), (Some(expected), Some("veth1")), "{interfaces:?}");
+        }
     }
 
     #[test]
