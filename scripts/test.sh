@@ -21,6 +21,8 @@ LICENCES='["Apache-2.0", "Apache-2.0 WITH LLVM-exception", "BSD-2-Clause", "BSD-
            "Unicode-3.0", "Unlicense", "Zlib"]'
 
 TARGET=${CARGO_TARGET_DIR:-target}
+LOG=$TARGET/test.log
+VM_LOG=$TARGET/test-vm.log
 
 fail() {
     echo "test.sh: $*" >&2
@@ -107,22 +109,23 @@ check_licences() {
 
 run_tests() {
     # More threads than cores: the tests mostly wait for the kernel.
-    RUST_TEST_THREADS=${RUST_TEST_THREADS:-4} cargo test --locked --workspace --no-fail-fast 2>&1 | tee -a "$LOG"
+    RUST_TEST_THREADS=${RUST_TEST_THREADS:-4} cargo test --locked --workspace --no-fail-fast 2>&1 | tee "$LOG"
 }
 
 # Tests of what a kernel may lack are a target of their own with a module a feature. A module whose test
 # `the_kernel_has_it` passes here, or that has none, runs here; all others in one boot of a virtual machine.
 # With arguments: these modules only.
 run_tests_by_kernel_feature() {
-    local program names module here=() elsewhere=()
+    local program names module modules=("$@") here=() elsewhere=()
     program=$(by_kernel_feature)
     names=$("$program" --list --format terse | sed -n 's/: test$//p')
-    for module in ${*:-$(sed 's/::.*//' <<<"$names" | sort -u)}; do
+    [ $# -gt 0 ] || mapfile -t modules < <(sed 's/::.*//' <<<"$names" | sort -u)
+    for module in "${modules[@]}"; do
         [ -n "$(tests_of "$module")" ] || fail "there are no tests of a kernel feature $module"
         if kernel_has "$module"; then here+=("$module"); else elsewhere+=("$module"); fi
     done
-    run_modules "on this machine" "" "${here[@]}"
-    run_modules "in a virtual machine" scripts/vm-run.sh "${elsewhere[@]}"
+    run_modules "on this machine" "$LOG" "" "${here[@]}"
+    run_modules "in a virtual machine" "$VM_LOG" scripts/vm-run.sh "${elsewhere[@]}"
 }
 
 # Builds it and says where it is.
@@ -145,11 +148,17 @@ tests_of() {
 }
 
 run_modules() {
-    local where=$1 runner=$2
-    shift 2
+    local where=$1 log=$2 runner=$3 tests
+    shift 3
     [ $# -gt 0 ] || return 0
     step "tests of kernel features $where: $*"
-    $runner "$program" --exact $(tests_of "$@") 2>&1 | tee -a "$LOG"
+    mapfile -t tests < <(tests_of "$@")
+    $runner "$program" --exact "${tests[@]}" 2>&1 | tee -a "$log"
+}
+
+# How many tests passed, by what was printed of them.
+passed() {
+    awk '/^test result:/ { passed += $4 } END { print passed + 0 }' "$@"
 }
 
 require_root_and_rust
@@ -157,8 +166,7 @@ install_packages
 build_cnitool
 step "build"
 cargo build --locked --workspace --bins
-LOG=$TARGET/test.log
-: >"$LOG"
+: >"$VM_LOG"
 if [ "${1-}" = --feature ]; then
     run_tests_by_kernel_feature "${@:2}"
     exit
@@ -176,5 +184,5 @@ check_licences
 step "tests"
 run_tests
 run_tests_by_kernel_feature
-TESTS=$(awk '/^test result:/ { passed += $4 } END { print passed + 0 }' "$LOG")
-echo "test.sh: format, lints, documentation, licences and $TESTS tests passed in $SECONDS s"
+echo "test.sh: format, lints, documentation, licences and $(passed "$LOG" "$VM_LOG") tests" \
+    "($(passed "$VM_LOG") of them in a virtual machine) passed in $SECONDS s"

@@ -6,8 +6,8 @@
 # The command finds this machine's files, below a file system in memory that takes what it writes: nothing
 # that it does stays. It has the working directory, environment, outputs and exit status that it would have
 # here, but an empty standard input and no network. The kernel is Debian's, downloaded once and kept in
-# cargo's target directory; nothing else of this machine needs to suit, not even for virtualisation: the
-# processor is emulated. So a boot takes some seconds, and programs run about ten times slower than here.
+# cargo's target directory. The processor is emulated, so no machine needs to be able to virtualise: a boot
+# takes three seconds, programs run about ten times slower than here, and start thirty times slower.
 #
 #   VM_RUN_TIMEOUT=60 scripts/vm-run.sh ...      the seconds it may take with the boot; 900 if not given
 #
@@ -28,8 +28,12 @@ UNPACKED=$TARGET/vm/$KERNEL
 WORK=/run/vm
 
 fail() {
-    echo "vm-run.sh: $*" >&2
-    exit 125
+    fail_with 125 "$@"
+}
+
+fail_with() {
+    echo "vm-run.sh: ${*:2}" >&2
+    exit "$1"
 }
 
 # Says nothing unless it fails.
@@ -42,7 +46,17 @@ quietly() {
 
 require_suitable_machine() {
     [ "$(id -u)" = 0 ] || fail "the virtual machine gets to see all files: run this as root"
-    [ "$(uname -m)" = x86_64 ] || fail "the virtual machine is an x86-64 one, and could not run programs built on $(uname -m)"
+    [ "$(uname -m)" = x86_64 ] || fail "the virtual machine is an x86-64 one, it cannot run $(uname -m) programs"
+}
+
+# Whoever comes second waits for the first. The kernel is not installed.
+prepare() {
+    mkdir -p "$TARGET/vm"
+    exec {lock}>"$TARGET/vm/lock"
+    flock "$lock"
+    install_packages
+    [ -d "$UNPACKED" ] || download_kernel
+    exec {lock}>&-
 }
 
 install_packages() {
@@ -57,15 +71,6 @@ install_packages() {
     DEBIAN_FRONTEND=noninteractive quietly apt-get install --yes --no-install-recommends "${missing[@]}"
 }
 
-# Once; the kernel is not installed. Whoever comes second waits for the first.
-unpack_kernel() {
-    mkdir -p "$TARGET/vm"
-    exec {lock}>"$TARGET/vm/lock"
-    flock "$lock"
-    [ -d "$UNPACKED" ] || download_kernel
-    exec {lock}>&-
-}
-
 # The package of that name only depends on the newest kernel's.
 download_kernel() {
     command -v apt-get >/dev/null || fail "the kernel comes from Debian's $KERNEL, and there is no apt-get here"
@@ -77,7 +82,7 @@ download_kernel() {
     package=$(apt-cache depends "$KERNEL" | sed -n 's/^ *Depends: //p')
     (cd "$work" && quietly apt-get -o APT::Sandbox::User=root download "${package:?of the kernel}")
     quietly dpkg-deb --extract "$work"/*.deb "$work"
-    rm -r "$work"/*.deb "$work/usr"
+    rm "$work"/*.deb
     quietly depmod --basedir "$work" "$(ls "$work/lib/modules")"
     mv "$work" "$UNPACKED"
 }
@@ -103,26 +108,29 @@ boot() {
     machine
     share_files
     mkfifo $WORK/stdout $WORK/stderr
+    local status=0 copies=()
     cat $WORK/stdout &
-    local copies=$!
+    copies+=($!)
     cat $WORK/stderr >&2 &
-    copies+=" $!"
-    local status=0
-    timeout --foreground --kill-after=5 "$TIMEOUT" qemu-system-x86_64 "${MACHINE[@]}" \
-        >$WORK/qemu.log 2>&1 || status=$?
-    wait $copies
-    [ $status != 124 ] || { echo "vm-run.sh: $TIMEOUT s (VM_RUN_TIMEOUT) are over: $*" >&2; return 124; }
+    copies+=($!)
+    timeout --foreground --kill-after=5 "$TIMEOUT" qemu-system-x86_64 "${MACHINE[@]}" >$WORK/qemu.log 2>&1 ||
+        status=$?
+    # Qemu opens this one after the other two, which have no end unless they were opened.
+    [ ! -e $WORK/status ] || wait "${copies[@]}"
+    [ $status != 124 ] || fail_with 124 "$TIMEOUT s are over (VM_RUN_TIMEOUT): $*"
     [ -s $WORK/status ] || fail "the virtual machine ended (qemu: $status) before the command: $(cat $WORK/*.log)"
     return "$(<$WORK/status)"
 }
 
-# A kernel that panics reboots at once, which ends it.
+# A kernel that panics reboots at once, which ends it. It must not take a busy machine for a broken timer.
+# Programs that are always at the same addresses save a quarter of the time: the emulator does not have to
+# translate them again.
 machine() {
     MACHINE=(-nodefaults -no-user-config -display none -no-reboot
         -accel tcg,thread=multi -cpu max -smp 2
         -m 2G -machine pc,memory-backend=memory -object memory-backend-memfd,id=memory,size=2G,share=on
         -kernel "$UNPACKED"/boot/vmlinuz-* -initrd $WORK/initramfs
-        -append "console=ttyS0 quiet panic=-1" -serial file:$WORK/console.log
+        -append "console=ttyS0 quiet panic=-1 no_timer_check norandmaps" -serial file:$WORK/console.log
         -device virtio-serial-pci)
     local port number=0
     for port in stdout stderr status; do
@@ -132,7 +140,8 @@ machine() {
 }
 
 share_files() {
-    $VIRTIOFSD --socket-path=$WORK/virtiofsd -o source=/ -o cache=always -o sandbox=chroot -o log_level=err >$WORK/virtiofsd.log 2>&1 &
+    $VIRTIOFSD --socket-path=$WORK/virtiofsd -o source=/ -o cache=always -o sandbox=chroot -o log_level=err \
+        >$WORK/virtiofsd.log 2>&1 &
     until [ -S $WORK/virtiofsd ]; do
         kill -0 $! 2>/dev/null || fail "virtiofsd ended: $(<$WORK/virtiofsd.log)"
         sleep 0.02
@@ -145,7 +154,7 @@ make_initramfs() {
     mkdir -p $root/bin $root/proc $root/files $root/memory $root/machine
     cp "$(command -v busybox)" $root/bin/busybox
     needed_modules >$WORK/modules
-    xargs cp --target-directory=$root <$WORK/modules
+    xargs --delimiter='\n' cp --target-directory=$root <$WORK/modules
     {
         echo '#!/bin/busybox sh'
         # Without /proc, busybox does not find itself.
@@ -168,7 +177,7 @@ needed_modules() {
     local module
     for module in virtio_pci virtiofs overlay virtio_console; do
         modprobe --dirname "$UNPACKED" --set-version "$(ls "$UNPACKED/lib/modules")" --show-depends "$module"
-    done | awk '$1 == "insmod" && !seen[$2]++ { print $2 }'
+    done | sed -n 's/^insmod \(.*\.ko\).*/\1/p' | awk '!seen[$0]++'
 }
 
 # ---- inside ----
@@ -198,20 +207,21 @@ start() {
 # The same process, now in bash and among this machine's files. A port can be opened only once, so the
 # command's outputs are pipes, as they are elsewhere.
 run_command() {
-    local directory=$1 status=0
+    local directory=$1 status=0 copies=()
     shift
     until [ -c /dev/vport0p3 ]; do sleep 0.01; done
     export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
     ip link set lo up
     mkfifo /run/stdout /run/stderr
     cat /run/stdout >/dev/vport0p1 &
-    local copies=$!
+    copies+=($!)
     cat /run/stderr >/dev/vport0p2 &
-    copies+=" $!"
+    copies+=($!)
     mapfile -d '' -t environment </run/environment
-    setsid env --ignore-environment --chdir="$directory" "${environment[@]}" "$@" >/run/stdout 2>/run/stderr </dev/null || status=$?
-    kill_all_but $copies
-    wait $copies
+    setsid env --ignore-environment --chdir="$directory" "${environment[@]}" "$@" \
+        </dev/null >/run/stdout 2>/run/stderr || status=$?
+    kill_all_but "${copies[@]}"
+    wait "${copies[@]}"
     echo $status >/dev/vport0p3
     echo o >/proc/sysrq-trigger
     sleep infinity
@@ -231,7 +241,6 @@ if [ "${1-}" = --in-namespaces ]; then
 else
     [ $# -gt 0 ] || fail "usage: vm-run.sh COMMAND [ARGUMENT...]"
     require_suitable_machine
-    install_packages
-    unpack_kernel
+    prepare
     in_namespaces "$@"
 fi

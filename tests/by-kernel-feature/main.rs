@@ -15,6 +15,7 @@
 //! - `ipvlan_trunk`: the same on a VLAN
 //! - `macvlan_trunk`: macvlan, which every kernel has, on a VLAN
 //! - `tunnels`: IP in IP, GRE and their like
+//! - `virtual_machine`: `scripts/vm-run.sh` itself (runs anywhere)
 //! - `vlan`: 802.1Q links
 //! - `vrf`: routing tables of their own
 
@@ -27,5 +28,6 @@ mod ipvlan;
 mod ipvlan_trunk;
 mod macvlan_trunk;
 mod tunnels;
+mod virtual_machine;
 mod vlan;
 mod vrf;

@@ -11,6 +11,7 @@
 //! - `none`: no network
 //! - `portmap`: published ports
 //! - `ptp`: links of containers to the host, without a bridge
+//! - `sbr`: routes by the source address
 //! - `static_ipam`: addresses that somebody names
 
 #![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
@@ -26,4 +27,5 @@ mod networks;
 mod none;
 mod portmap;
 mod ptp;
+mod sbr;
 mod static_ipam;

@@ -3,14 +3,14 @@
 use serde_json::{Value, json};
 use tests::{Cni, CniError, Container, Host, Inside as _, Outcome, is_reference, newest_version};
 
-pub(crate) const PLUGINS: [&str; 9] =
-    ["bridge", "firewall", "host", "host-local", "loopback", "none", "portmap", "ptp", "static"];
+pub(crate) const PLUGINS: [&str; 10] =
+    ["bridge", "firewall", "host", "host-local", "loopback", "none", "portmap", "ptp", "sbr", "static"];
 
 /// Those of [`PLUGINS`] that make an interface, for which an IPAM plugin gives addresses.
 pub(crate) const INTERFACES: [&str; 2] = ["bridge", "ptp"];
 
 /// What these have done is undone with the container's namespace, or inside it.
-pub(crate) const INSIDE_ONLY: [&str; 2] = ["loopback", "none"];
+pub(crate) const INSIDE_ONLY: [&str; 3] = ["loopback", "none", "sbr"];
 
 /// Every released version of the specification.
 pub(crate) const VERSIONS: [&str; 7] = ["0.1.0", "0.2.0", "0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"];
@@ -85,7 +85,7 @@ impl Scene {
                 "runtimeConfig": {"portMappings": [{"hostPort": 8080, "containerPort": 80, "protocol": "tcp"}]},
             }),
             "ptp" => ptp_config(),
-            "firewall" => json!({"type": "firewall", "prevResult": self.result}),
+            "firewall" | "sbr" => json!({"type": plugin, "prevResult": self.result}),
             other => json!({"type": other}),
         }
     }
@@ -93,7 +93,7 @@ impl Scene {
     /// The container that the plugin has something to do for: chained plugins come after a bridge.
     pub(crate) fn container(&self, plugin: &str) -> &Container {
         match plugin {
-            "portmap" | "firewall" => &self.attached,
+            "portmap" | "firewall" | "sbr" => &self.attached,
             "host" => &self.sharing,
             _ => &self.fresh,
         }

@@ -22,6 +22,7 @@ pub const EXAMPLES: &[(&str, &str)] = &[
     ("none", "by_plugin::examples::none_leads_nowhere"),
     ("ptp", "by_plugin::ptp::reach::the_example_connects_containers_with_each_other_the_host_and_the_world"),
     ("published-ports", "by_plugin::examples::published_ports_are_served_where_they_are_published"),
+    ("sbr", "by_plugin::sbr::who_is_asked_on_one_interface_answers_through_it"),
     ("static", "by_plugin::examples::static_gives_the_address_that_is_named_or_asked_for"),
 ];
 

@@ -19,8 +19,9 @@ use crate::command::{Inside, command};
 use crate::namespaces::{Namespaces, on_a_thread};
 use crate::snapshot::Snapshot;
 
-/// No test needs longer; what still runs in a host after it is stuck, and ends with the host.
-const LIFETIME: Duration = Duration::from_secs(300);
+/// No test needs longer, not even in a virtual machine; what still runs in a host after it is stuck, and ends
+/// with the host.
+const LIFETIME: Duration = Duration::from_secs(600);
 
 /// How long the kernel may take to clean up.
 const PATIENCE: Duration = Duration::from_secs(30);

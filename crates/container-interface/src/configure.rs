@@ -33,7 +33,8 @@ pub struct Setup<'a> {
     pub point_to_point: bool,
 }
 
-/// Sets the interface up: sysctls, addresses, routes, and its neighbours told.
+/// Sets the interface up: sysctls, addresses, routes, and its neighbours told at once where the addresses are, since an
+/// address may have been somebody else's a moment ago.
 ///
 /// `inside` is a socket of the container's namespace; `host_end` is the socket of the host's namespace and the index of the
 /// link's other end: the announcement waits until that carries packets, or nobody would hear it.
@@ -44,12 +45,23 @@ pub fn configure(inside: &mut Socket, setup: &Setup<'_>, host_end: Option<(&mut 
     if setup.has_ipv6() {
         setup.netns.run(|| set_ipv6_sysctls(setup))??;
     }
-    add_addresses_and_routes(inside, setup)?;
-    if let Some((host, index)) = host_end {
-        host.wait_until_running(index, RUNNING_WITHIN)?;
-    }
+    let Some((host, index)) = host_end else {
+        add_addresses_and_routes(inside, setup, Order::AddressesFirst)?;
+        return wait_for_ipv6(inside, setup);
+    };
+    add_addresses_and_routes(inside, setup, Order::UpFirst)?;
+    host.wait_until_running(index, RUNNING_WITHIN)?;
     wait_for_ipv6(inside, setup)?;
     announce(inside, setup)
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Order {
+    /// Going up announces the addresses: `arp_notify` and `ndisc_notify` work then as well (`inetdev_event`,
+    /// net/ipv4/devinet.c; `ndisc_netdev_event`, net/ipv6/ndisc.c).
+    AddressesFirst,
+    /// For a link that carries nothing yet when it goes up.
+    UpFirst,
 }
 
 impl<'a> Setup<'a> {
@@ -110,10 +122,10 @@ fn set_ipv6_sysctls(setup: &Setup<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-fn add_addresses_and_routes(socket: &mut Socket, setup: &Setup<'_>) -> Result<(), Error> {
+fn add_addresses_and_routes(socket: &mut Socket, setup: &Setup<'_>, order: Order) -> Result<(), Error> {
     let mut batch = socket.batch();
-    // Up first: the kernel adds the routes of addresses and takes ours only on a link that is up.
-    batch.change_link(setup.index, &LinkChange { up: Some(true), arp_notify: true, ..LinkChange::default() });
+    let up = (order == Order::UpFirst).then_some(true);
+    batch.change_link(setup.index, &LinkChange { up, arp_notify: true, ..LinkChange::default() });
     for ip in setup.ips {
         batch.add_address(&AddressSpec {
             detect_duplicates: setup.detect_duplicates,
@@ -126,6 +138,10 @@ fn add_addresses_and_routes(socket: &mut Socket, setup: &Setup<'_>) -> Result<()
             batch.add_parallel_route(&netlink::Route { source: Some(source), ..setup.kernel_route(&route) });
         }
     }
+    if order == Order::AddressesFirst {
+        batch.set_up(setup.index);
+    }
+    // The kernel takes routes only on a link that is up.
     for route in setup.routes {
         // A container on several networks has a default route through each, as with the Go suite.
         batch.add_parallel_route(&setup.kernel_route(route));
@@ -141,7 +157,7 @@ fn wait_for_ipv6(socket: &mut Socket, setup: &Setup<'_>) -> Result<(), Error> {
     Ok(socket.wait_until_local(setup.index, &awaited, USABLE_WITHIN)?)
 }
 
-/// Tells the neighbours at once where the addresses are, since an address may have been somebody else's a moment ago.
+/// Tells the neighbours where the addresses are.
 ///
 /// The kernel does it for us, with a gratuitous ARP and an unsolicited Neighbor Advertisement for each address, whenever a
 /// link's hardware address is set (`inetdev_event`, net/ipv4/devinet.c; `ndisc_netdev_event`, net/ipv6/ndisc.c), even to

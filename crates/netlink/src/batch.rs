@@ -2,6 +2,7 @@ use crate::address::{self, AddressSpec};
 use crate::error::{Error, Result};
 use crate::link::{self, LinkChange, LinkRef, PortVlans, bridge_vlan};
 use crate::route::{self, Route};
+use crate::rule::{self, Rule};
 use crate::socket::{NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, Outgoing, Socket};
 
 use ipnetwork::IpNetwork;
@@ -107,10 +108,29 @@ impl<'a> Batch<'a> {
         self.note(pushed)
     }
 
+    /// Adds a route, or puts it in the place of one with the same destination, priority and table.
+    pub fn replace_route(&mut self, route: &Route) -> &mut Self {
+        let pushed = route::push_add(&mut self.outgoing, route, NLM_F_CREATE | NLM_F_REPLACE);
+        self.note(pushed)
+    }
+
     /// Deletes the first route that agrees with what `route` sets.
     pub fn delete_route(&mut self, route: &Route) -> &mut Self {
         let pushed = route::push_delete(&mut self.outgoing, route);
         self.note(pushed)
+    }
+
+    /// Adds a rule; refused with EEXIST ([`Error::is_exists`]) if there is the same one with the same priority. One without
+    /// a priority gets one of its own, and so is always another.
+    pub fn add_rule(&mut self, rule: &Rule) -> &mut Self {
+        rule::push_add(&mut self.outgoing, rule, NLM_F_CREATE | NLM_F_EXCL);
+        self
+    }
+
+    /// Deletes the first rule that agrees with what `rule` sets.
+    pub fn delete_rule(&mut self, rule: &Rule) -> &mut Self {
+        rule::push_delete(&mut self.outgoing, rule);
+        self
     }
 
     fn note(&mut self, pushed: Result<()>) -> &mut Self {

@@ -211,11 +211,20 @@ pub enum Request {
     DeleteRoute { destination: IpNetwork, gateway: Option<IpAddr> },
     FindRoute { address: IpAddr },
     ListRoutes,
+    AddRule { source: IpNetwork, table: u32 },
+    DeleteRule { source: IpNetwork, table: u32 },
+    ListRules,
 }
 
 impl Request {
     fn is_deletion(&self) -> bool {
-        matches!(self, Request::DeleteLink(_) | Request::DeleteAddress { .. } | Request::DeleteRoute { .. })
+        matches!(
+            self,
+            Request::DeleteLink(_)
+                | Request::DeleteAddress { .. }
+                | Request::DeleteRoute { .. }
+                | Request::DeleteRule { .. }
+        )
     }
 }
 
@@ -238,6 +247,11 @@ impl fmt::Display for Request {
             Request::DeleteRoute { destination, gateway } => write_route(formatter, "delete", *destination, *gateway),
             Request::FindRoute { address } => write!(formatter, "find the route to {address}"),
             Request::ListRoutes => write!(formatter, "list the routes"),
+            Request::AddRule { source, table } => write!(formatter, "route what comes from {source} by table {table}"),
+            Request::DeleteRule { source, table } => {
+                write!(formatter, "delete the rule that routes what comes from {source} by table {table}")
+            }
+            Request::ListRules => write!(formatter, "list the routing rules"),
         }
     }
 }

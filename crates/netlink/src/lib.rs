@@ -45,6 +45,7 @@ mod mac;
 mod message;
 mod netns;
 mod route;
+mod rule;
 mod socket;
 mod wait;
 
@@ -61,4 +62,5 @@ pub use link::{
 pub use mac::{InvalidMac, Mac};
 pub use netns::{Netns, NetnsError, NetnsId};
 pub use route::{Family, Route, RouteType, scope, table};
+pub use rule::Rule;
 pub use socket::Socket;

@@ -104,6 +104,21 @@ pub enum Error {
         /// The kernel's refusal, if it was asked.
         source: Option<netlink::Error>,
     },
+    /// Others sit on the link, in a way that the kernel keeps once for all of them.
+    #[error(
+        "{parent} cannot have a link with {wanted}: {holder} has {found}, and the kernel keeps that once for all links on \
+         {parent}; choose the same, or another \"master\""
+    )]
+    OtherTerms {
+        /// The link.
+        parent: String,
+        /// Who sits there.
+        holder: String,
+        /// How.
+        found: String,
+        /// How it was to be.
+        wanted: String,
+    },
     /// The kernel has no such links.
     #[error("this kernel has no {kind} links (module {kind})")]
     NoSupport {
@@ -150,6 +165,12 @@ pub enum Error {
 impl Error {
     pub(crate) fn file(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::File { action, path: path.to_owned(), source }
+    }
+
+    /// `holder` sits on `parent` on other terms than those wanted.
+    #[must_use]
+    pub fn other_terms(parent: &str, holder: String, found: String, wanted: &str) -> Self {
+        Self::OtherTerms { parent: parent.to_owned(), holder, found, wanted: wanted.to_owned() }
     }
 
     pub(crate) fn is_missing_file(&self) -> bool {

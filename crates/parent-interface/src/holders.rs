@@ -1,9 +1,9 @@
-//! Who holds which of the links that we made.
+//! Who holds which link, and on which terms.
 
 use std::ffi::OsStr;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, DirBuilder, File};
 use std::io::ErrorKind;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use cni_plugin::Attachment;
@@ -11,8 +11,6 @@ use cni_plugin::Attachment;
 use crate::Error;
 
 const FOLDER: &str = "/run/ferrocni/parents";
-/// No link that we make has this name: theirs have a dot.
-const LOCK: &str = "lock";
 
 /// The folder of holders, locked as long as this value lives.
 #[derive(Debug)]
@@ -24,38 +22,66 @@ pub(crate) struct Holders {
 impl Holders {
     pub(crate) fn lock() -> Result<Self, Error> {
         let folder = Path::new(FOLDER);
-        fs::create_dir_all(folder).map_err(Error::file("create", folder))?;
-        Self::lock_in(folder, OpenOptions::new().create(true).truncate(false).write(true).mode(0o600))
+        // Whoever can open a folder can lock it.
+        DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(Error::file("create", folder))?;
+        Self::lock_in(folder)
     }
 
     /// `None` if nothing was ever held.
     pub(crate) fn lock_existing() -> Result<Option<Self>, Error> {
-        match Self::lock_in(Path::new(FOLDER), OpenOptions::new().write(true)) {
+        match Self::lock_in(Path::new(FOLDER)) {
             Err(error) if error.is_missing_file() => Ok(None),
             holders => holders.map(Some),
         }
     }
 
-    fn lock_in(folder: &Path, options: &OpenOptions) -> Result<Self, Error> {
-        let path = folder.join(LOCK);
-        let lock = options.open(&path).map_err(Error::file("open", &path))?;
-        lock.lock().map_err(Error::file("lock", &path))?;
+    fn lock_in(folder: &Path) -> Result<Self, Error> {
+        let lock = File::open(folder).map_err(Error::file("open", folder))?;
+        lock.lock().map_err(Error::file("lock", folder))?;
         Ok(Self { folder: folder.to_owned(), _lock: lock })
     }
 
     /// The links that somebody holds, or held when he was killed.
     pub(crate) fn links(&self) -> Result<Vec<String>, Error> {
         let entries = fs::read_dir(&self.folder).map_err(Error::file("read", &self.folder))?;
-        let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
-        Ok(names.filter(|name| name != LOCK).collect())
+        Ok(entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect())
     }
 
-    /// Writes down that the attachment holds the link.
-    pub(crate) fn hold(&self, link: &str, attachment: &Attachment) -> Result<(), Error> {
+    /// Writes down that the attachment holds the link, and on which terms; true if it did not hold it before.
+    pub(crate) fn hold(&self, link: &str, attachment: &Attachment, terms: &str) -> Result<bool, Error> {
         let folder = self.folder.join(link);
         fs::create_dir_all(&folder).map_err(Error::file("create", &folder))?;
         let path = folder.join(file_name(attachment));
-        File::create(&path).map(drop).map_err(Error::file("create", &path))
+        let is_new = match File::create_new(&path) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => false,
+            created => created.map(|_file| true).map_err(Error::file("create", &path))?,
+        };
+        if !terms.is_empty() {
+            fs::write(&path, terms).map_err(Error::file("write", &path))?;
+        }
+        Ok(is_new)
+    }
+
+    /// Goes through those who hold the link, with their terms, until `wanted` says something.
+    pub(crate) fn find<T>(
+        &self,
+        link: &str,
+        mut wanted: impl FnMut(Attachment, String) -> Option<T>,
+    ) -> Result<Option<T>, Error> {
+        let folder = self.folder.join(link);
+        let entries = match fs::read_dir(&folder) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            entries => entries.map_err(Error::file("read", &folder))?,
+        };
+        for entry in entries.flatten() {
+            let Some(holder) = holder(&entry.file_name()) else { continue };
+            let path = entry.path();
+            let terms = fs::read_to_string(&path).map_err(Error::file("read", &path))?;
+            if let Some(found) = wanted(holder, terms) {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
     }
 
     /// Lets one go, who may never have held it; true if somebody holds the link still.
@@ -111,7 +137,7 @@ mod tests {
     use super::*;
 
     fn holders(folder: &Path) -> Holders {
-        Holders::lock_in(folder, OpenOptions::new().create(true).truncate(false).write(true)).unwrap()
+        Holders::lock_in(folder).unwrap()
     }
 
     fn attachment(container: &str) -> Attachment {
@@ -123,7 +149,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let holders = holders(folder.path());
         for container in ["a", "b", "a"] {
-            holders.hold("eth0.20", &attachment(container)).unwrap();
+            holders.hold("eth0.20", &attachment(container), "").unwrap();
         }
         assert_eq!(holders.links().unwrap(), ["eth0.20"]);
         assert!(holders.let_go("eth0.20", &attachment("c")).unwrap(), "who never held it");
@@ -134,11 +160,23 @@ mod tests {
     }
 
     #[test]
+    fn who_held_it_before_is_told_from_who_did_not_and_can_change_its_terms() {
+        let folder = tempfile::tempdir().unwrap();
+        let holders = holders(folder.path());
+        let terms = || holders.find("eth0", |holder, terms| Some((holder, terms))).unwrap();
+        assert_eq!(terms(), None);
+        assert!(holders.hold("eth0", &attachment("a"), "").unwrap());
+        assert!(!holders.hold("eth0", &attachment("a"), "some").unwrap());
+        assert!(!holders.hold("eth0", &attachment("a"), "").unwrap());
+        assert_eq!(terms(), Some((attachment("a"), "some".to_owned())));
+    }
+
+    #[test]
     fn the_stale_let_go_and_the_others_do_not() {
         let folder = tempfile::tempdir().unwrap();
         let holders = holders(folder.path());
         for container in ["a", "b"] {
-            holders.hold("eth0.20", &attachment(container)).unwrap();
+            holders.hold("eth0.20", &attachment(container), "").unwrap();
         }
         assert!(holders.let_go_stale("eth0.20", |holder| *holder == attachment("a")).unwrap());
         assert!(!holders.let_go("eth0.20", &attachment("b")).unwrap());
@@ -148,7 +186,7 @@ mod tests {
     fn a_file_that_no_attachment_is_called_holds_as_well() {
         let folder = tempfile::tempdir().unwrap();
         let holders = holders(folder.path());
-        holders.hold("eth0.20", &attachment("a")).unwrap();
+        holders.hold("eth0.20", &attachment("a"), "").unwrap();
         fs::write(folder.path().join("eth0.20/keep"), "").unwrap();
         assert!(holders.let_go_stale("eth0.20", |_everybody| true).unwrap());
     }
@@ -161,7 +199,7 @@ mod tests {
             Attachment::from_label(&format!("ferrocni:{}/{}/{}", "n".repeat(113), "c".repeat(112), "i".repeat(15)));
         let longest = longest.unwrap();
         assert_eq!(longest.label().len(), 251);
-        holders.hold("eth0.20", &longest).unwrap();
+        holders.hold("eth0.20", &longest, "").unwrap();
         assert!(!holders.let_go_stale("eth0.20", |holder| *holder == longest).unwrap(), "its name reads back");
     }
 }

@@ -4,17 +4,20 @@
 //! a tag, as `eth0.20`. If there is no link `eth0.20`, the first attachment has it made, and the last one takes it away.
 //! What an administrator made is used, and never changed or removed.
 //!
-//! Who uses a link that we made cannot be read from the kernel, because the users are in other namespaces. So each
-//! attachment holds it by an empty file of its own, /run/ferrocni/parents/`<link>`/`<network>:<container>:<interface>`,
-//! written before the link is made and removed before it goes. A lock on the folder puts networks that race for the same
-//! link in order; a reboot takes links and files alike.
+//! Who uses a link cannot be read from the kernel, because the users are in other namespaces. So each attachment holds a
+//! link that we made by a file of its own, /run/ferrocni/parents/`<link>`/`<network>:<container>:<interface>`, written
+//! before the link is made and removed before it goes. A lock on the folder puts networks that race for the same link in
+//! order; a reboot takes links and files alike. Where the kernel wants all who sit on a link to be alike, they hold it in
+//! the same way, whoever made it, and the file says on which terms: an [`Agreement`].
 
+mod agreement;
 mod error;
 mod holders;
 mod master;
 mod tag;
 mod tagged;
 
+pub use agreement::Agreement;
 pub use error::Error;
 pub use master::{Master, name_or_none};
 pub use tag::VlanId;
@@ -40,8 +43,8 @@ pub fn probe_on(socket: &mut Socket, parent: Option<&Link>, kind: LinkKind) -> R
     }
 }
 
-/// For DEL: lets go of the link that [`Master::attach`] made, and removes it if nobody else holds it. Nothing to let go of
-/// is success.
+/// For DEL: lets go of the link that [`Master::attach`] made, and removes it if nobody else holds it; leaves its
+/// [`Agreement`]. Nothing to let go of is success.
 ///
 /// # Errors
 /// When the files cannot be read or changed, or the kernel refuses to remove the link.

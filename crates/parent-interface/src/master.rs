@@ -1,7 +1,7 @@
 use std::fmt;
 
 use cni_plugin::{Attachment, IfName, Undo};
-use netlink::{Family, Link, Route, Socket, table};
+use netlink::{Family, Link, Netns, Route, Socket, table};
 use serde::{Deserialize as _, Deserializer};
 
 use crate::holders::Holders;
@@ -37,6 +37,14 @@ impl Master<'_> {
             Some(link) if !tagged::is_ours(&link) => Ok(link),
             _ => hold(socket, &name, &tagged, attachment, undo),
         }
+    }
+
+    /// A socket of the namespace that the link is in.
+    ///
+    /// # Errors
+    /// When the namespace cannot be entered.
+    pub fn socket(self, netns: &Netns) -> Result<Socket, Error> {
+        Ok(if self.in_container { Socket::open_in(netns)? } else { Socket::open()? })
     }
 
     /// For CHECK: `link` sits on the link that this is. Without a name, that was once the default route's: any does then.
@@ -159,13 +167,18 @@ fn hold(
     if let Some(link) = found.as_ref().filter(|link| !tagged::is_ours(link)) {
         return Ok(link.clone());
     }
-    holders.hold(name.as_str(), attachment)?;
-    let holder = attachment.clone();
-    undo.push(format!("let go of link {name}"), move || detach(&holder));
+    if holders.hold(name.as_str(), attachment, "")? {
+        undo_holding(name.as_str(), attachment, undo);
+    }
     match found {
         Some(link) => tagged::ensure_up(socket, link),
         None => tagged::create(socket, name.as_str(), tagged),
     }
+}
+
+pub(crate) fn undo_holding(link: &str, attachment: &Attachment, undo: &mut Undo) {
+    let holder = attachment.clone();
+    undo.push(format!("let go of link {link}"), move || detach(&holder));
 }
 
 fn find(socket: &mut Socket, name: &IfName) -> Result<Option<Link>, Error> {

@@ -67,6 +67,9 @@ pub(crate) fn ensure_up(socket: &mut Socket, link: Link) -> Result<Link, Error> 
 
 /// Removes the link if it is ours.
 pub(crate) fn remove(name: &str) -> Result<(), Error> {
+    if Tagged::from_name(name).is_none() {
+        return Ok(());
+    }
     let mut socket = Socket::open()?;
     delete(&mut socket, UNFINISHED)?;
     match socket.link(name) {
@@ -96,9 +99,9 @@ fn explain(socket: &mut Socket, refusal: netlink::Error, nic: &Link, tagged: &Ta
 
 /// The kernel has one link at most for a tag.
 fn require_free(socket: &mut Socket, nic: &Link, tagged: &Tagged) -> Result<(), Error> {
-    let kind = Some(LinkKind::Vlan { id: tagged.tag.get() });
-    let links = socket.links()?;
-    match links.into_iter().find(|link| link.peer_index == Some(nic.index) && link.options == kind) {
+    let kind = LinkKind::Vlan { id: tagged.tag.get() };
+    let links = socket.links_on(nic.index, kind)?;
+    match links.into_iter().find(|link| link.options == Some(kind)) {
         Some(holder) => Err(Error::TagTaken { nic: tagged.nic.clone(), tag: tagged.tag, holder: holder.name }),
         None => Ok(()),
     }

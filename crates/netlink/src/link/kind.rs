@@ -210,6 +210,11 @@ impl LinkKind {
         matches!(self, LinkKind::Macvlan { .. } | LinkKind::Ipvlan { .. } | LinkKind::Vlan { .. })
     }
 
+    /// Names the kind only, for a list of such links.
+    pub(super) fn filter(self) -> LinkAttribute {
+        LinkAttribute::LinkInfo(vec![LinkInfo::Kind(self.info().0)])
+    }
+
     fn attribute(self) -> LinkAttribute {
         let (kind, data) = self.info();
         LinkAttribute::LinkInfo(std::iter::once(LinkInfo::Kind(kind)).chain(data.map(LinkInfo::Data)).collect())

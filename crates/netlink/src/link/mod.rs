@@ -142,6 +142,15 @@ impl Socket {
         self.list(Some(LinkAttribute::Controller(master)), |link| link.master == Some(master))
     }
 
+    /// The links of `kind` that sit on the link with index `parent`, as far as they are in this namespace.
+    ///
+    /// # Errors
+    /// The kernel's refusal.
+    pub fn links_on(&mut self, parent: u32, kind: LinkKind) -> Result<Vec<Link>> {
+        let sits_on_it = |link: &Link| link.peer_index == Some(parent) && link.peer_netns_id.is_none();
+        self.list(Some(kind.filter()), |link| link.kind.as_deref() == Some(kind.name()) && sits_on_it(link))
+    }
+
     fn list(&mut self, filter: Option<LinkAttribute>, wanted: impl Fn(&Link) -> bool) -> Result<Vec<Link>> {
         let mut message = LinkMessage::default();
         message.attributes.push(without_statistics());

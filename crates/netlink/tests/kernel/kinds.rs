@@ -1,4 +1,6 @@
-use netlink::{Bridge, Error, IpvlanIsolation, IpvlanMode, LinkChange, LinkKind, Mac, MacvlanMode, NewLink, Socket};
+use netlink::{
+    Bridge, Error, IpvlanIsolation, IpvlanMode, Link, LinkChange, LinkKind, Mac, MacvlanMode, NewLink, Socket,
+};
 use serde_json::json;
 
 use crate::{in_new_netns, ip, ip_link, new_netns, pair, socket};
@@ -41,6 +43,23 @@ fn a_kind_is_known_without_a_link_of_it() {
         let can_be_made = made.map(|link| socket.delete_link(link.index)).is_ok();
         assert_eq!(socket.knows(ipvlan).expect("an answer"), can_be_made);
         assert_eq!(ip("link show").as_array().expect("a list").len(), 3, "lo and the pair");
+    });
+}
+
+#[test]
+fn the_links_on_a_parent_are_told_from_others() {
+    in_new_netns(|| {
+        let mut socket = socket();
+        let (parent, other) = pair(&mut socket);
+        for (name, parent) in [("m0", parent), ("m1", other), ("m2", parent)] {
+            socket.create_link(&NewLink { parent: Some(parent), ..NewLink::new(name, BRIDGE_MODE) }).expect("made");
+        }
+        let elsewhere = new_netns();
+        let away = NewLink { parent: Some(parent), ..NewLink::new("m3", BRIDGE_MODE) };
+        socket.create_link_in(&elsewhere, &away).expect("made");
+        let names = |links: Vec<Link>| links.into_iter().map(|link| link.name).collect::<Vec<_>>();
+        assert_eq!(names(socket.links_on(parent, BRIDGE_MODE).expect("a list")), ["m0", "m2"]);
+        assert!(socket.links_on(parent, LinkKind::Vlan { id: 1 }).expect("a list").is_empty());
     });
 }
 

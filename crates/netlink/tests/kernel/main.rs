@@ -7,6 +7,7 @@ mod kinds;
 mod links;
 mod namespaces;
 mod routes;
+mod rules;
 mod veths;
 mod waiting;
 

@@ -197,3 +197,18 @@ fn a_parallel_route_stands_beside_the_one_before() {
         }
     });
 }
+
+#[test]
+fn a_route_takes_the_place_of_another() {
+    in_new_netns(|| {
+        let mut socket = socket();
+        let (link, _) = pair(&mut socket);
+        ip("addr add 10.1.0.2/24 dev a");
+        for gateway in ["10.1.0.1", "10.1.0.3"] {
+            let route = Route { table: 100, ..Route::default_via(gateway.parse().expect("an address"), link) };
+            socket.batch().replace_route(&route).send().expect("set");
+        }
+        let routes = socket.routes(Family::V4, None, 100).expect("listed");
+        assert_eq!(routes.iter().map(|route| route.gateway).collect::<Vec<_>>(), ["10.1.0.3".parse().ok()]);
+    });
+}

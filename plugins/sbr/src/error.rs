@@ -1,0 +1,76 @@
+use std::net::IpAddr;
+
+use cni_plugin::{Code, IfName};
+
+/// What keeps a container from being routed by its source addresses.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The protocol.
+    #[error(transparent)]
+    Cni(#[from] cni_plugin::Error),
+    /// A link, route, rule or namespace.
+    #[error(transparent)]
+    Netlink(#[from] netlink::Error),
+    /// Entering the container for DEL.
+    #[error(transparent)]
+    Container(#[from] container_interface::Error),
+    /// There is nothing to route by.
+    #[error(
+        "the previous plugin gave interface {ifname} no address: chain this plugin after one that has an \"ipam\", \
+         or leave it out"
+    )]
+    NoAddress {
+        /// The interface.
+        ifname: IfName,
+    },
+    /// Another ADD to the same container cannot be kept waiting.
+    #[error("cannot lock network namespace {path}")]
+    Lock {
+        /// Its path.
+        path: String,
+        /// The errno.
+        source: std::io::Error,
+    },
+    /// CHECK: no rule for an address.
+    #[error("the rule for what is sent from {source_address} differs: expected {expected}, found {found}")]
+    Rule {
+        /// The address.
+        source_address: IpAddr,
+        /// Which table it should be routed by.
+        expected: String,
+        /// By which tables it is.
+        found: String,
+    },
+    /// CHECK: a route is not in the table.
+    #[error(
+        "the routes of table {table}, for what is sent from {source_address}, differ: expected {expected}, found none"
+    )]
+    Route {
+        /// The address.
+        source_address: IpAddr,
+        /// The table.
+        table: u32,
+        /// The route that is missing.
+        expected: String,
+    },
+}
+
+impl From<Error> for cni_plugin::Error {
+    fn from(error: Error) -> Self {
+        let code = match error {
+            Error::Cni(inner) => return inner,
+            Error::Container(ref inner) => inner.code(),
+            Error::Netlink(netlink::Error::Netns(_)) => Code::InvalidEnvironment,
+            Error::NoAddress { .. } => Code::InvalidConfig,
+            Error::Lock { .. } => Code::Io,
+            _ => Code::Internal,
+        };
+        Self::from_chain(code, &error)
+    }
+}
+
+impl From<netlink::NetnsError> for Error {
+    fn from(error: netlink::NetnsError) -> Self {
+        Self::Netlink(error.into())
+    }
+}

@@ -1,0 +1,186 @@
+//! What is to be changed, from what there is: without asking the kernel anything.
+
+use std::net::{IpAddr, Ipv6Addr};
+
+use cni_plugin::IpConfig;
+use ipnetwork::IpNetwork;
+use netlink::{Route, Rule, scope, table};
+
+use crate::Config;
+
+/// The first table that is looked at for being free.
+pub(crate) const FIRST_TABLE: u32 = 100;
+
+/// Changes, in the order in which they can be made.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Plan {
+    /// One for each address.
+    pub(crate) rules: Vec<Rule>,
+    /// Routes of the tables that the rules lead to, and those of the main table that get a source.
+    pub(crate) set: Vec<Route>,
+    /// Routes that leave the main table.
+    pub(crate) removed: Vec<Route>,
+}
+
+impl Plan {
+    /// The addresses `ips` of the link with index `link`, whose routes in the main table are `routes`, get a free table each,
+    /// with those of the routes that are theirs; or rules alone if the configuration names a table.
+    pub(crate) fn new(config: &Config, link: u32, ips: &[&IpConfig], routes: &[Route], used: &[u32]) -> Self {
+        if let Some(table) = config.table {
+            let rules = ips.iter().map(|ip| Rule::from_address(ip.address.ip(), table)).collect();
+            return Self { rules, ..Self::default() };
+        }
+        let routes: Vec<&Route> = routes.iter().filter(|route| !is_link_local(route.destination)).collect();
+        let mut plan = Self::default();
+        for (ip, table) in ips.iter().zip((FIRST_TABLE..).filter(|table| !used.contains(table))) {
+            plan.rules.push(Rule::from_address(ip.address.ip(), table));
+            let default = default_route(config, link, ip);
+            let is_wanted = |route: &Route| match &default {
+                Some(default) if route.is_default() => route.gateway == default.gateway,
+                _ => is_route_of(route, ip),
+            };
+            let own: Vec<&Route> = routes.iter().filter(|route| is_wanted(route)).copied().collect();
+            // What the plugin before made may say more, as an MTU.
+            let missing = default.as_ref().filter(|_| !own.iter().any(|route| route.is_default()));
+            plan.set.extend(missing.into_iter().chain(own).map(|route| Route { table, ..route.clone() }));
+        }
+        if config.add_source_hints {
+            plan.set.extend(ips.iter().map(|ip| subnet_route(link, ip)));
+        }
+        let stays = |route: &Route| config.add_source_hints && route.gateway.is_none();
+        plan.removed.extend(routes.into_iter().filter(|route| !stays(route)).cloned());
+        plan
+    }
+}
+
+/// The plugin before may have left it out.
+pub(crate) fn default_route(config: &Config, link: u32, ip: &IpConfig) -> Option<Route> {
+    let gateway = config.gateways.of_family(ip.address.ip()).or(ip.gateway)?;
+    Some(Route::default_via(gateway, link))
+}
+
+/// What others on the link are sent from, if a program does not say.
+fn subnet_route(link: u32, ip: &IpConfig) -> Route {
+    Route {
+        link: Some(link),
+        source: Some(ip.address.ip()),
+        scope: Some(scope::LINK),
+        table: table::MAIN,
+        ..Route::new(ip.address)
+    }
+}
+
+/// Whether a route is for what is sent from this address: it leads into or through its subnet, or is everybody's.
+fn is_route_of(route: &Route, ip: &IpConfig) -> bool {
+    if route.destination.is_ipv4() != ip.address.is_ipv4() {
+        return false;
+    }
+    let is_near = |address: IpAddr| ip.address.contains(address);
+    match (route.source, route.gateway) {
+        (None, None) => true,
+        (source, gateway) => source.is_some_and(is_near) || gateway.is_some_and(is_near),
+    }
+}
+
+/// fe80::/10 is for talking to the link itself, whatever is sent from where.
+fn is_link_local(destination: IpNetwork) -> bool {
+    const FE80: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0);
+    matches!(destination, IpNetwork::V6(network) if network.prefix() >= 10 && network.ip().segments()[0] & 0xffc0 == FE80.segments()[0])
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    const LINK: u32 = 7;
+
+    fn config(value: &serde_json::Value) -> Config {
+        cni_plugin::json::from_value(value).unwrap()
+    }
+
+    fn ip(address: &str, gateway: Option<&str>) -> IpConfig {
+        let gateway = gateway.map(|gateway| gateway.parse().unwrap());
+        IpConfig { interface: None, address: address.parse().unwrap(), gateway }
+    }
+
+    fn route(to: &str) -> Route {
+        Route { link: Some(LINK), ..Route::new(to.parse().unwrap()) }
+    }
+
+    fn through(to: &str, gateway: &str) -> Route {
+        Route { gateway: Some(gateway.parse().unwrap()), ..route(to) }
+    }
+
+    fn connected(to: &str, source: &str) -> Route {
+        Route { source: Some(source.parse().unwrap()), ..route(to) }
+    }
+
+    fn tables_and_destinations(routes: &[Route]) -> Vec<(u32, String)> {
+        routes.iter().map(|route| (route.table, route.destination.to_string())).collect()
+    }
+
+    #[test]
+    fn each_address_gets_a_table_with_its_routes() {
+        let (four, six) = (ip("10.1.0.2/24", Some("10.1.0.1")), ip("fd00::2/64", None));
+        let routes = [
+            connected("10.1.0.0/24", "10.1.0.2"),
+            through("10.9.0.0/16", "10.1.0.3"),
+            route("fd00::/64"),
+            route("fe80::/64"),
+        ];
+        let plan = Plan::new(&Config::default(), LINK, &[&four, &six], &routes, &[100, 102]);
+        let rules: Vec<_> = plan.rules.iter().map(|rule| (rule.source.to_string(), rule.table)).collect();
+        assert_eq!(rules, [("10.1.0.2/32".to_owned(), 101), ("fd00::2/128".to_owned(), 103)]);
+        let expected = [(101, "0.0.0.0/0"), (101, "10.1.0.0/24"), (101, "10.9.0.0/16"), (103, "fd00::/64")];
+        assert_eq!(tables_and_destinations(&plan.set), expected.map(|(table, to)| (table, to.to_owned())));
+        assert_eq!(plan.removed, routes[..3], "link-local routes stay");
+    }
+
+    #[test]
+    fn a_configured_gateway_wins() {
+        let four = ip("10.1.0.2/24", Some("10.1.0.1"));
+        let plan = Plan::new(&config(&json!({"gateways": ["10.1.0.254"]})), LINK, &[&four], &[], &[]);
+        assert_eq!(plan.set, [Route { table: 100, ..through("0.0.0.0/0", "10.1.0.254") }]);
+    }
+
+    #[test]
+    fn of_the_default_routes_only_that_of_the_gateway_is_taken_over() {
+        let four = ip("10.1.0.2/24", Some("10.1.0.1"));
+        let small = Route { mtu: Some(1400), ..through("0.0.0.0/0", "10.1.0.1") };
+        let routes = [small.clone(), through("0.0.0.0/0", "10.1.0.9")];
+        let plan = Plan::new(&Config::default(), LINK, &[&four], &routes, &[]);
+        assert_eq!(plan.set, [Route { table: 100, ..small }]);
+        let config = config(&json!({"gateways": ["10.1.0.254"]}));
+        let plan = Plan::new(&config, LINK, &[&four], &routes, &[]);
+        assert_eq!(plan.set, [Route { table: 100, ..through("0.0.0.0/0", "10.1.0.254") }]);
+        assert_eq!(plan.removed, routes);
+    }
+
+    #[test]
+    fn a_named_table_gets_rules_alone() {
+        let four = ip("10.1.0.2/24", Some("10.1.0.1"));
+        let plan = Plan::new(&config(&json!({"table": 42})), LINK, &[&four], &[route("10.1.0.0/24")], &[42]);
+        assert_eq!(plan, Plan { rules: vec![Rule::from_address(four.address.ip(), 42)], ..Plan::default() });
+    }
+
+    #[test]
+    fn with_source_hints_the_subnet_stays_in_the_main_table() {
+        let four = ip("10.1.0.2/24", Some("10.1.0.1"));
+        let routes = [connected("10.1.0.0/24", "10.1.0.2"), through("0.0.0.0/0", "10.1.0.1")];
+        let plan = Plan::new(&config(&json!({"addSourceHints": true})), LINK, &[&four], &routes, &[]);
+        let hint = Route { scope: Some(scope::LINK), ..connected("10.1.0.2/24", "10.1.0.2") };
+        assert_eq!(plan.set.last(), Some(&hint));
+        assert_eq!(plan.removed, routes[1..]);
+    }
+
+    #[test]
+    fn routes_of_another_subnet_are_not_this_addresss() {
+        let (one, other) = (ip("10.1.0.2/24", None), ip("10.2.0.2/24", None));
+        let routes = [connected("10.1.0.0/24", "10.1.0.2"), through("10.9.0.0/16", "10.2.0.1")];
+        let plan = Plan::new(&Config::default(), LINK, &[&one, &other], &routes, &[]);
+        let expected = [(100, "10.1.0.0/24"), (101, "10.9.0.0/16")].map(|(table, to)| (table, to.to_owned()));
+        assert_eq!(tables_and_destinations(&plan.set), expected);
+    }
+}

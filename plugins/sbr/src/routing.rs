@@ -1,0 +1,202 @@
+//! Rules and routes in the container.
+
+use std::fs::File;
+use std::path::Path;
+
+use cni_plugin::{Add, AddResult, Check, Del, IpConfig, Undo};
+use ipnetwork::IpNetwork;
+use netlink::{Family, Netns, Route, Rule, Socket, table};
+
+use crate::plan::{self, Plan};
+use crate::{Config, Error};
+
+const FAMILIES: [Family; 2] = [Family::V4, Family::V6];
+
+/// Gives each of the interface's addresses a table of its own.
+pub(crate) fn apply(request: &Add<Config>, result: &AddResult, undo: &mut Undo) -> Result<(), Error> {
+    let ifname = &request.attachment.ifname;
+    let ips: Vec<&IpConfig> = result.ips_of(ifname.as_str()).collect();
+    if ips.is_empty() {
+        return Err(Error::NoAddress { ifname: ifname.clone() });
+    }
+    // Another attachment of the same container must not choose the same table.
+    let _lock = lock(&request.netns)?;
+    let mut inside = Socket::open_in(&Netns::open(&request.netns)?)?;
+    let plan = make_plan(&mut inside, &request.network.config, ifname.as_str(), &ips)?;
+    undo_additions(&plan, &request.netns, undo);
+    carry_out_additions(&mut inside, &plan)?;
+    undo_removals(&plan, &request.netns, undo);
+    let mut batch = inside.batch();
+    for route in &plan.removed {
+        batch.delete_route(route);
+    }
+    Ok(batch.send()?)
+}
+
+/// The Go suite locks the namespace's own file as well.
+fn lock(netns: &Path) -> Result<File, Error> {
+    let failed = |source| Error::Lock { path: netns.display().to_string(), source };
+    let file = File::open(netns).map_err(failed)?;
+    file.lock().map_err(failed)?;
+    Ok(file)
+}
+
+fn make_plan(inside: &mut Socket, config: &Config, ifname: &str, ips: &[&IpConfig]) -> Result<Plan, Error> {
+    let link = inside.link(ifname)?.index;
+    if config.table.is_some() {
+        return Ok(Plan::new(config, link, ips, &[], &[]));
+    }
+    let (mut used, mut own) = (Vec::new(), Vec::new());
+    for family in FAMILIES {
+        used.extend(inside.rules(family)?.iter().map(|rule| rule.table));
+        let routes = inside.routes_in_all_tables(family, None)?;
+        used.extend(routes.iter().map(|route| route.table));
+        own.extend(routes.into_iter().filter(|route| route.link == Some(link) && route.table == table::MAIN));
+    }
+    Ok(Plan::new(config, link, ips, &own, &used))
+}
+
+fn carry_out_additions(inside: &mut Socket, plan: &Plan) -> Result<(), Error> {
+    let mut batch = inside.batch();
+    for route in &plan.set {
+        // The default route may be among those of the plugin before as well.
+        batch.replace_route(route);
+    }
+    for rule in &plan.rules {
+        batch.add_rule(rule);
+    }
+    Ok(batch.send()?)
+}
+
+fn undo_additions(plan: &Plan, netns: &Path, undo: &mut Undo) {
+    let (rules, netns) = (plan.rules.clone(), netns.to_owned());
+    let routes: Vec<Route> = plan.set.iter().filter(|route| route.table != table::MAIN).cloned().collect();
+    undo.push("remove the routing rules and their tables' routes", move || {
+        let mut inside = Socket::open_in(&Netns::open(netns)?)?;
+        let mut outcome = Ok(());
+        for rule in &rules {
+            outcome = outcome.and(unless_missing(inside.batch().delete_rule(rule).send()));
+        }
+        for route in &routes {
+            outcome = outcome.and(unless_missing(inside.delete_route(route)));
+        }
+        outcome
+    });
+}
+
+fn undo_removals(plan: &Plan, netns: &Path, undo: &mut Undo) {
+    let (routes, netns) = (plan.removed.clone(), netns.to_owned());
+    undo.push("bring the routes of the main table back", move || {
+        restore(&mut Socket::open_in(&Netns::open(netns)?)?, &routes)
+    });
+}
+
+fn unless_missing(outcome: netlink::Result<()>) -> netlink::Result<()> {
+    match outcome {
+        Err(error) if error.is_not_found() => Ok(()),
+        outcome => outcome,
+    }
+}
+
+/// Takes back what ADD did for the addresses that the result says, and for those that the interface has.
+pub(crate) fn remove(request: &Del<Config>) -> Result<(), Error> {
+    let Some(mut inside) = container_interface::link::enter(request.netns.as_deref())? else { return Ok(()) };
+    let ifname = request.attachment.ifname.as_str();
+    let result = request.network.prev_result.as_ref();
+    let known = result.iter().flat_map(|result| result.ips_of(ifname));
+    let mut sources: Vec<IpNetwork> = known.map(|ip| ip.address.ip().into()).collect();
+    let link = match inside.link(ifname) {
+        Err(error) if error.is_not_found() => None,
+        link => Some(link?.index),
+    };
+    if let Some(link) = link {
+        let addresses = inside.addresses(link)?;
+        sources.extend(addresses.iter().map(|address| IpNetwork::from(address.network.ip())));
+    }
+    let named = request.network.config.table;
+    let is_ours = |rule: &Rule| named.map_or(rule.table >= plan::FIRST_TABLE, |table| rule.table == table);
+    let mut outcome = Ok(());
+    for rule in rules_for(&mut inside, &sources)?.into_iter().filter(is_ours) {
+        if let (Some(link), None) = (link, named) {
+            outcome = outcome.and(empty_table(&mut inside, &rule, link, result));
+        }
+        outcome = outcome.and(unless_missing(inside.batch().delete_rule(&rule).send()));
+    }
+    Ok(outcome?)
+}
+
+/// Moves a table's routes back to the main table, but for a default route that the plugin before did not make. Without a
+/// link there are none.
+fn empty_table(inside: &mut Socket, rule: &Rule, link: u32, result: Option<&AddResult>) -> netlink::Result<()> {
+    let routes = inside.routes(Family::of(rule.source.ip()), Some(link), rule.table)?;
+    let is_known = |route: &Route| {
+        let known = result.iter().flat_map(|result| &result.routes);
+        known.into_iter().any(|known| known.dst.prefix() == 0 && known.dst.is_ipv4() == route.destination.is_ipv4())
+    };
+    let stay: Vec<Route> = routes.iter().filter(|route| !route.is_default() || is_known(route)).cloned().collect();
+    let mut outcome = restore(inside, &stay);
+    for route in &routes {
+        outcome = outcome.and(unless_missing(inside.delete_route(route)));
+    }
+    outcome
+}
+
+/// Puts routes into the main table; those that a gateway needs come first, as they did before.
+fn restore(inside: &mut Socket, routes: &[Route]) -> netlink::Result<()> {
+    let mut batch = inside.batch();
+    let (through, direct): (Vec<_>, Vec<_>) = routes.iter().partition(|route| route.gateway.is_some());
+    for route in direct.into_iter().chain(through) {
+        batch.replace_route(&Route { table: table::MAIN, ..route.clone() });
+    }
+    batch.send()
+}
+
+fn rules_for(inside: &mut Socket, sources: &[IpNetwork]) -> Result<Vec<Rule>, Error> {
+    let mut found = Vec::new();
+    for family in FAMILIES {
+        if sources.iter().any(|source| Family::of(source.ip()) == family) {
+            found.extend(inside.rules(family)?.into_iter().filter(|rule| sources.contains(&rule.source)));
+        }
+    }
+    Ok(found)
+}
+
+/// Each address has its rule, and unless the administrator looks after the table, the table its default route.
+pub(crate) fn check(request: &Check<Config>) -> Result<(), Error> {
+    let config = &request.network.config;
+    let ifname = request.attachment.ifname.as_str();
+    let mut inside = Socket::open_in(&Netns::open(&request.netns)?)?;
+    let link = inside.link(ifname)?.index;
+    let ips: Vec<&IpConfig> = request.expected.ips_of(ifname).collect();
+    let sources: Vec<IpNetwork> = ips.iter().map(|ip| ip.address.ip().into()).collect();
+    let rules = rules_for(&mut inside, &sources)?;
+    for ip in ips {
+        let source = ip.address.ip();
+        let tables: Vec<u32> = rules.iter().filter(|rule| rule.source.ip() == source).map(|rule| rule.table).collect();
+        let Some(&table) = tables.iter().find(|table| config.table.is_none_or(|named| **table == named)) else {
+            return Err(rule_differs(config, source, &tables));
+        };
+        if config.table.is_none() {
+            check_table(&mut inside, table, ip, plan::default_route(config, link, ip))?;
+        }
+    }
+    Ok(())
+}
+
+fn rule_differs(config: &Config, source_address: std::net::IpAddr, tables: &[u32]) -> Error {
+    let expected = config.table.map_or_else(|| "a table of its own".to_owned(), |table| format!("table {table}"));
+    let found: Vec<_> = tables.iter().map(|table| format!("table {table}")).collect();
+    let found = if found.is_empty() { "none".to_owned() } else { found.join(", ") };
+    Error::Rule { source_address, expected, found }
+}
+
+fn check_table(inside: &mut Socket, table: u32, ip: &IpConfig, default: Option<Route>) -> Result<(), Error> {
+    let Some(default) = default else { return Ok(()) };
+    let source_address = ip.address.ip();
+    let routes = inside.routes(Family::of(source_address), default.link, table)?;
+    if routes.iter().any(|route| route.is_default() && route.gateway == default.gateway) {
+        return Ok(());
+    }
+    let gateway = default.gateway.map(|gateway| gateway.to_string()).unwrap_or_default();
+    Err(Error::Route { source_address, table, expected: format!("a default route via {gateway}") })
+}
