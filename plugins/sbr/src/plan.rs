@@ -48,14 +48,16 @@ impl Plan {
             plan.set.extend(ips.iter().map(|ip| subnet_route(link, ip)));
         }
         let stays = |route: &Route| config.add_source_hints && route.gateway.is_none();
-        plan.removed.extend(routes.into_iter().filter(|route| !stays(route)).cloned());
+        let is_taken_over = |route: &Route| ips.iter().any(|ip| is_route_of(route, ip));
+        plan.removed.extend(routes.into_iter().filter(|route| is_taken_over(route) && !stays(route)).cloned());
         plan
     }
 }
 
 /// The plugin before may have left it out.
 pub(crate) fn default_route(config: &Config, link: u32, ip: &IpConfig) -> Option<Route> {
-    let gateway = config.gateways.of_family(ip.address.ip()).or(ip.gateway)?;
+    let own = ip.gateway.filter(|gateway| gateway.is_ipv4() == ip.address.is_ipv4());
+    let gateway = config.gateways.of_family(ip.address.ip()).or(own)?;
     Some(Route::default_via(gateway, link))
 }
 
@@ -146,6 +148,12 @@ mod tests {
     }
 
     #[test]
+    fn a_gateway_of_the_other_family_is_none() {
+        let six = ip("fd00::2/64", Some("10.1.0.1"));
+        assert!(Plan::new(&Config::default(), LINK, &[&six], &[], &[]).set.is_empty());
+    }
+
+    #[test]
     fn of_the_default_routes_only_that_of_the_gateway_is_taken_over() {
         let four = ip("10.1.0.2/24", Some("10.1.0.1"));
         let small = Route { mtu: Some(1400), ..through("0.0.0.0/0", "10.1.0.1") };
@@ -172,6 +180,14 @@ mod tests {
         let plan = Plan::new(&config(&json!({"addSourceHints": true})), LINK, &[&four], &routes, &[]);
         let hint = Route { scope: Some(scope::LINK), ..connected("10.1.0.2/24", "10.1.0.2") };
         assert_eq!(plan.set.last(), Some(&hint));
+        assert_eq!(plan.removed, routes[1..]);
+    }
+
+    #[test]
+    fn routes_of_addresses_that_are_not_asked_about_stay() {
+        let six = ip("fd00::2/64", None);
+        let routes = [connected("10.1.0.0/24", "10.1.0.2"), route("fd00::/64")];
+        let plan = Plan::new(&Config::default(), LINK, &[&six], &routes, &[]);
         assert_eq!(plan.removed, routes[1..]);
     }
 
