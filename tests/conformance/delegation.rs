@@ -172,6 +172,27 @@ fn a_failed_add_releases_addresses_last() {
     });
 }
 
+/// An address of dhcp is released over the interface that has it: DEL, and an ADD that failed, ask for that first.
+#[test]
+fn dhcp_releases_addresses_before_the_interface_goes() {
+    let notebook = Notebook::new();
+    notebook.host.shell("cp /run/plugins/notebook /run/plugins/dhcp");
+    let mut config = config();
+    config["ipam"]["type"] = json!("dhcp");
+    notebook.call_with("ADD", &config).run().ok();
+    notebook.call_with("DEL", &config).run().ok();
+    assert!(notebook.note("links.DEL").contains("veth"), "{}", notebook.note("links.DEL"));
+    if reference_differs("it calls no DEL after a failed ADD") {
+        return;
+    }
+    notebook.host.shell("rm /run/notebook/links.DEL");
+    notebook.answer("ADD", 0, &json!({"cniVersion": newest_version()}).to_string());
+    let before = notebook.host.snapshot();
+    error(notebook.call_with("ADD", &config).run());
+    assert!(notebook.note("links.DEL").contains("veth"), "{}", notebook.note("links.DEL"));
+    notebook.host.snapshot().assert_nothing_since(&before);
+}
+
 /// "If, on `ADD`, a delegated plugin fails, the "upper" plugin should execute again with `DEL` before returning
 /// failure" (Delegated plugin execution procedure).
 #[test]

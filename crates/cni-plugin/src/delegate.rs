@@ -95,9 +95,13 @@ impl<'a> Delegate<'a> {
             How::Executed(file) => {
                 // Pushed first: a failed ADD is followed by a DEL too, since an executed plugin may not clean up itself.
                 let (kind, call, path) = (self.kind.clone(), self.call.clone(), file.clone());
-                undo.push(format!("take back what plugin {kind} added"), move || {
-                    execute(&kind, &path, &Call { verb: Verb::Del, ..call }).map(drop)
-                });
+                let label = format!("take back what plugin {kind} added");
+                let take_back = move || execute(&kind, &path, &Call { verb: Verb::Del, ..call }).map(drop);
+                if self.needs_interface() {
+                    undo.push_first(label, take_back);
+                } else {
+                    undo.push(label, take_back);
+                }
                 let printed = execute(&self.kind, file, &self.call)?;
                 let result: Value = serde_json::from_slice(&printed).map_err(|error| self.unreadable(&error))?;
                 AddResult::from_json(&result, self.version())
@@ -128,6 +132,12 @@ impl<'a> Delegate<'a> {
             How::Linked(sibling) => (sibling.other)(&self.call),
             How::Executed(file) => execute(&self.kind, file, &self.call).map(drop),
         }
+    }
+
+    /// Whether its DEL has to come before the interface goes: dhcp tells its server over the interface, from the leased
+    /// address (RFC 2131, section 4.4.4), that the address is free.
+    pub(crate) fn needs_interface(&self) -> bool {
+        self.kind.as_str() == "dhcp"
     }
 
     fn version(&self) -> SpecVersion {

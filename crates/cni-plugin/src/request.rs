@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::args::Args;
 use crate::delegate::{Delegate, Sibling};
-use crate::error::{Code, Error};
+use crate::error::{Code, Error, Failures};
 use crate::json;
 use crate::name::{Attachment, ContainerId, IfName, InvalidName, NetworkName, PluginType};
 use crate::result::AddResult;
@@ -120,6 +120,31 @@ impl<C> Network<C> {
     /// As [`Network::ipam`], and the IPAM plugin's own.
     pub fn forward_to_ipam(&self, siblings: &[Sibling]) -> Result<(), Error> {
         self.ipam(siblings)?.map_or(Ok(()), |ipam| ipam.forward())
+    }
+
+    /// DEL: deletes the interface, by `delete`, and has the IPAM plugin, if the network has one, release its addresses.
+    /// Failures are noted in `failures`.
+    ///
+    /// The interface goes first, for once an address is released it may be somebody else's. Only where the interface is
+    /// needed to release the address does that come first.
+    pub fn delete_and_release<E: Into<Error>>(
+        &self,
+        siblings: &[Sibling],
+        failures: &mut Failures,
+        delete: impl FnOnce() -> Result<(), E>,
+    ) {
+        let ipam = failures.note(self.ipam(siblings)).flatten();
+        let (first, last) = match ipam {
+            Some(ipam) if ipam.needs_interface() => (Some(ipam), None),
+            other => (None, other),
+        };
+        if let Some(ipam) = first {
+            failures.note(ipam.forward());
+        }
+        failures.note(delete());
+        if let Some(ipam) = last {
+            failures.note(ipam.forward());
+        }
     }
 
     /// Another plugin, to be called with a configuration of its own: the same environment and verb, `config` on stdin.

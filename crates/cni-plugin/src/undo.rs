@@ -21,6 +21,8 @@ type Step = Box<dyn FnOnce() -> Result<(), Box<dyn std::error::Error>>>;
 #[derive(Default)]
 pub struct Undo {
     steps: Vec<(String, Step)>,
+    /// Those that run before all others.
+    first: Vec<(String, Step)>,
 }
 
 impl Undo {
@@ -38,11 +40,19 @@ impl Undo {
         self.steps.push((label.into(), Box::new(move || step().map_err(Into::into))));
     }
 
+    /// The same for what can be taken back only as long as everything else is as it is now, whatever will be done after it.
+    pub(crate) fn push_first<E>(&mut self, label: impl Into<String>, step: impl FnOnce() -> Result<(), E> + 'static)
+    where
+        E: Into<Box<dyn std::error::Error>>,
+    {
+        self.first.push((label.into(), Box::new(move || step().map_err(Into::into))));
+    }
+
     /// Takes everything back, last first, going on past failures and panics; says which steps failed and why.
     #[must_use]
     pub fn roll_back(&mut self) -> Vec<String> {
         let mut failures = Vec::new();
-        while let Some((label, step)) = self.steps.pop() {
+        while let Some((label, step)) = self.first.pop().or_else(|| self.steps.pop()) {
             match catch_unwind(AssertUnwindSafe(step)) {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => failures.push(format!("could not {label}: {error}")),
@@ -54,13 +64,13 @@ impl Undo {
 
     /// The reply is out: what was done stays.
     pub(crate) fn commit(self) {
-        drop(self.steps);
+        drop((self.steps, self.first));
     }
 }
 
 impl fmt::Debug for Undo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.steps.iter().map(|(label, _)| label)).finish()
+        f.debug_list().entries(self.steps.iter().chain(&self.first).map(|(label, _)| label)).finish()
     }
 }
 
@@ -84,6 +94,24 @@ mod tests {
         assert_eq!(undo.roll_back(), ["could not undo 1: stuck"]);
         assert_eq!(*order.borrow(), [2, 1, 0]);
         assert!(undo.roll_back().is_empty(), "each step runs once");
+    }
+
+    #[test]
+    fn what_depends_on_all_the_rest_is_taken_back_before_it() {
+        let order = Rc::new(RefCell::new(Vec::new()));
+        let note = |word| {
+            let order = Rc::clone(&order);
+            move || {
+                order.borrow_mut().push(word);
+                Ok::<_, std::io::Error>(())
+            }
+        };
+        let mut undo = Undo::new();
+        undo.push("undo", note("link"));
+        undo.push_first("undo", note("lease"));
+        undo.push("undo", note("rule"));
+        assert!(undo.roll_back().is_empty());
+        assert_eq!(*order.borrow(), ["lease", "rule", "link"]);
     }
 
     #[test]

@@ -67,11 +67,10 @@ impl Plugin for Bridge {
 
     fn del(request: &Del<Config>) -> Result<(), Error> {
         let mut failures = Failures::new();
-        // Rules before the address they speak of, the address last: once released it may belong to somebody else.
+        // Rules before the address they speak of: once released it may belong to somebody else.
         // The ruleset stays open until the end: closing it waits for the kernel, which deleting the link does anyway.
         let ruleset = failures.note(rules::remove(request));
-        failures.note(veth::delete(request));
-        failures.note(request.network.forward_to_ipam(ipam::SIBLINGS));
+        request.network.delete_and_release(ipam::SIBLINGS, &mut failures, || veth::delete(request));
         drop(ruleset);
         Ok(failures.into_result()?)
     }

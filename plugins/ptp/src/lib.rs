@@ -57,12 +57,11 @@ impl Plugin for Ptp {
 
     fn del(request: &Del<Config>) -> Result<(), Error> {
         let mut failures = Failures::new();
-        // Rules before the address they speak of, the address last: once released it may belong to somebody else.
+        // Rules before the address they speak of: once released it may belong to somebody else.
         // The ruleset stays open until the end: closing it waits for the kernel, which deleting the link does anyway.
         let known = request.network.prev_result.as_ref().map(|result| elements(&request.attachment, result));
         let ruleset = failures.note(masquerade::remove(&request.attachment, PARTS, known.as_deref()));
-        failures.note(veth::delete(request));
-        failures.note(request.network.forward_to_ipam(ipam::SIBLINGS));
+        request.network.delete_and_release(ipam::SIBLINGS, &mut failures, || veth::delete(request));
         drop(ruleset);
         Ok(failures.into_result()?)
     }
