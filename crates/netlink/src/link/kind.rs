@@ -147,7 +147,15 @@ impl Socket {
         check_name(link.name)?;
         let mut message = message(link);
         message.attributes.push(LinkAttribute::NetNsFd(netns.raw_fd()));
-        self.create_silently(link.name, &message)
+        match self.create_silently(link.name, &message) {
+            // Older kernels (Linux 6.1) take a link of the same name in this namespace for the one to be made, but do not look
+            // for the name if they are given an index (`__rtnl_newlink`, net/core/rtnetlink.c).
+            Err(error) if error.is_exists() && self.link(link.name).is_ok() => {
+                message.header.index = unused_index()?;
+                self.create_silently(link.name, &message)
+            }
+            outcome => outcome,
+        }
     }
 
     /// Whether this kernel knows a kind of links that sit on another link; it loads the module, if there is one.
@@ -178,6 +186,13 @@ impl Socket {
         push_change(&mut outgoing, &link, change)?;
         self.link_after(outgoing, &link)
     }
+}
+
+/// A number that no link has: the kernel counts up from 1, and this is one of the upper half of them all.
+fn unused_index() -> Result<u32> {
+    let mut bytes = [0; 4];
+    getrandom::fill(&mut bytes).map_err(Error::Random)?;
+    Ok(u32::from_ne_bytes(bytes) >> 2 | 1 << 30)
 }
 
 fn message(link: &NewLink<'_>) -> LinkMessage {

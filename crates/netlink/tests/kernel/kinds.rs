@@ -109,10 +109,12 @@ fn a_link_is_made_in_another_namespace_under_its_final_name() {
         let elsewhere = new_netns();
         let mut socket = socket();
         let (parent, _) = pair(&mut socket);
+        // A link of that name in this namespace is none of its business.
+        crate::bridge(&mut socket, "eth0");
         let wanted = NewLink { parent: Some(parent), mac: Some(MAC), ..NewLink::new("eth0", BRIDGE_MODE) };
         socket.create_link_in(&elsewhere, &wanted).expect("made");
         let here = ip("link show").as_array().expect("a list").len();
-        assert_eq!(here, 3, "lo and the pair");
+        assert_eq!(here, 4, "lo, the pair and the bridge");
 
         let mut there = Socket::open_in(&elsewhere).expect("a socket");
         let change = LinkChange { alias: Some("whose"), ..LinkChange::default() };
