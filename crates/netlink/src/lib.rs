@@ -59,7 +59,7 @@ pub use link::{
     Bridge, BridgePort, CreatedVeth, IpvlanIsolation, IpvlanMode, Link, LinkChange, LinkKind, LinkRef, MAX_ALIAS_LEN,
     MAX_NAME_LEN, MacvlanMode, NewLink, Peer, PortVlans, Veth,
 };
-pub use mac::{InvalidMac, Mac};
+pub use mac::{HardwareAddress, InvalidMac, Mac};
 pub use netns::{Netns, NetnsError, NetnsId};
 pub use route::{Family, Route, RouteType, scope, table};
 pub use rule::Rule;

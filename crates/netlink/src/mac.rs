@@ -34,6 +34,18 @@ impl Mac {
     }
 }
 
+/// A link's hardware address, of whatever length: 6 octets for Ethernet, 20 for InfiniBand, none for many tunnels.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct HardwareAddress(pub Vec<u8>);
+
+impl HardwareAddress {
+    /// The address as one of Ethernet, if it has that length.
+    #[must_use]
+    pub fn mac(&self) -> Option<Mac> {
+        self.0.as_slice().try_into().ok().map(Mac)
+    }
+}
+
 /// The text is not six hexadecimal octets.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{text:?} is not a MAC address: write six hexadecimal octets, as in 02:00:5e:00:53:01")]
@@ -45,22 +57,55 @@ pub struct InvalidMac {
 impl FromStr for Mac {
     type Err = InvalidMac;
 
-    /// Accepts six two-digit octets separated by `:`, or by `-` as Go's `net.ParseMAC` does.
+    /// Accepts six octets in the forms of Go's `net.ParseMAC`: `02:00:5e:00:53:01`, `02-00-5e-00-53-01`, `0200.5e00.5301`.
     fn from_str(text: &str) -> Result<Self, InvalidMac> {
-        parse(text).ok_or_else(|| InvalidMac { text: text.to_owned() })
+        let octets = octets(text).and_then(|octets| octets.try_into().ok());
+        octets.map(Mac).ok_or_else(|| InvalidMac { text: text.to_owned() })
     }
 }
 
-fn parse(text: &str) -> Option<Mac> {
-    let separator = *text.as_bytes().get(2).filter(|byte| matches!(byte, b':' | b'-'))?;
-    let mut octets = [0; 6];
-    let mut parts = text.split(char::from(separator));
-    for octet in &mut octets {
-        let part =
-            parts.next().filter(|part| part.len() == 2 && part.bytes().all(|digit| digit.is_ascii_hexdigit()))?;
-        *octet = u8::from_str_radix(part, 16).ok()?;
+impl FromStr for HardwareAddress {
+    type Err = InvalidMac;
+
+    /// Accepts what [`Mac`] does, and as Go also 8 octets (EUI-64) and 20 (IP over InfiniBand, RFC 4391).
+    fn from_str(text: &str) -> Result<Self, InvalidMac> {
+        let octets = octets(text).filter(|octets| matches!(octets.len(), 6 | 8 | 20));
+        octets.map(HardwareAddress).ok_or_else(|| InvalidMac { text: text.to_owned() })
     }
-    parts.next().is_none().then_some(Mac(octets))
+}
+
+/// Octets in hexadecimal: one by one between `:` or `-`, or two by two between dots.
+fn octets(text: &str) -> Option<Vec<u8>> {
+    let (separator, digits) = match (text.as_bytes().get(2)?, text.as_bytes().get(4)?) {
+        (separator @ (b':' | b'-'), _) => (char::from(*separator), 2),
+        (_, b'.') => ('.', 4),
+        _ => return None,
+    };
+    let mut octets = Vec::new();
+    for group in text.split(separator) {
+        if group.len() != digits || !group.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+            return None;
+        }
+        for octet in group.as_bytes().chunks(2) {
+            octets.push(u8::from_str_radix(std::str::from_utf8(octet).ok()?, 16).ok()?);
+        }
+    }
+    Some(octets)
+}
+
+impl fmt::Display for HardwareAddress {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (position, octet) in self.0.iter().enumerate() {
+            write!(formatter, "{}{octet:02x}", if position == 0 { "" } else { ":" })?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for HardwareAddress {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, formatter)
+    }
 }
 
 impl fmt::Display for Mac {
@@ -99,6 +144,18 @@ mod tests {
         assert_eq!(mac, Mac([2, 0xab, 0, 0, 0xf, 1]));
         assert_eq!(mac.to_string(), "02:ab:00:00:0f:01");
         assert_eq!("02-ab-00-00-0f-01".parse(), Ok(mac));
+        assert_eq!("02ab.0000.0f01".parse(), Ok(mac));
+    }
+
+    #[test]
+    fn hardware_addresses_are_as_long_as_their_links_need() {
+        let text = "80:00:00:48:fe:80:00:00:00:00:00:00:00:02:c9:03:00:a1:b2:c3";
+        let infiniband: HardwareAddress = text.to_uppercase().parse().expect("valid");
+        assert_eq!((infiniband.0.len(), infiniband.to_string().as_str(), infiniband.mac()), (20, text, None));
+        let ethernet: HardwareAddress = "02:00:5e:00:53:01".parse().expect("valid");
+        assert_eq!(ethernet.mac(), Some(Mac([2, 0, 0x5e, 0, 0x53, 1])));
+        assert_eq!(HardwareAddress::default().to_string(), "");
+        assert!("02:00:5e:00:53".parse::<HardwareAddress>().is_err());
     }
 
     #[test]
@@ -112,6 +169,9 @@ mod tests {
             "02:ab:00-00:0f:01",
             "+2:ab:00:00:0f:01",
             "02:ab:00:00:0f:0g",
+            "02ab.0000",
+            "02ab.0000.0f",
+            "02ab:0000:0f01",
             "éé:00",
         ] {
             assert!(text.parse::<Mac>().is_err(), "{text:?}");

@@ -1,3 +1,4 @@
+use netlink_packet_core::DefaultNla;
 use netlink_packet_route::link::{
     AfSpecInet, AfSpecInet6, AfSpecUnspec, In6AddrGenMode, InetDevConf, InfoBridgePort, InfoPortData, InfoPortKind,
     LinkAttribute, LinkFlags, LinkInfo, LinkMessage,
@@ -8,6 +9,8 @@ use crate::link::{LinkRef, RTM_NEWLINK, check_alias, check_name, message_for};
 use crate::mac::Mac;
 use crate::netns::Netns;
 use crate::socket::Outgoing;
+
+const IFLA_IFALIAS: u16 = 20;
 
 /// What to change about a link, all in one message; `None` leaves a property as it is.
 ///
@@ -58,7 +61,7 @@ pub(crate) fn push_change(outgoing: &mut Outgoing, link: &LinkRef, change: &Link
     append_name(&mut message, link, change.name)?;
     if let Some(alias) = change.alias {
         check_alias(link, alias)?;
-        message.attributes.push(LinkAttribute::IfAlias(alias.to_owned()));
+        message.attributes.push(alias_attribute(alias));
     }
     message.attributes.extend(change.mac.map(|mac| LinkAttribute::Address(mac.0.to_vec())));
     message.attributes.extend(change.mtu.map(LinkAttribute::Mtu));
@@ -76,6 +79,12 @@ pub(crate) fn push_change(outgoing: &mut Outgoing, link: &LinkRef, change: &Link
     set_flag(&mut message, LinkFlags::Allmulti, change.all_multicast);
     outgoing.push(Request::ChangeLink(link.clone()), RTM_NEWLINK, 0, &message);
     Ok(())
+}
+
+/// Without the NUL that ends other texts: the kernel would count it, so that one byte less had room, and an empty text would
+/// not take the alias away (`ifla_policy`, net/core/rtnetlink.c).
+fn alias_attribute(alias: &str) -> LinkAttribute {
+    LinkAttribute::Other(DefaultNla::new(IFLA_IFALIAS, alias.as_bytes().to_vec()))
 }
 
 fn append_name(message: &mut LinkMessage, link: &LinkRef, name: Option<&str>) -> Result<()> {

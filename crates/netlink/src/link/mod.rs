@@ -11,7 +11,7 @@ use std::fmt;
 use netlink_packet_route::link::{LinkAttribute, LinkExtentMask, LinkMessage};
 
 use crate::error::{Error, Request, Result};
-use crate::mac::Mac;
+use crate::mac::{HardwareAddress, Mac};
 use crate::socket::{Outgoing, Socket};
 
 pub use bridge_vlan::PortVlans;
@@ -41,6 +41,8 @@ pub struct Link {
     pub ethernet: bool,
     /// Its Ethernet address, if it has one.
     pub mac: Option<Mac>,
+    /// Its hardware address of whatever length.
+    pub hardware_address: HardwareAddress,
     /// Largest packet in bytes.
     pub mtu: u32,
     /// It is meant to be up (`IFF_UP`).

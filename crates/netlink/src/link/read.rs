@@ -1,6 +1,6 @@
 use crate::error::{Error, Result};
 use crate::link::{BridgePort, Link, LinkKind};
-use crate::mac::Mac;
+use crate::mac::HardwareAddress;
 use crate::message::{Attribute, Message, read_i32, read_u16, read_u32};
 
 /// Length of `struct ifinfomsg`.
@@ -46,6 +46,7 @@ pub(crate) fn read(message: &Message<'_>) -> Result<Link> {
         name: String::new(),
         ethernet: read_u16(message.body, 2) == Some(ETHERNET),
         mac: None,
+        hardware_address: HardwareAddress::default(),
         mtu: 0,
         up: flags & IFF_UP != 0,
         running: flags & IFF_RUNNING != 0,
@@ -69,7 +70,10 @@ pub(crate) fn read(message: &Message<'_>) -> Result<Link> {
 
 fn read_attribute(attribute: &Attribute<'_>, link: &mut Link) -> Result<()> {
     match attribute.kind {
-        IFLA_ADDRESS => link.mac = attribute.array().map(Mac),
+        IFLA_ADDRESS => {
+            link.hardware_address = HardwareAddress(attribute.value.to_vec());
+            link.mac = link.hardware_address.mac();
+        }
         IFLA_IFNAME => link.name = attribute.text(),
         IFLA_MTU => link.mtu = attribute.u32()?,
         // 0: the link underneath is in a namespace this one has no number for.

@@ -1,7 +1,7 @@
-use netlink::{Bridge, BridgePort, Error, LinkChange, LinkRef, Mac};
+use netlink::{Bridge, BridgePort, Error, LinkChange, LinkRef, Mac, Netns, Socket};
 use serde_json::json;
 
-use crate::{bridge, in_new_netns, ip, ip_link, pair, socket};
+use crate::{bridge, in_new_netns, ip, ip_link, new_netns, pair, socket};
 
 const MAC: Mac = Mac([2, 0, 0x5e, 0, 0x53, 1]);
 
@@ -242,5 +242,43 @@ fn arp_notify_is_switched_on_and_nothing_else() {
         assert_ne!(options(), expected, "it is off at first");
         socket.change_link(a, &LinkChange { arp_notify: true, ..LinkChange::default() }).expect("changed");
         assert_eq!(options(), expected);
+    });
+}
+
+#[test]
+fn an_alias_fills_its_255_bytes_and_is_taken_away_by_an_empty_one() {
+    in_new_netns(|| {
+        let mut socket = socket();
+        let (a, _) = pair(&mut socket);
+        let mut alias = |text: &str| {
+            socket.change_link(a, &LinkChange { alias: Some(text), ..LinkChange::default() }).expect("an alias");
+            socket.link(a).expect("found").alias
+        };
+        let longest = "x".repeat(255);
+        assert_eq!(alias(&longest), Some(longest));
+        assert_eq!(alias(""), None);
+    });
+}
+
+#[test]
+fn a_link_moves_to_another_namespace_with_a_new_name() {
+    let elsewhere = new_netns();
+    in_new_netns(|| {
+        let (mut here, mut there) = (socket(), Socket::open_in(&elsewhere).expect("a socket"));
+        let (a, _) = pair(&mut here);
+        let change =
+            LinkChange { netns: Some(&elsewhere), name: Some("moved"), alias: Some("a"), ..LinkChange::default() };
+        here.change_link(a, &change).expect("moved");
+        assert!(here.link(a).expect_err("moved").is_not_found());
+        let link = there.link("moved").expect("moved");
+        assert_eq!((link.alias.as_deref(), link.up), (Some("a"), false));
+        let back = Netns::current().expect("/proc is mounted");
+        ip("link add moved type bridge");
+        // The kernel moves nothing if neither name is free.
+        let error = there.change_link(link.index, &LinkChange { netns: Some(&back), ..LinkChange::default() });
+        assert!(error.expect_err("taken").is_exists());
+        let change = LinkChange { netns: Some(&back), name: Some("home"), alias: Some(""), ..LinkChange::default() };
+        there.change_link(link.index, &change).expect("moved");
+        assert_eq!(here.link("home").expect("moved").alias, None);
     });
 }
