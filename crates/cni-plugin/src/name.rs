@@ -144,13 +144,19 @@ impl Attachment {
     /// Reads a label back; `None` if it is not one of ours.
     #[must_use]
     pub fn from_label(label: &str) -> Option<Self> {
-        let mut words = label.strip_prefix(Self::PREFIX)?.split('/');
+        Self::split_label(label).filter(|(_, rest)| rest.is_none()).map(|(attachment, _)| attachment)
+    }
+
+    /// Reads a label back that may be followed by a slash and more: what that says is between the plugin and itself.
+    #[must_use]
+    pub fn split_label(label: &str) -> Option<(Self, Option<&str>)> {
+        let mut words = label.strip_prefix(Self::PREFIX)?.splitn(4, '/');
         let attachment = Self {
             network: NetworkName::new(words.next()?).ok()?,
             container: ContainerId::new(words.next()?).ok()?,
             ifname: IfName::new(words.next()?).ok()?,
         };
-        words.next().is_none().then_some(attachment)
+        Some((attachment, words.next()))
     }
 
     /// The name of this attachment's interface on the host: `prefix` and a hash of the label, 15 characters in all.
@@ -253,6 +259,14 @@ mod tests {
         for foreign in ["", "net/c/eth0", "ferrocni:net/c", "ferrocni:net/c/eth0/x", "ferrocni:/c/eth0"] {
             assert_eq!(Attachment::from_label(foreign), None, "{foreign}");
         }
+    }
+
+    #[test]
+    fn a_label_may_be_followed_by_more() {
+        let c1 = attachment("c1");
+        assert_eq!(Attachment::split_label("ferrocni:net-1/c1/eth0/a/b"), Some((c1.clone(), Some("a/b"))));
+        assert_eq!(Attachment::split_label("ferrocni:net-1/c1/eth0"), Some((c1, None)));
+        assert_eq!(Attachment::split_label("ferrocni:net-1/c1"), None);
     }
 
     #[test]

@@ -40,7 +40,7 @@ fn in_result<'a>(ifname: &IfName, expected: &'a AddResult) -> Result<&'a Interfa
 }
 
 fn check_link(link: &Link, reported: &Interface, ifname: &IfName) -> Result<(), Error> {
-    let mac = link.mac.map(|mac| mac.to_string()).unwrap_or_default();
+    let mac = link.hardware_address.to_string();
     if !reported.mac.is_empty() && !reported.mac.eq_ignore_ascii_case(&mac) {
         return Err(Error::differs("hardware address", ifname, &reported.mac, &mac));
     }

@@ -70,8 +70,8 @@ pub fn delete(netns: Option<&Path>, attachment: &Attachment, kind: &str) -> Resu
 /// Whether a link can be the attachment's: it has its label, or none at all.
 #[must_use]
 pub fn may_be_of(link: &Link, attachment: &Attachment) -> bool {
-    let holder = link.alias.as_deref().and_then(Attachment::from_label);
-    holder.is_none_or(|holder| holder == *attachment)
+    let holder = link.alias.as_deref().and_then(Attachment::split_label);
+    holder.is_none_or(|(holder, _)| holder == *attachment)
 }
 
 /// A socket in the container, for DEL; `None` if the container is gone.
@@ -107,7 +107,7 @@ pub fn describe(link: &Link, netns: &Path) -> Interface {
 pub fn describe_on_host(link: &Link) -> Interface {
     Interface {
         name: link.name.clone(),
-        mac: link.mac.map(|mac| mac.to_string()).unwrap_or_default(),
+        mac: link.hardware_address.to_string(),
         mtu: Some(link.mtu),
         ..Interface::default()
     }

@@ -187,6 +187,9 @@ fn delete_in_container<C>(request: &Del<C>) -> Result<(), Error> {
 /// An ADD that failed because the interface's name was taken is followed by a DEL, which must not take the interface of
 /// the attachment that has it.
 fn is_of_another(inside: &Link, attachment: &Attachment) -> Result<bool, Error> {
+    if !link::may_be_of(inside, attachment) {
+        return Ok(true);
+    }
     let Some(index) = inside.peer_index else { return Ok(false) };
     let end = match Socket::open()?.link(index) {
         Err(error) if error.is_not_found() => return Ok(false),
