@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 use tests::{
-    Container, Host, Inside as _, address, assert_examples_are_tested, every_plugin_rules, example, examples_of,
-    reference_differs,
+    Container, Host, Inside as _, address, assert_examples_are_tested, every_plugin_rules, every_rule_but_blind_del,
+    example, examples_of, reference_differs,
 };
 
 const THIS: &str = env!("CARGO_CRATE_NAME");
@@ -31,6 +31,13 @@ fn every_example_keeps_the_rules_of_every_plugin() {
         eprintln!("conf/{name}.conflist");
         let host = Host::new();
         let container = if name == "host" { sharing(&host) } else { host.container("c1") };
+        if name == "host-device" {
+            plug_in_ens5(&host);
+            if !reference_differs("its second DEL fails") {
+                every_rule_but_blind_del(&host.chain(&example(name)), &container, "eth0");
+            }
+            continue;
+        }
         let ifname = if name == "loopback" { "lo" } else { "eth0" };
         every_plugin_rules(&host.chain(&example(name)), &container, ifname);
     }
@@ -65,6 +72,27 @@ fn dual_stack_does_so_over_both_families() {
     }
     assert_eq!(web.assert_reaches_tcp("192.0.2.2:80").ip().to_string(), "192.0.2.1");
     assert_eq!(web.assert_reaches_tcp("[2001:db8::2]:80").ip().to_string(), "2001:db8::1");
+}
+
+/// The device that the example is about, on a wire to a gateway in the host itself.
+fn plug_in_ens5(host: &Host) {
+    host.shell("ip link add ens5 type veth peer name lan; ip addr add 10.210.5.1/24 dev lan; ip link set lan up");
+}
+
+#[test]
+fn host_device_moves_a_device_into_the_container_and_back() {
+    let host = Host::new();
+    plug_in_ens5(&host);
+    let storage = host.container("storage");
+    let network = host.chain(&example("host-device"));
+    let result = network.add(&storage, "eth0").ok();
+    assert!(address(&result, 0).starts_with("10.210.5.1"), "{result}");
+    assert!(!host.links().contains(&"ens5".to_owned()));
+    let (_server, _gateway) = (storage.listen_tcp(80), host.listen_tcp(80));
+    storage.assert_reaches_tcp("10.210.5.1:80");
+    host.assert_reaches_tcp(&port(&result, 0, 80));
+    network.del(&storage, "eth0").ok();
+    assert!(host.links().contains(&"ens5".to_owned()));
 }
 
 #[test]

@@ -5,6 +5,7 @@
 //! - `firewall`: what gets through, with each backend
 //! - `harness_self_test`: the harness notices what it has to notice
 //! - `host`: the host's network, shared
+//! - `host_device`: devices that move into a container and come back
 //! - `host_local`: addresses, and the folder shared with the reference
 //! - `loopback`: `lo` in a container
 //! - `networks`: networks that the tests of several plugins use
@@ -21,6 +22,7 @@ mod examples;
 mod firewall;
 mod harness_self_test;
 mod host;
+mod host_device;
 mod host_local;
 mod loopback;
 mod networks;

@@ -5,8 +5,8 @@ use tests::{Cni, reference_differs};
 
 use crate::scene::{INTERFACES, PLUGINS, Scene, error};
 
-const INTERFACE_PLUGINS: [&str; 5] = ["bridge", "host", "loopback", "none", "ptp"];
-const WITH_RANGES: [&str; 3] = ["bridge", "host-local", "ptp"];
+const INTERFACE_PLUGINS: [&str; 6] = ["bridge", "host", "host-device", "loopback", "none", "ptp"];
+const WITH_RANGES: [&str; 4] = ["bridge", "host-device", "host-local", "ptp"];
 
 /// What is wrong, and what has to come of it.
 struct Case {
@@ -155,6 +155,10 @@ fn in_the_configuration() -> Vec<Case> {
         .only(&WITH_RANGES, &["ADD"]),
         config("a subnet that is none", |c| c["ipam"]["ranges"][0][0]["subnet"] = json!("10.1.0.0"), 7, "10.1.0.0")
             .only(&WITH_RANGES, &["ADD"]),
+        config("a device that climbs", |c| c["runtimeConfig"] = json!({"deviceID": "../.."}), 7, "auxiliary bus")
+            .only(&["host-device"], &["ADD"]),
+        config("two devices", |c| c["pciBusID"] = json!("0000:00:1f.6"), 7, "pciBusID")
+            .only(&["host-device"], &["ADD"]),
         config("a bridge with too long a name", |c| c["bridge"] = json!("a-bridge-of-1234"), 7, "1 to 15 characters")
             .only(&["bridge"], &["ADD"]),
         config(

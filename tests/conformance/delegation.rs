@@ -42,7 +42,7 @@ impl Notebook {
     fn of(plugin: &'static str) -> Self {
         let host = Host::new();
         host.write("/run/plugins/notebook", NOTEBOOK);
-        host.shell("chmod +x /run/plugins/notebook; mkdir /run/notebook");
+        host.shell("chmod +x /run/plugins/notebook; mkdir /run/notebook; ip link add nic0 type veth peer name wire");
         let notebook = Self { container: host.container("c1"), host, plugin };
         notebook.answer("ADD", 0, &result().to_string());
         notebook
@@ -76,7 +76,7 @@ impl Notebook {
 
 fn config() -> Value {
     json!({
-        "cniVersion": newest_version(), "name": "test", "type": "bridge", "bridge": "br0",
+        "cniVersion": newest_version(), "name": "test", "type": "bridge", "bridge": "br0", "device": "nic0",
         "ipam": {"type": "notebook", "keyB": [1, {"c": null}]}, "keyA": "plugin specific",
     })
 }
@@ -96,7 +96,11 @@ fn failure() -> String {
 fn what_the_ipam_plugin_says_is_applied() {
     with_each_plugin(|notebook| {
         let reply = notebook.call("ADD").run().ok();
-        let inside = if notebook.plugin == "bridge" { 2 } else { 1 };
+        let inside = match notebook.plugin {
+            "bridge" => 2,
+            "host-device" => 0,
+            _ => 1,
+        };
         assert_eq!(reply["ips"], json!([{"address": "10.1.0.7/24", "gateway": "10.1.0.1", "interface": inside}]));
         assert!(reference_differs("this version loses it") || reply["dns"] == json!({"domain": "a.test"}), "{reply}");
         let addresses = notebook.container.ip_json(["-4", "addr", "show", "dev", "eth0"]);
@@ -167,8 +171,12 @@ fn a_failed_add_releases_addresses_last() {
         answer["routes"] = json!([{"dst": "10.9.0.0/16", "gw": "fd00::1"}]);
         notebook.answer("ADD", 0, &answer.to_string());
         error(notebook.call("ADD").run());
-        assert!(notebook.note("links.ADD").contains("veth"), "{}", notebook.note("links.ADD"));
-        assert!(!notebook.note("links.DEL").contains("veth"), "{}", notebook.note("links.DEL"));
+        let is_connected = |verb: &str| {
+            let links = notebook.note(&format!("links.{verb}"));
+            if notebook.plugin == "host-device" { !links.contains("nic0:") } else { links.contains(" veth") }
+        };
+        assert!(is_connected("ADD"), "{}", notebook.note("links.ADD"));
+        assert!(!is_connected("DEL"), "{}", notebook.note("links.DEL"));
     });
 }
 

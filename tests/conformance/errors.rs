@@ -60,7 +60,7 @@ fn an_operation_without_result_prints_nothing() {
         let mut config = scene.config(plugin);
         config["prevResult"] = added;
         config["cni.dev/valid-attachments"] = json!([{"containerID": "attached", "ifname": "eth0"}]);
-        let verbs: &[&str] = if is_reference() { &["DEL"] } else { &["CHECK", "GC", "STATUS", "DEL"] };
+        let verbs: &[&str] = if is_reference() { &["DEL"] } else { &["CHECK", "GC", "DEL", "STATUS"] };
         for verb in verbs {
             let outcome = scene.call_with(plugin, verb, &config).run();
             assert!(outcome.is_ok(), "{plugin} {verb}: {}", outcome.finished);

@@ -58,6 +58,7 @@ macro_rules! killed {
 killed! {
     bridge: "bridge"
     firewall: "firewall"
+    host_device: "host-device"
     host_local: "host-local"
     loopback: "loopback"
     none: "none"

@@ -45,6 +45,10 @@ fn full_config(scene: &Scene, plugin: &str) -> Value {
             "dns": {"nameservers": ["10.1.0.1"], "domain": "a", "search": ["a"], "options": ["ndots:1"]},
             "args": {"cni": {"mac": "02:00:00:00:00:01", "ips": ["10.1.0.77"]}},
         }),
+        "host-device" => json!({
+            "hwaddr": "", "kernelpath": "", "pciBusID": "", "runtimeConfig": {"deviceID": ""}, "capabilities": {"deviceID": true},
+            "dns": {"nameservers": ["10.1.0.1"], "domain": "a", "search": ["a"], "options": ["ndots:1"]},
+        }),
         "host-local" => json!({
             "runtimeConfig": {"ips": ["10.1.0.88"], "ipRanges": [[{"subnet": "10.6.0.0/24"}]]},
         }),

@@ -3,14 +3,14 @@
 use serde_json::{Value, json};
 use tests::{Cni, CniError, Container, Host, Inside as _, Outcome, is_reference, newest_version};
 
-pub(crate) const PLUGINS: [&str; 10] =
-    ["bridge", "firewall", "host", "host-local", "loopback", "none", "portmap", "ptp", "sbr", "static"];
+pub(crate) const PLUGINS: [&str; 11] =
+    ["bridge", "firewall", "host", "host-device", "host-local", "loopback", "none", "portmap", "ptp", "sbr", "static"];
 
-/// Those of [`PLUGINS`] that make an interface, for which an IPAM plugin gives addresses.
-pub(crate) const INTERFACES: [&str; 2] = ["bridge", "ptp"];
+/// Those of [`PLUGINS`] that put an interface into the container, for which an IPAM plugin gives addresses.
+pub(crate) const INTERFACES: [&str; 3] = ["bridge", "host-device", "ptp"];
 
 /// What these have done is undone with the container's namespace, or inside it.
-pub(crate) const INSIDE_ONLY: [&str; 3] = ["loopback", "none", "sbr"];
+pub(crate) const INSIDE_ONLY: [&str; 4] = ["host-device", "loopback", "none", "sbr"];
 
 /// Every released version of the specification.
 pub(crate) const VERSIONS: [&str; 7] = ["0.1.0", "0.2.0", "0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"];
@@ -66,6 +66,8 @@ impl Scene {
         let mut config = bridge_config();
         config["cniVersion"] = json!(version);
         let result = host.cni("bridge").command("ADD").container(&attached).config(&config).run().ok();
+        // A device to give away.
+        host.shell("ip link add nic0 type veth peer name wire");
         // The reference lets the kernel look for duplicates of the bridge's address; its routes come after that.
         host.shell("while ip -6 addr show tentative | grep -q inet6; do sleep 0.05; done");
         Self { host, attached, fresh, sharing, result }
@@ -75,6 +77,7 @@ impl Scene {
     pub(crate) fn config(&self, plugin: &str) -> Value {
         match plugin {
             "bridge" => bridge_config(),
+            "host-device" => json!({"type": "host-device", "device": "nic0", "ipam": bridge_config()["ipam"]}),
             "host-local" => json!({"type": "host-local", "ipam": bridge_config()["ipam"]}),
             "static" => json!({"type": "static", "ipam": {"type": "static", "addresses": [
                 {"address": "10.1.0.9/24", "gateway": "10.1.0.1"}, {"address": "fd00:1::9/64"},

@@ -16,6 +16,7 @@ pub const EXAMPLES: &[(&str, &str)] = &[
     ("bridge-vlan", "by_kernel_feature::bridge_vlan::the_example_s_network_is_out_of_reach_for_others_on_its_bridge"),
     ("dual-stack", "by_plugin::examples::dual_stack_does_so_over_both_families"),
     ("host", "by_plugin::examples::host_shares_the_hosts_network"),
+    ("host-device", "by_plugin::examples::host_device_moves_a_device_into_the_container_and_back"),
     ("internal", "by_plugin::examples::internal_has_no_way_out"),
     ("isolated", "by_plugin::examples::isolated_networks_are_out_of_reach_for_each_other"),
     ("loopback", "by_plugin::loopback::add_brings_lo_up_and_reports_its_addresses"),

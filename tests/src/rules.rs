@@ -14,8 +14,18 @@ use crate::host::Container;
 /// If one of them does not hold.
 #[track_caller]
 pub fn every_plugin_rules(network: &Chain<'_>, container: &Container, ifname: &str) {
-    add_check_del_del_leaves_nothing(network, container, ifname);
+    every_rule_but_blind_del(network, container, ifname);
     blind_del_leaves_nothing(network, container, ifname);
+}
+
+/// [`every_plugin_rules`] for a plugin that moves into the container what has to come back, which it can only as long as there
+/// is a way into the namespace.
+///
+/// # Panics
+/// If one of them does not hold.
+#[track_caller]
+pub fn every_rule_but_blind_del(network: &Chain<'_>, container: &Container, ifname: &str) {
+    add_check_del_del_leaves_nothing(network, container, ifname);
     unheard_add_leaves_nothing(network, container, ifname);
 }
 

@@ -1,0 +1,165 @@
+#![doc = include_str!("../README.md")]
+
+mod config;
+mod device;
+mod error;
+mod mark;
+mod sysfs;
+mod transfer;
+
+use cni_plugin::{Add, AddResult, Check, Del, Delegate, Failures, Gc, Interface, Plugin, SpecVersion, Status, Undo};
+use container_interface::Setup;
+use container_interface::link::enter;
+use netlink::{Link, Netns, Socket};
+
+pub use config::Config;
+pub use error::Error;
+
+use device::Device;
+use mark::Mark;
+
+/// Moves devices of the host into containers.
+#[derive(Debug)]
+pub struct HostDevice;
+
+impl Plugin for HostDevice {
+    type Config = Config;
+    type Error = Error;
+    const NAME: &'static str = "host-device";
+    const ABOUT: &'static str = "moves a device of the host into a container";
+    const VERSIONS: &'static [SpecVersion] = SpecVersion::ALL;
+
+    fn add(request: &Add<Config>, undo: &mut Undo) -> Result<AddResult, Error> {
+        let ipam = request.network.ipam(ipam::SIBLINGS)?;
+        let device = Device::locate(request.network.config.selector()?)?;
+        let netns = Netns::open(&request.netns)?;
+        if device.is_in_userspace() {
+            return add_addresses(request, ipam.as_ref(), undo);
+        }
+        let (mut host, mut inside) = (Socket::open()?, Socket::open_in(&netns)?);
+        let on_host = device.link(&mut host)?;
+        let pci = device.pci_address(&on_host);
+        let link = transfer::give(&mut host, &mut inside, &on_host, &netns, &request.attachment, undo)?;
+        let mut result = add_addresses(request, ipam.as_ref(), undo)?;
+        transfer::undo_gift(&netns, &request.attachment, &on_host, undo);
+        for ip in &mut result.ips {
+            ip.interface = Some(0);
+        }
+        let pci_id = pci.map(|address| address.as_str().to_owned()).unwrap_or_default();
+        result.interfaces = vec![Interface { pci_id, ..container_interface::link::describe(&link, &request.netns) }];
+        set_up(request, &netns, &mut inside, &link, &result)?;
+        Ok(result)
+    }
+
+    fn del(request: &Del<Config>) -> Result<(), Error> {
+        let mut failures = Failures::new();
+        // The address last: once released it may belong to somebody else.
+        failures.note(take_back(request));
+        failures.note(request.network.forward_to_ipam(ipam::SIBLINGS));
+        Ok(failures.into_result()?)
+    }
+
+    fn check(request: &Check<Config>) -> Result<(), Error> {
+        let device = Device::locate(request.network.config.selector()?)?;
+        request.network.forward_to_ipam(ipam::SIBLINGS)?;
+        let netns = Netns::open(&request.netns)?;
+        if device.is_in_userspace() {
+            return Ok(());
+        }
+        let ifname = &request.attachment.ifname;
+        container_interface::check_sandbox(&netns, ifname, &request.expected)?;
+        check_mark(request, &container_interface::check(&netns, ifname, &request.expected)?)
+    }
+
+    fn gc(request: &Gc<Config>) -> Result<(), Error> {
+        let mut failures = Failures::new();
+        failures.note(collect(request));
+        failures.note(request.network.forward_to_ipam(ipam::SIBLINGS));
+        Ok(failures.into_result()?)
+    }
+
+    fn status(request: &Status<Config>) -> Result<(), Error> {
+        let config = &request.network.config;
+        let ipam = request.network.ipam(ipam::SIBLINGS)?;
+        if !config.leaves_it_to_the_runtime() {
+            let device = Device::locate(config.selector()?)?;
+            if !device.is_in_userspace() {
+                device.link(&mut Socket::open()?)?;
+            }
+        }
+        Ok(ipam.map_or(Ok(()), |ipam| ipam.forward())?)
+    }
+}
+
+/// What the IPAM plugin gives, if the network has one.
+fn add_addresses(request: &Add<Config>, ipam: Option<&Delegate<'_>>, undo: &mut Undo) -> Result<AddResult, Error> {
+    let mut result = match ipam {
+        Some(ipam) => ipam.allocate(undo)?,
+        None => AddResult::default(),
+    };
+    let dns = &request.network.config.dns;
+    if !dns.is_empty() {
+        result.dns = dns.clone();
+    }
+    Ok(result)
+}
+
+fn set_up(
+    request: &Add<Config>,
+    netns: &Netns,
+    inside: &mut Socket,
+    link: &Link,
+    result: &AddResult,
+) -> Result<(), Error> {
+    let setup = Setup {
+        netns,
+        ifname: &request.attachment.ifname,
+        index: link.index,
+        // To be announced, it would be set, which drivers may refuse on a device that is up, and switches on their virtual
+        // functions.
+        mac: None,
+        ips: &result.ips,
+        routes: &result.routes,
+        detect_duplicates: false,
+        point_to_point: false,
+    };
+    Ok(container_interface::configure(inside, &setup, None)?)
+}
+
+fn take_back(request: &Del<Config>) -> Result<(), Error> {
+    // What made the configuration wrong, or took the device off its bus, does not matter: the mark says everything.
+    let device = request.network.config.selector().and_then(Device::locate).ok();
+    if device.as_ref().is_some_and(Device::is_in_userspace) {
+        return Ok(());
+    }
+    let mut inside = enter(request.netns.as_deref())?;
+    let is_of_reference =
+        |inside: &mut Socket, link: &Link| device.as_ref().is_none_or(|device| device.can_be(inside, link));
+    transfer::take_back(inside.as_mut(), &request.attachment, is_of_reference).map(drop)
+}
+
+/// Without its mark the device could not be given back as it was.
+fn check_mark(request: &Check<Config>, link: &Link) -> Result<(), Error> {
+    let attachment = &request.attachment;
+    let mark = Mark::of(link).or_else(|| Mark::of_reference(link, attachment));
+    if mark.is_some_and(|mark| mark.attachment == *attachment) {
+        return Ok(());
+    }
+    Err(Error::Unmarked {
+        ifname: link.name.clone(),
+        expected: format!("{}/ and the device's name", attachment.label()),
+        found: link.alias.clone().unwrap_or_else(|| "none".to_owned()),
+    })
+}
+
+/// Devices that the kernel gave back to the host when their containers' namespaces vanished get their names back.
+fn collect(request: &Gc<Config>) -> Result<(), Error> {
+    let mut host = Socket::open()?;
+    let mut failures = Failures::new();
+    for link in host.links()? {
+        if let Some(mark) = Mark::of(&link).filter(|mark| request.is_stale(&mark.attachment.label())) {
+            failures.note(transfer::restore(&mut host, &link, &mark));
+        }
+    }
+    Ok(failures.into_result()?)
+}
