@@ -213,8 +213,9 @@ impl Container {
     /// The indexes of the host's links whose other ends are in here.
     #[must_use]
     pub fn host_ends(&self) -> Vec<u64> {
-        let links = self.ip_json(["link"]);
-        links.as_array().into_iter().flatten().filter_map(|link| link["link_index"].as_u64()).collect()
+        let links = self.ip_json(["-d", "link"]);
+        let ends = links.as_array().into_iter().flatten().filter(|link| link["linkinfo"]["info_kind"] == "veth");
+        ends.filter_map(|link| link["link_index"].as_u64()).collect()
     }
 }
 

@@ -13,7 +13,7 @@ use crate::Error;
 ///
 /// # Errors
 /// [`Error::AttachedAlready`] and [`Error::NameTaken`] if the container has an interface of that name, else the kernel's
-/// refusal.
+/// refusal, also where that is `EEXIST` for another reason.
 pub fn create(
     host: &mut Socket,
     inside: &mut Socket,
@@ -23,7 +23,7 @@ pub fn create(
     undo: &mut Undo,
 ) -> Result<Link, Error> {
     match host.create_link_in(netns, link) {
-        Err(error) if error.is_exists() => return Err(taken(inside, attachment)?),
+        Err(error) if error.is_exists() => return Err(taken(inside, attachment, error)?),
         outcome => outcome?,
     }
     undo_creation(netns, attachment, undo);
@@ -86,8 +86,12 @@ pub fn enter(netns: Option<&Path>) -> Result<Option<Socket>, Error> {
     }
 }
 
-fn taken(inside: &mut Socket, attachment: &Attachment) -> Result<Error, Error> {
-    let link = inside.link(attachment.ifname.as_str())?;
+/// A link of the name, or else something that a parent can have only once.
+fn taken(inside: &mut Socket, attachment: &Attachment, refusal: netlink::Error) -> Result<Error, Error> {
+    let link = match inside.link(attachment.ifname.as_str()) {
+        Err(error) if error.is_not_found() => return Ok(refusal.into()),
+        link => link?,
+    };
     let attachment = attachment.clone();
     Ok(if link.alias.as_deref() == Some(attachment.label().as_str()) {
         Error::AttachedAlready { attachment }

@@ -36,7 +36,8 @@ pub fn probe_on(socket: &mut Socket, parent: Option<&Link>, kind: LinkKind) -> R
     }
     match parent {
         Some(parent) if !parent.ethernet => Err(Error::NotEthernet { parent: parent.name.clone(), kind: kind.name() }),
-        Some(parent) if parent.bridge_port.is_some() => {
+        // What has a tag passes a bridge by.
+        Some(parent) if parent.bridge_port.is_some() && !matches!(kind, LinkKind::Vlan { .. }) => {
             Err(Error::Busy { parent: parent.name.clone(), kind: kind.name(), source: None })
         }
         _ => Ok(()),

@@ -121,7 +121,8 @@ impl Master<'_> {
 
 /// A link on a macvlan or ipvlan link sits on what that sits on.
 fn sits_on(link: &Link, master: &Link) -> bool {
-    let shares_parent = master.kind.is_some() && master.kind == link.kind && master.peer_index == link.peer_index;
+    let collapses = matches!(link.kind.as_deref(), Some("macvlan" | "ipvlan"));
+    let shares_parent = collapses && master.kind == link.kind && master.peer_index == link.peer_index;
     link.peer_index == Some(master.index) || shares_parent
 }
 
