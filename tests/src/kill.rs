@@ -41,7 +41,12 @@ impl Cni<'_> {
         CHANGING.iter().map(|syscall| self.killed_at_every(syscall, &mut after)).sum()
     }
 
-    fn killed_at_every(&self, syscall: &str, after: &mut impl FnMut(&str)) -> usize {
+    /// The same for one system call: where processes are slow to start, `sendto`, with which the kernel is asked, tells most.
+    ///
+    /// # Panics
+    /// If strace is missing.
+    #[track_caller]
+    pub fn killed_at_every(&self, syscall: &str, mut after: impl FnMut(&str)) -> usize {
         for nth in 1.. {
             let outcome = self.run_killed(syscall, nth);
             after(&format!("{syscall} {nth}"));

@@ -1,0 +1,78 @@
+use cni_plugin::Code;
+
+/// What the vlan plugin can fail with.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The protocol, or the delegated IPAM plugin.
+    #[error(transparent)]
+    Cni(#[from] cni_plugin::Error),
+    /// A link or namespace.
+    #[error(transparent)]
+    Netlink(#[from] netlink::Error),
+    /// The interface in the container.
+    #[error(transparent)]
+    Container(#[from] container_interface::Error),
+    /// The link that carries the VLAN.
+    #[error(transparent)]
+    Parent(#[from] parent_interface::Error),
+    /// The configuration does not say which link.
+    #[error("the network has no \"master\": name the link whose VLAN containers are to have")]
+    NoMaster,
+    /// That link is down.
+    #[error("{parent}, the network's \"master\", is down, and so would its VLANs be: run `ip link set {parent} up`")]
+    Down {
+        /// Its name.
+        parent: String,
+    },
+    /// An MTU that no VLAN of this link can have.
+    #[error(
+        "\"mtu\" {mtu} cannot be had on {parent}, whose own is {largest}: write {largest} at most, or 0 for {parent}'s"
+    )]
+    Mtu {
+        /// What the configuration says.
+        mtu: u32,
+        /// The link that carries the VLAN.
+        parent: String,
+        /// Its own.
+        largest: u32,
+    },
+    /// A link has each of its VLANs once.
+    #[error(
+        "VLAN {id} of {parent} is in use, by another container or by the host, and it can be had only once: \
+         for several containers use bridge with \"vlan\", or macvlan or ipvlan with \"master\": \"{parent}.{id}\""
+    )]
+    InUse {
+        /// The VLAN.
+        id: u16,
+        /// The link that carries it.
+        parent: String,
+    },
+    /// The link is one of those that carry no VLANs, such as lo.
+    #[error("{parent}, the network's \"master\", cannot carry VLANs: choose another")]
+    CannotCarry {
+        /// Its name.
+        parent: String,
+        /// The kernel's refusal.
+        source: netlink::Error,
+    },
+}
+
+impl From<Error> for cni_plugin::Error {
+    fn from(error: Error) -> Self {
+        let code = match error {
+            Error::Cni(inner) => return inner,
+            Error::Container(ref inner) => inner.code(),
+            Error::Parent(ref inner) => inner.code(),
+            Error::Netlink(netlink::Error::Netns(_)) => Code::InvalidEnvironment,
+            Error::NoMaster | Error::Mtu { .. } => Code::InvalidConfig,
+            _ => Code::Internal,
+        };
+        Self::from_chain(code, &error)
+    }
+}
+
+impl From<netlink::NetnsError> for Error {
+    fn from(error: netlink::NetnsError) -> Self {
+        Self::Netlink(error.into())
+    }
+}
