@@ -30,6 +30,7 @@ const HEADER_LEN: usize = 12;
 /// Length of `struct rtnexthop`.
 const HOP_LEN: usize = 8;
 const WHAT: &str = "a route";
+const RTPROT_KERNEL: u8 = 2;
 const RTNH_F_ONLINK: u32 = 4;
 const RTM_F_CLONED: u32 = 0x200;
 
@@ -138,6 +139,8 @@ pub struct Route {
     pub onlink: bool,
     /// What the route does.
     pub kind: RouteType,
+    /// The kernel made it, for an address of the link (`RTPROT_KERNEL`), and will again; only read.
+    pub is_kernels: bool,
 }
 
 impl Route {
@@ -156,6 +159,7 @@ impl Route {
             scope: None,
             onlink: false,
             kind: RouteType::Unicast,
+            is_kernels: false,
         }
     }
 
@@ -371,7 +375,7 @@ fn read_ways(mut hops: &[u8], shared: &Route, ways: &mut Vec<Route>) -> Result<(
 }
 
 fn read_any(message: &Message<'_>) -> Result<Option<Route>> {
-    let &[family, prefix, _source_len, _tos, table, _protocol, scope, kind, f0, f1, f2, f3, ..] = message.body else {
+    let &[family, prefix, _source_len, _tos, table, protocol, scope, kind, f0, f1, f2, f3, ..] = message.body else {
         return Err(Error::Malformed { what: WHAT });
     };
     let family = match i32::from(family) {
@@ -385,6 +389,7 @@ fn read_any(message: &Message<'_>) -> Result<Option<Route>> {
         scope: Some(scope),
         onlink: flags & RTNH_F_ONLINK != 0,
         kind: RouteType::from_number(kind),
+        is_kernels: protocol == RTPROT_KERNEL,
         ..Route::new(default_destination(family))
     };
     for attribute in message.attributes(HEADER_LEN, WHAT)? {

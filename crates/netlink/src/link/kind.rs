@@ -158,19 +158,18 @@ impl Socket {
         }
     }
 
-    /// Whether this kernel knows a kind of links that sit on another link; it loads the module, if there is one.
+    /// Whether this kernel knows a kind of links; it loads the module, if there is one.
     ///
-    /// It is asked for a link that sits on nothing, so there can be none: a kernel that knows the kind says that a parent is
-    /// missing (`EINVAL`), any other that it does not know it (`EOPNOTSUPP`).
+    /// It is asked for a link that there can be none of: one on no parent, with the address of a group. A kernel that knows
+    /// the kind says what is wrong (`EINVAL`, `EADDRNOTAVAIL`), any other that it does not know it (`EOPNOTSUPP`).
     ///
     /// # Errors
     /// Any other refusal.
     pub fn knows(&mut self, kind: LinkKind) -> Result<bool> {
-        debug_assert!(kind.needs_parent(), "any other kind of link would be made");
-        let mut message = LinkMessage::default();
-        message.attributes.push(kind.attribute());
-        match self.create_silently(kind.name(), &message) {
-            Err(error) if error.errno() == Some(libc::EINVAL) => Ok(true),
+        const GROUP: Mac = Mac([1, 0, 0, 0, 0, 0]);
+        let impossible = NewLink { mac: Some(GROUP), ..NewLink::new(kind.name(), kind) };
+        match self.create_silently(kind.name(), &message(&impossible)) {
+            Err(error) if matches!(error.errno(), Some(libc::EINVAL | libc::EADDRNOTAVAIL)) => Ok(true),
             Err(error) if error.is_unsupported() => Ok(false),
             outcome => outcome.map(|()| true),
         }
@@ -219,10 +218,6 @@ impl LinkKind {
             LinkKind::Ifb => "ifb",
             LinkKind::Vrf { .. } => "vrf",
         }
-    }
-
-    fn needs_parent(self) -> bool {
-        matches!(self, LinkKind::Macvlan { .. } | LinkKind::Ipvlan { .. } | LinkKind::Vlan { .. })
     }
 
     /// Names the kind only, for a list of such links.

@@ -39,9 +39,13 @@ fn a_kind_is_known_without_a_link_of_it() {
         assert!(socket.knows(BRIDGE_MODE).expect("an answer"));
         let ipvlan = LinkKind::Ipvlan { mode: IpvlanMode::L2, isolation: IpvlanIsolation::Bridge };
         let (parent, _) = pair(&mut socket);
-        let made = socket.create_link(&NewLink { parent: Some(parent), ..NewLink::new("i0", ipvlan) });
-        let can_be_made = made.map(|link| socket.delete_link(link.index)).is_ok();
-        assert_eq!(socket.knows(ipvlan).expect("an answer"), can_be_made);
+        let others = [LinkKind::Vlan { id: 5 }, LinkKind::Dummy, LinkKind::Ifb, LinkKind::Vrf { table: 5 }];
+        for kind in others.into_iter().chain([ipvlan]) {
+            let parent = matches!(kind, LinkKind::Ipvlan { .. } | LinkKind::Vlan { .. }).then_some(parent);
+            let made = socket.create_link(&NewLink { parent, ..NewLink::new("i0", kind) });
+            let can_be_made = made.map(|link| socket.delete_link(link.index)).is_ok();
+            assert_eq!(socket.knows(kind).expect("an answer"), can_be_made, "{kind:?}");
+        }
         assert_eq!(ip("link show").as_array().expect("a list").len(), 3, "lo and the pair");
     });
 }
