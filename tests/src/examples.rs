@@ -26,6 +26,7 @@ pub const EXAMPLES: &[(&str, &str)] = &[
     ("sbr", "by_plugin::sbr::who_is_asked_on_one_interface_answers_through_it"),
     ("static", "by_plugin::examples::static_gives_the_address_that_is_named_or_asked_for"),
     ("vlan", "by_kernel_feature::vlan::the_example_puts_a_container_into_a_vlan_of_the_wire"),
+    ("vrf", "by_kernel_feature::vrf::an_interface_is_routed_by_its_vrfs_table"),
 ];
 
 /// The examples that are tested by the executable named `target`, for instance `by_plugin`.

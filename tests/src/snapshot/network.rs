@@ -21,7 +21,9 @@ pub(super) fn lines(place: &impl Inside) -> (Vec<String>, BTreeSet<String>) {
         let routes = place.ip_json(["-d", family, "route", "show", "table", "all"]);
         lines.extend(array(&routes).iter().filter_map(route_line));
         let rules = place.ip_json([family, "rule", "show"]);
-        lines.extend(array(&rules).iter().map(|rule| format!("rule {family} {rule}")));
+        // That for VRFs the kernel makes with the first of them, and keeps.
+        let rules = array(&rules).iter().filter(|rule| rule.get("l3mdev").is_none());
+        lines.extend(rules.map(|rule| format!("rule {family} {rule}")));
     }
     (lines, empty_bridges(&links))
 }

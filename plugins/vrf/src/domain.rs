@@ -1,0 +1,105 @@
+//! The VRF: made by the first interface that is put into it, gone with the last.
+
+use std::path::Path;
+
+use cni_plugin::{IfName, Undo};
+use netlink::{Family, Link, LinkChange, LinkKind, LinkRef, Netns, NewLink, Socket};
+
+use crate::{Config, Error};
+
+/// A VRF in the container.
+#[derive(Debug)]
+pub(crate) struct Domain {
+    pub(crate) link: Link,
+    pub(crate) table: u32,
+}
+
+/// The VRF, up: found, or made.
+pub(crate) fn ensure(inside: &mut Socket, config: &Config, netns: &Path, undo: &mut Undo) -> Result<Domain, Error> {
+    let name = config.name()?;
+    let Some(found) = find(inside, config)? else { return create(inside, name, config, netns, undo) };
+    if let Some(wanted) = config.table().filter(|wanted| *wanted != found.table) {
+        return Err(Error::OtherTable { name: name.clone(), found: found.table, wanted });
+    }
+    if !found.link.up {
+        inside.change_link(found.link.index, &LinkChange { up: Some(true), ..LinkChange::default() })?;
+    }
+    Ok(found)
+}
+
+/// The link of the VRF's name, which has to be a VRF.
+pub(crate) fn find(inside: &mut Socket, config: &Config) -> Result<Option<Domain>, Error> {
+    let name = config.name()?;
+    match inside.link(name.as_str()) {
+        Err(error) if error.is_not_found() => Ok(None),
+        link => read(name, link?).map(Some),
+    }
+}
+
+fn read(name: &IfName, link: Link) -> Result<Domain, Error> {
+    match link.options {
+        Some(LinkKind::Vrf { table }) => Ok(Domain { link, table }),
+        _ => {
+            let kind = link.kind.unwrap_or_else(|| "a device of its own".to_owned());
+            Err(Error::NotAVrf { name: name.clone(), kind })
+        }
+    }
+}
+
+fn create(inside: &mut Socket, name: &IfName, config: &Config, netns: &Path, undo: &mut Undo) -> Result<Domain, Error> {
+    let table = match config.table() {
+        Some(table) => table,
+        None => unused_table(inside)?,
+    };
+    let wanted = NewLink { up: true, ..NewLink::new(name.as_str(), LinkKind::Vrf { table }) };
+    let link = match inside.create_link(&wanted) {
+        // Another attachment of the container was faster.
+        Err(error) if error.is_exists() => return read(name, inside.link(name.as_str())?),
+        Err(error) if error.is_unsupported() => return Err(Error::Unsupported),
+        link => link?,
+    };
+    let (netns, index) = (netns.to_owned(), link.index);
+    undo.push(format!("delete VRF {name}"), move || {
+        let mut inside = Socket::open_in(&Netns::open(netns)?)?;
+        delete_if_empty(&mut inside, index)
+    });
+    Ok(Domain { link, table })
+}
+
+/// The first table that no VRF has and no route is in.
+fn unused_table(inside: &mut Socket) -> Result<u32, Error> {
+    let mut used: Vec<u32> = inside.links()?.iter().filter_map(table_of).collect();
+    for family in [Family::V4, Family::V6] {
+        used.extend(inside.routes_in_all_tables(family, None)?.iter().map(|route| route.table));
+        used.extend(inside.rules(family)?.iter().map(|rule| rule.table));
+    }
+    Ok((1..).find(|table| !used.contains(table)).unwrap_or(u32::MAX))
+}
+
+fn table_of(link: &Link) -> Option<u32> {
+    match link.options {
+        Some(LinkKind::Vrf { table }) => Some(table),
+        _ => None,
+    }
+}
+
+/// Deletes the VRF that an interface left, or that the configuration names, unless it has others.
+pub(crate) fn remove_if_empty(inside: &mut Socket, config: &Config, left: Option<u32>) -> Result<(), Error> {
+    let named = config.name_if_any().map(|name| LinkRef::from(name.as_str()));
+    let Some(vrf) = left.map(LinkRef::from).or(named) else { return Ok(()) };
+    match inside.link(vrf) {
+        Ok(link) if table_of(&link).is_some() => Ok(delete_if_empty(inside, link.index)?),
+        Err(error) if !error.is_not_found() => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+fn delete_if_empty(inside: &mut Socket, vrf: u32) -> netlink::Result<()> {
+    if !inside.links_with_master(vrf)?.is_empty() {
+        return Ok(());
+    }
+    match inside.delete_link(vrf) {
+        Err(error) if !error.is_not_found() => Err(error),
+        _ => Ok(()),
+    }
+}
