@@ -1,4 +1,4 @@
-//! 802.1Q links: the plugin vlan.
+//! 802.1Q links: the plugin vlan. tests/by-plugin/vlan.rs has what needs none.
 //!
 //! - `lifetime`: DEL, CHECK, GC, STATUS, interruptions, and the reference in our place
 //! - `link`: what the container's interface is, and what is refused

@@ -14,6 +14,7 @@
 //! - `ptp`: links of containers to the host, without a bridge
 //! - `sbr`: routes by the source address
 //! - `static_ipam`: addresses that somebody names
+//! - `vlan`: VLANs of the host's links, as far as every kernel goes
 
 #![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
 
@@ -31,3 +32,4 @@ mod portmap;
 mod ptp;
 mod sbr;
 mod static_ipam;
+mod vlan;

@@ -120,7 +120,7 @@ pub enum Error {
         wanted: String,
     },
     /// The kernel has no such links.
-    #[error("this kernel has no {kind} links (module {kind})")]
+    #[error("this kernel has no {kind} links (module {})", module(kind))]
     NoSupport {
         /// What was to sit on the link.
         kind: &'static str,
@@ -160,6 +160,11 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
+}
+
+/// The kernel's module for a kind of links.
+fn module(kind: &str) -> &str {
+    if kind == "vlan" { "8021q" } else { kind }
 }
 
 impl Error {

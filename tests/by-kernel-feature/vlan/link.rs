@@ -38,30 +38,24 @@ fn the_mtu_is_the_master_s_without_another_and_the_tag_may_be_0() {
 }
 
 #[test]
-fn what_cannot_work_is_refused_and_changes_nothing() {
+fn a_vlan_or_a_name_that_is_taken_is_refused_and_so_is_a_master_without_vlans() {
     if reference_differs("it has one code for everything") {
         return;
     }
     let host = host();
     let [c1, holder] = ["c1", "holder"].map(|name| host.container(name));
-    host.shell("ip link add asleep type veth peer name bed; ip link add uplink.7 link uplink type vlan id 7");
+    host.shell("ip link add uplink.7 link uplink type vlan id 7");
     c1.shell("ip link add taken type bridge");
     network(&host, "holder", &json!({"vlanId": 8, "ipam": ipam(90)})).add(&holder, "eth0").ok();
-    let cases: [(Value, &str, u64, &[&str]); 10] = [
-        (json!({"master": null}), "eth0", 7, &["\"master\""]),
-        (json!({"ipam": null}), "eth0", 7, &["\"ipam\""]),
-        (json!({"vlanId": 4095}), "eth0", 7, &["vlanId", "4095", "4094"]),
-        (json!({"mtu": 1501}), "eth0", 7, &["1501", "uplink", "1500"]),
-        (json!({"master": "nowhere"}), "eth0", 999, &["nowhere", "does not exist"]),
-        (json!({"master": "asleep"}), "eth0", 999, &["asleep", "ip link set asleep up"]),
-        (json!({"master": "lo"}), "eth0", 999, &["lo", "cannot carry VLANs"]),
-        (json!({"vlanId": 7}), "eth0", 999, &["VLAN 7 of uplink is in use", "macvlan"]),
-        (json!({"vlanId": 8}), "eth0", 999, &["VLAN 8 of uplink is in use", "macvlan"]),
-        (json!({}), "taken", 999, &["taken"]),
+    let cases: [(Value, &str, &[&str]); 4] = [
+        (json!({"master": "lo"}), "eth0", &["lo", "cannot carry VLANs"]),
+        (json!({"vlanId": 7}), "eth0", &["VLAN 7 of uplink is in use", "macvlan"]),
+        (json!({"vlanId": 8}), "eth0", &["VLAN 8 of uplink is in use", "macvlan"]),
+        (json!({}), "taken", &["taken"]),
     ];
-    for (keys, ifname, code, words) in cases {
+    for (keys, ifname, words) in cases {
         let error = host.assert_leaves_nothing(|| network(&host, "net", &keys).add(&c1, ifname).error());
-        assert_eq!(error.code, code, "{keys}: {error:?}");
+        assert_eq!(error.code, 999, "{keys}: {error:?}");
         let text = format!("{} {}", error.msg, error.details);
         assert!(words.iter().all(|word| text.contains(word)), "{keys}: {text}");
     }
