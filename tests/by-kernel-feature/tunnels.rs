@@ -38,3 +38,16 @@ fn a_container_on_no_network_may_have_the_kernels_tunnels() {
     c1.shell("ip link set tunl0 down; ip link set sit0 name sit1");
     assert!(network.check(&c1, "eth0").error().msg.contains("found sit1 besides"));
 }
+
+/// Any test may load a module while another one runs.
+#[test]
+fn the_kernels_tunnels_are_no_leftovers_until_somebody_sets_them_up() {
+    let host = Host::new();
+    let before = host.snapshot();
+    host.shell(TUNNELS);
+    let c1 = host.container("c1");
+    let of_c1 = || host.snapshot().leftovers(&before).into_iter().filter(|line| line.starts_with("+ c1 link"));
+    assert_eq!(of_c1().collect::<Vec<_>>(), ["+ c1 link dev lo "]);
+    c1.shell("ip link set tunl0 up; ip link set sit0 alias used");
+    assert_eq!(of_c1().count(), 3, "{:?}", of_c1().collect::<Vec<_>>());
+}

@@ -48,6 +48,7 @@ fn a_snapshot_sees_every_kind_of_leftover() {
         ("mkdir -p /var/lib/cni/networks/n; echo c1 > /var/lib/cni/networks/n/10.1.0.2", "networks/n/10.1.0.2 \"c1"),
         ("mkdir -p /run/ferrocni; touch /run/ferrocni/x", "file /run/ferrocni/x"),
         ("ip netns add lost", "namespace lost"),
+        ("ip link add tunl0 type veth peer name v4", "link dev tunl0 kind veth"),
     ];
     let host = Host::new();
     let c = host.container("c");

@@ -17,8 +17,8 @@ use crate::host::{Container, Host};
 /// iptables; the files below `/var/lib/cni` and `/run/ferrocni`.
 ///
 /// Not in it, because it belongs to nobody in particular: sysctls, neighbours, what the kernel adds by
-/// itself (link-local addresses, multicast routes), the skeleton of our nftables tables and of the
-/// reference's iptables chains, the lock and the last address of host-local.
+/// itself (link-local addresses, multicast routes, tunnels that nobody uses), the skeleton of our nftables
+/// tables and of the reference's iptables chains, the lock and the last address of host-local.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Snapshot {
     /// Each line with how often it is there.

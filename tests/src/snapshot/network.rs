@@ -9,12 +9,26 @@ use crate::command::Inside;
 /// The flags of a link that somebody sets, as opposed to those that the kernel reports.
 const SET_FLAGS: [&str; 4] = ["UP", "PROMISC", "ALLMULTI", "NOARP"];
 
+/// The tunnels, with their kinds, that the kernel puts into every namespace as soon as somebody, somewhere, has
+/// loaded their modules: into those that are there as well.
+const TUNNELS: [(&str, &str); 9] = [
+    ("tunl0", "ipip"),
+    ("gre0", "gre"),
+    ("gretap0", "gretap"),
+    ("erspan0", "erspan"),
+    ("sit0", "sit"),
+    ("ip_vti0", "vti"),
+    ("ip6tnl0", "ip6tnl"),
+    ("ip6gre0", "ip6gre"),
+    ("ip6_vti0", "vti6"),
+];
+
 /// The lines, each naming its link as `dev <name> `, and the bridges that have no port.
 pub(super) fn lines(place: &impl Inside) -> (Vec<String>, BTreeSet<String>) {
     let links = place.ip_json(["-d", "address", "show"]);
     let mut lines = Vec::new();
     for link in array(&links) {
-        lines.push(link_line(link));
+        lines.extend(link_line(link));
         lines.extend(array(&link["addr_info"]).iter().filter_map(|address| address_line(link, address)));
     }
     for family in ["-4", "-6"] {
@@ -28,10 +42,16 @@ pub(super) fn lines(place: &impl Inside) -> (Vec<String>, BTreeSet<String>) {
     (lines, empty_bridges(&links))
 }
 
-fn link_line(link: &Value) -> String {
+/// Nothing for the kernel's tunnels, as long as nobody uses them.
+fn link_line(link: &Value) -> Option<String> {
     let flags: Vec<_> = SET_FLAGS.into_iter().filter(|flag| array(&link["flags"]).contains(&(*flag).into())).collect();
     let words = [("kind", &link["linkinfo"]["info_kind"]), ("master", &link["master"]), ("alias", &link["ifalias"])];
-    format!("link dev {} {}{}", text(&link["ifname"]), described(&words), flags.join(","))
+    let (name, kind) = (text(&link["ifname"]), text(&link["linkinfo"]["info_kind"]));
+    let made_by_kernel = TUNNELS.contains(&(&name, &kind))
+        && link["master"].is_null()
+        && link["ifalias"].is_null()
+        && !flags.contains(&"UP");
+    (!made_by_kernel).then(|| format!("link dev {name} {}{}", described(&words), flags.join(",")))
 }
 
 /// Nothing for the addresses that the kernel gives by itself: link-local ones, and those of `lo`.
