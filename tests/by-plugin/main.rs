@@ -1,6 +1,7 @@
 //! Tests of single plugins: what each verb does to the kernel, read with `ip -j` and `nft -j`.
 //!
 //! - `bridge`: the interface plugin, and the container's end of its links
+//! - `dummy`: interfaces that lead nowhere, as far as any kernel goes
 //! - `examples`: every file in `conf/` does what its name says
 //! - `firewall`: what gets through, with each backend
 //! - `harness_self_test`: the harness notices what it has to notice
@@ -19,6 +20,7 @@
 #![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
 
 mod bridge;
+mod dummy;
 mod examples;
 mod firewall;
 mod harness_self_test;

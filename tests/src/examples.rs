@@ -15,6 +15,7 @@ pub const EXAMPLES: &[(&str, &str)] = &[
     ("bridge", "by_plugin::examples::bridge_connects_containers_with_each_other_the_host_and_the_world"),
     ("bridge-vlan", "by_kernel_feature::bridge_vlan::the_example_s_network_is_out_of_reach_for_others_on_its_bridge"),
     ("dual-stack", "by_plugin::examples::dual_stack_does_so_over_both_families"),
+    ("dummy", "by_kernel_feature::dummy::the_example_s_address_is_served_over_another_network"),
     ("host", "by_plugin::examples::host_shares_the_hosts_network"),
     ("host-device", "by_plugin::examples::host_device_moves_a_device_into_the_container_and_back"),
     ("internal", "by_plugin::examples::internal_has_no_way_out"),

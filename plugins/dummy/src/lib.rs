@@ -1,0 +1,70 @@
+#![doc = include_str!("../README.md")]
+
+mod config;
+mod error;
+mod interface;
+
+use cni_plugin::{Add, AddResult, Check, Del, Failures, Gc, Plugin, SpecVersion, Status, Undo};
+use container_interface::{Setup, link};
+use netlink::{Netns, Socket};
+
+pub use config::Config;
+pub use error::Error;
+
+/// Gives a container an interface that leads nowhere.
+#[derive(Debug)]
+pub struct Dummy;
+
+impl Plugin for Dummy {
+    type Config = Config;
+    type Error = Error;
+    const NAME: &'static str = "dummy";
+    const ABOUT: &'static str = "gives a container an interface that leads nowhere";
+    const VERSIONS: &'static [SpecVersion] = SpecVersion::ALL;
+
+    fn add(request: &Add<Config>, undo: &mut Undo) -> Result<AddResult, Error> {
+        let ipam = request.network.required_ipam(ipam::SIBLINGS)?;
+        let netns = Netns::open(&request.netns)?;
+        let mut inside = Socket::open_in(&netns)?;
+
+        let made = interface::create(&mut inside, &netns, request, undo)?;
+        let mut result = ipam.allocate(undo)?;
+        link::undo_creation(&netns, &request.attachment, undo);
+
+        result.interfaces = vec![link::describe(&made, &request.netns)];
+        for ip in &mut result.ips {
+            ip.interface = Some(0);
+        }
+        let setup = Setup::new(&netns, &request.attachment.ifname, made.index, &result);
+        container_interface::configure(&mut inside, &setup, None)?;
+        Ok(result)
+    }
+
+    fn del(request: &Del<Config>) -> Result<(), Error> {
+        let mut failures = Failures::new();
+        // The address last: once it is released it may belong to somebody else.
+        failures.note(link::delete(request.netns.as_deref(), &request.attachment, interface::KIND.name()));
+        failures.note(request.network.forward_to_ipam(ipam::SIBLINGS));
+        Ok(failures.into_result()?)
+    }
+
+    fn check(request: &Check<Config>) -> Result<(), Error> {
+        request.network.required_ipam(ipam::SIBLINGS)?.forward()?;
+        let netns = Netns::open(&request.netns)?;
+        let ifname = &request.attachment.ifname;
+        container_interface::check_sandbox(&netns, ifname, &request.expected)?;
+        let found = container_interface::check(&netns, ifname, &request.expected)?;
+        interface::check(&found, request)
+    }
+
+    fn gc(request: &Gc<Config>) -> Result<(), Error> {
+        // The interface goes with the container's namespace, so that only the address can be left.
+        Ok(request.network.forward_to_ipam(ipam::SIBLINGS)?)
+    }
+
+    fn status(request: &Status<Config>) -> Result<(), Error> {
+        let ipam = request.network.required_ipam(ipam::SIBLINGS)?;
+        interface::probe()?;
+        Ok(ipam.forward()?)
+    }
+}
