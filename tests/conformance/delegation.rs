@@ -12,7 +12,7 @@ cd /run/notebook
 env | grep ^CNI_ > environment.$CNI_COMMAND
 cat > stdin.$CNI_COMMAND
 echo $CNI_COMMAND >> verbs
-ip -o link > links.$CNI_COMMAND
+nsenter --net=$CNI_NETNS ip -o link > links.$CNI_COMMAND
 echo "a word from the notebook" >&2
 [ ! -e answer.$CNI_COMMAND ] || cat answer.$CNI_COMMAND
 [ ! -e status.$CNI_COMMAND ] || exit $(cat status.$CNI_COMMAND)
@@ -96,12 +96,10 @@ fn failure() -> String {
 fn what_the_ipam_plugin_says_is_applied() {
     with_each_plugin(|notebook| {
         let reply = notebook.call("ADD").run().ok();
-        let inside = match notebook.plugin {
-            "bridge" => 2,
-            "host-device" => 0,
-            _ => 1,
-        };
-        assert_eq!(reply["ips"], json!([{"address": "10.1.0.7/24", "gateway": "10.1.0.1", "interface": inside}]));
+        let address = &reply["ips"][0];
+        assert_eq!((&address["address"], &address["gateway"]), (&json!("10.1.0.7/24"), &json!("10.1.0.1")));
+        let interface = &reply["interfaces"][usize::try_from(address["interface"].as_u64().unwrap()).unwrap()];
+        assert_eq!((&interface["name"], &interface["sandbox"]), (&json!("eth0"), &json!(notebook.container.netns)));
         assert!(reference_differs("this version loses it") || reply["dns"] == json!({"domain": "a.test"}), "{reply}");
         let addresses = notebook.container.ip_json(["-4", "addr", "show", "dev", "eth0"]);
         assert_eq!(addresses[0]["addr_info"][0]["local"], "10.1.0.7");
@@ -171,10 +169,7 @@ fn a_failed_add_releases_addresses_last() {
         answer["routes"] = json!([{"dst": "10.9.0.0/16", "gw": "fd00::1"}]);
         notebook.answer("ADD", 0, &answer.to_string());
         error(notebook.call("ADD").run());
-        let is_connected = |verb: &str| {
-            let links = notebook.note(&format!("links.{verb}"));
-            if notebook.plugin == "host-device" { !links.contains("nic0:") } else { links.contains(" veth") }
-        };
+        let is_connected = |verb: &str| notebook.note(&format!("links.{verb}")).contains(": eth0");
         assert!(is_connected("ADD"), "{}", notebook.note("links.ADD"));
         assert!(!is_connected("DEL"), "{}", notebook.note("links.DEL"));
     });
@@ -189,7 +184,7 @@ fn dhcp_releases_addresses_before_the_interface_goes() {
     config["ipam"]["type"] = json!("dhcp");
     notebook.call_with("ADD", &config).run().ok();
     notebook.call_with("DEL", &config).run().ok();
-    assert!(notebook.note("links.DEL").contains("veth"), "{}", notebook.note("links.DEL"));
+    assert!(notebook.note("links.DEL").contains(": eth0"), "{}", notebook.note("links.DEL"));
     if reference_differs("it calls no DEL after a failed ADD") {
         return;
     }
@@ -197,7 +192,7 @@ fn dhcp_releases_addresses_before_the_interface_goes() {
     notebook.answer("ADD", 0, &json!({"cniVersion": newest_version()}).to_string());
     let before = notebook.host.snapshot();
     error(notebook.call_with("ADD", &config).run());
-    assert!(notebook.note("links.DEL").contains("veth"), "{}", notebook.note("links.DEL"));
+    assert!(notebook.note("links.DEL").contains(": eth0"), "{}", notebook.note("links.DEL"));
     notebook.host.snapshot().assert_nothing_since(&before);
 }
 

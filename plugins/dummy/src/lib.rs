@@ -42,9 +42,9 @@ impl Plugin for Dummy {
 
     fn del(request: &Del<Config>) -> Result<(), Error> {
         let mut failures = Failures::new();
-        // The address last: once it is released it may belong to somebody else.
-        failures.note(link::delete(request.netns.as_deref(), &request.attachment, interface::KIND.name()));
-        failures.note(request.network.forward_to_ipam(ipam::SIBLINGS));
+        request.network.delete_and_release(ipam::SIBLINGS, &mut failures, || {
+            link::delete(request.netns.as_deref(), &request.attachment, interface::KIND.name())
+        });
         Ok(failures.into_result()?)
     }
 
