@@ -4,6 +4,7 @@ use crate::link::{self, LinkChange, LinkRef, PortVlans, bridge_vlan};
 use crate::route::{self, Route};
 use crate::rule::{self, Rule};
 use crate::socket::{NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, Outgoing, Socket};
+use crate::traffic_control::{self, TokenBucket};
 
 use ipnetwork::IpNetwork;
 
@@ -130,6 +131,31 @@ impl<'a> Batch<'a> {
     /// Deletes the first rule that agrees with what `rule` sets.
     pub fn delete_rule(&mut self, rule: &Rule) -> &mut Self {
         rule::push_delete(&mut self.outgoing, rule);
+        self
+    }
+
+    /// Limits how fast the link with index `link` sends, in place of what limits it now.
+    pub fn limit_rate(&mut self, link: u32, bucket: &TokenBucket) -> &mut Self {
+        traffic_control::push_token_bucket(&mut self.outgoing, link, bucket);
+        self
+    }
+
+    /// Takes a link's limit away.
+    pub fn remove_limit(&mut self, link: u32) -> &mut Self {
+        traffic_control::push_remove_limit(&mut self.outgoing, link);
+        self
+    }
+
+    /// Lets the link with index `to` send what the link with index `link` receives, before anybody sees it (`ifb`); refused
+    /// with EEXIST ([`Error::is_exists`]) if there is an ingress discipline.
+    pub fn redirect_ingress(&mut self, link: u32, to: u32) -> &mut Self {
+        traffic_control::push_redirect_ingress(&mut self.outgoing, link, to);
+        self
+    }
+
+    /// Takes a link's ingress discipline away, with all filters.
+    pub fn remove_ingress(&mut self, link: u32) -> &mut Self {
+        traffic_control::push_remove_ingress(&mut self.outgoing, link);
         self
     }
 

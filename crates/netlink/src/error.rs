@@ -214,6 +214,11 @@ pub enum Request {
     AddRule { source: IpNetwork, table: u32 },
     DeleteRule { source: IpNetwork, table: u32 },
     ListRules,
+    LimitRate { link: u32 },
+    GetQdisc { link: u32 },
+    DeleteQdisc { link: u32 },
+    Redirect { link: u32, to: u32 },
+    ListFilters { link: u32 },
 }
 
 impl Request {
@@ -224,6 +229,7 @@ impl Request {
                 | Request::DeleteAddress { .. }
                 | Request::DeleteRoute { .. }
                 | Request::DeleteRule { .. }
+                | Request::DeleteQdisc { .. }
         )
     }
 }
@@ -251,6 +257,11 @@ impl fmt::Display for Request {
             Request::DeleteRule { source, table } => {
                 write!(formatter, "delete the rule that routes what comes from {source} by table {table}")
             }
+            Request::LimitRate { link } => write!(formatter, "limit the rate of link #{link}"),
+            Request::GetQdisc { link } => write!(formatter, "read the queueing discipline of link #{link}"),
+            Request::DeleteQdisc { link } => write!(formatter, "delete a queueing discipline of link #{link}"),
+            Request::Redirect { link, to } => write!(formatter, "redirect what link #{link} receives to link #{to}"),
+            Request::ListFilters { link } => write!(formatter, "list the filters of link #{link}"),
             Request::ListRules => write!(formatter, "list the routing rules"),
         }
     }

@@ -47,6 +47,7 @@ mod netns;
 mod route;
 mod rule;
 mod socket;
+mod traffic_control;
 mod wait;
 
 #[cfg(test)]
@@ -64,3 +65,4 @@ pub use netns::{Netns, NetnsError, NetnsId};
 pub use route::{Family, Route, RouteType, scope, table};
 pub use rule::Rule;
 pub use socket::Socket;
+pub use traffic_control::TokenBucket;

@@ -8,6 +8,7 @@ mod links;
 mod namespaces;
 mod routes;
 mod rules;
+mod traffic_control;
 mod veths;
 mod waiting;
 

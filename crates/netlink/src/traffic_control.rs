@@ -1,0 +1,216 @@
+//! Traffic control: how fast a link sends, and where what it receives goes (include/uapi/linux/pkt_sched.h, pkt_cls.h).
+
+use netlink_packet_core::DefaultNla;
+use netlink_packet_route::tc::{
+    TcAction, TcActionAttribute, TcActionGeneric, TcActionMirrorOption, TcActionOption, TcActionType, TcAttribute,
+    TcFilterU32Option, TcHandle, TcMessage, TcMirror, TcMirrorActionType, TcOption, TcU32Key, TcU32Selector,
+    TcU32SelectorFlags,
+};
+
+use crate::error::{Error, Request, Result};
+use crate::message::{Attribute, Message, read_u32};
+use crate::socket::{NLM_F_CREATE, NLM_F_ECHO, NLM_F_EXCL, NLM_F_REPLACE, Outgoing, Socket};
+
+const RTM_NEWQDISC: u16 = 36;
+const RTM_DELQDISC: u16 = 37;
+const RTM_GETQDISC: u16 = 38;
+const RTM_NEWTFILTER: u16 = 44;
+const RTM_GETTFILTER: u16 = 46;
+/// Length of `struct tcmsg`.
+const HEADER_LEN: usize = 20;
+const WHAT: &str = "a queueing discipline";
+
+const TCA_KIND: u16 = 1;
+const TCA_OPTIONS: u16 = 2;
+const TCA_TBF_PARMS: u16 = 1;
+const TCA_TBF_RATE64: u16 = 4;
+const TCA_TBF_BURST: u16 = 6;
+const TCA_U32_ACT: u16 = 7;
+/// Actions are numbered from 1; this is the only one.
+const FIRST_ACTION: u16 = 1;
+const TCA_ACT_OPTIONS: u16 = 2;
+const TCA_MIRRED_PARMS: u16 = 2;
+
+/// Length of `struct tc_tbf_qopt`, and where `rate.rate` and `limit` are in it.
+const TBF_PARMS_LEN: usize = 36;
+const RATE_AT: usize = 8;
+const LINKLAYER_AT: usize = 1;
+const LIMIT_AT: usize = 24;
+/// Where `ifindex` is in `struct tc_mirred`.
+const MIRRED_IFINDEX_AT: usize = 24;
+const TC_LINKLAYER_ETHERNET: u8 = 1;
+
+/// ffff:, the handle that an ingress discipline has.
+const INGRESS_HANDLE: TcHandle = TcHandle { major: u16::MAX, minor: 0 };
+const ROOT_HANDLE: TcHandle = TcHandle { major: 1, minor: 0 };
+/// `ETH_P_ALL` in network byte order, with the filter's priority 1 above it.
+const EVERY_PROTOCOL: u32 = (1 << 16) | (0x0003_u16.to_be() as u32);
+
+/// How fast a link sends: a bucket of tokens, a byte each, that fills at a rate (net/sched/sch_tbf.c).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TokenBucket {
+    /// Bytes per second.
+    pub rate: u64,
+    /// How much the bucket holds, in bytes, and so the most that is sent at once; a packet that is larger never is. The
+    /// kernel does not tell it exactly, so it is 0 where a bucket was read.
+    pub burst: u32,
+    /// How much may wait to be sent, in bytes; what comes on top is dropped.
+    pub limit: u32,
+}
+
+impl Socket {
+    /// How fast the link with index `link` sends; `None` if nothing limits it.
+    ///
+    /// # Errors
+    /// The kernel's refusal.
+    pub fn token_bucket(&mut self, link: u32) -> Result<Option<TokenBucket>> {
+        let message = message(link, TcHandle::ROOT, None);
+        let mut outgoing = Outgoing::default();
+        // Without the flag, older kernels answer nobody.
+        outgoing.push(Request::GetQdisc { link }, RTM_GETQDISC, NLM_F_ECHO, &message);
+        let mut found = None;
+        let outcome = self.transact(&mut outgoing, &mut |answer| {
+            found = read_bucket(answer)?;
+            Ok(())
+        });
+        match outcome {
+            Err(error) if error.is_not_found() => Ok(None),
+            outcome => outcome.map(|()| found),
+        }
+    }
+
+    /// The indexes of the links that what the link with index `link` receives is redirected to.
+    ///
+    /// # Errors
+    /// The kernel's refusal.
+    pub fn ingress_redirections(&mut self, link: u32) -> Result<Vec<u32>> {
+        let message = message(link, INGRESS_HANDLE, None);
+        match self.dump(&Request::ListFilters { link }, RTM_GETTFILTER, &message, read_redirection) {
+            // No ingress discipline.
+            Err(error) if error.is_not_found() => Ok(Vec::new()),
+            listed => listed,
+        }
+    }
+}
+
+pub(crate) fn push_token_bucket(outgoing: &mut Outgoing, link: u32, bucket: &TokenBucket) {
+    let mut message = message(link, TcHandle::ROOT, Some("tbf"));
+    message.header.handle = ROOT_HANDLE;
+    let mut options = vec![
+        DefaultNla::new(TCA_TBF_PARMS, parameters(bucket)),
+        DefaultNla::new(TCA_TBF_BURST, bucket.burst.to_ne_bytes().to_vec()),
+    ];
+    if u32::try_from(bucket.rate).is_err() {
+        options.push(DefaultNla::new(TCA_TBF_RATE64, bucket.rate.to_ne_bytes().to_vec()));
+    }
+    message.attributes.push(TcAttribute::Options(options.into_iter().map(TcOption::Other).collect()));
+    outgoing.push(Request::LimitRate { link }, RTM_NEWQDISC, NLM_F_CREATE | NLM_F_REPLACE, &message);
+}
+
+pub(crate) fn push_remove_limit(outgoing: &mut Outgoing, link: u32) {
+    let message = message(link, TcHandle::ROOT, None);
+    outgoing.push(Request::DeleteQdisc { link }, RTM_DELQDISC, 0, &message);
+}
+
+pub(crate) fn push_redirect_ingress(outgoing: &mut Outgoing, link: u32, to: u32) {
+    let mut ingress = message(link, TcHandle::INGRESS, Some("ingress"));
+    ingress.header.handle = INGRESS_HANDLE;
+    outgoing.push(Request::Redirect { link, to }, RTM_NEWQDISC, NLM_F_CREATE | NLM_F_EXCL, &ingress);
+    let mut filter = message(link, INGRESS_HANDLE, Some("u32"));
+    filter.header.info = EVERY_PROTOCOL;
+    let options = [TcFilterU32Option::Selector(everything()), TcFilterU32Option::Action(vec![redirection(to)])];
+    filter.attributes.push(TcAttribute::Options(options.into_iter().map(TcOption::U32).collect()));
+    outgoing.push(Request::Redirect { link, to }, RTM_NEWTFILTER, NLM_F_CREATE | NLM_F_EXCL, &filter);
+}
+
+pub(crate) fn push_remove_ingress(outgoing: &mut Outgoing, link: u32) {
+    let message = message(link, TcHandle::INGRESS, None);
+    outgoing.push(Request::DeleteQdisc { link }, RTM_DELQDISC, 0, &message);
+}
+
+fn message(link: u32, parent: TcHandle, kind: Option<&str>) -> TcMessage {
+    let mut message = TcMessage::default();
+    message.header.index = link.cast_signed();
+    message.header.parent = parent;
+    message.attributes.extend(kind.map(|kind| TcAttribute::Kind(kind.to_owned())));
+    message
+}
+
+/// `struct tc_tbf_qopt`. The kernel computes from the burst in bytes, so `buffer`, the same in clock ticks, is left at 0.
+fn parameters(bucket: &TokenBucket) -> Vec<u8> {
+    let mut parameters = vec![0; TBF_PARMS_LEN];
+    let rate = u32::try_from(bucket.rate).unwrap_or(u32::MAX);
+    parameters[LINKLAYER_AT] = TC_LINKLAYER_ETHERNET;
+    parameters[RATE_AT..RATE_AT + 4].copy_from_slice(&rate.to_ne_bytes());
+    parameters[LIMIT_AT..LIMIT_AT + 4].copy_from_slice(&bucket.limit.to_ne_bytes());
+    parameters
+}
+
+/// One key that compares nothing.
+fn everything() -> TcU32Selector {
+    let mut selector = TcU32Selector::default();
+    selector.flags = TcU32SelectorFlags::Terminal;
+    selector.nkeys = 1;
+    selector.keys = vec![TcU32Key::default()];
+    selector
+}
+
+fn redirection(to: u32) -> TcAction {
+    let mut generic = TcActionGeneric::default();
+    generic.action = TcActionType::Stolen;
+    let mut mirror = TcMirror::default();
+    mirror.generic = generic;
+    mirror.eaction = TcMirrorActionType::EgressRedir;
+    mirror.ifindex = to;
+    let options = vec![TcActionOption::Mirror(TcActionMirrorOption::Parms(mirror))];
+    let mut action = TcAction::default();
+    action.tab = FIRST_ACTION;
+    action.attributes = vec![TcActionAttribute::Kind("mirred".to_owned()), TcActionAttribute::Options(options)];
+    action
+}
+
+fn read_bucket(message: &Message<'_>) -> Result<Option<TokenBucket>> {
+    let (mut is_bucket, mut options) = (false, None);
+    for attribute in message.attributes(HEADER_LEN, WHAT)? {
+        let attribute = attribute?;
+        match attribute.kind {
+            TCA_KIND => is_bucket = attribute.text() == "tbf",
+            TCA_OPTIONS => options = Some(attribute),
+            _ => {}
+        }
+    }
+    options.filter(|_| is_bucket).map(|options| read_parameters(&options)).transpose()
+}
+
+fn read_parameters(options: &Attribute<'_>) -> Result<TokenBucket> {
+    const MALFORMED: Error = Error::Malformed { what: WHAT };
+    let parameters = options.nested_of(TCA_TBF_PARMS)?.ok_or(MALFORMED)?.value;
+    let field = |at| read_u32(parameters, at).ok_or(MALFORMED);
+    let rate = match options.nested_of(TCA_TBF_RATE64)?.and_then(|rate| rate.array()) {
+        Some(rate) => u64::from_ne_bytes(rate),
+        None => field(RATE_AT)?.into(),
+    };
+    Ok(TokenBucket { rate, burst: 0, limit: field(LIMIT_AT)? })
+}
+
+fn read_redirection(message: &Message<'_>) -> Result<Option<u32>> {
+    let mut found = None;
+    for attribute in message.attributes(HEADER_LEN, "a filter")? {
+        let attribute = attribute?;
+        if attribute.kind == TCA_OPTIONS {
+            found = nested(attribute, &[TCA_U32_ACT, FIRST_ACTION, TCA_ACT_OPTIONS, TCA_MIRRED_PARMS])?;
+        }
+    }
+    Ok(found.and_then(|parameters| read_u32(parameters.value, MIRRED_IFINDEX_AT)))
+}
+
+fn nested<'a>(attribute: Attribute<'a>, path: &[u16]) -> Result<Option<Attribute<'a>>> {
+    let mut found = Some(attribute);
+    for kind in path {
+        found = match found {
+            Some(attribute) => attribute.nested_of(*kind)?,
+            None => return Ok(None),
+        };
+    }
+    Ok(found)
+}

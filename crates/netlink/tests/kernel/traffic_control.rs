@@ -1,0 +1,62 @@
+use std::process::Command;
+
+use netlink::{LinkKind, NewLink, TokenBucket};
+
+use crate::{in_new_netns, pair, socket};
+
+const BUCKET: TokenBucket = TokenBucket { rate: 1_250_000, burst: 100_000, limit: 131_250 };
+
+/// What `tc` says, which knows no JSON for all of it.
+fn tc(arguments: &str) -> String {
+    let output = Command::new("tc").args(arguments.split(' ')).output().expect("iproute2 is installed");
+    assert!(output.status.success(), "tc {arguments}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+#[test]
+fn a_link_is_limited_in_place_of_what_limited_it() {
+    in_new_netns(|| {
+        let mut socket = socket();
+        let (link, _) = pair(&mut socket);
+        assert_eq!(socket.token_bucket(link).expect("read"), None);
+        socket.batch().limit_rate(link, &TokenBucket { rate: 1000, ..BUCKET }).send().expect("limited");
+        socket.batch().limit_rate(link, &BUCKET).send().expect("limited anew");
+        assert_eq!(socket.token_bucket(link).expect("read"), Some(TokenBucket { burst: 0, ..BUCKET }));
+        let shown = tc("qdisc show dev a");
+        // The burst is shown as what the kernel's clock ticks make of it.
+        assert!(shown.contains("rate 10Mbit") && shown.contains("burst 100"), "{shown}");
+        socket.batch().remove_limit(link).send().expect("removed");
+        assert_eq!(socket.token_bucket(link).expect("read"), None);
+        assert!(socket.batch().remove_limit(link).send().expect_err("none is left").is_not_found());
+    });
+}
+
+#[test]
+fn a_rate_may_be_larger_than_32_bits_say() {
+    in_new_netns(|| {
+        let mut socket = socket();
+        let (link, _) = pair(&mut socket);
+        let fast = TokenBucket { rate: 12_500_000_000, burst: 1_000_000, limit: u32::MAX };
+        socket.batch().limit_rate(link, &fast).send().expect("limited");
+        assert_eq!(socket.token_bucket(link).expect("read").map(|bucket| bucket.rate), Some(fast.rate));
+        assert!(tc("qdisc show dev a").contains("rate 100Gbit"));
+    });
+}
+
+#[test]
+fn what_a_link_receives_is_redirected() {
+    in_new_netns(|| {
+        let mut socket = socket();
+        let (link, _) = pair(&mut socket);
+        let ifb = socket.create_link(&NewLink { up: true, ..NewLink::new("ifb9", LinkKind::Ifb) }).expect("an ifb");
+        assert!(socket.ingress_redirections(link).expect("listed").is_empty());
+        socket.batch().redirect_ingress(link, ifb.index).send().expect("redirected");
+        assert_eq!(socket.ingress_redirections(link).expect("listed"), [ifb.index]);
+        let shown = tc("filter show dev a ingress");
+        assert!(shown.contains("Egress Redirect to device ifb9") && shown.contains("protocol all"), "{shown}");
+        assert!(socket.batch().redirect_ingress(link, ifb.index).send().expect_err("twice").is_exists());
+        socket.batch().remove_ingress(link).send().expect("removed");
+        assert!(socket.ingress_redirections(link).expect("listed").is_empty());
+        assert!(socket.batch().remove_ingress(link).send().expect_err("none is left").is_not_found());
+    });
+}
