@@ -11,9 +11,9 @@ use iptables::isolation::{Isolation, Policy};
 use iptables::{Family, Interface, Variant};
 use netlink::{Link, Socket};
 
-use crate::Error;
 use crate::config::{Backend, IngressPolicy};
 use crate::member::Member;
+use crate::{Error, member};
 
 /// Accepts the container's traffic in every iptables that would drop it.
 pub(crate) fn accept(member: &Member<'_>, backend: Backend, undo: &mut Undo) -> Result<(), Error> {
@@ -52,22 +52,24 @@ pub(crate) fn withdraw(addresses: &[IpNetwork]) -> Result<(), Error> {
 pub(crate) fn open_unused_bridges(gone: impl Fn(&str) -> bool) -> Result<(), Error> {
     let stays = |port: &Link| !port.alias.as_deref().is_some_and(&gone);
     let is_used = |bridge: &str| match ports(bridge) {
-        Ok(Some(ports)) => ports.iter().any(stays),
-        // A link into a VLAN, which stays as long as its bridge does.
-        Ok(None) => true,
+        Ok(ports) => ports.iter().any(stays),
         Err(error) => !error.is_not_found(),
     };
     Ok(iptables::isolation::remove_unused(is_used)?)
 }
 
-/// `None` for what is no bridge.
-fn ports(bridge: &str) -> netlink::Result<Option<Vec<Link>>> {
+/// The ports of a bridge; of one that is known by the host's link into a VLAN, those that lead into containers.
+fn ports(name: &str) -> netlink::Result<Vec<Link>> {
     let mut socket = Socket::open()?;
-    let bridge = socket.link(bridge)?;
-    if bridge.kind.as_deref() != Some("bridge") {
-        return Ok(None);
+    let link = socket.link(name)?;
+    match member::bridge_of_vlan(name) {
+        Some(bridge) if link.kind.as_deref() != Some("bridge") => {
+            let bridge = socket.link(bridge)?;
+            let ports = socket.links_with_master(bridge.index)?;
+            Ok(ports.into_iter().filter(|port| port.peer_netns_id.is_some()).collect())
+        }
+        _ => socket.links_with_master(link.index),
     }
-    socket.links_with_master(bridge.index).map(Some)
 }
 
 /// For STATUS: if iptables is in the way, there is a program to get past it.

@@ -42,7 +42,7 @@ impl<'a> Member<'a> {
         let mut names = result.interfaces.iter().filter(on_host).map(|interface| interface.name.as_str());
         let (bridge, port) = (names.next(), names.next());
         // If the network is in a VLAN of the bridge, what it sends to others comes in by the host's link into that VLAN.
-        let vlan_gateway = bridge.and_then(|bridge| names.find(|name| is_in_vlan_of(name, bridge)));
+        let vlan_gateway = bridge.and_then(|bridge| names.find(|name| bridge_of_vlan(name) == Some(bridge)));
         Self {
             config,
             attachment,
@@ -95,10 +95,10 @@ impl<'a> Member<'a> {
     }
 }
 
-/// Whether a link is called as the host's link into a VLAN of this bridge is: `cni0.100`.
-fn is_in_vlan_of(name: &str, bridge: &str) -> bool {
-    let vlan = name.strip_prefix(bridge).and_then(|rest| rest.strip_prefix('.'));
-    vlan.is_some_and(|vlan| vlan.parse::<u16>().is_ok())
+/// The bridge of a link that is called as the host's link into one of its VLANs is: `cni0.100`.
+pub(crate) fn bridge_of_vlan(name: &str) -> Option<&str> {
+    let (bridge, vlan) = name.rsplit_once('.')?;
+    vlan.parse::<u16>().is_ok().then_some(bridge)
 }
 
 /// Puts a container's elements into the ruleset.
