@@ -13,6 +13,14 @@ fn sharing(host: &Host) -> Container {
     host.container_at("sharing", "/proc/1/ns/net".as_ref())
 }
 
+/// A host with a default route, to the other one.
+fn on_a_wire() -> (Host, Host) {
+    let host = Host::new();
+    let outside = host.neighbour();
+    host.shell("ip route add default via 192.0.2.2");
+    (host, outside)
+}
+
 fn port(result: &Value, index: usize, port: u16) -> String {
     format!("{}:{port}", address(result, index))
 }
@@ -29,7 +37,7 @@ fn every_example_keeps_the_rules_of_every_plugin() {
             continue;
         }
         eprintln!("conf/{name}.conflist");
-        let host = Host::new();
+        let (host, _outside) = on_a_wire();
         let container = if name == "host" { sharing(&host) } else { host.container("c1") };
         if name == "host-device" {
             plug_in_ens5(&host);
@@ -164,6 +172,23 @@ fn host_shares_the_hosts_network() {
     let _server = web.listen_tcp(80);
     outside.assert_reaches_tcp(&port(&result, 0, 80));
     outside.assert_blocked_tcp(&port(&result, 0, 8080));
+}
+
+#[test]
+fn macvlan_puts_containers_on_the_network_of_the_host() {
+    let (host, outside) = on_a_wire();
+    outside.shell("ip addr add 203.0.113.7/32 dev lo");
+    let (web, peer) = (host.container("web"), host.container("peer"));
+    let network = host.chain(&example("macvlan"));
+    let result = network.add(&web, "eth0").ok();
+    network.add(&peer, "eth0").ok();
+    assert_eq!(address(&result, 0), "192.0.2.200");
+    let (_server, _elsewhere) = (web.listen_tcp(80), outside.listen_tcp(80));
+    peer.assert_reaches_tcp(&port(&result, 0, 80));
+    outside.assert_reaches_tcp(&port(&result, 0, 80));
+    for elsewhere in ["192.0.2.2:80", "203.0.113.7:80"] {
+        assert_eq!(web.assert_reaches_tcp(elsewhere).ip().to_string(), "192.0.2.200");
+    }
 }
 
 #[test]

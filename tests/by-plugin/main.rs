@@ -9,6 +9,7 @@
 //! - `host_device`: devices that move into a container and come back
 //! - `host_local`: addresses, and the folder shared with the reference
 //! - `loopback`: `lo` in a container
+//! - `macvlan`: containers with a MAC address of their own on a network of the host
 //! - `networks`: networks that the tests of several plugins use
 //! - `none`: no network
 //! - `portmap`: published ports
@@ -28,6 +29,7 @@ mod host;
 mod host_device;
 mod host_local;
 mod loopback;
+mod macvlan;
 mod networks;
 mod none;
 mod portmap;

@@ -14,7 +14,7 @@ pub(crate) const ROOT: &str = "/run/root-file-system";
 const REFERENCE: &str = "/usr/lib/cni";
 
 /// The plugins that are tested here. All others are missing, so nothing else can have done the work.
-const TESTED: [&str; 5] = ["bridge", "firewall", "host-local", "loopback", "portmap"];
+const TESTED: [&str; 6] = ["bridge", "firewall", "host-local", "loopback", "macvlan", "portmap"];
 
 /// Puts the tested plugins, and nothing else, where the clients look for them.
 pub(crate) fn install_plugins(host: &Host) {

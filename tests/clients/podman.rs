@@ -34,7 +34,7 @@ runroot = "/run/podman/state"
 fn host_with_podman() -> Host {
     let host = host_with_plugins();
     install_tuning(&host);
-    assert_eq!(host.run(["ls", PLUGINS]).lines().count(), 6);
+    assert_eq!(host.run(["ls", PLUGINS]).lines().count(), 7);
     host.write("/run/podman/containers.conf", CONTAINERS_CONF);
     host.write("/run/podman/storage.conf", STORAGE_CONF);
     make_root_file_system(&host);
@@ -200,6 +200,33 @@ fn an_internal_network_has_no_way_out() {
     }
     peer.assert_blocked_tcp("192.0.2.2:80");
     peer.assert_blocked_tcp("[2001:db8::2]:80");
+    drop((server, way_out, web, peer));
+    podman(&host, "rm -f -t0 web peer");
+    assert_nothing_left(&host, &before, &[]);
+}
+
+/// Containers as machines of the host's own network.
+#[test]
+fn a_macvlan_network_leads_to_the_wire() {
+    let host = host_with_podman();
+    let outside = host.neighbour();
+    let ranges = "--subnet 192.0.2.0/24 --gateway 192.0.2.2 --ip-range 192.0.2.128/25 \
+                  --ipv6 --subnet 2001:db8::/64 --gateway 2001:db8::2 --ip-range 2001:db8::100/120";
+    podman(&host, &format!("network create -d macvlan -o parent=uplink -o mode=bridge {ranges} lan"));
+    let before = host.snapshot();
+    let wishes = "--ip 192.0.2.200 --mac-address 92:d0:c6:0a:29:33";
+    let (web, Addresses { v4, v6 }) = run(&host, "web", &format!("--network lan {wishes}"));
+    let (peer, _) = run(&host, "peer", "--network lan");
+    assert_eq!(v4, "192.0.2.200");
+    assert_eq!(web.link("eth0")["address"], "92:d0:c6:0a:29:33");
+    assert_eq!(web.link("eth0")["linkinfo"]["info_kind"], "macvlan");
+    let (server, way_out) = (web.listen_tcp(80), outside.listen_tcp(80));
+    for address in [v4, v6] {
+        peer.assert_reaches_tcp(&format!("{address}:80"));
+        outside.assert_reaches_tcp(&format!("{address}:80"));
+        host.assert_blocked_tcp(&format!("{address}:80"));
+    }
+    assert_eq!(web.assert_reaches_tcp("192.0.2.2:80").ip().to_string(), "192.0.2.200");
     drop((server, way_out, web, peer));
     podman(&host, "rm -f -t0 web peer");
     assert_nothing_left(&host, &before, &[]);

@@ -5,8 +5,8 @@ use tests::{Cni, reference_differs};
 
 use crate::scene::{INTERFACES, PLUGINS, Scene, error};
 
-const INTERFACE_PLUGINS: [&str; 6] = ["bridge", "host", "host-device", "loopback", "none", "ptp"];
-const WITH_RANGES: [&str; 4] = ["bridge", "host-device", "host-local", "ptp"];
+const INTERFACE_PLUGINS: [&str; 7] = ["bridge", "host", "host-device", "loopback", "macvlan", "none", "ptp"];
+const WITH_RANGES: [&str; 5] = ["bridge", "host-device", "host-local", "macvlan", "ptp"];
 
 /// What is wrong, and what has to come of it.
 struct Case {
@@ -175,6 +175,10 @@ fn in_the_configuration() -> Vec<Case> {
             "protocol",
         )
         .only(&["portmap"], &["ADD"]),
+        config("a parent with too long a name", |c| c["master"] = json!("a-parent-of-1234"), 7, "1 to 15 characters")
+            .only(&["macvlan"], &["ADD"]),
+        config("a parent of no VLAN", |c| c["vlan"] = json!(4095), 7, "4095").only(&["macvlan"], &["ADD"]),
+        config("a mode that is none", |c| c["mode"] = json!("brigde"), 7, "passthru").only(&["macvlan"], &["ADD"]),
         config("an ingress policy that is none", |c| c["ingressPolicy"] = json!("opne"), 7, "same-bridge")
             .only(&["firewall"], &["ADD"]),
     ]

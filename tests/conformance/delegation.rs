@@ -42,7 +42,11 @@ impl Notebook {
     fn of(plugin: &'static str) -> Self {
         let host = Host::new();
         host.write("/run/plugins/notebook", NOTEBOOK);
-        host.shell("chmod +x /run/plugins/notebook; mkdir /run/notebook; ip link add nic0 type veth peer name wire");
+        host.shell(
+            "chmod +x /run/plugins/notebook; mkdir /run/notebook; ip link add nic0 type veth peer name wire
+             ip link add uplink up type veth peer name far; ip link set far up
+             ip addr add 192.0.2.1/24 dev uplink; ip route add default via 192.0.2.2",
+        );
         let notebook = Self { container: host.container("c1"), host, plugin };
         notebook.answer("ADD", 0, &result().to_string());
         notebook
@@ -100,7 +104,10 @@ fn what_the_ipam_plugin_says_is_applied() {
         assert_eq!((&address["address"], &address["gateway"]), (&json!("10.1.0.7/24"), &json!("10.1.0.1")));
         let interface = &reply["interfaces"][usize::try_from(address["interface"].as_u64().unwrap()).unwrap()];
         assert_eq!((&interface["name"], &interface["sandbox"]), (&json!("eth0"), &json!(notebook.container.netns)));
-        assert!(reference_differs("this version loses it") || reply["dns"] == json!({"domain": "a.test"}), "{reply}");
+        // As the reference's, macvlan reports what the network's configuration says, and nothing else.
+        if notebook.plugin != "macvlan" && !reference_differs("this version loses it") {
+            assert_eq!(reply["dns"], json!({"domain": "a.test"}));
+        }
         let addresses = notebook.container.ip_json(["-4", "addr", "show", "dev", "eth0"]);
         assert_eq!(addresses[0]["addr_info"][0]["local"], "10.1.0.7");
     });

@@ -61,6 +61,7 @@ killed! {
     host_device: "host-device"
     host_local: "host-local"
     loopback: "loopback"
+    macvlan: "macvlan"
     none: "none"
     portmap: "portmap"
     ptp: "ptp"

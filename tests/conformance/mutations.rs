@@ -60,6 +60,11 @@ fn full_config(scene: &Scene, plugin: &str) -> Value {
             "dns": {"nameservers": ["10.7.0.1"], "domain": "a", "search": ["a"], "options": ["ndots:1"]},
             "args": {"cni": {"ips": ["10.1.0.77"]}},
         }),
+        "macvlan" => json!({
+            "mode": "private", "mtu": 1400, "vlan": 0, "mac": "02:00:00:00:00:01", "bcqueuelen": 2000,
+            "linkInContainer": false, "dns": {"nameservers": ["10.1.0.1"]},
+            "runtimeConfig": {"mac": "02:00:00:00:00:02", "ips": ["10.1.0.77"]},
+        }),
         "portmap" => json!({
             "backend": "iptables", "snat": true, "masqAll": true, "markMasqBit": 7,
             "conditionsV4": ["!", "-d", "192.0.2.0/24"], "conditionsV6": ["-s", "fd00::/8"],

@@ -225,6 +225,9 @@ fn check_names_what_is_missing() {
         ("ptp", "ip netns exec fresh ip addr del 10.7.0.2/24 dev eth0", "10.7.0.2"),
         ("host-local", "rm /var/lib/cni/networks/test/10.1.0.3", "10.1.0.3"),
         ("loopback", "ip netns exec fresh ip link set lo down", "lo"),
+        ("macvlan", "ip netns exec fresh ip link del eth0", "eth0"),
+        ("macvlan", "ip netns exec fresh ip addr del 10.1.0.3/24 dev eth0", "10.1.0.3"),
+        ("macvlan", "ip link set br0 down; ip link del br0", "eth0"),
         ("none", "ip netns exec fresh ip link set lo down", "lo"),
         ("none", "ip netns exec fresh ip link add eth0 type veth peer name eth1", "eth1"),
     ];

@@ -3,14 +3,26 @@
 use serde_json::{Value, json};
 use tests::{Cni, CniError, Container, Host, Inside as _, Outcome, is_reference, newest_version};
 
-pub(crate) const PLUGINS: [&str; 11] =
-    ["bridge", "firewall", "host", "host-device", "host-local", "loopback", "none", "portmap", "ptp", "sbr", "static"];
+pub(crate) const PLUGINS: [&str; 12] = [
+    "bridge",
+    "firewall",
+    "host",
+    "host-device",
+    "host-local",
+    "loopback",
+    "macvlan",
+    "none",
+    "portmap",
+    "ptp",
+    "sbr",
+    "static",
+];
 
 /// Those of [`PLUGINS`] that put an interface into the container, for which an IPAM plugin gives addresses.
-pub(crate) const INTERFACES: [&str; 3] = ["bridge", "host-device", "ptp"];
+pub(crate) const INTERFACES: [&str; 4] = ["bridge", "host-device", "macvlan", "ptp"];
 
 /// What these have done is undone with the container's namespace, or inside it.
-pub(crate) const INSIDE_ONLY: [&str; 4] = ["host-device", "loopback", "none", "sbr"];
+pub(crate) const INSIDE_ONLY: [&str; 5] = ["host-device", "loopback", "macvlan", "none", "sbr"];
 
 /// Every released version of the specification.
 pub(crate) const VERSIONS: [&str; 7] = ["0.1.0", "0.2.0", "0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"];
@@ -82,6 +94,9 @@ impl Scene {
             "static" => json!({"type": "static", "ipam": {"type": "static", "addresses": [
                 {"address": "10.1.0.9/24", "gateway": "10.1.0.1"}, {"address": "fd00:1::9/64"},
             ]}}),
+            "macvlan" => json!({
+                "type": "macvlan", "master": "br0", "enabledad": false, "ipam": bridge_config()["ipam"],
+            }),
             "portmap" => json!({
                 "type": "portmap",
                 "prevResult": self.result,

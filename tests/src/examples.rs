@@ -21,6 +21,8 @@ pub const EXAMPLES: &[(&str, &str)] = &[
     ("internal", "by_plugin::examples::internal_has_no_way_out"),
     ("isolated", "by_plugin::examples::isolated_networks_are_out_of_reach_for_each_other"),
     ("loopback", "by_plugin::loopback::add_brings_lo_up_and_reports_its_addresses"),
+    ("macvlan", "by_plugin::examples::macvlan_puts_containers_on_the_network_of_the_host"),
+    ("macvlan-trunk", "by_kernel_feature::macvlan_trunk::the_example_puts_containers_into_a_vlan_of_the_wire"),
     ("none", "by_plugin::examples::none_leads_nowhere"),
     ("ptp", "by_plugin::ptp::reach::the_example_connects_containers_with_each_other_the_host_and_the_world"),
     ("published-ports", "by_plugin::examples::published_ports_are_served_where_they_are_published"),

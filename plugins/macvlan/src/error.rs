@@ -1,0 +1,73 @@
+use cni_plugin::Code;
+use netlink::Mac;
+
+/// What the macvlan plugin can fail with.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The protocol, or the delegated IPAM plugin.
+    #[error(transparent)]
+    Cni(#[from] cni_plugin::Error),
+    /// A link or namespace.
+    #[error(transparent)]
+    Netlink(#[from] netlink::Error),
+    /// The interface in the container.
+    #[error(transparent)]
+    Container(#[from] container_interface::Error),
+    /// The link that it sits on.
+    #[error(transparent)]
+    Parent(#[from] parent_interface::Error),
+    /// An MTU that no macvlan link on this parent can have.
+    #[error(
+        "\"mtu\" {mtu} cannot be had on {parent}, whose own is {largest}: write {smallest} to {largest}, or 0 for {parent}'s"
+    )]
+    Mtu {
+        /// What the configuration says.
+        mtu: u32,
+        /// The link underneath.
+        parent: String,
+        /// The smallest that the kernel takes.
+        smallest: u32,
+        /// That of the link underneath.
+        largest: u32,
+    },
+    /// Mode passthru, and there are other links.
+    #[error(
+        "{parent} has macvlan links already, and one of mode passthru has to be the only one: choose another parent"
+    )]
+    NotAlone {
+        /// The link underneath.
+        parent: String,
+    },
+    /// Another mode, and there is a link of mode passthru.
+    #[error("{parent} has a macvlan link of mode passthru, which has to be the only one: choose another parent")]
+    TakenOver {
+        /// The link underneath.
+        parent: String,
+    },
+    /// The hardware address that was asked for is not free.
+    #[error("hardware address {mac} is that of another link on the same parent, or of the parent: ask for another")]
+    MacInUse {
+        /// The address.
+        mac: Mac,
+    },
+}
+
+impl From<Error> for cni_plugin::Error {
+    fn from(error: Error) -> Self {
+        let code = match error {
+            Error::Cni(inner) => return inner,
+            Error::Container(ref inner) => inner.code(),
+            Error::Parent(ref inner) => inner.code(),
+            Error::Netlink(netlink::Error::Netns(_)) => Code::InvalidEnvironment,
+            Error::Mtu { .. } => Code::InvalidConfig,
+            _ => Code::Internal,
+        };
+        Self::from_chain(code, &error)
+    }
+}
+
+impl From<netlink::NetnsError> for Error {
+    fn from(error: netlink::NetnsError) -> Self {
+        Self::Netlink(error.into())
+    }
+}

@@ -1,0 +1,77 @@
+#![doc = include_str!("../README.md")]
+
+mod config;
+mod error;
+mod link;
+
+use cni_plugin::{Add, AddResult, Check, Del, Failures, Gc, Plugin, SpecVersion, Status, Undo};
+use container_interface::Setup;
+use netlink::{Netns, Socket};
+
+pub use config::Config;
+pub use error::Error;
+
+/// Connects containers to a network of the host by macvlan links.
+#[derive(Debug)]
+pub struct Macvlan;
+
+impl Plugin for Macvlan {
+    type Config = Config;
+    type Error = Error;
+    const NAME: &'static str = "macvlan";
+    const ABOUT: &'static str = "gives containers a MAC address of their own on a network of the host";
+    const VERSIONS: &'static [SpecVersion] = SpecVersion::ALL;
+
+    fn add(request: &Add<Config>, undo: &mut Undo) -> Result<AddResult, Error> {
+        let config = &request.network.config;
+        let ipam = request.network.ipam(ipam::SIBLINGS)?;
+        let netns = Netns::open(&request.netns)?;
+        let mut inside = Socket::open_in(&netns)?;
+
+        let link = link::create(&mut inside, &netns, request, undo)?;
+        let mut result = match &ipam {
+            Some(ipam) => ipam.allocate(undo)?,
+            None => AddResult::default(),
+        };
+        container_interface::link::undo_creation(&netns, &request.attachment, undo);
+        result.interfaces = vec![container_interface::link::describe(&link, &request.netns)];
+        for ip in &mut result.ips {
+            ip.interface = Some(0);
+        }
+        result.dns = config.dns.clone();
+        let setup = Setup {
+            mac: link.mac,
+            detect_duplicates: config.detect_duplicates,
+            ..Setup::new(&netns, &request.attachment.ifname, link.index, &result)
+        };
+        container_interface::configure(&mut inside, &setup, None).map_err(|error| link::explain_up(error, &link))?;
+        Ok(result)
+    }
+
+    fn del(request: &Del<Config>) -> Result<(), Error> {
+        let mut failures = Failures::new();
+        request.network.delete_and_release(ipam::SIBLINGS, &mut failures, || link::delete(request));
+        Ok(failures.into_result()?)
+    }
+
+    fn check(request: &Check<Config>) -> Result<(), Error> {
+        request.network.forward_to_ipam(ipam::SIBLINGS)?;
+        let netns = Netns::open(&request.netns)?;
+        let ifname = &request.attachment.ifname;
+        container_interface::check_sandbox(&netns, ifname, &request.expected)?;
+        let link = container_interface::check(&netns, ifname, &request.expected)?;
+        link::check(&link, &netns, request)
+    }
+
+    fn gc(request: &Gc<Config>) -> Result<(), Error> {
+        let mut failures = Failures::new();
+        failures.note(parent_interface::detach_stale(|label| request.is_stale(label)));
+        failures.note(request.network.forward_to_ipam(ipam::SIBLINGS));
+        Ok(failures.into_result()?)
+    }
+
+    fn status(request: &Status<Config>) -> Result<(), Error> {
+        link::probe(&request.network.config)?;
+        Ok(request.network.forward_to_ipam(ipam::SIBLINGS)?)
+    }
+}

@@ -1,0 +1,100 @@
+//! The container's link: made in the container, on its parent on the host.
+
+use cni_plugin::{Add, Check, Del, Failures, Undo};
+use container_interface::link;
+use netlink::{Link, LinkChange, LinkKind, Mac, MacvlanMode, Netns, NewLink, Socket};
+use nix::libc;
+
+use crate::config::name_of;
+use crate::{Config, Error};
+
+/// What the kernel calls such links.
+const KIND: &str = "macvlan";
+
+/// Makes the link, down.
+pub(crate) fn create(
+    inside: &mut Socket,
+    netns: &Netns,
+    request: &Add<Config>,
+    undo: &mut Undo,
+) -> Result<Link, Error> {
+    let config = &request.network.config;
+    let mac = match config.mac(&request.network.args)? {
+        // Set, not left to the kernel: udev, should it run in the container, replaces what the kernel chose.
+        None if config.mode != MacvlanMode::Passthru => Some(Mac::random()?),
+        asked => asked,
+    };
+    let mut parents = config.master().socket(netns)?;
+    let parent = config.master().attach(&mut parents, &request.attachment, undo)?;
+    let wanted = NewLink {
+        parent: Some(parent.index),
+        mac,
+        mtu: config.mtu_on(&parent)?,
+        ..NewLink::new(request.attachment.ifname.as_str(), config.kind())
+    };
+    let created = link::create(&mut parents, inside, netns, &request.attachment, &wanted, undo);
+    let link = created.map_err(|error| explain_creation(error, &parent, config))?;
+    match mac {
+        // In mode passthru the link is made with the parent's address. The parent takes a new one along, until the link is gone.
+        Some(_) if mac != link.mac => {
+            Ok(inside.change_and_read(link.index, &LinkChange { mac, ..LinkChange::default() })?)
+        }
+        _ => Ok(link),
+    }
+}
+
+/// Says what the kernel's refusals mean. All that `EINVAL` can mean else was looked at before.
+fn explain_creation(error: container_interface::Error, parent: &Link, config: &Config) -> Error {
+    let container_interface::Error::Netlink(refusal) = error else { return error.into() };
+    let parent_name = || parent.name.clone();
+    match parent_interface::Error::of_refusal(refusal, parent, config.kind()) {
+        parent_interface::Error::Netlink(refusal) if refusal.errno() == Some(libc::EINVAL) => match config.mode {
+            MacvlanMode::Passthru => Error::NotAlone { parent: parent_name() },
+            _ => Error::TakenOver { parent: parent_name() },
+        },
+        error => error.into(),
+    }
+}
+
+/// The kernel looks at the hardware address when the link goes up.
+pub(crate) fn explain_up(error: container_interface::Error, link: &Link) -> Error {
+    match (error, link.mac) {
+        (container_interface::Error::Netlink(refusal), Some(mac)) if refusal.errno() == Some(libc::EADDRINUSE) => {
+            Error::MacInUse { mac }
+        }
+        (error, _) => error.into(),
+    }
+}
+
+/// Deletes the link, and its parent if that was made for it and those that went before.
+pub(crate) fn delete(request: &Del<Config>) -> Result<(), cni_plugin::Error> {
+    let mut failures = Failures::new();
+    failures.note(link::delete(request.netns.as_deref(), &request.attachment, KIND));
+    failures.note(parent_interface::detach(&request.attachment));
+    failures.into_result()
+}
+
+/// For CHECK: the link is a macvlan link of the network's mode, on the network's parent.
+pub(crate) fn check(link: &Link, netns: &Netns, request: &Check<Config>) -> Result<(), Error> {
+    let config = &request.network.config;
+    let differs = |what, expected: &str, found: &str| {
+        Error::from(container_interface::Error::differs(what, &request.attachment.ifname, expected, found))
+    };
+    match link.options {
+        Some(LinkKind::Macvlan { mode, .. }) if mode == config.mode => {}
+        Some(LinkKind::Macvlan { mode, .. }) => {
+            return Err(differs("mode", name_of(config.mode), name_of(mode)));
+        }
+        _ => return Err(differs("kind", KIND, link.kind.as_deref().unwrap_or("a device of its own"))),
+    }
+    let master = config.master();
+    Ok(master.check(&mut master.socket(netns)?, link)?)
+}
+
+/// For STATUS: the kernel has such links, and there is, or can be, a parent for them.
+pub(crate) fn probe(config: &Config) -> Result<(), Error> {
+    let mut host = Socket::open()?;
+    let parent = config.master().probe(&mut host)?;
+    parent_interface::probe_on(&mut host, parent.as_ref(), config.kind())?;
+    parent.map_or(Ok(()), |parent| config.mtu_on(&parent).map(drop))
+}

@@ -1,0 +1,5 @@
+//! The `macvlan` CNI plugin.
+
+fn main() -> std::process::ExitCode {
+    cni_plugin::run::<macvlan::Macvlan>()
+}
