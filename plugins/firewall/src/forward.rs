@@ -50,26 +50,26 @@ pub(crate) fn withdraw(addresses: &[IpNetwork]) -> Result<(), Error> {
 /// Removes iptables' isolation of bridges that have no ports but those whose labels are `gone`. A port without a label counts:
 /// the Go suite's containers stay isolated.
 pub(crate) fn open_unused_bridges(gone: impl Fn(&str) -> bool) -> Result<(), Error> {
-    let stays = |port: &Link| !port.alias.as_deref().is_some_and(&gone);
-    let is_used = |bridge: &str| match ports(bridge) {
-        Ok(ports) => ports.iter().any(stays),
+    let stays = |link: &Link| !link.alias.as_deref().is_some_and(&gone);
+    let is_used = |bridge: &str| match users(bridge) {
+        Ok(users) => users.iter().any(stays),
         Err(error) => !error.is_not_found(),
     };
     Ok(iptables::isolation::remove_unused(is_used)?)
 }
 
-/// The ports of a bridge; of one that is known by the host's link into a VLAN, those that lead into containers.
-fn ports(name: &str) -> netlink::Result<Vec<Link>> {
+/// The ports of a bridge; of one that is known by the host's link into a VLAN, those that lead into containers. Any other link
+/// stands for itself: it is one container's own, as in a ptp network.
+fn users(name: &str) -> netlink::Result<Vec<Link>> {
     let mut socket = Socket::open()?;
     let link = socket.link(name)?;
-    match member::bridge_of_vlan(name) {
-        Some(bridge) if link.kind.as_deref() != Some("bridge") => {
-            let bridge = socket.link(bridge)?;
-            let ports = socket.links_with_master(bridge.index)?;
-            Ok(ports.into_iter().filter(|port| port.peer_netns_id.is_some()).collect())
-        }
-        _ => socket.links_with_master(link.index),
+    if link.kind.as_deref() == Some("bridge") {
+        return socket.links_with_master(link.index);
     }
+    let Some(bridge) = member::bridge_of_vlan(name) else { return Ok(vec![link]) };
+    let bridge = socket.link(bridge)?;
+    let ports = socket.links_with_master(bridge.index)?;
+    Ok(ports.into_iter().filter(|port| port.peer_netns_id.is_some()).collect())
 }
 
 /// For STATUS: if iptables is in the way, there is a program to get past it.

@@ -1,15 +1,10 @@
 //! Who reaches whom, and under which address.
 
 use serde_json::{Value, json};
-use tests::{Host, Inside as _, address, bin_dir, example, reference_differs};
+use tests::{Host, Inside as _, address, example, reference_differs};
 
-use super::{call, config, dual_stack, fixed, host_end, ipam, network, routes, wait_for_the_reference};
+use super::{config, dual_stack, fixed, host_end, ipam, network, routes, wait_for_the_reference};
 use crate::networks::{firewall, portmap, ports};
-
-/// `CNI_PATH` with the plugins under test first, and the reference's for what the others do not have.
-pub(super) fn own_and_reference_path() -> String {
-    format!("{}:/usr/lib/cni", bin_dir().display())
-}
 
 #[test]
 fn the_example_connects_containers_with_each_other_the_host_and_the_world() {
@@ -143,6 +138,37 @@ fn ports_are_published_through_portmap_and_firewall() {
     }
 }
 
+/// The policy takes the link on the host for the bridge: each container has one of its own.
+#[test]
+fn same_bridge_isolates_each_container_as_long_as_it_is_there() {
+    for backend in ["nftables", "iptables"] {
+        if backend == "nftables" && reference_differs("it has no such backend") {
+            continue;
+        }
+        let host = Host::new();
+        let [c1, c2, c3] = ["c1", "c2", "c3"].map(|name| host.container(name));
+        let policy = firewall(&json!({"backend": backend, "ingressPolicy": "same-bridge"}));
+        let list = json!({"name": "net", "plugins": [config(&json!({"ipam": dual_stack()})), policy]});
+        let network = host.chain(&list);
+        let [first, second, _] = [&c1, &c2, &c3].map(|container| network.add(container, "eth0").ok());
+        let _servers = (c1.listen_tcp(80), c2.listen_tcp(80));
+        let assert_isolated = |result: &Value| {
+            for family in [0, 1] {
+                let to = format!("{}:80", address(result, family));
+                host.assert_reaches_tcp(&to);
+                c3.assert_blocked_tcp(&to);
+            }
+        };
+        assert_isolated(&first);
+        network.del(&c1, "eth0").ok();
+        assert_isolated(&second);
+        let rules = host.shell("iptables-save; ip6tables-save; nft list ruleset");
+        if !reference_differs("the isolation stays") {
+            assert!(!rules.contains(host_end(&first)), "{backend}: {rules}");
+        }
+    }
+}
+
 #[test]
 fn a_container_is_on_two_networks() {
     let host = Host::new();
@@ -183,9 +209,8 @@ fn addresses_may_share_a_gateway_and_need_no_subnet() {
         ("fd00:1::2/64", "fe80::1"),
         ("fd00:1::3/64", "fe80::1"),
     ]);
-    let mut config = config(&json!({"cniVersion": "1.0.0", "ipam": ipam}));
-    let run = |verb, config: &Value| call(&host, verb, &c1, config).path(&own_and_reference_path()).run();
-    let result = run("ADD", &config).ok();
+    let network = network(&host, &json!({"ipam": ipam}));
+    let result = network.add(&c1, "eth0").ok();
     assert_eq!(
         routes(&c1),
         [
@@ -200,10 +225,8 @@ fn addresses_may_share_a_gateway_and_need_no_subnet() {
     for to in ["10.1.0.2", "10.1.0.3", "10.9.0.5", "[fd00:1::2]", "[fd00:1::3]"] {
         host.assert_reaches_tcp(&format!("{to}:80"));
     }
-    config["prevResult"] = result;
-    for verb in ["CHECK", "DEL"] {
-        run(verb, &config).ok();
-    }
+    network.check(&c1, "eth0").ok();
+    network.del(&c1, "eth0").ok();
 }
 
 #[test]
