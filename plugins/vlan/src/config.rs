@@ -1,5 +1,5 @@
 use cni_plugin::{Dns, IfName};
-use netlink::{Link, LinkKind, Netns, Socket};
+use netlink::{Link, LinkKind};
 use parent_interface::{Master, VlanId};
 use serde::Deserialize;
 
@@ -39,11 +39,6 @@ impl Config {
     pub(crate) fn master(&self) -> Result<Master<'_>, Error> {
         let name = self.master.as_ref().ok_or(Error::NoMaster)?;
         Ok(Master { name: Some(name), vlan: None, in_container: self.link_in_container })
-    }
-
-    /// A socket of the namespace that that link is in.
-    pub(crate) fn socket_of_master(&self, netns: &Netns) -> Result<Socket, Error> {
-        Ok(if self.link_in_container { Socket::open_in(netns)? } else { Socket::open()? })
     }
 
     /// What the container's link is. Tag 0 marks frames that have a priority and belong to no VLAN.

@@ -18,7 +18,7 @@ pub(crate) fn create(
 ) -> Result<Link, Error> {
     let config = &request.network.config;
     let master = config.master()?;
-    let mut parents = config.socket_of_master(netns)?;
+    let mut parents = master.socket(netns)?;
     let parent = master.attach(&mut parents, &request.attachment, undo)?;
     require_up(&parent)?;
     let wanted = NewLink {
@@ -60,7 +60,8 @@ pub(crate) fn check(link: &Link, netns: &Netns, request: &Check<Config>) -> Resu
         let ifname = &request.attachment.ifname;
         return Err(container_interface::Error::differs("kind", ifname, &expected, &found).into());
     }
-    Ok(config.master()?.check(&mut config.socket_of_master(netns)?, link)?)
+    let master = config.master()?;
+    Ok(master.check(&mut master.socket(netns)?, link)?)
 }
 
 /// For STATUS: the kernel has such links, and there is, or can be, a parent for them.
