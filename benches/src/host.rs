@@ -17,6 +17,9 @@ use crate::error::{Error, Result};
 /// Where a host keeps its containers' network namespaces.
 const NAMESPACES: &str = "/run/netns";
 
+/// What a host's link to a wire is called.
+pub(crate) const WIRE: &str = "uplink";
+
 /// A host to measure on.
 pub(crate) struct Host {
     network: File,
@@ -29,8 +32,16 @@ impl Host {
         on_own_thread(|| {
             unshare(CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWNET).map_err(Error::system("unshare"))?;
             mount_private()?;
-            set_loopback_up()?;
+            ip(&["link", "set", "lo", "up"])?;
             Ok(Self { network: open("/proc/thread-self/ns/net")?, mounts: open("/proc/thread-self/ns/mnt")? })
+        })
+    }
+
+    /// Puts the host on a wire.
+    pub(crate) fn add_wire(&self) -> Result<()> {
+        self.run(|| {
+            ip(&["link", "add", WIRE, "up", "type", "veth", "peer", "name", "wire"])?;
+            ip(&["link", "set", "wire", "up"])
         })
     }
 
@@ -77,8 +88,8 @@ fn mount_private() -> Result<()> {
     Ok(())
 }
 
-fn set_loopback_up() -> Result<()> {
-    let status = Command::new("ip").args(["link", "set", "lo", "up"]).status().map_err(Error::file("ip"))?;
+fn ip(arguments: &[&str]) -> Result<()> {
+    let status = Command::new("ip").args(arguments).status().map_err(Error::file("ip"))?;
     if status.success() { Ok(()) } else { Err(Error::Tool { program: "ip", status }) }
 }
 

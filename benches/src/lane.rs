@@ -37,6 +37,9 @@ impl Lane {
     /// A host where one container is attached already: a node in use, whose bridge and chains exist.
     pub(crate) fn new(suite: &Suite, network: Network) -> Result<Self> {
         let host = Host::new()?;
+        if network.needs_wire {
+            host.add_wire()?;
+        }
         let namespace = host.add_namespace("probe")?;
         let lane = Self { host, suite: suite.clone(), network, namespace };
         lane.attach("neighbour", vec![(7000, 80), (7001, 443)])?;

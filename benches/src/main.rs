@@ -58,7 +58,8 @@ fn bench(options: &Options) -> Result<()> {
     }
     let program = std::env::current_exe().map_err(Error::file("/proc/self/exe"))?;
     let ours = options.ours.as_deref().or(program.parent()).unwrap_or(&program);
-    let sides = [Suite::open(ours, &networks::PROGRAMS)?, Suite::open(&options.theirs, &networks::PROGRAMS)?];
+    let programs = if options.ipvlan { &networks::IPVLAN_PROGRAMS[..] } else { &networks::PROGRAMS };
+    let sides = [Suite::open(ours, programs)?, Suite::open(&options.theirs, programs)?];
     print(&machine::describe(ours, &options.theirs)?)?;
     print(METHOD)?;
     print(&report::measure(&sides, options)?.to_string())

@@ -2,35 +2,62 @@
 
 use serde_json::{Value, json};
 
+use crate::host::WIRE;
 use crate::suite::Network;
 
 /// The plugins of the networks below, and of a container's loopback.
-pub(crate) const PROGRAMS: [&str; 5] = ["bridge", "host-local", "portmap", "firewall", "loopback"];
+pub(crate) const PROGRAMS: [&str; 7] = ["bridge", "host-local", "portmap", "firewall", "loopback", "macvlan", "ptp"];
+
+/// The plugins of the network that not every kernel can have.
+pub(crate) const IPVLAN_PROGRAMS: [&str; 2] = ["ipvlan", "host-local"];
 
 /// (a): a bridge that masquerades.
 pub(crate) fn masqueraded() -> Network {
-    Network { name: "bench-a", plugins: vec![bridge(true)] }
+    network("bench-a", vec![bridge(true)])
 }
 
 /// (a'): a bridge that does not.
 pub(crate) fn plain() -> Network {
-    Network { name: "bench-plain", plugins: vec![bridge(false)] }
+    network("bench-plain", vec![bridge(false)])
 }
 
 /// (b): what a container with published ports gets.
 pub(crate) fn published() -> Network {
     let portmap = json!({"type": "portmap", "capabilities": {"portMappings": true}});
-    Network { name: "bench-b", plugins: vec![bridge(true), portmap, json!({"type": "firewall"})] }
+    network("bench-b", vec![bridge(true), portmap, json!({"type": "firewall"})])
+}
+
+/// A link of its own between container and host.
+pub(crate) fn ptp() -> Network {
+    network("bench-ptp", vec![json!({"type": "ptp", "ipam": ipam()})])
+}
+
+/// An address of its own on the host's wire.
+pub(crate) fn macvlan() -> Network {
+    on_the_wire("bench-macvlan", json!({"type": "macvlan", "master": WIRE, "ipam": ipam()}))
+}
+
+/// The same behind the host's address.
+pub(crate) fn ipvlan() -> Network {
+    on_the_wire("bench-ipvlan", json!({"type": "ipvlan", "master": WIRE, "ipam": ipam()}))
 }
 
 /// Addresses alone, without a bridge; `name` is also the folder of their reservations.
 pub(crate) fn addresses(name: &'static str) -> Network {
-    Network { name, plugins: vec![json!({"type": "host-local", "ipam": ipam()})] }
+    network(name, vec![json!({"type": "host-local", "ipam": ipam()})])
 }
 
 /// A container's loopback alone.
 pub(crate) fn loopback() -> Network {
-    Network { name: "bench-lo", plugins: vec![json!({"type": "loopback"})] }
+    network("bench-lo", vec![json!({"type": "loopback"})])
+}
+
+fn network(name: &'static str, plugins: Vec<Value>) -> Network {
+    Network { name, plugins, needs_wire: false }
+}
+
+fn on_the_wire(name: &'static str, plugin: Value) -> Network {
+    Network { needs_wire: true, ..network(name, vec![plugin]) }
 }
 
 fn bridge(masquerade: bool) -> Value {

@@ -9,8 +9,9 @@ use crate::error::{Error, Result};
 pub(crate) const HELP: &str = "\
 Measures ferrocni's plugins and the Go reference's in turn, each on a throw-away host of its own.
 
-usage: bench [--quick] [--rounds N] [--ours DIR] [--theirs DIR]
+usage: bench [--ipvlan] [--quick] [--rounds N] [--ours DIR] [--theirs DIR]
 
+  --ipvlan      ipvlan and nothing else: scripts/bench.sh measures it in a virtual machine where the kernel has none
   --quick       one round, small numbers: shows that everything runs, not how fast
   --rounds N    how often ADD, CHECK and DEL are measured (30)
   --ours DIR    ferrocni's plugins (the folder of this program)
@@ -20,6 +21,8 @@ usage: bench [--quick] [--rounds N] [--ours DIR] [--theirs DIR]
 /// What to measure, and how much.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Options {
+    /// Whether it is ipvlan that is measured, and nothing else.
+    pub(crate) ipvlan: bool,
     /// How often ADD, CHECK and DEL are measured.
     pub(crate) rounds: usize,
     /// How many containers start at once.
@@ -50,7 +53,7 @@ pub(crate) enum Task {
 impl Options {
     fn full() -> Self {
         let theirs = "/usr/lib/cni".into();
-        Self { rounds: 30, rush: 100, rushes: 2, ports: 5000, reservations: 10_000, ours: None, theirs }
+        Self { ipvlan: false, rounds: 30, rush: 100, rushes: 2, ports: 5000, reservations: 10_000, ours: None, theirs }
     }
 
     fn quick() -> Self {
@@ -72,6 +75,7 @@ pub(crate) fn parse(words: Vec<OsString>) -> Result<Task> {
         match word.to_str() {
             Some("--help" | "-h") => return Ok(Task::Help),
             Some("--quick") => {}
+            Some("--ipvlan") => options.ipvlan = true,
             Some("--rounds") => options.rounds = rounds(&value(&word, words.next())?)?,
             Some("--ours") => options.ours = Some(value(&word, words.next())?.into()),
             Some("--theirs") => options.theirs = value(&word, words.next())?.into(),
@@ -105,8 +109,9 @@ mod tests {
 
     #[test]
     fn quick_keeps_what_else_is_said_wherever_it_stands() {
-        let expected = Options { rounds: 3, ours: Some("/a".into()), theirs: "/b".into(), ..Options::quick() };
-        let task = parsed(&["--rounds", "3", "--ours", "/a", "--quick", "--theirs", "/b"]);
+        let expected =
+            Options { ipvlan: true, rounds: 3, ours: Some("/a".into()), theirs: "/b".into(), ..Options::quick() };
+        let task = parsed(&["--rounds", "3", "--ours", "/a", "--quick", "--theirs", "/b", "--ipvlan"]);
         assert_eq!(task.ok(), Some(Task::Bench(expected)));
     }
 

@@ -23,10 +23,16 @@ pub(crate) fn measure(sides: &[Suite; 2], options: &Options) -> Result<Table> {
     let at_least = Goal::RatioAtLeast;
     let rounds = options.rounds;
     let chain = |table: &mut Table, name, network, goals| chain(table, sides, name, &network, goals, rounds);
+    if options.ipvlan {
+        chain(&mut table, "ipvlan+host-local", networks::ipvlan(), [at_least(4.0), Goal::None])?;
+        return Ok(table);
+    }
     chain(&mut table, "(a) bridge(ipMasq)+host-local", networks::masqueraded(), [at_least(8.0), Goal::None])?;
     chain(&mut table, "(a') bridge+host-local", networks::plain(), [at_least(4.0), Goal::None])?;
     let b = "(b) (a)+portmap(2 ports)+firewall";
     chain(&mut table, b, networks::published(), [at_least(15.0), at_least(4.0)])?;
+    chain(&mut table, "macvlan+host-local", networks::macvlan(), [at_least(4.0), Goal::None])?;
+    chain(&mut table, "ptp+host-local", networks::ptp(), [at_least(4.0), Goal::None])?;
     blocked(&mut table, ours, rounds)?;
     full_against_empty(&mut table, ours, options)?;
     footprints(&mut table, ours, theirs)?;

@@ -42,6 +42,8 @@ pub(crate) struct Network {
     pub(crate) name: &'static str,
     /// Each plugin's configuration, the first first.
     pub(crate) plugins: Vec<Value>,
+    /// Whether its host has to be on a wire.
+    pub(crate) needs_wire: bool,
 }
 
 /// A container on a network.
@@ -244,7 +246,8 @@ mod tests {
     use super::*;
 
     fn network() -> Network {
-        Network { name: "bench", plugins: vec![json!({"type": "portmap", "capabilities": {"portMappings": true}})] }
+        let plugins = vec![json!({"type": "portmap", "capabilities": {"portMappings": true}})];
+        Network { name: "bench", plugins, needs_wire: false }
     }
 
     fn container() -> Container {

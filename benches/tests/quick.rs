@@ -19,6 +19,8 @@ fn quick_run_prints_every_row() {
         "(a) bridge(ipMasq)+host-local",
         "(a') bridge+host-local",
         "(b) (a)+portmap(2 ports)+firewall",
+        "macvlan+host-local",
+        "ptp+host-local",
         "  ADD ",
         "  CHECK ",
         "  DEL ",
