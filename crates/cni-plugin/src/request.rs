@@ -1,6 +1,7 @@
 //! What a runtime asks: the environment and the configuration, validated before a plugin sees them.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -88,6 +89,13 @@ impl<C> Network<C> {
         })
     }
 
+    /// The configuration byte by byte as it was received, for what is lost when it is read: the first of two values of a
+    /// key. Empty if another plugin made it up for this one.
+    #[must_use]
+    pub fn text(&self) -> &[u8] {
+        &self.call.text
+    }
+
     /// The directories of `CNI_PATH`.
     pub fn path(&self) -> impl Iterator<Item = &Path> {
         self.call.path.split(':').filter(|dir| !dir.is_empty()).map(Path::new)
@@ -157,7 +165,7 @@ impl<C> Network<C> {
         config: Value,
         siblings: &'a [Sibling],
     ) -> Result<Delegate<'a>, Error> {
-        let call = Call { raw: config, ..self.call.clone() };
+        let call = Call { raw: config, text: Arc::default(), ..self.call.clone() };
         Delegate::find(kind, call, self.path(), siblings)
     }
 }
@@ -232,6 +240,8 @@ pub(crate) struct Call {
     pub(crate) args: String,
     pub(crate) path: String,
     pub(crate) raw: Value,
+    /// `raw` as it was read.
+    pub(crate) text: Arc<[u8]>,
 }
 
 /// The key with GC's list.
@@ -288,6 +298,7 @@ impl Call {
             args: variable("CNI_ARGS"),
             path: variable("CNI_PATH"),
             raw: Value::Null,
+            text: Arc::default(),
         })
     }
 

@@ -3,6 +3,7 @@
 use std::io::{IsTerminal, Read, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -176,11 +177,11 @@ fn read_call(command: &str, variable: impl Fn(&str) -> String) -> Result<Call, E
         }
     };
     let mut call = Call::from_env(verb, variable)?;
-    call.raw = read_config()?;
+    (call.raw, call.text) = read_config()?;
     Ok(call)
 }
 
-fn read_config() -> Result<Value, Error> {
+fn read_config() -> Result<(Value, Arc<[u8]>), Error> {
     let mut bytes = Vec::new();
     std::io::stdin().lock().take(MAX_CONFIG + 1).read_to_end(&mut bytes).map_err(|error| {
         Error::new(Code::Io, "read the network configuration from stdin").with_details(error.to_string())
@@ -193,7 +194,7 @@ fn read_config() -> Result<Value, Error> {
         return Err(undecodable(format!("it is longer than {} MiB", MAX_CONFIG >> 20)));
     }
     match serde_json::from_slice(&bytes) {
-        Ok(value @ Value::Object(_)) => Ok(value),
+        Ok(value @ Value::Object(_)) => Ok((value, bytes.into())),
         Ok(_) => Err(undecodable("it is JSON, but not an object".into())),
         Err(error) => Err(undecodable(error.to_string())),
     }
