@@ -68,6 +68,20 @@ impl Error {
     pub fn is_not_found(&self) -> bool {
         matches!(self, Error::NotFound { .. })
     }
+
+    /// It may not be read, even by root: `net.ipv4.route.flush`, for one, can only be written.
+    #[must_use]
+    pub fn is_denied(&self) -> bool {
+        matches!(self, Error::Read { source, .. } if source.kind() == io::ErrorKind::PermissionDenied)
+    }
+}
+
+/// Makes sure that a key that came from outside can name a sysctl of this tree, and nothing else.
+///
+/// # Errors
+/// [`Error::InvalidSegment`].
+pub fn validate(key: &[&str]) -> Result<(), Error> {
+    path_of(key).map(drop)
 }
 
 /// Reads a sysctl, without the line feed at its end.
