@@ -223,3 +223,19 @@ fn static_gives_the_address_that_is_named_or_asked_for() {
         peer.assert_reaches_tcp(elsewhere);
     }
 }
+
+#[test]
+fn tuning_sets_sysctls_and_the_mtu_of_containers_that_are_reached_as_ever() {
+    let host = Host::new();
+    let outside = host.neighbour();
+    let web = host.container("web");
+    let result = host.chain(&example("tuning")).add(&web, "eth0").ok();
+    assert_eq!(web.ip_json(["link", "show", "dev", "eth0"])[0]["mtu"], 1400);
+    let sysctls = web.shell("cd /proc/sys/net; cat core/somaxconn ipv4/conf/eth0/arp_ignore ipv4/conf/lo/arp_ignore");
+    assert_eq!(sysctls.split_whitespace().collect::<Vec<_>>(), ["500", "1", "0"]);
+    let (_server, _elsewhere) = (web.listen_tcp(80), outside.listen_tcp(80));
+    for (index, elsewhere) in [(0, "192.0.2.2:80"), (1, "[2001:db8::2]:80")] {
+        host.assert_reaches_tcp(&port(&result, index, 80));
+        web.assert_reaches_tcp(elsewhere);
+    }
+}

@@ -16,6 +16,7 @@
 //! - `ptp`: links of containers to the host, without a bridge
 //! - `sbr`: routes by the source address
 //! - `static_ipam`: addresses that somebody names
+//! - `tuning`: sysctls, and properties of interfaces
 //! - `vlan`: VLANs of the host's links, as far as every kernel goes
 
 #![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
@@ -36,4 +37,5 @@ mod portmap;
 mod ptp;
 mod sbr;
 mod static_ipam;
+mod tuning;
 mod vlan;

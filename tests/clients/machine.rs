@@ -10,25 +10,14 @@ pub(crate) const PLUGINS: &str = "/opt/cni/bin";
 /// A root file system that consists of a static busybox.
 pub(crate) const ROOT: &str = "/run/root-file-system";
 
-/// Where Debian puts the reference plugins.
-const REFERENCE: &str = "/usr/lib/cni";
-
 /// The plugins that are tested here. All others are missing, so nothing else can have done the work.
-const TESTED: [&str; 6] = ["bridge", "firewall", "host-local", "loopback", "macvlan", "portmap"];
+const TESTED: [&str; 7] = ["bridge", "firewall", "host-local", "loopback", "macvlan", "portmap", "tuning"];
 
 /// Puts the tested plugins, and nothing else, where the clients look for them.
 pub(crate) fn install_plugins(host: &Host) {
     for plugin in TESTED {
         link(host, &bin_dir().join(plugin));
     }
-}
-
-/// Podman puts `tuning` into every network. As long as there is none among the tested binaries, the
-/// reference's stands in for it.
-pub(crate) fn install_tuning(host: &Host) {
-    let ours = bin_dir().join("tuning");
-    let tuning = if ours.exists() { ours } else { Path::new(REFERENCE).join("tuning") };
-    link(host, &tuning);
 }
 
 fn link(host: &Host, plugin: &Path) {

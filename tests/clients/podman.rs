@@ -6,7 +6,7 @@ use tests::{Container, Host, Inside as _, reference_differs};
 
 use crate::machine::{
     Addresses, PLUGINS, REFERENCE_KEEPS_ISOLATION, ROOT, assert_nothing_left, assert_served, host_with_plugins,
-    install_tuning, make_root_file_system,
+    make_root_file_system,
 };
 
 /// crun does not run on hybrid cgroups; the limits and the OOM score are within what any machine allows.
@@ -33,7 +33,6 @@ runroot = "/run/podman/state"
 
 fn host_with_podman() -> Host {
     let host = host_with_plugins();
-    install_tuning(&host);
     assert_eq!(host.run(["ls", PLUGINS]).lines().count(), 7);
     host.write("/run/podman/containers.conf", CONTAINERS_CONF);
     host.write("/run/podman/storage.conf", STORAGE_CONF);

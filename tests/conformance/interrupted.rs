@@ -65,6 +65,7 @@ killed! {
     none: "none"
     portmap: "portmap"
     ptp: "ptp"
+    tuning: "tuning"
 }
 
 /// A runtime that has forgotten the container altogether calls no DEL: then GC finds everything that is on the host.

@@ -52,6 +52,14 @@ fn full_config(scene: &Scene, plugin: &str) -> Value {
         "host-local" => json!({
             "runtimeConfig": {"ips": ["10.1.0.88"], "ipRanges": [[{"subnet": "10.6.0.0/24"}]]},
         }),
+        "tuning" => json!({
+            "mac": "02:00:00:00:00:01", "mtu": 1400, "allmulti": true, "txQLen": 77,
+            "runtimeConfig": {"mac": "02:00:00:00:00:02"},
+            "args": {"cni": {
+                "sysctl": {"net/core/somaxconn": "77"}, "mac": "02:00:00:00:00:03", "promisc": false, "mtu": 1300,
+                "allmulti": false, "txQLen": 78,
+            }},
+        }),
         "static" => json!({
             "args": {"cni": {"ips": ["10.1.0.77/24"]}}, "runtimeConfig": {"ips": ["10.1.0.88"]},
         }),
@@ -93,10 +101,14 @@ fn full_config(scene: &Scene, plugin: &str) -> Value {
     config
 }
 
+fn escaped(key: &str) -> String {
+    key.replace('~', "~0").replace('/', "~1")
+}
+
 /// The paths (as in RFC 6901) of everything in a value.
 fn paths(value: &Value) -> Vec<String> {
     let children: Vec<(String, &Value)> = match value {
-        Value::Object(object) => object.iter().map(|(key, value)| (key.clone(), value)).collect(),
+        Value::Object(object) => object.iter().map(|(key, value)| (escaped(key), value)).collect(),
         Value::Array(array) => array.iter().enumerate().map(|(i, value)| (i.to_string(), value)).collect(),
         _ => Vec::new(),
     };

@@ -229,6 +229,8 @@ fn check_names_what_is_missing() {
         ("macvlan", "ip netns exec fresh ip addr del 10.1.0.3/24 dev eth0", "10.1.0.3"),
         ("macvlan", "ip link set br0 down; ip link del br0", "eth0"),
         ("none", "ip netns exec fresh ip link set lo down", "lo"),
+        ("tuning", "ip netns exec attached ip link set eth0 promisc off", "promiscuous"),
+        ("tuning", "ip netns exec attached sh -c 'echo 0 > /proc/sys/net/ipv4/conf/eth0/arp_ignore'", "arp_ignore"),
         ("none", "ip netns exec fresh ip link add eth0 type veth peer name eth1", "eth1"),
     ];
     for (plugin, damage, missing) in cases {

@@ -5,7 +5,7 @@ use tests::{Outcome, is_reference, newest_version, reference_differs};
 
 use crate::scene::{PLUGINS, Scene, error_with, versions, versions_of};
 
-const CHAINED: [&str; 2] = ["firewall", "portmap"];
+const CHAINED: [&str; 3] = ["firewall", "portmap", "tuning"];
 
 fn config_at(scene: &Scene, plugin: &str, version: &str) -> Value {
     let mut config = scene.config(plugin);
@@ -53,7 +53,7 @@ fn nothing_of_a_full_result_is_lost_on_the_way() {
         ],
         "dns": {"nameservers": ["10.1.0.1"], "domain": "a.test", "search": ["a.test"], "options": ["ndots:2"]},
     });
-    for plugin in ["loopback", "none", "host", "portmap", "firewall"] {
+    for plugin in ["loopback", "none", "host", "portmap", "firewall", "tuning"] {
         let mut config = scene.config(plugin);
         config["prevResult"] = result.clone();
         assert_eq!(scene.call_with(plugin, "ADD", &config).run().ok(), result, "{plugin}");

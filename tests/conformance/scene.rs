@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tests::{Cni, CniError, Container, Host, Inside as _, Outcome, is_reference, newest_version};
 
-pub(crate) const PLUGINS: [&str; 12] = [
+pub(crate) const PLUGINS: [&str; 13] = [
     "bridge",
     "firewall",
     "host",
@@ -16,13 +16,14 @@ pub(crate) const PLUGINS: [&str; 12] = [
     "ptp",
     "sbr",
     "static",
+    "tuning",
 ];
 
 /// Those of [`PLUGINS`] that put an interface into the container, for which an IPAM plugin gives addresses.
 pub(crate) const INTERFACES: [&str; 4] = ["bridge", "host-device", "macvlan", "ptp"];
 
 /// What these have done is undone with the container's namespace, or inside it.
-pub(crate) const INSIDE_ONLY: [&str; 5] = ["host-device", "loopback", "macvlan", "none", "sbr"];
+pub(crate) const INSIDE_ONLY: [&str; 6] = ["host-device", "loopback", "macvlan", "none", "sbr", "tuning"];
 
 /// Every released version of the specification.
 pub(crate) const VERSIONS: [&str; 7] = ["0.1.0", "0.2.0", "0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"];
@@ -104,6 +105,12 @@ impl Scene {
             }),
             "ptp" => ptp_config(),
             "firewall" | "sbr" => json!({"type": plugin, "prevResult": self.result}),
+            "tuning" => json!({
+                "type": "tuning",
+                "prevResult": self.result,
+                "sysctl": {"net.ipv4.conf.IFNAME.arp_ignore": "1"},
+                "promisc": true,
+            }),
             other => json!({"type": other}),
         }
     }
@@ -111,7 +118,7 @@ impl Scene {
     /// The container that the plugin has something to do for: chained plugins come after a bridge.
     pub(crate) fn container(&self, plugin: &str) -> &Container {
         match plugin {
-            "portmap" | "firewall" | "sbr" => &self.attached,
+            "portmap" | "firewall" | "sbr" | "tuning" => &self.attached,
             "host" => &self.sharing,
             _ => &self.fresh,
         }

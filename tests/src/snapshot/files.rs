@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 /// Where they are.
-const FOLDERS: [&str; 2] = ["/var/lib/cni", "/run/ferrocni"];
+const FOLDERS: [&str; 3] = ["/var/lib/cni", "/run/ferrocni", "/run/cni/tuning"];
 
 /// A line for each file that belongs to an attachment; to be called inside a host.
 pub(super) fn lines() -> Vec<String> {

@@ -1,0 +1,205 @@
+//! What was there before, so that DEL can restore it. The kernel cannot hold it, so it is a file for each attachment, the
+//! reference's: each suite restores what the other has tuned.
+
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use cni_plugin::{Attachment, Failures};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::key::Key;
+use crate::settings::Settings;
+use crate::{Config, Error};
+
+/// What a file is called until all of it is written.
+const UNFINISHED: &str = ".new";
+
+/// The file of one attachment.
+#[derive(Debug, Clone)]
+pub(crate) struct Backup {
+    file: PathBuf,
+    label: String,
+}
+
+/// What it says. The reference does not know the first and the last key, and goes over them.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+struct Contents {
+    #[serde(skip_serializing_if = "String::is_empty")]
+    attachment: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    mac: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    promisc: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mtu: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    allmulti: Option<bool>,
+    #[serde(rename = "txQLen", skip_serializing_if = "Option::is_none")]
+    tx_queue_len: Option<u32>,
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    sysctl: Map<String, Value>,
+}
+
+impl Backup {
+    pub(crate) fn of(config: &Config, attachment: &Attachment) -> Self {
+        let name = format!("{}_{}.json", attachment.container, attachment.ifname);
+        Self { file: config.data_dir().join(name), label: attachment.label() }
+    }
+
+    /// Remembers the settings, and returns what the file said before.
+    ///
+    /// A list may have this plugin twice. Then the file is there, and what it remembers of the time before both is kept.
+    pub(crate) fn keep(&self, before: &Settings) -> Result<Option<Vec<u8>>, Error> {
+        let earlier = self.bytes()?.filter(|bytes| Contents::read(bytes).attachment == self.label);
+        let all = match &earlier {
+            Some(bytes) => Settings::from(Contents::read(bytes)).or(before),
+            None => before.clone(),
+        };
+        self.write(&Contents::of(&all, &self.label).bytes())?;
+        Ok(earlier)
+    }
+
+    /// Makes the file say again what it said before.
+    pub(crate) fn put_back(&self, earlier: Option<Vec<u8>>) -> Result<(), Error> {
+        match earlier {
+            Some(bytes) => self.write(&bytes),
+            None => self.remove(),
+        }
+    }
+
+    /// What is to be restored; nothing if there is no file, or if it is another network's. What cannot be read says nothing,
+    /// and can go.
+    pub(crate) fn read(&self) -> Result<Option<Settings>, Error> {
+        let contents = self.bytes()?.map(|bytes| Contents::read(&bytes));
+        let may_be_ours = |contents: &Contents| contents.attachment.is_empty() || contents.attachment == self.label;
+        match contents {
+            Some(contents) if may_be_ours(&contents) => Ok(Some(contents.into())),
+            Some(_) => Ok(None),
+            // An ADD that was killed may not have got further than this.
+            None => remove(&self.unfinished()).map(|()| None),
+        }
+    }
+
+    pub(crate) fn remove(&self) -> Result<(), Error> {
+        remove(&self.unfinished())?;
+        remove(&self.file)
+    }
+
+    fn bytes(&self) -> Result<Option<Vec<u8>>, Error> {
+        read(&self.file)
+    }
+
+    fn unfinished(&self) -> PathBuf {
+        let mut path = self.file.clone().into_os_string();
+        path.push(UNFINISHED);
+        path.into()
+    }
+
+    /// In two steps, so that whoever is killed in between leaves the file as it was.
+    fn write(&self, bytes: &[u8]) -> Result<(), Error> {
+        let unfinished = self.unfinished();
+        let written = create(&unfinished).and_then(|mut file| file.write_all(bytes));
+        written.and_then(|()| fs::rename(&unfinished, &self.file)).map_err(|error| {
+            let _ = remove(&unfinished);
+            failed("write", &self.file)(error)
+        })
+    }
+}
+
+impl Contents {
+    fn of(settings: &Settings, label: &str) -> Self {
+        Self {
+            attachment: label.to_owned(),
+            mac: settings.mac.map(|mac| mac.to_string()).unwrap_or_default(),
+            promisc: settings.promisc,
+            mtu: settings.mtu,
+            allmulti: settings.allmulti,
+            tx_queue_len: settings.tx_queue_len,
+            sysctl: settings.sysctls.iter().map(|(key, value)| (key.to_string(), value.clone().into())).collect(),
+        }
+    }
+
+    fn read(bytes: &[u8]) -> Self {
+        let value: Option<Value> = serde_json::from_slice(bytes).ok();
+        value.and_then(|value| cni_plugin::json::from_value(&value).ok()).unwrap_or_default()
+    }
+
+    fn bytes(&self) -> Vec<u8> {
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+}
+
+impl From<Contents> for Settings {
+    fn from(contents: Contents) -> Self {
+        let sysctl = |(key, value): (String, Value)| Some((Key::parse(&key)?, value.as_str()?.to_owned()));
+        Self {
+            mac: contents.mac.parse().ok(),
+            promisc: contents.promisc,
+            mtu: contents.mtu.filter(|mtu| *mtu != 0),
+            allmulti: contents.allmulti,
+            tx_queue_len: contents.tx_queue_len,
+            sysctls: contents.sysctl.into_iter().filter_map(sysctl).collect(),
+        }
+    }
+}
+
+/// For GC: removes the files of attachments that are no longer valid. What is in them went with the containers.
+pub(crate) fn collect(config: &Config, is_stale: impl Fn(&str) -> bool) -> Result<(), Error> {
+    let dir = config.data_dir();
+    let entries = match fs::read_dir(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries.map_err(failed("list", dir))?,
+    };
+    let mut failures = Failures::new();
+    for entry in entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_file())) {
+        let path = entry.path();
+        if let Some(Some(bytes)) = failures.note(read(&path))
+            && is_stale(&Contents::read(&bytes).attachment)
+        {
+            failures.note(remove(&path));
+        }
+    }
+    Ok(failures.into_result()?)
+}
+
+/// For STATUS: an ADD could write its file.
+pub(crate) fn probe(config: &Config) -> Result<(), Error> {
+    let file = config.data_dir().join(".status");
+    create(&file).map_err(failed("write", &file))?;
+    remove(&file)
+}
+
+/// Only root may look: what a container's interface was is nobody else's business.
+fn create(file: &Path) -> io::Result<fs::File> {
+    let open = || OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(file);
+    match (open(), file.parent()) {
+        (Err(error), Some(dir)) if error.kind() == io::ErrorKind::NotFound => {
+            DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+            open()
+        }
+        (file, _) => file,
+    }
+}
+
+fn read(file: &Path) -> Result<Option<Vec<u8>>, Error> {
+    match fs::read(file) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        bytes => bytes.map(Some).map_err(failed("read", file)),
+    }
+}
+
+fn remove(file: &Path) -> Result<(), Error> {
+    match fs::remove_file(file) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed("remove", file)(error)),
+        _ => Ok(()),
+    }
+}
+
+fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {
+    let path = path.to_owned();
+    move |source| Error::File { action, path, source }
+}

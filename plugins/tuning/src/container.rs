@@ -1,0 +1,89 @@
+//! The container, from inside: what its interface and its sysctls are, and how they change.
+
+use std::path::Path;
+
+use cni_plugin::{Failures, IfName};
+use netlink::{Link, Netns, Socket};
+
+use crate::Error;
+use crate::settings::Settings;
+
+/// A container that the calling thread is in, with its interface if that is concerned.
+#[derive(Debug)]
+pub(crate) struct Container(Option<(Socket, Link)>);
+
+impl Container {
+    /// Finds the interface, unless the settings are sysctls only.
+    pub(crate) fn enter(ifname: &IfName, settings: &Settings) -> Result<Self, Error> {
+        if !settings.concern_the_link() {
+            return Ok(Self(None));
+        }
+        let mut socket = Socket::open()?;
+        let link = socket.link(ifname.as_str())?;
+        Ok(Self(Some((socket, link))))
+    }
+
+    /// The present values of these settings. Some sysctls can only be written: they have none.
+    pub(crate) fn current(&self, settings: &Settings) -> Result<Settings, Error> {
+        let mut current = self.0.as_ref().map(|(_, link)| settings.of_link(link)).unwrap_or_default();
+        for (key, _) in &settings.sysctls {
+            match key.read() {
+                Ok(value) => current.sysctls.push((key.clone(), value)),
+                Err(error) if error.is_denied() => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(current)
+    }
+
+    /// Sets them, sysctls first.
+    pub(crate) fn apply(&mut self, settings: &Settings) -> Result<(), Error> {
+        for (key, value) in &settings.sysctls {
+            key.write(value)?;
+        }
+        match &mut self.0 {
+            Some((socket, link)) => Ok(socket.change_link(link.name.as_str(), &settings.change())?),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Sets what is still there to what it was before, and goes on past failures.
+pub(crate) fn restore(netns: &Path, ifname: &IfName, before: &Settings) -> Result<(), cni_plugin::Error> {
+    let netns = match Netns::open(netns) {
+        Err(error) if error.is_gone() => return Ok(()),
+        netns => netns.map_err(Error::from)?,
+    };
+    netns.run(|| restore_inside(ifname, before)).map_err(Error::from)?
+}
+
+fn restore_inside(ifname: &IfName, before: &Settings) -> Result<(), cni_plugin::Error> {
+    let mut failures = Failures::new();
+    for (key, value) in &before.sysctls {
+        match key.write(value) {
+            Err(error) if error.is_not_found() => {}
+            outcome => drop(failures.note(outcome.map_err(Error::from))),
+        }
+    }
+    if before.concern_the_link() {
+        failures.note(restore_link(ifname, before));
+    }
+    failures.into_result()
+}
+
+/// All at once, or else, since the kernel stops at the first property that it cannot set, one by one.
+fn restore_link(ifname: &IfName, before: &Settings) -> Result<(), cni_plugin::Error> {
+    let mut socket = Socket::open().map_err(Error::from)?;
+    let mut change = |settings: &Settings| match socket.change_link(ifname.as_str(), &settings.change()) {
+        Err(error) if !error.is_not_found() => Err(Error::from(error)),
+        _ => Ok(()),
+    };
+    if change(before).is_ok() {
+        return Ok(());
+    }
+    let mut failures = Failures::new();
+    for property in before.properties_one_by_one().iter().filter(|property| !property.is_empty()) {
+        failures.note(change(property));
+    }
+    failures.into_result()
+}

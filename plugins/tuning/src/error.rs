@@ -1,0 +1,78 @@
+use std::io;
+use std::path::PathBuf;
+
+use cni_plugin::Code;
+
+/// Why something cannot be tuned, or is no longer as it was tuned.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The protocol.
+    #[error(transparent)]
+    Cni(#[from] cni_plugin::Error),
+    /// The container's namespace.
+    #[error(transparent)]
+    Netns(#[from] netlink::NetnsError),
+    /// Its interface.
+    #[error(transparent)]
+    Netlink(#[from] netlink::Error),
+    /// A sysctl in it.
+    #[error(transparent)]
+    Sysctl(#[from] sysctl::Error),
+    /// The same sysctl twice.
+    #[error("\"sysctl\" names {key} twice: leave one of the two out")]
+    Duplicate {
+        /// The sysctl.
+        key: String,
+    },
+    /// The administrator does not allow it.
+    #[error("sysctl {key} is not allowed: no pattern in {} matches it", file.display())]
+    NotAllowed {
+        /// The sysctl as it is spelt.
+        key: String,
+        /// The allowlist.
+        file: PathBuf,
+    },
+    /// A line of the allowlist.
+    #[error("{pattern:?} in {} is not a regular expression", file.display())]
+    Pattern {
+        /// The line.
+        pattern: String,
+        /// The allowlist.
+        file: PathBuf,
+        /// What is wrong with it.
+        source: regex_lite::Error,
+    },
+    /// A file or folder: the allowlist, or what is to be restored.
+    #[error("cannot {action} {}", path.display())]
+    File {
+        /// What was being done.
+        action: &'static str,
+        /// With what.
+        path: PathBuf,
+        /// The errno.
+        source: io::Error,
+    },
+    /// CHECK: somebody changed it.
+    #[error("{what} differs: expected {expected}, found {found}")]
+    Differs {
+        /// Which property or sysctl.
+        what: String,
+        /// As it was tuned.
+        expected: String,
+        /// As it is.
+        found: String,
+    },
+}
+
+impl From<Error> for cni_plugin::Error {
+    fn from(error: Error) -> Self {
+        let code = match error {
+            Error::Cni(inner) => return inner,
+            Error::Netns(_) | Error::Netlink(netlink::Error::Netns(_)) => Code::InvalidEnvironment,
+            Error::Duplicate { .. } | Error::NotAllowed { .. } | Error::Pattern { .. } => Code::InvalidConfig,
+            Error::File { .. } => Code::Io,
+            Error::Netlink(_) | Error::Sysctl(_) | Error::Differs { .. } => Code::Internal,
+        };
+        Self::from_chain(code, &error)
+    }
+}

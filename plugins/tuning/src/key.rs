@@ -1,0 +1,162 @@
+//! Names of sysctls: as they are spelt, and where that leads below /proc/sys/net.
+
+use std::fmt;
+
+use cni_plugin::IfName;
+use serde::Deserialize;
+
+/// What stands for the container's interface.
+const PLACEHOLDER: &str = "IFNAME";
+
+/// A sysctl as the configuration spells it, which leads nowhere but below /proc/sys/net.
+///
+/// As in sysctl(8), the first separator decides: after a slash only slashes separate, so that a name may have dots in it
+/// (`net/ipv4/conf/eth0.100/arp_notify`). After a dot both do, as in the reference.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) struct Spelling(String);
+
+impl TryFrom<String> for Spelling {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, String> {
+        match segments(&text).as_slice() {
+            ["net", rest @ ..] if !rest.is_empty() => match sysctl::validate(rest) {
+                Ok(()) => Ok(Self(text)),
+                Err(error) => Err(format!("{text:?} names no sysctl: {error}")),
+            },
+            _ => Err(format!("{text:?} is not a network's: sysctls that can be set here begin with \"net.\"")),
+        }
+    }
+}
+
+fn segments(text: &str) -> Vec<&str> {
+    match text.find(['.', '/']) {
+        Some(first) if text[first..].starts_with('/') => text.split('/').collect(),
+        _ => text.split(['.', '/']).collect(),
+    }
+}
+
+impl Spelling {
+    /// As it stands in the configuration: the allowlist goes by that.
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Where it leads for this interface, whose name cannot hold a separator.
+    pub(crate) fn resolve(&self, ifname: &IfName) -> Key {
+        let below_net = segments(&self.0).into_iter().skip(1);
+        let mut is_first = true;
+        let fill_in = |segment: &str| {
+            let here = is_first && segment.contains(PLACEHOLDER);
+            is_first &= !here;
+            if here { segment.replacen(PLACEHOLDER, ifname.as_str(), 1) } else { segment.to_owned() }
+        };
+        Key(below_net.map(fill_in).collect())
+    }
+}
+
+impl fmt::Display for Spelling {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A sysctl by its path below /proc/sys/net, segment by segment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Key(Vec<String>);
+
+impl Key {
+    /// Reads back what [`Key`] displays; `None` if it is something else.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let below_net = text.strip_prefix("net/")?;
+        Some(Self(below_net.split('/').map(str::to_owned).collect()))
+    }
+
+    pub(crate) fn read(&self) -> Result<String, sysctl::Error> {
+        sysctl::read(&self.path())
+    }
+
+    pub(crate) fn write(&self, value: &str) -> Result<(), sysctl::Error> {
+        sysctl::write(&self.path(), value)
+    }
+
+    fn path(&self) -> Vec<&str> {
+        self.0.iter().map(String::as_str).collect()
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "net/{}", self.0.join("/"))
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn resolved(text: &str) -> Option<String> {
+        let ifname = IfName::new("eth0.100").unwrap();
+        Spelling::try_from(text.to_owned()).ok().map(|spelling| spelling.resolve(&ifname).to_string())
+    }
+
+    #[test]
+    fn dots_and_slashes_separate_as_in_sysctl_8_and_the_reference() {
+        for (text, path) in [
+            ("net.ipv4.ip_forward", "net/ipv4/ip_forward"),
+            ("net/ipv4/ip_forward", "net/ipv4/ip_forward"),
+            ("net.ipv4/ip_forward", "net/ipv4/ip_forward"),
+            ("net/ipv4/conf/eth0.7/arp_notify", "net/ipv4/conf/eth0.7/arp_notify"),
+        ] {
+            assert_eq!(resolved(text).as_deref(), Some(path));
+        }
+    }
+
+    #[test]
+    fn the_interface_is_filled_in_once_and_whole() {
+        for text in ["net.ipv4.conf.IFNAME.arp_notify", "net/ipv4/conf/IFNAME/arp_notify"] {
+            assert_eq!(resolved(text).as_deref(), Some("net/ipv4/conf/eth0.100/arp_notify"));
+        }
+        assert_eq!(resolved("net.IFNAME.IFNAME").as_deref(), Some("net/eth0.100/IFNAME"));
+    }
+
+    #[test]
+    fn no_spelling_leads_out_of_proc_sys_net() {
+        for text in [
+            "",
+            "net",
+            "net.",
+            "net/",
+            ".net.ipv4",
+            "/net/ipv4/ip_forward",
+            "/proc/sys/net/ipv4/ip_forward",
+            "kernel.shmmax",
+            "kernel/shmmax",
+            "NET.ipv4.ip_forward",
+            "ｎｅｔ.ipv4.ip_forward",
+            "netx.ipv4",
+            "net/../kernel/shmmax",
+            "net/ipv4/../../kernel/shmmax",
+            "net/./ipv4",
+            "net//ipv4",
+            "net../kernel/shmmax",
+            "net.../kernel",
+            "net.ipv4/../..kernel",
+            "net/ipv4\0/x",
+            "../net/ipv4",
+            "./net/ipv4",
+        ] {
+            assert_eq!(resolved(text), None, "{text:?}");
+        }
+        // A dot that looks different is none: the kernel has no such name.
+        assert_eq!(resolved("net/\u{2024}\u{2024}/x").as_deref(), Some("net/\u{2024}\u{2024}/x"));
+    }
+
+    #[test]
+    fn a_key_reads_back() {
+        let key = Key::parse("net/ipv4/conf/eth0.100/arp_notify").unwrap();
+        assert_eq!(Key::parse(&key.to_string()), Some(key));
+        assert_eq!(Key::parse("kernel/shmmax"), None);
+    }
+}

@@ -1,0 +1,95 @@
+#![doc = include_str!("../README.md")]
+
+mod allowlist;
+mod backup;
+mod config;
+mod container;
+mod duplicates;
+mod error;
+mod key;
+mod settings;
+
+use cni_plugin::{Add, AddResult, Check, Del, Failures, Gc, Plugin, SpecVersion, Status, Undo};
+use netlink::Netns;
+
+pub use config::Config;
+pub use error::Error;
+
+use backup::Backup;
+use container::Container;
+use settings::Settings;
+
+/// Sets sysctls and properties of a container's interface.
+#[derive(Debug)]
+pub struct Tuning;
+
+impl Plugin for Tuning {
+    type Config = Config;
+    type Error = Error;
+    const NAME: &'static str = "tuning";
+    const ABOUT: &'static str = "sets sysctls and properties of a container's interface";
+    const VERSIONS: &'static [SpecVersion] = SpecVersion::ALL;
+
+    fn add(request: &Add<Config>, undo: &mut Undo) -> Result<AddResult, Error> {
+        let result = request.network.chained_on()?;
+        let ifname = &request.attachment.ifname;
+        let wanted = Settings::wanted(&request.network, ifname)?;
+        if wanted.is_empty() {
+            return Ok(result.clone());
+        }
+        duplicates::refuse(request.network.text())?;
+        allowlist::verify(&request.network.config)?;
+        Netns::open(&request.netns)?.run(|| tune(request, &wanted, undo))??;
+        Ok(wanted.shown_in(result, ifname))
+    }
+
+    fn del(request: &Del<Config>) -> Result<(), Error> {
+        let backup = Backup::of(&request.network.config, &request.attachment);
+        let Some(before) = backup.read()? else { return Ok(()) };
+        let mut failures = Failures::new();
+        if let Some(netns) = &request.netns {
+            failures.note(container::restore(netns, &request.attachment.ifname, &before));
+        }
+        // Also after a failure: what could not be restored now could not be later, and would keep the container for ever.
+        failures.note(backup.remove());
+        Ok(failures.into_result()?)
+    }
+
+    fn check(request: &Check<Config>) -> Result<(), Error> {
+        let ifname = &request.attachment.ifname;
+        let wanted = Settings::wanted(&request.network, ifname)?;
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        let found = Netns::open(&request.netns)?.run(|| Container::enter(ifname, &wanted)?.current(&wanted))??;
+        wanted.compare(&found, ifname)
+    }
+
+    fn gc(request: &Gc<Config>) -> Result<(), Error> {
+        backup::collect(&request.network.config, |label| request.is_stale(label))
+    }
+
+    fn status(request: &Status<Config>) -> Result<(), Error> {
+        let config = &request.network.config;
+        duplicates::refuse(request.network.text())?;
+        allowlist::verify(config)?;
+        backup::probe(config)
+    }
+}
+
+/// In the container: remembers what is there, and changes it.
+fn tune(request: &Add<Config>, wanted: &Settings, undo: &mut Undo) -> Result<(), Error> {
+    let ifname = &request.attachment.ifname;
+    let mut container = Container::enter(ifname, wanted)?;
+    let before = container.current(wanted)?;
+    let backup = Backup::of(&request.network.config, &request.attachment);
+    let earlier = backup.keep(&before)?;
+    let (netns, ifname) = (request.netns.clone(), ifname.clone());
+    undo.push(format!("restore what was tuned on interface {ifname}"), move || {
+        let mut failures = Failures::new();
+        failures.note(container::restore(&netns, &ifname, &before));
+        failures.note(backup.put_back(earlier));
+        failures.into_result()
+    });
+    container.apply(wanted)
+}

@@ -1,0 +1,5 @@
+//! The `tuning` CNI plugin.
+
+fn main() -> std::process::ExitCode {
+    cni_plugin::run::<tuning::Tuning>()
+}
