@@ -119,6 +119,20 @@ pub enum Error {
         /// How it was to be.
         wanted: String,
     },
+    /// An MTU that no link on this parent can have.
+    #[error(
+        "\"mtu\" {mtu} cannot be had on {parent}, whose own is {largest}: write {smallest} to {largest}, or 0 for {parent}'s"
+    )]
+    Mtu {
+        /// What the configuration says.
+        mtu: u32,
+        /// The link underneath.
+        parent: String,
+        /// The smallest that the kernel takes.
+        smallest: u32,
+        /// That of the link underneath.
+        largest: u32,
+    },
     /// The kernel has no such links.
     #[error("this kernel has no {kind} links (module {})", module(kind))]
     NoSupport {
@@ -198,7 +212,9 @@ impl Error {
     #[must_use]
     pub fn code(&self) -> Code {
         match self {
-            Self::NoTag { .. } | Self::OtherTag { .. } | Self::NameTooLong { .. } => Code::InvalidConfig,
+            Self::Mtu { .. } | Self::NoTag { .. } | Self::OtherTag { .. } | Self::NameTooLong { .. } => {
+                Code::InvalidConfig
+            }
             Self::File { .. } => Code::Io,
             _ => Code::Internal,
         }

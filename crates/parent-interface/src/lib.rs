@@ -26,6 +26,22 @@ use cni_plugin::Attachment;
 use holders::Holders;
 use netlink::{Link, LinkKind, Socket};
 
+/// The smallest MTU of an Ethernet link, in bytes (`ETH_MIN_MTU`, include/uapi/linux/if_ether.h).
+const MIN_MTU: u32 = 68;
+
+/// The MTU to set, in bytes, on a link that sits on `parent`: the one that is asked for, where 0 is the parent's own, which is
+/// also the largest.
+///
+/// # Errors
+/// [`Error::Mtu`] if the link cannot have it.
+pub fn mtu_on(parent: &Link, asked: u32) -> Result<Option<u32>, Error> {
+    match asked {
+        0 => Ok(None),
+        mtu if (MIN_MTU..=parent.mtu).contains(&mtu) => Ok(Some(mtu)),
+        mtu => Err(Error::Mtu { mtu, parent: parent.name.clone(), smallest: MIN_MTU, largest: parent.mtu }),
+    }
+}
+
 /// For STATUS: a link of `kind` could be made on `parent`, as far as that is known.
 ///
 /// # Errors

@@ -1,13 +1,10 @@
 use cni_plugin::{Args, Dns, IfName};
 use container_interface::mac::{self, MacKey};
-use netlink::{Link, LinkKind, Mac, MacvlanMode};
+use netlink::{LinkKind, Mac, MacvlanMode};
 use parent_interface::{Master, VlanId};
 use serde::{Deserialize, Deserializer};
 
 use crate::Error;
-
-/// The smallest MTU of an Ethernet link, in bytes (`ETH_MIN_MTU`, include/uapi/linux/if_ether.h).
-const MIN_MTU: u32 = 68;
 
 const MODES: [(&str, MacvlanMode); 4] = [
     ("bridge", MacvlanMode::Bridge),
@@ -27,7 +24,7 @@ pub struct Config {
     link_in_container: bool,
     #[serde(deserialize_with = "mode")]
     pub(crate) mode: MacvlanMode,
-    mtu: u32,
+    pub(crate) mtu: u32,
     #[serde(rename = "bcqueuelen")]
     broadcast_queue: u32,
     #[serde(rename = "enabledad")]
@@ -80,15 +77,6 @@ impl Config {
     pub(crate) fn kind(&self) -> LinkKind {
         let broadcast_queue = (self.broadcast_queue != 0).then_some(self.broadcast_queue);
         LinkKind::Macvlan { mode: self.mode, broadcast_queue }
-    }
-
-    /// The MTU to set; 0 in the configuration is the parent's own, which is also the largest.
-    pub(crate) fn mtu_on(&self, parent: &Link) -> Result<Option<u32>, Error> {
-        match self.mtu {
-            0 => Ok(None),
-            mtu if (MIN_MTU..=parent.mtu).contains(&mtu) => Ok(Some(mtu)),
-            mtu => Err(Error::Mtu { mtu, parent: parent.name.clone(), smallest: MIN_MTU, largest: parent.mtu }),
-        }
     }
 
     /// The hardware address asked for: the runtime's capability, then `MAC` in `CNI_ARGS`, then the key `mac`.

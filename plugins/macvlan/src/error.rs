@@ -16,20 +16,6 @@ pub enum Error {
     /// The link that it sits on.
     #[error(transparent)]
     Parent(#[from] parent_interface::Error),
-    /// An MTU that no macvlan link on this parent can have.
-    #[error(
-        "\"mtu\" {mtu} cannot be had on {parent}, whose own is {largest}: write {smallest} to {largest}, or 0 for {parent}'s"
-    )]
-    Mtu {
-        /// What the configuration says.
-        mtu: u32,
-        /// The link underneath.
-        parent: String,
-        /// The smallest that the kernel takes.
-        smallest: u32,
-        /// That of the link underneath.
-        largest: u32,
-    },
     /// Mode passthru, and there are other links.
     #[error(
         "{parent} has macvlan links already, and one of mode passthru has to be the only one: choose another parent"
@@ -59,7 +45,6 @@ impl From<Error> for cni_plugin::Error {
             Error::Container(ref inner) => inner.code(),
             Error::Parent(ref inner) => inner.code(),
             Error::Netlink(netlink::Error::Netns(_)) => Code::InvalidEnvironment,
-            Error::Mtu { .. } => Code::InvalidConfig,
             _ => Code::Internal,
         };
         Self::from_chain(code, &error)

@@ -29,7 +29,7 @@ pub(crate) fn create(
     let wanted = NewLink {
         parent: Some(parent.index),
         mac,
-        mtu: config.mtu_on(&parent)?,
+        mtu: parent_interface::mtu_on(&parent, config.mtu)?,
         ..NewLink::new(request.attachment.ifname.as_str(), config.kind())
     };
     let created = link::create(&mut parents, inside, netns, &request.attachment, &wanted, undo);
@@ -96,5 +96,8 @@ pub(crate) fn probe(config: &Config) -> Result<(), Error> {
     let mut host = Socket::open()?;
     let parent = config.master().probe(&mut host)?;
     parent_interface::probe_on(&mut host, parent.as_ref(), config.kind())?;
-    parent.map_or(Ok(()), |parent| config.mtu_on(&parent).map(drop))
+    if let Some(parent) = parent {
+        parent_interface::mtu_on(&parent, config.mtu)?;
+    }
+    Ok(())
 }

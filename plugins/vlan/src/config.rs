@@ -1,5 +1,5 @@
 use cni_plugin::{Dns, IfName};
-use netlink::{Link, LinkKind};
+use netlink::LinkKind;
 use parent_interface::{Master, VlanId};
 use serde::Deserialize;
 
@@ -13,7 +13,7 @@ pub struct Config {
     master: Option<IfName>,
     #[serde(rename = "vlanId", deserialize_with = "VlanId::deserialize_or_none")]
     vlan: Option<VlanId>,
-    mtu: u32,
+    pub(crate) mtu: u32,
     link_in_container: bool,
     #[serde(rename = "enabledad")]
     pub(crate) detect_duplicates: bool,
@@ -44,15 +44,6 @@ impl Config {
     /// What the container's link is. Tag 0 marks frames that have a priority and belong to no VLAN.
     pub(crate) fn kind(&self) -> LinkKind {
         LinkKind::Vlan { id: self.vlan.map_or(0, VlanId::get) }
-    }
-
-    /// The MTU to set; 0 in the configuration is the parent's own, which is also the largest.
-    pub(crate) fn mtu_on(&self, parent: &Link) -> Result<Option<u32>, Error> {
-        match self.mtu {
-            0 => Ok(None),
-            mtu if mtu <= parent.mtu => Ok(Some(mtu)),
-            mtu => Err(Error::Mtu { mtu, parent: parent.name.clone(), largest: parent.mtu }),
-        }
     }
 }
 

@@ -24,18 +24,6 @@ pub enum Error {
         /// Its name.
         parent: String,
     },
-    /// An MTU that no VLAN of this link can have.
-    #[error(
-        "\"mtu\" {mtu} cannot be had on {parent}, whose own is {largest}: write {largest} at most, or 0 for {parent}'s"
-    )]
-    Mtu {
-        /// What the configuration says.
-        mtu: u32,
-        /// The link that carries the VLAN.
-        parent: String,
-        /// Its own.
-        largest: u32,
-    },
     /// A link has each of its VLANs once.
     #[error(
         "VLAN {id} of {parent} is in use, by another container or by the host, and it can be had only once: \
@@ -64,7 +52,7 @@ impl From<Error> for cni_plugin::Error {
             Error::Container(ref inner) => inner.code(),
             Error::Parent(ref inner) => inner.code(),
             Error::Netlink(netlink::Error::Netns(_)) => Code::InvalidEnvironment,
-            Error::NoMaster | Error::Mtu { .. } => Code::InvalidConfig,
+            Error::NoMaster => Code::InvalidConfig,
             _ => Code::Internal,
         };
         Self::from_chain(code, &error)

@@ -23,7 +23,7 @@ pub(crate) fn create(
     require_up(&parent)?;
     let wanted = NewLink {
         parent: Some(parent.index),
-        mtu: config.mtu_on(&parent)?,
+        mtu: parent_interface::mtu_on(&parent, config.mtu)?,
         ..NewLink::new(request.attachment.ifname.as_str(), config.kind())
     };
     let created = link::create(&mut parents, inside, netns, &request.attachment, &wanted, undo);
@@ -71,5 +71,6 @@ pub(crate) fn probe(config: &Config) -> Result<(), Error> {
     parent_interface::probe_on(&mut host, parent.as_ref(), config.kind())?;
     let Some(parent) = parent else { return Ok(()) };
     require_up(&parent)?;
-    config.mtu_on(&parent).map(drop)
+    parent_interface::mtu_on(&parent, config.mtu)?;
+    Ok(())
 }
