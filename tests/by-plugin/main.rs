@@ -16,6 +16,7 @@
 //! - `ptp`: links of containers to the host, without a bridge
 //! - `sbr`: routes by the source address
 //! - `static_ipam`: addresses that somebody names
+//! - `tap`: an interface whose other end is a program
 //! - `tuning`: sysctls, and properties of interfaces
 //! - `vlan`: VLANs of the host's links, as far as every kernel goes
 
@@ -37,5 +38,6 @@ mod portmap;
 mod ptp;
 mod sbr;
 mod static_ipam;
+mod tap;
 mod tuning;
 mod vlan;

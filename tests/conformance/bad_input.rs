@@ -5,8 +5,8 @@ use tests::{Cni, reference_differs};
 
 use crate::scene::{INTERFACES, PLUGINS, Scene, error};
 
-const INTERFACE_PLUGINS: [&str; 7] = ["bridge", "host", "host-device", "loopback", "macvlan", "none", "ptp"];
-const WITH_RANGES: [&str; 5] = ["bridge", "host-device", "host-local", "macvlan", "ptp"];
+const INTERFACE_PLUGINS: [&str; 8] = ["bridge", "host", "host-device", "loopback", "macvlan", "none", "ptp", "tap"];
+const WITH_RANGES: [&str; 6] = ["bridge", "host-device", "host-local", "macvlan", "ptp", "tap"];
 
 /// What is wrong, and what has to come of it.
 struct Case {
@@ -159,6 +159,7 @@ fn in_the_configuration() -> Vec<Case> {
             .only(&["host-device"], &["ADD"]),
         config("two devices", |c| c["pciBusID"] = json!("0000:00:1f.6"), 7, "pciBusID")
             .only(&["host-device"], &["ADD"]),
+        config("a user's name", |c| c["owner"] = json!("root"), 7, "owner").only(&["tap"], &["ADD"]),
         config("a bridge with too long a name", |c| c["bridge"] = json!("a-bridge-of-1234"), 7, "1 to 15 characters")
             .only(&["bridge"], &["ADD"]),
         config(

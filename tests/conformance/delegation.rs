@@ -48,6 +48,10 @@ impl Notebook {
              ip addr add 192.0.2.1/24 dev uplink; ip route add default via 192.0.2.2",
         );
         let notebook = Self { container: host.container("c1"), host, plugin };
+        if plugin == "tap" {
+            // To it, "bridge" is one in there.
+            notebook.container.shell("ip link add br0 type bridge");
+        }
         notebook.answer("ADD", 0, &result().to_string());
         notebook
     }

@@ -65,6 +65,7 @@ killed! {
     none: "none"
     portmap: "portmap"
     ptp: "ptp"
+    tap: "tap"
     tuning: "tuning"
 }
 

@@ -49,6 +49,11 @@ fn full_config(scene: &Scene, plugin: &str) -> Value {
             "hwaddr": "", "kernelpath": "", "pciBusID": "", "runtimeConfig": {"deviceID": ""}, "capabilities": {"deviceID": true},
             "dns": {"nameservers": ["10.1.0.1"], "domain": "a", "search": ["a"], "options": ["ndots:1"]},
         }),
+        "tap" => json!({
+            "multiQueue": true, "mtu": 1400, "mac": "02:00:00:00:00:01", "owner": 0, "group": 0, "bridge": "",
+            "dns": {"nameservers": ["10.1.0.1"], "domain": "a", "search": ["a"], "options": ["ndots:1"]},
+            "runtimeConfig": {"mac": "02:00:00:00:00:02"},
+        }),
         "host-local" => json!({
             "runtimeConfig": {"ips": ["10.1.0.88"], "ipRanges": [[{"subnet": "10.6.0.0/24"}]]},
         }),

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tests::{Cni, CniError, Container, Host, Inside as _, Outcome, is_reference, newest_version};
 
-pub(crate) const PLUGINS: [&str; 13] = [
+pub(crate) const PLUGINS: [&str; 14] = [
     "bridge",
     "firewall",
     "host",
@@ -16,14 +16,15 @@ pub(crate) const PLUGINS: [&str; 13] = [
     "ptp",
     "sbr",
     "static",
+    "tap",
     "tuning",
 ];
 
 /// Those of [`PLUGINS`] that put an interface into the container, for which an IPAM plugin gives addresses.
-pub(crate) const INTERFACES: [&str; 4] = ["bridge", "host-device", "macvlan", "ptp"];
+pub(crate) const INTERFACES: [&str; 5] = ["bridge", "host-device", "macvlan", "ptp", "tap"];
 
 /// What these have done is undone with the container's namespace, or inside it.
-pub(crate) const INSIDE_ONLY: [&str; 6] = ["host-device", "loopback", "macvlan", "none", "sbr", "tuning"];
+pub(crate) const INSIDE_ONLY: [&str; 7] = ["host-device", "loopback", "macvlan", "none", "sbr", "tap", "tuning"];
 
 /// Every released version of the specification.
 pub(crate) const VERSIONS: [&str; 7] = ["0.1.0", "0.2.0", "0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"];
@@ -105,6 +106,7 @@ impl Scene {
             }),
             "ptp" => ptp_config(),
             "firewall" | "sbr" => json!({"type": plugin, "prevResult": self.result}),
+            "tap" => json!({"type": "tap", "ipam": bridge_config()["ipam"]}),
             "tuning" => json!({
                 "type": "tuning",
                 "prevResult": self.result,

@@ -28,6 +28,7 @@ pub const EXAMPLES: &[(&str, &str)] = &[
     ("published-ports", "by_plugin::examples::published_ports_are_served_where_they_are_published"),
     ("sbr", "by_plugin::sbr::who_is_asked_on_one_interface_answers_through_it"),
     ("static", "by_plugin::examples::static_gives_the_address_that_is_named_or_asked_for"),
+    ("tap", "by_plugin::tap::the_example_gives_a_machine_s_monitor_a_tap_of_its_own"),
     ("tuning", "by_plugin::examples::tuning_sets_sysctls_and_the_mtu_of_containers_that_are_reached_as_ever"),
     ("vlan", "by_kernel_feature::vlan::the_example_puts_a_container_into_a_vlan_of_the_wire"),
     ("vrf", "by_kernel_feature::vrf::an_interface_is_routed_by_its_vrfs_table"),

@@ -4,7 +4,9 @@
 //! Errors say where: `ipam.ranges[0][1].subnet: …`.
 
 use std::fmt;
+use std::str::FromStr;
 
+use serde::Deserialize as _;
 use serde::de::{
     self, DeserializeOwned, DeserializeSeed, Deserializer, IntoDeserializer, MapAccess, SeqAccess, Visitor,
 };
@@ -51,6 +53,22 @@ impl From<serde_json::Error> for Misfit {
 /// [`Misfit`] names the place and what was expected there.
 pub fn from_value<T: DeserializeOwned>(value: &Value) -> Result<T, Misfit> {
     T::deserialize(Folding(value))
+}
+
+/// For a key whose empty text means that nothing is asked for: Go's types write what is absent so in places.
+///
+/// # Errors
+/// Whatever cannot be parsed.
+pub fn unless_empty<'de, T, D>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    T: FromStr<Err: fmt::Display>,
+    D: Deserializer<'de>,
+{
+    let text = String::deserialize(deserializer)?;
+    if text.is_empty() {
+        return Ok(None);
+    }
+    text.parse().map(Some).map_err(de::Error::custom)
 }
 
 /// The value of an object's key, matched as Go does; `null` is absent.

@@ -78,6 +78,13 @@ macro_rules! name {
             }
         }
 
+        impl std::str::FromStr for $type {
+            type Err = InvalidName;
+            fn from_str(value: &str) -> Result<Self, InvalidName> {
+                Self::new(value)
+            }
+        }
+
         impl From<$type> for String {
             fn from(name: $type) -> String {
                 name.0

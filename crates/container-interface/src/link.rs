@@ -23,7 +23,11 @@ pub fn create(
     undo: &mut Undo,
 ) -> Result<Link, Error> {
     match host.create_link_in(netns, link) {
-        Err(error) if error.is_exists() => return Err(taken(inside, attachment, error)?),
+        Err(error) if error.is_exists() => {
+            refuse_taken_name(inside, attachment)?;
+            // Something else, then, that a parent can have only once.
+            return Err(error.into());
+        }
         outcome => outcome?,
     }
     undo_creation(netns, attachment, undo);
@@ -86,14 +90,18 @@ pub fn enter(netns: Option<&Path>) -> Result<Option<Socket>, Error> {
     }
 }
 
-/// A link of the name, or else something that a parent can have only once.
-fn taken(inside: &mut Socket, attachment: &Attachment, refusal: netlink::Error) -> Result<Error, Error> {
+/// Makes sure that the container has no interface of the attachment's name.
+///
+/// # Errors
+/// [`Error::AttachedAlready`] if it is the attachment's own, [`Error::NameTaken`] if not.
+pub fn refuse_taken_name(inside: &mut Socket, attachment: &Attachment) -> Result<(), Error> {
     let link = match inside.link(attachment.ifname.as_str()) {
-        Err(error) if error.is_not_found() => return Ok(refusal.into()),
+        Err(error) if error.is_not_found() => return Ok(()),
         link => link?,
     };
+    let holder = link.alias.as_deref().and_then(Attachment::split_label);
     let attachment = attachment.clone();
-    Ok(if link.alias.as_deref() == Some(attachment.label().as_str()) {
+    Err(if holder.is_some_and(|(holder, _)| holder == attachment) {
         Error::AttachedAlready { attachment }
     } else {
         Error::NameTaken { ifname: attachment.ifname }

@@ -2,7 +2,7 @@ use std::fmt;
 
 use cni_plugin::{Attachment, IfName, Undo};
 use netlink::{Family, Link, Netns, Route, Socket, table};
-use serde::{Deserialize as _, Deserializer};
+use serde::Deserializer;
 
 use crate::holders::Holders;
 use crate::{Error, VlanId, detach, tagged};
@@ -131,11 +131,7 @@ fn sits_on(link: &Link, master: &Link) -> bool {
 /// # Errors
 /// Whatever cannot be a link's name.
 pub fn name_or_none<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<IfName>, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    if text.is_empty() {
-        return Ok(None);
-    }
-    IfName::new(text).map(Some).map_err(serde::de::Error::custom)
+    cni_plugin::json::unless_empty(deserializer)
 }
 
 impl fmt::Display for Tagged {

@@ -1,10 +1,9 @@
-use std::fmt;
 use std::path::{Component, Path, PathBuf};
 use std::str::FromStr;
 
-use cni_plugin::{Dns, IfName};
+use cni_plugin::{Dns, IfName, json};
 use netlink::HardwareAddress;
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 
 use crate::Error;
 
@@ -12,13 +11,13 @@ use crate::Error;
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Config {
-    #[serde(deserialize_with = "unless_empty")]
+    #[serde(deserialize_with = "json::unless_empty")]
     device: Option<DeviceName>,
-    #[serde(deserialize_with = "unless_empty")]
+    #[serde(deserialize_with = "json::unless_empty")]
     hwaddr: Option<DeviceAddress>,
-    #[serde(deserialize_with = "unless_empty")]
+    #[serde(deserialize_with = "json::unless_empty")]
     kernelpath: Option<KernelPath>,
-    #[serde(rename = "pciBusID", deserialize_with = "unless_empty")]
+    #[serde(rename = "pciBusID", deserialize_with = "json::unless_empty")]
     pci_bus_id: Option<PciAddress>,
     #[serde(rename = "runtimeConfig")]
     runtime_config: RuntimeConfig,
@@ -29,7 +28,7 @@ pub struct Config {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct RuntimeConfig {
-    #[serde(rename = "deviceID", deserialize_with = "unless_empty")]
+    #[serde(rename = "deviceID", deserialize_with = "json::unless_empty")]
     device_id: Option<DeviceId>,
 }
 
@@ -80,19 +79,6 @@ impl Config {
     pub(crate) fn leaves_it_to_the_runtime(&self) -> bool {
         self.capabilities.device_id && matches!(self.selector(), Err(Error::NoSelector))
     }
-}
-
-/// Go's types write what is absent as an empty string in places.
-fn unless_empty<'de, T, D>(deserializer: D) -> Result<Option<T>, D::Error>
-where
-    T: FromStr<Err: fmt::Display>,
-    D: Deserializer<'de>,
-{
-    let text = String::deserialize(deserializer)?;
-    if text.is_empty() {
-        return Ok(None);
-    }
-    text.parse().map(Some).map_err(serde::de::Error::custom)
 }
 
 /// The name of a link that can be moved.

@@ -47,15 +47,14 @@ impl Plugin for HostDevice {
         }
         let pci_id = pci.map(|address| address.as_str().to_owned()).unwrap_or_default();
         result.interfaces = vec![Interface { pci_id, ..container_interface::link::describe(&link, &request.netns) }];
-        set_up(request, &netns, &mut inside, &link, &result)?;
+        let setup = Setup::new(&netns, &request.attachment.ifname, link.index, &result);
+        container_interface::configure(&mut inside, &setup, None)?;
         Ok(result)
     }
 
     fn del(request: &Del<Config>) -> Result<(), Error> {
         let mut failures = Failures::new();
-        // The address last: once released it may belong to somebody else.
-        failures.note(take_back(request));
-        failures.note(request.network.forward_to_ipam(ipam::SIBLINGS));
+        request.network.delete_and_release(ipam::SIBLINGS, &mut failures, || take_back(request));
         Ok(failures.into_result()?)
     }
 
@@ -102,28 +101,6 @@ fn add_addresses(request: &Add<Config>, ipam: Option<&Delegate<'_>>, undo: &mut 
         result.dns = dns.clone();
     }
     Ok(result)
-}
-
-fn set_up(
-    request: &Add<Config>,
-    netns: &Netns,
-    inside: &mut Socket,
-    link: &Link,
-    result: &AddResult,
-) -> Result<(), Error> {
-    let setup = Setup {
-        netns,
-        ifname: &request.attachment.ifname,
-        index: link.index,
-        // To be announced, it would be set, which drivers may refuse on a device that is up, and switches on their virtual
-        // functions.
-        mac: None,
-        ips: &result.ips,
-        routes: &result.routes,
-        detect_duplicates: false,
-        point_to_point: false,
-    };
-    Ok(container_interface::configure(inside, &setup, None)?)
 }
 
 fn take_back(request: &Del<Config>) -> Result<(), Error> {

@@ -1,7 +1,7 @@
 //! The way of a device into the container and back.
 
 use cni_plugin::{Attachment, IfName, Undo};
-use container_interface::link::enter;
+use container_interface::link::{enter, refuse_taken_name};
 use netlink::{Link, LinkChange, Netns, Socket};
 use nix::libc::{EBUSY, EINVAL};
 
@@ -39,19 +39,6 @@ pub(crate) fn give(
         Err(error) => Err(error.into()),
         Ok(()) => Ok(inside.link(ifname)?),
     }
-}
-
-fn refuse_taken_name(inside: &mut Socket, attachment: &Attachment) -> Result<(), Error> {
-    let link = match inside.link(attachment.ifname.as_str()) {
-        Err(error) if error.is_not_found() => return Ok(()),
-        link => link?,
-    };
-    Err(if Mark::of(&link).is_some_and(|mark| mark.attachment == *attachment) {
-        container_interface::Error::AttachedAlready { attachment: attachment.clone() }
-    } else {
-        container_interface::Error::NameTaken { ifname: attachment.ifname.clone() }
-    }
-    .into())
 }
 
 /// An IPAM plugin may need the interface, so the device is moved before its call and would be moved back after it. But once

@@ -1,0 +1,5 @@
+//! The `tap` CNI plugin.
+
+fn main() -> std::process::ExitCode {
+    cni_plugin::run::<tap::Tap>()
+}
