@@ -6,9 +6,9 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::Deserialize as _;
 use serde::de::{
-    self, DeserializeOwned, DeserializeSeed, Deserializer, IntoDeserializer, MapAccess, SeqAccess, Visitor,
+    self, Deserialize as _, DeserializeOwned, DeserializeSeed, Deserializer, IntoDeserializer, MapAccess, SeqAccess,
+    Visitor,
 };
 use serde_json::{Map, Value};
 
@@ -69,6 +69,22 @@ where
         return Ok(None);
     }
     text.parse().map(Some).map_err(de::Error::custom)
+}
+
+/// For a key whose value is one of these words, each with what it means; empty text means the default.
+///
+/// # Errors
+/// Any other text.
+pub fn one_of<'de, D: Deserializer<'de>, T: Copy + Default>(
+    deserializer: D,
+    words: &[(&str, T)],
+) -> Result<T, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let meaning = words.iter().find(|(word, _)| *word == text).map(|(_, meaning)| *meaning);
+    meaning.or_else(|| text.is_empty().then(T::default)).ok_or_else(|| {
+        let words: Vec<_> = words.iter().map(|(word, _)| *word).collect();
+        de::Error::custom(format_args!("{text:?} is none of {}", words.join(", ")))
+    })
 }
 
 /// The value of an object's key, matched as Go does; `null` is absent.
@@ -287,6 +303,27 @@ mod tests {
     #[test]
     fn unknown_keys_are_ignored() {
         assert_eq!(from_value::<Outer>(&json!({"what": {"ever": []}})).unwrap(), Outer::default());
+    }
+
+    #[test]
+    fn a_word_means_something_and_none_the_default() {
+        #[derive(Debug, Default, PartialEq, Deserialize)]
+        #[serde(default)]
+        struct Key {
+            #[serde(deserialize_with = "number")]
+            key: u8,
+        }
+        fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u8, D::Error> {
+            one_of(deserializer, &[("one", 1), ("two", 2)])
+        }
+        for (keys, number) in [(json!({"key": "two"}), 2), (json!({"key": ""}), 0), (json!({}), 0)] {
+            assert_eq!(from_value::<Key>(&keys).unwrap().key, number);
+        }
+        for wrong in [json!("Two"), json!("three"), json!(2)] {
+            assert!(from_value::<Key>(&json!({"key": wrong})).is_err(), "{wrong}");
+        }
+        let error = from_value::<Key>(&json!({"key": "three"})).unwrap_err().to_string();
+        assert_eq!(error, "key: \"three\" is none of one, two");
     }
 
     #[test]

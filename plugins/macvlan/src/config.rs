@@ -1,4 +1,4 @@
-use cni_plugin::{Args, Dns, IfName};
+use cni_plugin::{Args, Dns, IfName, json};
 use container_interface::mac::{self, MacKey};
 use netlink::{LinkKind, Mac, MacvlanMode};
 use parent_interface::{Master, VlanId};
@@ -54,12 +54,7 @@ impl Default for Config {
 }
 
 fn mode<'de, D: Deserializer<'de>>(deserializer: D) -> Result<MacvlanMode, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    let mode = MODES.iter().find(|(name, _)| *name == text).map(|(_, mode)| *mode);
-    mode.or_else(|| text.is_empty().then(MacvlanMode::default)).ok_or_else(|| {
-        let modes = MODES.map(|(name, _)| name).join(", ");
-        serde::de::Error::custom(format!("{text:?} is not a mode: it is one of {modes}"))
-    })
+    json::one_of(deserializer, &MODES)
 }
 
 /// A mode as the configuration says it.
