@@ -68,7 +68,7 @@ impl Master<'_> {
         })
     }
 
-    /// For STATUS: the link, or the NIC that it can be made of; `None` for one in a container, of which nothing is known.
+    /// For STATUS: the link, or what it would be, with index 0; `None` for one in a container, of which nothing is known.
     ///
     /// # Errors
     /// As [`Master::attach`].

@@ -107,7 +107,7 @@ fn require_free(socket: &mut Socket, nic: &Link, tagged: &Tagged) -> Result<(), 
     }
 }
 
-/// For STATUS: the link could be made. Returns the NIC.
+/// For STATUS: the link could be made. Returns what it would be.
 pub(crate) fn probe(socket: &mut Socket, tagged: &Tagged) -> Result<Link, Error> {
     let nic = nic(socket, tagged)?;
     if !socket.knows(LinkKind::Vlan { id: tagged.tag.get() })? {
@@ -117,5 +117,12 @@ pub(crate) fn probe(socket: &mut Socket, tagged: &Tagged) -> Result<Link, Error>
         return Err(Error::NicDown { link: tagged.to_string() });
     }
     require_free(socket, &nic, tagged)?;
-    Ok(nic)
+    Ok(Link {
+        index: 0,
+        name: tagged.to_string(),
+        kind: Some("vlan".to_owned()),
+        master: None,
+        bridge_port: None,
+        ..nic
+    })
 }
