@@ -1,0 +1,44 @@
+//! Where the container's addresses come from, and what an ipvlan link makes of them.
+
+use cni_plugin::{Delegate, IpConfig, Network};
+use netlink::Request;
+use nix::libc;
+
+use crate::{Config, Error};
+
+/// Who gives the addresses: the network's IPAM plugin, or, without one, the plugin before this one in the chain.
+pub(crate) fn ipam(network: &Network<Config>) -> Result<Option<Delegate<'_>>, Error> {
+    let are_given = network.prev_result.as_ref().is_some_and(|result| !result.ips.is_empty());
+    if are_given { Ok(network.ipam(ipam::SIBLINGS)?) } else { Ok(Some(network.required_ipam(ipam::SIBLINGS)?)) }
+}
+
+/// The addresses as the link gets them. In the layer 3 modes nobody is on the link who could be asked for a gateway's
+/// hardware address, and the host routes: all routes lead over the link itself.
+pub(crate) fn on_link(ips: &[IpConfig], config: &Config) -> Vec<IpConfig> {
+    let gateway = |ip: &IpConfig| ip.gateway.filter(|_| !config.is_layer_3());
+    ips.iter().map(|ip| IpConfig { gateway: gateway(ip), ..ip.clone() }).collect()
+}
+
+/// On stderr, which runtimes keep: not to need a gateway is no reason to fail.
+pub(crate) fn tell_of_vain_gateway(network: &Network<Config>) {
+    if network.config.has_gateway_in_vain() {
+        eprintln!(
+            "ipvlan: network {} needs no gateway in this mode, in which the host routes what containers send: \
+             the one in its \"ipam\" is in vain",
+            network.name
+        );
+    }
+}
+
+/// No two links on one parent have the same address: the kernel finds the link by it.
+pub(crate) fn explain(error: container_interface::Error) -> Error {
+    let container_interface::Error::Netlink(netlink::Error::Refused { request, source }) = error else {
+        return error.into();
+    };
+    match (*request, source.errno) {
+        (Request::AddAddress { network, .. }, libc::EADDRINUSE) => {
+            Error::AddressInUse { address: network.ip(), source }
+        }
+        (request, _) => netlink::Error::Refused { request: Box::new(request), source }.into(),
+    }
+}

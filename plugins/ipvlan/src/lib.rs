@@ -1,0 +1,84 @@
+#![doc = include_str!("../README.md")]
+
+mod addresses;
+mod config;
+mod error;
+mod link;
+mod port;
+
+use cni_plugin::{Add, AddResult, Check, Del, Failures, Gc, Plugin, SpecVersion, Status, Undo};
+use container_interface::Setup;
+use netlink::{Netns, Socket};
+
+pub use config::Config;
+pub use error::Error;
+
+/// Connects containers to a network of the host by ipvlan links.
+#[derive(Debug)]
+pub struct Ipvlan;
+
+impl Plugin for Ipvlan {
+    type Config = Config;
+    type Error = Error;
+    const NAME: &'static str = "ipvlan";
+    const ABOUT: &'static str = "connects containers to a network of the host under the MAC address of its link";
+    const VERSIONS: &'static [SpecVersion] = SpecVersion::ALL;
+
+    fn add(request: &Add<Config>, undo: &mut Undo) -> Result<AddResult, Error> {
+        let config = &request.network.config;
+        let ipam = addresses::ipam(&request.network)?;
+        let netns = Netns::open(&request.netns)?;
+        let mut inside = Socket::open_in(&netns)?;
+
+        let link = link::create(&mut inside, &netns, request, undo)?;
+        let mut result = match &ipam {
+            Some(ipam) => ipam.allocate(undo)?,
+            None => request.network.chained_on()?.clone(),
+        };
+        container_interface::link::undo_creation(&netns, &request.attachment, undo);
+        result.interfaces = vec![container_interface::link::describe(&link, &request.netns)];
+        for ip in &mut result.ips {
+            ip.interface = Some(0);
+        }
+        result.dns = config.dns.clone();
+        let setup = Setup {
+            ips: &addresses::on_link(&result.ips, config),
+            detect_duplicates: config.detect_duplicates(),
+            ..Setup::new(&netns, &request.attachment.ifname, link.index, &result)
+        };
+        container_interface::configure(&mut inside, &setup, None).map_err(addresses::explain)?;
+        addresses::tell_of_vain_gateway(&request.network);
+        Ok(result)
+    }
+
+    fn del(request: &Del<Config>) -> Result<(), Error> {
+        let mut failures = Failures::new();
+        // Links before the address: once that is released it may belong to somebody else.
+        failures.note(container_interface::link::delete(request.netns.as_deref(), &request.attachment, link::KIND));
+        failures.note(parent_interface::detach(&request.attachment));
+        failures.note(request.network.forward_to_ipam(ipam::SIBLINGS));
+        Ok(failures.into_result()?)
+    }
+
+    fn check(request: &Check<Config>) -> Result<(), Error> {
+        request.network.forward_to_ipam(ipam::SIBLINGS)?;
+        let netns = Netns::open(&request.netns)?;
+        let ifname = &request.attachment.ifname;
+        container_interface::check_sandbox(&netns, ifname, &request.expected)?;
+        let link = container_interface::check(&netns, ifname, &request.expected)?;
+        link::check(&link, &netns, request)
+    }
+
+    fn gc(request: &Gc<Config>) -> Result<(), Error> {
+        let mut failures = Failures::new();
+        failures.note(parent_interface::detach_stale(|label| request.is_stale(label)));
+        failures.note(request.network.forward_to_ipam(ipam::SIBLINGS));
+        Ok(failures.into_result()?)
+    }
+
+    fn status(request: &Status<Config>) -> Result<(), Error> {
+        let ipam = request.network.ipam(ipam::SIBLINGS)?;
+        link::probe(&request.network.config, ipam.is_some())?;
+        Ok(ipam.map_or(Ok(()), |ipam| ipam.forward())?)
+    }
+}

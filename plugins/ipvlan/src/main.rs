@@ -1,0 +1,5 @@
+//! The `ipvlan` CNI plugin.
+
+fn main() -> std::process::ExitCode {
+    cni_plugin::run::<ipvlan::Ipvlan>()
+}
