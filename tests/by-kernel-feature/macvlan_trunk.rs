@@ -222,7 +222,7 @@ fn files_without_links_and_links_without_files_hinder_nobody() {
     assert_eq!(parents(&host), NOTHING);
     host.shell("ip link add uplink.20 link uplink type vlan id 20; ip link set uplink.20 alias ferrocni:parent");
     network.add(&c1, "eth0").ok();
-    assert_eq!(host.link("uplink.20")["operstate"], "UP");
+    assert!(host.link("uplink.20")["flags"].as_array().unwrap().contains(&json!("UP")));
     network.del(&c1, "eth0").ok();
     assert_eq!(parents(&host), NOTHING);
 }

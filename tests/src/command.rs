@@ -10,6 +10,7 @@ use nix::sys::memfd::{MFdFlags, memfd_create};
 use serde_json::Value;
 
 use crate::namespaces::Namespaces;
+use crate::snapshot::network::is_unused_tunnel;
 use crate::traffic;
 use crate::traffic::Listener;
 
@@ -127,12 +128,12 @@ pub trait Inside {
         self.ip_json(["-d", "link", "show", "dev", name])[0].clone()
     }
 
-    /// The names of all links.
+    /// The names of all links, but for tunnels that the kernel put there and nobody uses.
     #[track_caller]
     fn links(&self) -> Vec<String> {
-        let links = self.ip_json(["link"]);
-        let names = links.as_array().into_iter().flatten().filter_map(|link| link["ifname"].as_str());
-        names.map(str::to_owned).collect()
+        let links = self.ip_json(["-d", "link"]);
+        let links = links.as_array().into_iter().flatten().filter(|link| !is_unused_tunnel(link));
+        links.filter_map(|link| link["ifname"].as_str()).map(str::to_owned).collect()
     }
 
     /// The addresses of a link as `address/prefix`, without IPv6's link-local ones.

@@ -2,7 +2,7 @@
 
 mod files;
 mod iptables;
-mod network;
+pub(crate) mod network;
 mod nftables;
 
 use std::collections::{BTreeMap, BTreeSet};

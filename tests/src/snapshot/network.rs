@@ -42,16 +42,19 @@ pub(super) fn lines(place: &impl Inside) -> (Vec<String>, BTreeSet<String>) {
     (lines, empty_bridges(&links))
 }
 
+/// Whether a link, as `ip -d -j link` describes it, is one of the kernel's tunnels that nobody uses.
+pub(crate) fn is_unused_tunnel(link: &Value) -> bool {
+    let (name, kind) = (text(&link["ifname"]), text(&link["linkinfo"]["info_kind"]));
+    let is_free = link["master"].is_null() && link["ifalias"].is_null();
+    TUNNELS.contains(&(&name, &kind)) && is_free && !array(&link["flags"]).contains(&"UP".into())
+}
+
 /// Nothing for the kernel's tunnels, as long as nobody uses them.
 fn link_line(link: &Value) -> Option<String> {
     let flags: Vec<_> = SET_FLAGS.into_iter().filter(|flag| array(&link["flags"]).contains(&(*flag).into())).collect();
     let words = [("kind", &link["linkinfo"]["info_kind"]), ("master", &link["master"]), ("alias", &link["ifalias"])];
-    let (name, kind) = (text(&link["ifname"]), text(&link["linkinfo"]["info_kind"]));
-    let made_by_kernel = TUNNELS.contains(&(&name, &kind))
-        && link["master"].is_null()
-        && link["ifalias"].is_null()
-        && !flags.contains(&"UP");
-    (!made_by_kernel).then(|| format!("link dev {name} {}{}", described(&words), flags.join(",")))
+    let name = text(&link["ifname"]);
+    (!is_unused_tunnel(link)).then(|| format!("link dev {name} {}{}", described(&words), flags.join(",")))
 }
 
 /// Nothing for the addresses that the kernel gives by itself: link-local ones, and those of `lo`.
