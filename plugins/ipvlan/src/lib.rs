@@ -53,10 +53,10 @@ impl Plugin for Ipvlan {
 
     fn del(request: &Del<Config>) -> Result<(), Error> {
         let mut failures = Failures::new();
-        // Links before the address: once that is released it may belong to somebody else.
-        failures.note(container_interface::link::delete(request.netns.as_deref(), &request.attachment, link::KIND));
+        request.network.delete_and_release(ipam::SIBLINGS, &mut failures, || {
+            container_interface::link::delete(request.netns.as_deref(), &request.attachment, link::KIND)
+        });
         failures.note(parent_interface::detach(&request.attachment));
-        failures.note(request.network.forward_to_ipam(ipam::SIBLINGS));
         Ok(failures.into_result()?)
     }
 

@@ -50,7 +50,10 @@ impl Plugin for Macvlan {
 
     fn del(request: &Del<Config>) -> Result<(), Error> {
         let mut failures = Failures::new();
-        request.network.delete_and_release(ipam::SIBLINGS, &mut failures, || link::delete(request));
+        request.network.delete_and_release(ipam::SIBLINGS, &mut failures, || {
+            container_interface::link::delete(request.netns.as_deref(), &request.attachment, link::KIND)
+        });
+        failures.note(parent_interface::detach(&request.attachment));
         Ok(failures.into_result()?)
     }
 

@@ -1,6 +1,6 @@
 //! The container's link: made in the container, on its parent on the host.
 
-use cni_plugin::{Add, Check, Del, Failures, Undo};
+use cni_plugin::{Add, Check, Undo};
 use container_interface::link;
 use netlink::{Link, LinkChange, LinkKind, Mac, MacvlanMode, Netns, NewLink, Socket};
 use nix::libc;
@@ -9,7 +9,7 @@ use crate::config::name_of;
 use crate::{Config, Error};
 
 /// What the kernel calls such links.
-const KIND: &str = "macvlan";
+pub(crate) const KIND: &str = "macvlan";
 
 /// Makes the link, down.
 pub(crate) fn create(
@@ -64,14 +64,6 @@ pub(crate) fn explain_up(error: container_interface::Error, link: &Link) -> Erro
         }
         (error, _) => error.into(),
     }
-}
-
-/// Deletes the link, and its parent if that was made for it and those that went before.
-pub(crate) fn delete(request: &Del<Config>) -> Result<(), cni_plugin::Error> {
-    let mut failures = Failures::new();
-    failures.note(link::delete(request.netns.as_deref(), &request.attachment, KIND));
-    failures.note(parent_interface::detach(&request.attachment));
-    failures.into_result()
 }
 
 /// For CHECK: the link is a macvlan link of the network's mode, on the network's parent.
