@@ -21,9 +21,10 @@ if [ ${#missing[@]} -gt 0 ]; then
 fi
 
 cd "$root"
+CARGO_BUILD_TARGET=$(scripts/target.sh)
+export CARGO_BUILD_TARGET
 cargo build --release --bins --quiet
-target=$(rustc -vV | sed -n 's/^host: //p')
-bench=${CARGO_TARGET_DIR:-$root/target}/$target/release/bench
+bench=${CARGO_TARGET_DIR:-$root/target}/$CARGO_BUILD_TARGET/release/bench
 [[ " $* " != *" --help "* && " $* " != *" -h "* ]] || exec "$bench" --help
 "$bench" "$@"
 

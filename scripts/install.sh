@@ -13,9 +13,10 @@ mkdir -p "$dir" 2>/dev/null && [ -w "$dir" ] || die "cannot write to $dir: run t
 cd "$root"
 # A folder with a main.rs is a program of that name.
 programs=$(for main in plugins/*/src/main.rs ipam/*/src/main.rs; do basename "${main%/src/main.rs}"; done)
+CARGO_BUILD_TARGET=$(scripts/target.sh)
+export CARGO_BUILD_TARGET
 cargo build --release --bins --quiet
-target=$(rustc -vV | sed -n 's/^host: //p')
-built=${CARGO_TARGET_DIR:-$root/target}/$target/release
+built=${CARGO_TARGET_DIR:-$root/target}/$CARGO_BUILD_TARGET/release
 
 for program in $programs; do
     install -m 0755 "$built/$program" "$dir/.$program.ferrocni-new"

@@ -164,7 +164,9 @@ passed() {
 require_root_and_rust
 install_packages
 build_cnitool
-step "build"
+CARGO_BUILD_TARGET=$(scripts/target.sh)
+export CARGO_BUILD_TARGET
+step "build for $CARGO_BUILD_TARGET"
 cargo build --locked --workspace --bins
 : >"$VM_LOG"
 if [ "${1-}" = --feature ]; then
