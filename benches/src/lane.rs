@@ -85,10 +85,15 @@ impl Lane {
 }
 
 /// Measures ADD, CHECK and DEL, the two lanes in turn, `rounds` times after one round that does not count.
+///
+/// Who goes first changes with each round: the other one's kernel work may not be over yet.
 pub(crate) fn take_turns(first: &Lane, second: &Lane, rounds: usize) -> Result<Verbs> {
     let mut verbs = Verbs::default();
     for round in 0..=rounds {
-        let measured = one_round(first, second, round)?;
+        let measured = match round % 2 {
+            0 => one_round(first, second, round)?,
+            _ => one_round(second, first, round)?.swapped(),
+        };
         if round > 0 {
             verbs.add.push(measured.add.0, measured.add.1);
             verbs.check.push(measured.check.0, measured.check.1);
@@ -104,6 +109,16 @@ struct Round {
     check: (f64, f64),
     del: (f64, f64),
     complaints: [Option<Failure>; 2],
+}
+
+impl Round {
+    fn swapped(mut self) -> Self {
+        for (first, second) in [&mut self.add, &mut self.check, &mut self.del] {
+            std::mem::swap(first, second);
+        }
+        self.complaints.reverse();
+        self
+    }
 }
 
 fn one_round(first: &Lane, second: &Lane, round: usize) -> Result<Round> {
