@@ -3,7 +3,6 @@
 //! The key `panic` makes it run into a bug, which the tests of the runner need.
 
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 use cni_plugin::{Add, AddResult, Check, Code, Del, Error, Gc, Network, Plugin, SpecVersion, Status, Undo};
 use serde::Deserialize;
@@ -72,6 +71,4 @@ impl Plugin for Marker {
     }
 }
 
-fn main() -> ExitCode {
-    cni_plugin::run::<Marker>()
-}
+cni_plugin::main!(Marker);

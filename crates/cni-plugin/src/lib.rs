@@ -16,6 +16,8 @@ mod version;
 pub use address::{cidr, ip};
 pub use args::Args;
 pub use delegate::{Delegate, Sibling};
+#[doc(hidden)]
+pub use dlmalloc::GlobalDlmalloc as Allocator;
 pub use error::{Code, Error, Failures};
 pub use host_network::HostNetwork;
 pub use name::{Attachment, ContainerId, IfName, InvalidName, NetworkName, PluginType};

@@ -66,7 +66,24 @@ pub trait Plugin {
 /// The most a configuration may have, in bytes: far more than any real one, far less than would hurt the host.
 const MAX_CONFIG: u64 = 4 << 20;
 
-/// Runs the plugin `P`: the whole of a plugin's `main`.
+/// The whole of a plugin's `main.rs`: `cni_plugin::main!(MyPlugin);` makes the function `main`, which is [`run`](crate::run),
+/// and gives the program an allocator that asks the system for memory rarely.
+///
+/// musl's allocator returns what was freed at once, to be safe against what programs with a longer life are exposed to. A
+/// plugin would spend a fifth of its system calls on that and be over before it could pay.
+#[macro_export]
+macro_rules! main {
+    ($plugin:ty) => {
+        #[global_allocator]
+        static ALLOCATOR: $crate::Allocator = $crate::Allocator;
+
+        fn main() -> ::std::process::ExitCode {
+            $crate::run::<$plugin>()
+        }
+    };
+}
+
+/// Runs the plugin `P`.
 ///
 /// Reads the call from the environment and stdin, prints the answer on stdout, and returns 0 or, after an error JSON, 1.
 /// Without `CNI_COMMAND` it says on stderr what the program is.

@@ -1,4 +1,2 @@
 //! The `host-local` executable.
-fn main() -> std::process::ExitCode {
-    cni_plugin::run::<host_local::HostLocal>()
-}
+cni_plugin::main!(host_local::HostLocal);

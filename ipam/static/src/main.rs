@@ -1,5 +1,3 @@
 //! The `static` CNI plugin.
 
-fn main() -> std::process::ExitCode {
-    cni_plugin::run::<static_ipam::Static>()
-}
+cni_plugin::main!(static_ipam::Static);

@@ -1,5 +1,3 @@
 //! The `bridge` CNI plugin.
 
-fn main() -> std::process::ExitCode {
-    cni_plugin::run::<bridge::Bridge>()
-}
+cni_plugin::main!(bridge::Bridge);

@@ -1,5 +1,3 @@
 //! The `dummy` CNI plugin.
 
-fn main() -> std::process::ExitCode {
-    cni_plugin::run::<dummy::Dummy>()
-}
+cni_plugin::main!(dummy::Dummy);

@@ -1,5 +1,3 @@
 //! The `firewall` CNI plugin.
 
-fn main() -> std::process::ExitCode {
-    cni_plugin::run::<firewall::Firewall>()
-}
+cni_plugin::main!(firewall::Firewall);

@@ -1,5 +1,3 @@
 //! The `host-device` CNI plugin.
 
-fn main() -> std::process::ExitCode {
-    cni_plugin::run::<host_device::HostDevice>()
-}
+cni_plugin::main!(host_device::HostDevice);

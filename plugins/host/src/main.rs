@@ -1,5 +1,3 @@
 //! The `host` CNI plugin.
 
-fn main() -> std::process::ExitCode {
-    cni_plugin::run::<host::Host>()
-}
+cni_plugin::main!(host::Host);

@@ -1,5 +1,3 @@
 //! The `ipvlan` CNI plugin.
 
-fn main() -> std::process::ExitCode {
-    cni_plugin::run::<ipvlan::Ipvlan>()
-}
+cni_plugin::main!(ipvlan::Ipvlan);

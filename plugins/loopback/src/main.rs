@@ -1,5 +1,3 @@
 //! The `loopback` CNI plugin.
 
-fn main() -> std::process::ExitCode {
-    cni_plugin::run::<loopback::Loopback>()
-}
+cni_plugin::main!(loopback::Loopback);

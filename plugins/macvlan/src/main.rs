@@ -1,5 +1,3 @@
 //! The `macvlan` CNI plugin.
 
-fn main() -> std::process::ExitCode {
-    cni_plugin::run::<macvlan::Macvlan>()
-}
+cni_plugin::main!(macvlan::Macvlan);

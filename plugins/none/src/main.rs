@@ -1,5 +1,3 @@
 //! The `none` CNI plugin.
 
-fn main() -> std::process::ExitCode {
-    cni_plugin::run::<none::NoNetwork>()
-}
+cni_plugin::main!(none::NoNetwork);

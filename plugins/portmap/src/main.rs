@@ -1,5 +1,3 @@
 //! The `portmap` CNI plugin.
 
-fn main() -> std::process::ExitCode {
-    cni_plugin::run::<portmap::Portmap>()
-}
+cni_plugin::main!(portmap::Portmap);

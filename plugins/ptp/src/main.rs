@@ -1,5 +1,3 @@
 //! The `ptp` CNI plugin.
 
-fn main() -> std::process::ExitCode {
-    cni_plugin::run::<ptp::Ptp>()
-}
+cni_plugin::main!(ptp::Ptp);

@@ -1,5 +1,3 @@
 //! The `sbr` CNI plugin.
 
-fn main() -> std::process::ExitCode {
-    cni_plugin::run::<sbr::Sbr>()
-}
+cni_plugin::main!(sbr::Sbr);

@@ -1,5 +1,3 @@
 //! The `tap` CNI plugin.
 
-fn main() -> std::process::ExitCode {
-    cni_plugin::run::<tap::Tap>()
-}
+cni_plugin::main!(tap::Tap);

@@ -1,5 +1,3 @@
 //! The `tuning` CNI plugin.
 
-fn main() -> std::process::ExitCode {
-    cni_plugin::run::<tuning::Tuning>()
-}
+cni_plugin::main!(tuning::Tuning);

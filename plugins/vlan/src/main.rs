@@ -1,5 +1,3 @@
 //! The `vlan` CNI plugin.
 
-fn main() -> std::process::ExitCode {
-    cni_plugin::run::<vlan::Vlan>()
-}
+cni_plugin::main!(vlan::Vlan);

@@ -1,5 +1,3 @@
 //! The `vrf` CNI plugin.
 
-fn main() -> std::process::ExitCode {
-    cni_plugin::run::<vrf::Vrf>()
-}
+cni_plugin::main!(vrf::Vrf);
