@@ -136,7 +136,8 @@ fn an_unreachable_gateway_is_refused_in_the_kernels_words() {
         let error = socket.add_route(&Route::default_via(address("192.0.2.1"), link)).expect_err("refused");
         assert_eq!(error.to_string(), "cannot add route to 0.0.0.0/0 via 192.0.2.1");
         let why = std::error::Error::source(&error).expect("a reason").to_string();
-        assert_eq!(why, "Nexthop has invalid gateway: Network is unreachable (os error 101)");
+        let errno = std::io::Error::from_raw_os_error(nix::libc::ENETUNREACH);
+        assert_eq!(why, format!("Nexthop has invalid gateway: {errno}"));
         assert!(!error.is_not_found() && !error.is_exists());
         let error =
             socket.add_route(&Route { gateway: Some(address("2001:db8::1")), ..Route::new(network("10.2.0.0/16")) });
