@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::{Value, json};
-use tests::{Chain, Container, Host, Inside as _, address, is_reference, newest_version, reference_differs};
+use serde_json::json;
+use tests::{Chain, Container, Host, Inside as _, address, at_once, is_reference, newest_version, reference_differs};
 
 use crate::scene::{INSIDE_ONLY, INTERFACES, PLUGINS, Scene, bridge_config, error};
 
@@ -82,19 +82,12 @@ fn many_containers_are_added_and_deleted_at_once() {
     let list = json!({"name": "n", "plugins": [bridge_config(), {"type": "firewall"}]});
     let network = host.chain(&list);
     host.assert_leaves_nothing(|| {
-        let replies: Vec<Value> = std::thread::scope(|scope| {
-            let threads: Vec<_> = containers.iter().map(|c| scope.spawn(|| network.add(c, "eth0").ok())).collect();
-            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
-        });
+        let replies = at_once(&containers, |container| network.add(container, "eth0").ok());
         for family in 0..2 {
             let addresses: BTreeSet<_> = replies.iter().map(|reply| address(reply, family)).collect();
             assert_eq!(addresses.len(), containers.len());
         }
-        std::thread::scope(|scope| {
-            for c in &containers {
-                scope.spawn(|| network.del(c, "eth0").ok());
-            }
-        });
+        at_once(&containers, |container| network.del(container, "eth0").ok());
     });
 }
 

@@ -130,6 +130,20 @@ impl<'h> Cni<'h> {
         Outcome::new(finish(self.host.namespaces(), self.process(wrapper), &self.stdin))
     }
 
+    /// Runs the plugin, which has to do its work without starting another program.
+    ///
+    /// # Panics
+    /// If it starts one, or strace is missing.
+    #[must_use]
+    #[track_caller]
+    pub fn run_alone(&self) -> Outcome {
+        const TRACE: &str = "/run/programs";
+        let outcome = self.run_under(&["strace", "-f", "-qqq", "-e", "trace=execve", "-o", TRACE]);
+        let trace = self.host.read(TRACE).expect("strace writes a trace");
+        assert_eq!(trace.matches("execve(").count(), 1, "{}{trace}", outcome.finished);
+        outcome
+    }
+
     fn process(&self, wrapper: &[&str]) -> Command {
         let exists = self.binary.exists();
         assert!(exists, "{} is missing: build the workspace (cargo build) first", self.binary.display());

@@ -1,7 +1,12 @@
 //! What holds for every plugin.
 
+use std::thread;
+
+use serde_json::{Value, json};
+
 use crate::binaries::reference_differs;
 use crate::chain::Chain;
+use crate::cni::Cni;
 use crate::host::Container;
 
 /// Puts the last plugin of the list through what holds for each plugin, with interface `ifname` of a fresh
@@ -27,6 +32,35 @@ pub fn every_plugin_rules(network: &Chain<'_>, container: &Container, ifname: &s
 pub fn every_rule_but_blind_del(network: &Chain<'_>, container: &Container, ifname: &str) {
     add_check_del_del_leaves_nothing(network, container, ifname);
     unheard_add_leaves_nothing(network, container, ifname);
+}
+
+/// Requires that no verb of a plugin starts another program, whose call with a configuration is `call`'s to prepare: everything
+/// is a message to the kernel.
+///
+/// # Panics
+/// If one does, or fails.
+#[track_caller]
+pub fn every_verb_runs_alone<'h>(config: &Value, call: impl Fn(&str, &Value) -> Cni<'h>) {
+    let mut config = config.clone();
+    config["cni.dev/valid-attachments"] = json!([]);
+    for verb in ["STATUS", "ADD", "CHECK", "DEL", "GC"] {
+        let result = call(verb, &config).run_alone().ok();
+        if verb == "ADD" {
+            config["prevResult"] = result;
+        }
+    }
+}
+
+/// Does something for all containers at the same time, and returns what came of it in their order.
+///
+/// # Panics
+/// If one of them does.
+#[track_caller]
+pub fn at_once<T: Send>(containers: &[Container], work: impl Fn(&Container) -> T + Sync) -> Vec<T> {
+    thread::scope(|scope| {
+        let threads: Vec<_> = containers.iter().map(|container| scope.spawn(|| work(container))).collect();
+        threads.into_iter().map(|thread| thread.join().expect("it works for each container")).collect()
+    })
 }
 
 #[track_caller]

@@ -1,10 +1,9 @@
 //! DEL, GC, STATUS, many at once.
 
 use std::collections::BTreeSet;
-use std::thread;
 
 use serde_json::{Value, json};
-use tests::{Container, Host, Inside as _, Outcome, reference_differs};
+use tests::{Container, Host, Inside as _, Outcome, at_once, every_verb_runs_alone, reference_differs};
 
 use super::{REFERENCE, addresses, call, config, dual_stack, gateway, host_end, ipam, ipv4, link, network};
 
@@ -321,13 +320,7 @@ fn a_hundred_adds_at_once_on_a_fresh_host_all_succeed() {
     let containers: Vec<_> = (0..100).map(|i| host.container(&format!("c{i}"))).collect();
     let network = network(&host, &keys());
     let before = host.snapshot();
-    let at_once = |verb: &(dyn Fn(&Container) -> Value + Sync)| -> Vec<Value> {
-        thread::scope(|scope| {
-            let threads: Vec<_> = containers.iter().map(|container| scope.spawn(move || verb(container))).collect();
-            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
-        })
-    };
-    let results = at_once(&|container| network.add(container, "eth0").ok());
+    let results = at_once(&containers, |container| network.add(container, "eth0").ok());
     for family in [0, 1] {
         let given: BTreeSet<_> = results.iter().map(|result| result["ips"][family]["address"].to_string()).collect();
         assert_eq!(given.len(), 100);
@@ -338,7 +331,7 @@ fn a_hundred_adds_at_once_on_a_fresh_host_all_succeed() {
     let last = &containers[99];
     last.assert_pings("10.1.0.1");
     last.shell("ping -n -c1 -w5 fd00:1::1");
-    at_once(&|container| network.del(container, "eth0").ok());
+    at_once(&containers, |container| network.del(container, "eth0").ok());
     host.snapshot().assert_nothing_since(&before);
 }
 
@@ -350,19 +343,7 @@ fn no_verb_starts_another_program() {
     }
     let host = Host::new();
     let (c1, c2) = (host.container("c1"), host.container("c2"));
-    let mut config = config(&keys());
+    let config = config(&keys());
     call(&host, "ADD", &c1, &config).run().ok();
-    let traced = |verb: &str, config: &Value| {
-        let strace = ["strace", "-f", "-qqq", "-e", "trace=execve", "-o", "/run/trace"];
-        let result = call(&host, verb, &c2, config).run_under(&strace).ok();
-        let trace = host.read("/run/trace").unwrap();
-        assert_eq!(trace.matches("execve(").count(), 1, "{verb}: {trace}");
-        result
-    };
-    config["prevResult"] = traced("ADD", &config);
-    traced("CHECK", &config);
-    traced("DEL", &config);
-    config["cni.dev/valid-attachments"] = json!([{"containerID": "c1", "ifname": "eth0"}]);
-    traced("GC", &config);
-    traced("STATUS", &config);
+    every_verb_runs_alone(&config, |verb, config| call(&host, verb, &c2, config));
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::thread;
 
 use serde_json::{Value, json};
-use tests::{Container, Host, Inside as _, address, reference_differs};
+use tests::{Container, Host, Inside as _, address, every_verb_runs_alone, reference_differs};
 
 use super::{addresses, assert_comes_back, call, config, network, plug_in, scene};
 
@@ -282,15 +282,5 @@ fn no_verb_starts_another_program() {
         return;
     }
     let (host, c1) = scene();
-    let mut config = config(&addresses());
-    config["cni.dev/valid-attachments"] = json!([]);
-    for verb in ["STATUS", "ADD", "CHECK", "DEL", "GC"] {
-        let strace = ["strace", "-f", "-qqq", "-e", "trace=execve", "-o", "/run/trace"];
-        let result = call(&host, verb, &c1, &config).run_under(&strace).ok();
-        let trace = host.read("/run/trace").unwrap();
-        assert_eq!(trace.matches("execve(").count(), 1, "{verb}: {trace}");
-        if verb == "ADD" {
-            config["prevResult"] = result;
-        }
-    }
+    every_verb_runs_alone(&config(&addresses()), |verb, config| call(&host, verb, &c1, config));
 }

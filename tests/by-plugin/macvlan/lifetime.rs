@@ -1,10 +1,9 @@
 //! DEL, GC, STATUS, many at once.
 
 use std::collections::BTreeSet;
-use std::thread;
 
 use serde_json::{Value, json};
-use tests::{Container, Host, Inside as _, Outcome, bin_dir, reference_differs};
+use tests::{Host, Inside as _, Outcome, at_once, bin_dir, every_verb_runs_alone, reference_differs};
 
 use super::{REFERENCE, call, config, dual_stack, ipv4, named, network, wire};
 
@@ -256,13 +255,7 @@ fn fifty_adds_at_once_all_succeed() {
     let containers: Vec<_> = (0..50).map(|i| host.container(&format!("c{i}"))).collect();
     let network = network(&host, &json!({"ipam": dual_stack()}));
     let before = host.snapshot();
-    let at_once = |verb: &(dyn Fn(&Container) -> Value + Sync)| -> Vec<Value> {
-        thread::scope(|scope| {
-            let threads: Vec<_> = containers.iter().map(|container| scope.spawn(move || verb(container))).collect();
-            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
-        })
-    };
-    let results = at_once(&|container| network.add(container, "eth0").ok());
+    let results = at_once(&containers, |container| network.add(container, "eth0").ok());
     for family in [0, 1] {
         let given: BTreeSet<_> = results.iter().map(|result| result["ips"][family]["address"].to_string()).collect();
         assert_eq!(given.len(), 50);
@@ -270,7 +263,7 @@ fn fifty_adds_at_once_all_succeed() {
     let _outside = outside.listen_tcp(80);
     containers[49].assert_reaches_tcp("192.0.2.2:80");
     containers[49].assert_reaches_tcp("[2001:db8::2]:80");
-    at_once(&|container| network.del(container, "eth0").ok());
+    at_once(&containers, |container| network.del(container, "eth0").ok());
     host.snapshot().assert_nothing_since(&before);
 }
 
@@ -283,18 +276,6 @@ fn no_verb_starts_another_program() {
     let host = Host::new();
     host.shell("ip link add uplink up type veth peer name far; ip link set far up");
     let c1 = host.container("c1");
-    let mut config = config(&json!({"ipam": dual_stack()}));
-    let traced = |verb: &str, config: &Value| {
-        let strace = ["strace", "-f", "-qqq", "-e", "trace=execve", "-o", "/run/trace"];
-        let result = call(&host, verb, &c1, config).run_under(&strace).ok();
-        let trace = host.read("/run/trace").unwrap();
-        assert_eq!(trace.matches("execve(").count(), 1, "{verb}: {trace}");
-        result
-    };
-    config["prevResult"] = traced("ADD", &config);
-    traced("CHECK", &config);
-    traced("DEL", &config);
-    config["cni.dev/valid-attachments"] = json!([]);
-    traced("GC", &config);
-    traced("STATUS", &config);
+    let config = config(&json!({"ipam": dual_stack()}));
+    every_verb_runs_alone(&config, |verb, config| call(&host, verb, &c1, config));
 }

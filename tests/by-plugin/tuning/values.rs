@@ -1,9 +1,7 @@
 //! Each key by what it does.
 
-use std::thread;
-
 use serde_json::{Value, json};
-use tests::{Container, Host, Inside as _, every_plugin_rules, reference_differs};
+use tests::{Container, Host, Inside as _, at_once, every_plugin_rules, reference_differs};
 
 use super::{call, everything, network, properties, sysctl, with_interface};
 
@@ -200,21 +198,13 @@ fn without_anything_to_tune_the_result_is_passed_on_and_nothing_is_kept() {
 fn many_containers_are_tuned_at_once() {
     let host = Host::new();
     let containers: Vec<Container> = (0..16).map(|i| with_interface(&host, &format!("c{i}"))).collect();
-    thread::scope(|scope| {
-        for container in &containers {
-            scope.spawn(|| call(&host, "ADD", container, &everything()).run().ok());
-        }
-    });
+    at_once(&containers, |container| call(&host, "ADD", container, &everything()).run().ok());
     for container in &containers {
         assert_eq!(properties(container)["mtu"], 1400, "{}", container.id);
         assert_eq!(sysctl(container, "core/somaxconn"), "77", "{}", container.id);
     }
     assert_eq!(super::backups(&host).lines().count(), 16);
-    thread::scope(|scope| {
-        for container in &containers {
-            scope.spawn(|| call(&host, "DEL", container, &everything()).run().ok());
-        }
-    });
+    at_once(&containers, |container| call(&host, "DEL", container, &everything()).run().ok());
     assert_eq!(super::backups(&host), "");
 }
 
