@@ -58,6 +58,18 @@ pub enum Error {
         /// `vlan`.
         vlan: VlanId,
     },
+    /// A link is called after another tag than its own.
+    #[error(
+        "link {link}, the network's \"master\", is of VLAN {found}, not {named}: rename it, or choose another \"master\""
+    )]
+    Misnamed {
+        /// The link.
+        link: String,
+        /// The tag in its name.
+        named: VlanId,
+        /// Its own.
+        found: u16,
+    },
     /// NIC and tag together are no link's name.
     #[error(
         "{nic}.{vlan} is too long for a link's name: make one for VLAN {vlan} under a shorter name, and have \"master\" name it"

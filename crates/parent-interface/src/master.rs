@@ -1,7 +1,7 @@
 use std::fmt;
 
 use cni_plugin::{Attachment, IfName, Undo};
-use netlink::{Family, Link, Netns, Route, Socket, table};
+use netlink::{Family, Link, LinkKind, Netns, Route, Socket, table};
 use serde::Deserializer;
 
 use crate::holders::Holders;
@@ -39,6 +39,15 @@ impl Master<'_> {
         }
     }
 
+    /// For CHECK: the link, which has to be there.
+    ///
+    /// # Errors
+    /// [`Error::NoMaster`] and others that say what is wrong with the configured link.
+    pub fn find(self, socket: &mut Socket) -> Result<Link, Error> {
+        let name = self.link_name(socket)?;
+        self.existing(socket, &name)
+    }
+
     /// A socket of the namespace that the link is in.
     ///
     /// # Errors
@@ -55,15 +64,14 @@ impl Master<'_> {
         if self.name.is_none() {
             return Ok(());
         }
-        let name = self.link_name(socket)?;
-        let master = self.existing(socket, &name)?;
+        let master = self.find(socket)?;
         if sits_on(link, &master) {
             return Ok(());
         }
         let found = link.peer_index.and_then(|index| socket.link(index).ok());
         Err(Error::Differs {
             ifname: link.name.clone(),
-            expected: name.to_string(),
+            expected: master.name,
             found: found.map_or_else(|| "another link".to_owned(), |link| link.name),
         })
     }
@@ -181,7 +189,17 @@ pub(crate) fn undo_holding(link: &str, attachment: &Attachment, undo: &mut Undo)
 fn find(socket: &mut Socket, name: &IfName) -> Result<Option<Link>, Error> {
     match socket.link(name.as_str()) {
         Err(error) if error.is_not_found() => Ok(None),
-        link => Ok(Some(link?)),
+        link => require_tag(link?).map(Some),
+    }
+}
+
+/// A link named `eth0.20` that an administrator has made is a link of VLAN 20, if it is one of a VLAN.
+fn require_tag(link: Link) -> Result<Link, Error> {
+    match (Tagged::from_name(&link.name), link.options) {
+        (Some(tagged), Some(LinkKind::Vlan { id })) if tagged.tag.get() != id => {
+            Err(Error::Misnamed { link: link.name, named: tagged.tag, found: id })
+        }
+        _ => Ok(link),
     }
 }
 
