@@ -1,9 +1,9 @@
 //! Links of type macvlan whose master is a VLAN, made for it where there is none.
 
-use std::thread;
-
 use serde_json::{Value, json};
-use tests::{Chain, Container, Host, Inside as _, address, example};
+use tests::{Chain, Container, Host, Inside as _, address, assert_impossible, at_once};
+
+use super::examples::assert_puts_containers_into_vlan_20;
 
 /// The namespaces of 20 containers.
 const CROWD: usize = 20;
@@ -29,7 +29,7 @@ fn trunk() -> (Host, Host) {
 }
 
 /// A host whose `uplink` leads nowhere.
-fn alone() -> Host {
+pub(super) fn alone() -> Host {
     let host = Host::new();
     host.shell("ip link add uplink up type veth peer name far; ip link set far up");
     host
@@ -51,13 +51,13 @@ fn subnet(first: u8) -> Value {
 
 /// All links of VLANs, and all files that say who holds one.
 #[track_caller]
-fn parents(host: &Host) -> String {
+pub(super) fn parents(host: &Host) -> String {
     host.shell(
         "ip -br link show type vlan | cut -d' ' -f1; [ ! -e /run/ferrocni ] || find /run/ferrocni/parents -mindepth 1",
     )
 }
 
-const NOTHING: &str = "";
+pub(super) const NOTHING: &str = "";
 
 #[test]
 fn a_tagged_parent_is_made_for_the_first_and_goes_with_the_last() {
@@ -139,27 +139,22 @@ fn a_link_of_the_administrator_s_is_used_and_never_removed() {
 #[test]
 fn two_networks_that_race_for_the_same_parent_do_not_trip() {
     let host = alone();
-    let containers: Vec<Container> = (0..CROWD).map(|i| host.container(&format!("c{i}"))).collect();
-    let networks = [
+    let container = |i: usize| host.container(&format!("{}{i}", ["one", "two"][i % 2]));
+    let containers: Vec<Container> = (0..CROWD).map(container).collect();
+    let (one, two) = (
         network(&host, "one", &json!({"master": "uplink.20"})),
         network(&host, "two", &json!({"master": "uplink", "vlan": 20})),
-    ];
-    let at_once = |verb: &(dyn Fn(&Chain<'_>, &Container) + Sync)| {
-        thread::scope(|scope| {
-            for (i, container) in containers.iter().enumerate() {
-                let network = &networks[i % 2];
-                scope.spawn(move || verb(network, container));
-            }
-        });
-    };
-    at_once(&|network, container| drop(network.add(container, "eth0").ok()));
+    );
+    let network_of = |container: &Container| if container.id.starts_with("one") { &one } else { &two };
+    at_once(&containers, |container| drop(network_of(container).add(container, "eth0").ok()));
     for container in &containers {
         assert_eq!(container.link("eth0")["link_index"], host.link("uplink.20")["ifindex"]);
     }
-    at_once(&|network, container| drop(network.del(container, "eth0").ok()));
+    at_once(&containers, |container| drop(network_of(container).del(container, "eth0").ok()));
     assert_eq!(parents(&host), NOTHING);
     // Some come while others go.
-    at_once(&|network, container| {
+    at_once(&containers, |container| {
+        let network = network_of(container);
         for _ in 0..3 {
             network.add(container, "eth0").ok();
             network.del(container, "eth0").ok();
@@ -254,25 +249,20 @@ fn a_parent_that_cannot_be_is_an_error_that_says_why_and_nothing_is_left() {
     let host = alone();
     let c1 = host.container("c1");
     host.shell(
-        "ip link add other link uplink type vlan id 21
+        "ip link add other link uplink type vlan id 21; ip link add uplink.22 link uplink type vlan id 23
          ip link add low type veth peer name far2",
     );
-    let cases: [(Value, u64, &[&str]); 6] = [
+    let cases: [(Value, u64, &[&str]); 7] = [
         (json!({"master": "nowhere.20"}), 999, &["nowhere.20 cannot be made", "nowhere does not exist"]),
         (json!({"master": "uplink.4095"}), 7, &["4095 is not a VLAN"]),
         (json!({"master": "uplink.20", "vlan": 21}), 7, &["uplink.20", "\"vlan\" is 21"]),
         (json!({"master": "uplink.21"}), 999, &["VLAN 21 of uplink is other already", "master"]),
+        (json!({"master": "uplink.22"}), 999, &["uplink.22", "is of VLAN 23, not 22"]),
         (json!({"master": "low.20"}), 999, &["low.20 cannot go up", "is down"]),
         (json!({"master": "uplink.20", "mtu": 9000}), 7, &["9000", "1500"]),
     ];
     for (keys, code, words) in cases {
-        let network = network(&host, "net", &keys);
-        let (add, status) = host.assert_leaves_nothing(|| (network.add(&c1, "eth0"), network.status()));
-        for (outcome, code) in [(add, code), (status, if code == 999 { 50 } else { code })] {
-            let error = outcome.error();
-            assert_eq!(error.code, code, "{keys}: {error:?}");
-            assert!(words.iter().all(|word| error.msg.contains(word)), "{keys}: {error:?}");
-        }
+        assert_impossible(&network(&host, "net", &keys), &c1, code, words);
     }
 }
 
@@ -293,28 +283,5 @@ fn check_notices_another_link_in_the_parent_s_place() {
 
 #[test]
 fn the_example_puts_containers_into_a_vlan_of_the_wire() {
-    let host = Host::new();
-    let outside = host.neighbour();
-    outside.shell(
-        "ip link add v20 up link uplink type vlan id 20; ip addr add 203.0.113.7/32 dev lo
-         ip addr add 10.210.20.1/24 dev v20; ip addr add fd00:210:20::1/64 dev v20 nodad",
-    );
-    host.shell("ip link property add dev uplink altname eth0");
-    let (web, peer) = (host.container("web"), host.container("peer"));
-    let network = host.chain(&example("macvlan-trunk"));
-    host.assert_leaves_nothing(|| {
-        let result = network.add(&web, "eth0").ok();
-        network.add(&peer, "eth0").ok();
-        let (server, elsewhere) = (web.listen_tcp(80), outside.listen_tcp(80));
-        for index in [0, 1] {
-            peer.assert_reaches_tcp(&format!("{}:80", address(&result, index)));
-            outside.assert_reaches_tcp(&format!("{}:80", address(&result, index)));
-        }
-        web.assert_reaches_tcp("203.0.113.7:80");
-        drop((server, elsewhere));
-        for container in [&web, &peer] {
-            network.check(container, "eth0").ok();
-            network.del(container, "eth0").ok();
-        }
-    });
+    assert_puts_containers_into_vlan_20("macvlan-trunk");
 }

@@ -51,6 +51,6 @@ pub use command::{Background, Finished, Inside};
 pub use examples::{EXAMPLES, assert_examples_are_tested, example, examples_of};
 pub use host::{Container, Host};
 pub use namespaces::Namespaces;
-pub use rules::{at_once, every_plugin_rules, every_rule_but_blind_del, every_verb_runs_alone};
+pub use rules::{assert_impossible, at_once, every_plugin_rules, every_rule_but_blind_del, every_verb_runs_alone};
 pub use snapshot::Snapshot;
 pub use traffic::Listener;

@@ -63,6 +63,22 @@ pub fn at_once<T: Send>(containers: &[Container], work: impl Fn(&Container) -> T
     })
 }
 
+/// Requires that the network cannot be had on its host: ADD fails with `code` and these words and changes nothing, and so does
+/// STATUS, with 50 where it is not the configuration that is wrong (7).
+///
+/// # Panics
+/// If it can, or the error is another.
+#[track_caller]
+pub fn assert_impossible(network: &Chain<'_>, container: &Container, code: u64, words: &[&str]) {
+    let verbs = || (network.add(container, "eth0"), network.status());
+    let (add, status) = network.host().assert_leaves_nothing(verbs);
+    for (outcome, code) in [(add, code), (status, if code == 7 { 7 } else { 50 })] {
+        let error = outcome.error();
+        assert_eq!(error.code, code, "{error:?}");
+        assert!(words.iter().all(|word| error.msg.contains(word)), "{words:?} in {error:?}");
+    }
+}
+
 #[track_caller]
 fn add_check_del_del_leaves_nothing(network: &Chain<'_>, container: &Container, ifname: &str) {
     network.host().assert_leaves_nothing(|| {
