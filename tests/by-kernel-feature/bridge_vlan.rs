@@ -32,7 +32,7 @@ fn ipam(first: u8) -> Value {
 
 /// The VLANs of a port, as our own errors and bridge(8) write them.
 #[track_caller]
-fn vlans(place: &impl Inside, port: &str) -> String {
+pub(super) fn vlans(place: &impl Inside, port: &str) -> String {
     let shown: Value =
         serde_json::from_str(&place.run(["bridge", "-j", "-compressvlans", "vlan", "show", "dev", port]))
             .expect("JSON");

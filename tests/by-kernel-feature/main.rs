@@ -8,6 +8,7 @@
 //! Each module begins with `the_kernel_has_it`, which makes such a link and nothing else. What needs two features
 //! is a module of its own with both in that test.
 //!
+//! - `bridge_trunk`: 802.1Q links as ports of a bridge that filters by VLAN
 //! - `bridge_vlan`: a bridge that filters by VLAN
 //! - `dummy`: links without a wire
 //! - `examples`: the examples in `conf/` that need a feature are tested in its module (runs anywhere)
@@ -21,6 +22,7 @@
 
 #![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
 
+mod bridge_trunk;
 mod bridge_vlan;
 mod dummy;
 mod examples;

@@ -5,6 +5,7 @@
 //! - `lifetime`: DEL, GC, STATUS, many at once
 //! - `link_layer`: MTU, hardware addresses, the options of the bridge and its ports
 //! - `masquerading`: what leaves the network, and under which address
+//! - `uplink`: the link to the wire
 //! - `vlans`: their keys, and kernels without them
 
 mod addressing;
@@ -12,6 +13,7 @@ mod checking;
 mod lifetime;
 mod link_layer;
 mod masquerading;
+mod uplink;
 mod vlans;
 
 use serde_json::{Value, json};

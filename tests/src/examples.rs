@@ -13,6 +13,7 @@ use crate::binaries::{is_reference, newest_version};
 #[rustfmt::skip]
 pub const EXAMPLES: &[(&str, &str)] = &[
     ("bridge", "by_plugin::examples::bridge_connects_containers_with_each_other_the_host_and_the_world"),
+    ("bridge-trunk", "by_kernel_feature::bridge_trunk::the_example_puts_containers_into_a_vlan_of_the_wire"),
     ("bridge-vlan", "by_kernel_feature::bridge_vlan::the_example_s_network_is_out_of_reach_for_others_on_its_bridge"),
     ("dual-stack", "by_plugin::examples::dual_stack_does_so_over_both_families"),
     ("dummy", "by_kernel_feature::dummy::the_example_s_address_is_served_over_another_network"),

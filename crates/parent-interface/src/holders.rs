@@ -11,6 +11,8 @@ use cni_plugin::Attachment;
 use crate::Error;
 
 const FOLDER: &str = "/run/ferrocni/parents";
+/// Among the holders of a link, the file that says which bridge they made it a port of.
+const BRIDGE: &str = "bridge";
 
 /// The folder of holders, locked as long as this value lives.
 #[derive(Debug)]
@@ -102,6 +104,26 @@ impl Holders {
         is_held(&folder)
     }
 
+    /// What was written down of a link that is held and was made a port of a bridge.
+    pub(crate) fn bridge(&self, link: &str) -> Result<Option<String>, Error> {
+        let path = self.folder.join(link).join(BRIDGE);
+        match fs::read_to_string(&path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            text => text.map(Some).map_err(Error::file("read", &path)),
+        }
+    }
+
+    /// Writes it down.
+    pub(crate) fn set_bridge(&self, link: &str, text: &str) -> Result<(), Error> {
+        let path = self.folder.join(link).join(BRIDGE);
+        fs::write(&path, text).map_err(Error::file("write", &path))
+    }
+
+    /// Takes it back.
+    pub(crate) fn forget_bridge(&self, link: &str) -> Result<(), Error> {
+        remove(&self.folder.join(link).join(BRIDGE))
+    }
+
     /// Removes the folder of a link that is gone.
     pub(crate) fn forget(&self, link: &str) -> Result<(), Error> {
         let folder = self.folder.join(link);
@@ -109,10 +131,10 @@ impl Holders {
     }
 }
 
-/// By whatever file there is.
+/// By whatever file there is else.
 fn is_held(folder: &Path) -> Result<bool, Error> {
     let mut entries = fs::read_dir(folder).map_err(Error::file("read", folder))?;
-    Ok(entries.next().is_some())
+    Ok(!entries.all(|entry| entry.is_ok_and(|entry| entry.file_name() == BRIDGE)))
 }
 
 fn remove(path: &Path) -> Result<(), Error> {
@@ -189,6 +211,20 @@ mod tests {
         holders.hold("eth0.20", &attachment("a"), "").unwrap();
         fs::write(folder.path().join("eth0.20/keep"), "").unwrap();
         assert!(holders.let_go_stale("eth0.20", |_everybody| true).unwrap());
+    }
+
+    #[test]
+    fn what_it_is_a_port_of_is_no_holder() {
+        let folder = tempfile::tempdir().unwrap();
+        let holders = holders(folder.path());
+        assert_eq!(holders.bridge("eth0").unwrap(), None);
+        holders.hold("eth0", &attachment("a"), "").unwrap();
+        holders.set_bridge("eth0", "br0").unwrap();
+        assert_eq!(holders.bridge("eth0").unwrap().as_deref(), Some("br0"));
+        assert!(holders.let_go("eth0", &attachment("b")).unwrap());
+        assert!(!holders.let_go("eth0", &attachment("a")).unwrap());
+        holders.forget_bridge("eth0").unwrap();
+        holders.forget("eth0").unwrap();
     }
 
     #[test]

@@ -7,19 +7,22 @@
 //! Who uses a link cannot be read from the kernel, because the users are in other namespaces. So each attachment holds a
 //! link that we made by a file of its own, /run/ferrocni/parents/`<link>`/`<network>:<container>:<interface>`, written
 //! before the link is made and removed before it goes. A lock on the folder puts networks that race for the same link in
-//! order; a reboot takes links and files alike. Where the kernel wants all who sit on a link to be alike, they hold it in
+//! order; a reboot takes links and files alike. A link that was made a port of a bridge, whoever made it, is held in the same
+//! way, and a file beside says of which: see [`Ports`]. Where the kernel wants all who sit on a link to be alike, they hold it in
 //! the same way, whoever made it, and the file says on which terms: an [`Agreement`].
 
 mod agreement;
 mod error;
 mod holders;
 mod master;
+mod ports;
 mod tag;
 mod tagged;
 
 pub use agreement::Agreement;
 pub use error::Error;
 pub use master::{Master, name_or_none};
+pub use ports::{Place, Ports};
 pub use tag::VlanId;
 
 use cni_plugin::Attachment;
@@ -60,8 +63,8 @@ pub fn probe_on(socket: &mut Socket, parent: Option<&Link>, kind: LinkKind) -> R
     }
 }
 
-/// For DEL: lets go of the link that [`Master::attach`] made, and removes it if nobody else holds it; leaves its
-/// [`Agreement`]. Nothing to let go of is success.
+/// For DEL: lets go of the link that [`Master::attach`] made or that is one of the [`Ports`], and removes it, or takes it out of
+/// its bridge, if nobody else holds it; leaves its [`Agreement`]. Nothing to let go of is success.
 ///
 /// # Errors
 /// When the files cannot be read or changed, or the kernel refuses to remove the link.
@@ -98,5 +101,6 @@ fn release_one(
     }
     // Also if nobody held it before: whoever did may have been killed just here.
     tagged::remove(link)?;
+    ports::take_out(holders, link)?;
     holders.forget(link)
 }

@@ -4,13 +4,14 @@ use cni_plugin::Check;
 use container_interface::veth;
 use netlink::{Link, Netns, Socket};
 
-use crate::{Config, Error, link, rules, vlan, vlan_gateway};
+use crate::{Config, Error, link, rules, uplink, vlan, vlan_gateway};
 
 /// Compares the whole attachment with its result.
 pub(crate) fn attachment(request: &Check<Config>, has_ipam: bool) -> Result<(), Error> {
     let netns = Netns::open(&request.netns)?;
     let mut host = Socket::open()?;
     let bridge = existing_bridge(&mut host, request)?;
+    uplink::check(&mut host, &bridge, &request.network.config)?;
     if has_ipam {
         let vlan_gateway = vlan_gateway::check(&mut host, &bridge, &request.network.config)?;
         gateway_addresses(&mut host, vlan_gateway.as_ref().unwrap_or(&bridge), request)?;

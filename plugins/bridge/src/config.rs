@@ -2,7 +2,7 @@ use cni_plugin::{Args, Dns, IfName};
 use container_interface::mac::{self, MacKey};
 use masquerade::Backend;
 use netlink::Mac;
-use parent_interface::VlanId;
+use parent_interface::{Master, VlanId};
 use serde::Deserialize;
 
 use crate::{Error, vlan_gateway};
@@ -22,6 +22,8 @@ pub struct Config {
     pub(crate) mtu: u32,
     pub(crate) hairpin_mode: bool,
     pub(crate) promisc_mode: bool,
+    #[serde(deserialize_with = "parent_interface::name_or_none")]
+    master: Option<IfName>,
     #[serde(deserialize_with = "VlanId::deserialize_or_none")]
     pub(crate) vlan: Option<VlanId>,
     pub(crate) vlan_trunk: Option<Vec<TrunkVlans>>,
@@ -47,6 +49,7 @@ impl Default for Config {
             mtu: 0,
             hairpin_mode: false,
             promisc_mode: false,
+            master: None,
             vlan: None,
             vlan_trunk: None,
             preserve_default_vlan: false,
@@ -126,8 +129,21 @@ impl Config {
                 why: "an interface that stays down cannot be given addresses",
             });
         }
+        if self.master.is_some() && self.vlan_trunk.is_some() {
+            return Err(Error::Conflict {
+                first: "master",
+                second: "vlanTrunk",
+                why: "a \"master\" carries one VLAN, or what has no tag; for a trunk leave it out, and make the link to the wire \
+                      a port of the bridge and of these VLANs yourself",
+            });
+        }
         vlan_gateway::of(self)?;
         Ok(())
+    }
+
+    /// The link that connects the bridge to the wire; `None` for a network that ends at the host.
+    pub(crate) fn master(&self) -> Option<Master<'_>> {
+        self.master.as_ref().map(|name| Master { name: Some(name), vlan: self.vlan, in_container: false })
     }
 
     /// A default gateway is a gateway.
@@ -189,6 +205,7 @@ mod tests {
             json!({"bridge": "0123456789abcdef"}),
             json!({"mtu": -1}),
             json!({"ipMasqBackend": "pf"}),
+            json!({"master": "a/b"}),
             json!({"vlan": 4095}),
             json!({"vlan": -1}),
             json!({"vlanTrunk": [{}]}),
@@ -208,6 +225,8 @@ mod tests {
     fn keys_that_exclude_each_other_are_refused() {
         let both = config(&json!({"hairpinMode": true, "promiscMode": true})).unwrap();
         assert!(both.validate(false).is_err());
+        let trunk = config(&json!({"master": "eth0", "vlanTrunk": [{"id": 5}]})).unwrap();
+        assert!(trunk.validate(false).is_err());
         let down = config(&json!({"disableContainerInterface": true})).unwrap();
         assert!(down.validate(true).is_err() && down.validate(false).is_ok());
     }

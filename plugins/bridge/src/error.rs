@@ -1,6 +1,6 @@
 use cni_plugin::{Code, IfName};
 use ipnetwork::IpNetwork;
-use parent_interface::VlanId;
+use parent_interface::{Place, VlanId};
 
 /// What the bridge plugin can fail with.
 #[derive(Debug, thiserror::Error)]
@@ -20,6 +20,67 @@ pub enum Error {
     /// Masquerade and the check of source addresses.
     #[error(transparent)]
     Rules(#[from] masquerade::Error),
+    /// The link that leads out of the bridge.
+    #[error(transparent)]
+    Parent(#[from] parent_interface::Error),
+    /// The link that should lead out of the bridge does so from another, or from another of its VLANs.
+    #[error(
+        "{link}, the network's \"master\", is a port of {found} already, and cannot be one of {wanted}: \
+         choose the same \"bridge\" and \"vlan\", or another \"master\""
+    )]
+    PortOfAnother {
+        /// The link.
+        link: String,
+        /// Where it leads now.
+        found: String,
+        /// Where it should lead.
+        wanted: Place,
+    },
+    /// What two links carry would become one network.
+    #[error(
+        "{link}, the network's \"master\", cannot be a port of {place}, because {other} is: what they carry would become one \
+         network; choose another \"bridge\""
+    )]
+    SecondUplink {
+        /// The link.
+        link: String,
+        /// Where both should lead.
+        place: Place,
+        /// The link that leads there.
+        other: String,
+    },
+    /// Nothing would get to the wire.
+    #[error("{link}, the network's \"master\", is down: set it up first")]
+    UplinkDown {
+        /// The link.
+        link: String,
+    },
+    /// The host would be out of reach under an address of a link that becomes a port.
+    #[error(
+        "{link}, the network's \"master\", has address {address}, under which nobody would reach the host any more once it is a \
+         port of {bridge}: move its addresses and routes to {bridge} and make it a port yourself, or choose another \"master\""
+    )]
+    HasAddress {
+        /// The link.
+        link: String,
+        /// One of its addresses.
+        address: IpNetwork,
+        /// The network's bridge.
+        bridge: String,
+    },
+    /// The kernel does not make the link a port.
+    #[error(
+        "{link}, the network's \"master\", cannot be made a port of {bridge}: choose another if it has macvlan or ipvlan links, \
+         or carries no Ethernet frames"
+    )]
+    NoPort {
+        /// The link.
+        link: String,
+        /// The network's bridge.
+        bridge: String,
+        /// The kernel's refusal.
+        source: netlink::Error,
+    },
     /// Two keys exclude each other.
     #[error("\"{first}\" and \"{second}\" cannot be used together: {why}")]
     Conflict {
@@ -102,6 +163,7 @@ impl From<Error> for cni_plugin::Error {
         let code = match error {
             Error::Cni(inner) => return inner,
             Error::Container(ref inner) => inner.code(),
+            Error::Parent(ref inner) => inner.code(),
             Error::Netlink(netlink::Error::Netns(_)) => Code::InvalidEnvironment,
             Error::Conflict { .. } | Error::OtherAddress { .. } | Error::GatewayNameTooLong { .. } => {
                 Code::InvalidConfig

@@ -7,6 +7,7 @@ mod error;
 mod link;
 mod port;
 mod rules;
+mod uplink;
 mod vlan;
 mod vlan_gateway;
 
@@ -38,7 +39,9 @@ impl Plugin for Bridge {
         let mut host = Socket::open()?;
 
         let bridge = link::ensure(&mut host, config)?;
-        let pair = port::create(&mut host, &bridge, &netns, request, undo)?;
+        let uplink = uplink::connect(&mut host, &bridge, request, undo)?;
+        let mtu = config.mtu().or(uplink.map(|uplink| uplink.mtu));
+        let pair = port::create(&mut host, &bridge, mtu, &netns, request, undo)?;
         vlan::admit(&mut host, &bridge, pair.host_index, config)?;
         // Somebody else's bridge may have its hardware address and its MTU from its first port.
         let bridge = pair.master.clone().unwrap_or(bridge);
@@ -71,6 +74,7 @@ impl Plugin for Bridge {
         // The ruleset stays open until the end: closing it waits for the kernel, which deleting the link does anyway.
         let ruleset = failures.note(rules::remove(request));
         request.network.delete_and_release(ipam::SIBLINGS, &mut failures, || veth::delete(request));
+        failures.note(parent_interface::detach(&request.attachment));
         drop(ruleset);
         Ok(failures.into_result()?)
     }
@@ -88,6 +92,7 @@ impl Plugin for Bridge {
         let mut failures = Failures::new();
         let ruleset = failures.note(rules::collect(request));
         failures.note(veth::collect(request));
+        failures.note(parent_interface::detach_stale(|label| request.is_stale(label)));
         failures.note(request.network.forward_to_ipam(ipam::SIBLINGS));
         drop(ruleset);
         Ok(failures.into_result()?)
@@ -97,7 +102,9 @@ impl Plugin for Bridge {
         let config = &request.network.config;
         let ipam = request.network.ipam(ipam::SIBLINGS)?;
         config.validate(ipam.is_some())?;
-        link::probe(config)?;
+        let mut host = Socket::open()?;
+        link::probe(&mut host, config)?;
+        uplink::probe(&mut host, config)?;
         rules::probe(config)?;
         Ok(ipam.map_or(Ok(()), |ipam| ipam.forward())?)
     }

@@ -60,8 +60,8 @@ fn create(host: &mut Socket, config: &Config) -> Result<Link, Error> {
 }
 
 /// For STATUS: nothing else has the bridge's name, and its VLANs are kept apart.
-pub(crate) fn probe(config: &Config) -> Result<(), Error> {
-    match find(&mut Socket::open()?, config)? {
+pub(crate) fn probe(host: &mut Socket, config: &Config) -> Result<(), Error> {
+    match find(host, config)? {
         Some(bridge) => vlan::require_filtering(&bridge, config),
         None => vlan::probe_kernel(config),
     }

@@ -10,6 +10,7 @@ use crate::{Config, Error};
 pub(crate) fn create(
     host: &mut Socket,
     bridge: &Link,
+    mtu: Option<u32>,
     netns: &Netns,
     request: &Add<Config>,
     undo: &mut Undo,
@@ -22,7 +23,7 @@ pub(crate) fn create(
     let options = Options {
         host_mac: highest(Mac::random()?),
         container_mac,
-        mtu: config.mtu(),
+        mtu,
         master: Some(bridge.index),
         bridge_port: BridgePort { hairpin: config.hairpin_mode, isolated: config.port_isolation },
         ipv6_link_local: false,

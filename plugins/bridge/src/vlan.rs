@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use netlink::{Bridge, Link, LinkKind, Netns, PortVlans, Socket};
+use netlink::{Batch, Bridge, Link, LinkKind, Netns, PortVlans, Socket};
 use parent_interface::VlanId;
 
 use crate::check::differs;
@@ -77,12 +77,19 @@ pub(crate) fn set(
 ) -> Result<(), Error> {
     let mut batch = host.batch();
     batch.add_port_vlans(port, vlans);
-    if let Some(default) = default_vlan(bridge).filter(|_| !config.preserve_default_vlan)
+    if !config.preserve_default_vlan {
+        leave_default(&mut batch, bridge, port, vlans);
+    }
+    Ok(batch.send()?)
+}
+
+/// Takes a port out of the VLAN that the bridge has put it in, unless that is one of these.
+pub(crate) fn leave_default(batch: &mut Batch<'_>, bridge: &Link, port: u32, vlans: &[PortVlans]) {
+    if let Some(default) = default_vlan(bridge)
         && !vlans.iter().any(|range| (range.first..=range.last).contains(&default))
     {
         batch.delete_port_vlan(port, default);
     }
-    Ok(batch.send()?)
 }
 
 fn default_vlan(bridge: &Link) -> Option<u16> {
