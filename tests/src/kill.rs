@@ -4,10 +4,12 @@ use std::os::unix::process::ExitStatusExt as _;
 
 use crate::cni::{Cni, Outcome};
 
-/// The system calls by which a plugin changes anything outside itself. Opening is one of them: it may create.
-const CHANGING: [&str; 17] = [
+/// The system calls by which a plugin changes anything outside itself. Opening is one of them: it may create. Which of
+/// several for the same thing it makes is the C library's choice.
+const CHANGING: [&str; 20] = [
     "sendto",
     "sendmsg",
+    "open",
     "openat",
     "write",
     "pwrite64",
@@ -22,6 +24,8 @@ const CHANGING: [&str; 17] = [
     "unlink",
     "unlinkat",
     "mkdir",
+    "mkdirat",
+    "rmdir",
     "ftruncate",
 ];
 
@@ -58,7 +62,7 @@ impl Cni<'_> {
         unreachable!("a plugin makes finitely many system calls")
     }
 
-    /// A call that this machine's kernel does not have (`link` on arm64) is one that no plugin makes.
+    /// A call that this machine's kernel does not have (`open` on arm64) is one that no plugin makes.
     fn run_killed(&self, syscall: &str, nth: usize) -> Outcome {
         let trace = format!("trace=?{syscall}");
         let inject = format!("inject=?{syscall}:signal=KILL:when={nth}");
