@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use cni_plugin::{Attachment, Interface, Undo};
+use cni_plugin::{Attachment, Failures, Gc, Interface, Undo};
 use netlink::{Link, LinkChange, Netns, NewLink, Socket};
 
 use crate::Error;
@@ -76,6 +76,26 @@ pub fn delete(netns: Option<&Path>, attachment: &Attachment, kind: &str) -> Resu
 pub fn may_be_of(link: &Link, attachment: &Attachment) -> bool {
     let holder = link.alias.as_deref().and_then(Attachment::split_label);
     holder.is_none_or(|(holder, _)| holder == *attachment)
+}
+
+/// For GC: deletes the host's links of this kind whose attachments are no longer valid.
+///
+/// # Errors
+/// Those of the kernel, after all have been tried.
+pub fn collect<C>(request: &Gc<C>, kind: &str) -> Result<(), cni_plugin::Error> {
+    let mut host = Socket::open().map_err(Error::from)?;
+    let is_stale = |link: &Link| {
+        link.kind.as_deref() == Some(kind) && link.alias.as_deref().is_some_and(|alias| request.is_stale(alias))
+    };
+    let links = host.links().map_err(Error::from)?;
+    let mut failures = Failures::new();
+    for stale in links.iter().filter(|link| is_stale(link)) {
+        match host.delete_link(stale.index) {
+            Err(error) if error.is_not_found() => {}
+            outcome => drop(failures.note(outcome.map_err(Error::from))),
+        }
+    }
+    failures.into_result()
 }
 
 /// A socket in the container, for DEL; `None` if the container is gone.

@@ -1,6 +1,6 @@
 //! Pairs of links: what enters one end, on the host, leaves the other, in the container.
 
-use cni_plugin::{Add, Attachment, Del, Failures, Gc, Interface, Undo};
+use cni_plugin::{Add, Attachment, Del, Gc, Interface, Undo};
 use netlink::{BridgePort, Link, Mac, Netns, Peer, Socket, Veth};
 
 use crate::{Error, link};
@@ -190,12 +190,19 @@ fn is_of_another(inside: &Link, attachment: &Attachment) -> Result<bool, Error> 
     if !link::may_be_of(inside, attachment) {
         return Ok(true);
     }
-    let Some(index) = inside.peer_index else { return Ok(false) };
-    let end = match Socket::open()?.link(index) {
-        Err(error) if error.is_not_found() => return Ok(false),
-        end => end?,
-    };
-    Ok(end.peer_index == Some(inside.index) && !link::may_be_of(&end, attachment))
+    Ok(other_end(&mut Socket::open()?, inside)?.is_some_and(|end| !link::may_be_of(&end, attachment)))
+}
+
+/// The other end of a container's veth, if it is in this socket's namespace.
+///
+/// # Errors
+/// The kernel's refusal.
+pub fn other_end(host: &mut Socket, inside: &Link) -> Result<Option<Link>, Error> {
+    let Some(index) = inside.peer_index else { return Ok(None) };
+    match host.link(index) {
+        Err(error) if error.is_not_found() => Ok(None),
+        end => Ok(Some(end?).filter(|end| end.kind == inside.kind && end.peer_index == Some(inside.index))),
+    }
 }
 
 /// Deletes the pairs of attachments that are no longer valid.
@@ -203,19 +210,7 @@ fn is_of_another(inside: &Link, attachment: &Attachment) -> Result<bool, Error> 
 /// # Errors
 /// Those of the kernel, after all have been tried.
 pub fn collect<C>(request: &Gc<C>) -> Result<(), cni_plugin::Error> {
-    let mut host = Socket::open().map_err(Error::from)?;
-    let is_stale = |link: &Link| {
-        link.kind.as_deref() == Some("veth") && link.alias.as_deref().is_some_and(|alias| request.is_stale(alias))
-    };
-    let links = host.links().map_err(Error::from)?;
-    let mut failures = Failures::new();
-    for stale in links.iter().filter(|link| is_stale(link)) {
-        match host.delete_link(stale.index) {
-            Err(error) if error.is_not_found() => {}
-            outcome => drop(failures.note(outcome.map_err(Error::from))),
-        }
-    }
-    failures.into_result()
+    link::collect(request, "veth")
 }
 
 /// For CHECK: the host's end is there and up. The container's end knows which one it is, whatever its name.

@@ -134,7 +134,8 @@ impl<'a> Batch<'a> {
         self
     }
 
-    /// Limits how fast the link with index `link` sends, in place of what limits it now.
+    /// Limits how fast the link with index `link` sends; refused with EEXIST ([`Error::is_exists`]) if somebody has given it
+    /// a queueing discipline.
     pub fn limit_rate(&mut self, link: u32, bucket: &TokenBucket) -> &mut Self {
         traffic_control::push_token_bucket(&mut self.outgoing, link, bucket);
         self
@@ -146,8 +147,15 @@ impl<'a> Batch<'a> {
         self
     }
 
-    /// Lets the link with index `to` send what the link with index `link` receives, before anybody sees it (`ifb`); refused
-    /// with EEXIST ([`Error::is_exists`]) if there is an ingress discipline.
+    /// Gives a link an ingress discipline, which is where filters for what it receives are; refused with EEXIST
+    /// ([`Error::is_exists`]) if there is one.
+    pub fn add_ingress(&mut self, link: u32) -> &mut Self {
+        traffic_control::push_add_ingress(&mut self.outgoing, link);
+        self
+    }
+
+    /// Lets the link with index `to` send what the link with index `link` receives, before anybody sees it (`ifb`). Needs an
+    /// ingress discipline.
     pub fn redirect_ingress(&mut self, link: u32, to: u32) -> &mut Self {
         traffic_control::push_redirect_ingress(&mut self.outgoing, link, to);
         self

@@ -215,6 +215,7 @@ pub enum Request {
     DeleteRule { source: IpNetwork, table: u32 },
     ListRules,
     LimitRate { link: u32 },
+    AddIngress { link: u32 },
     GetQdisc { link: u32 },
     DeleteQdisc { link: u32 },
     Redirect { link: u32, to: u32 },
@@ -258,6 +259,7 @@ impl fmt::Display for Request {
                 write!(formatter, "delete the rule that routes what comes from {source} by table {table}")
             }
             Request::LimitRate { link } => write!(formatter, "limit the rate of link #{link}"),
+            Request::AddIngress { link } => write!(formatter, "add an ingress discipline to link #{link}"),
             Request::GetQdisc { link } => write!(formatter, "read the queueing discipline of link #{link}"),
             Request::DeleteQdisc { link } => write!(formatter, "delete a queueing discipline of link #{link}"),
             Request::Redirect { link, to } => write!(formatter, "redirect what link #{link} receives to link #{to}"),

@@ -7,9 +7,11 @@ use netlink_packet_route::tc::{
     TcU32SelectorFlags,
 };
 
+use nix::libc;
+
 use crate::error::{Error, Request, Result};
 use crate::message::{Attribute, Message, read_u32};
-use crate::socket::{NLM_F_CREATE, NLM_F_ECHO, NLM_F_EXCL, NLM_F_REPLACE, Outgoing, Socket};
+use crate::socket::{NLM_F_CREATE, NLM_F_ECHO, NLM_F_EXCL, Outgoing, Socket};
 
 const RTM_NEWQDISC: u16 = 36;
 const RTM_DELQDISC: u16 = 37;
@@ -40,6 +42,8 @@ const LIMIT_AT: usize = 24;
 const MIRRED_IFINDEX_AT: usize = 24;
 const TC_LINKLAYER_ETHERNET: u8 = 1;
 
+/// Its index in every namespace (`LOOPBACK_IFINDEX`, include/net/flow.h).
+const LOOPBACK: u32 = 1;
 /// ffff:, the handle that an ingress discipline has.
 const INGRESS_HANDLE: TcHandle = TcHandle { major: u16::MAX, minor: 0 };
 const ROOT_HANDLE: TcHandle = TcHandle { major: 1, minor: 0 };
@@ -79,6 +83,25 @@ impl Socket {
         }
     }
 
+    /// Whether this kernel knows token buckets; it loads the module, if there is one.
+    ///
+    /// It is asked for one without parameters on the loopback, which there can be none of. A kernel that knows them misses
+    /// the parameters (`EINVAL`), unless the loopback has a discipline already (`EEXIST`), which says nothing.
+    ///
+    /// # Errors
+    /// Any other refusal.
+    pub fn knows_token_buckets(&mut self) -> Result<bool> {
+        let mut message = message(LOOPBACK, TcHandle::ROOT, Some("tbf"));
+        message.header.handle = ROOT_HANDLE;
+        let mut outgoing = Outgoing::default();
+        outgoing.push(Request::LimitRate { link: LOOPBACK }, RTM_NEWQDISC, NLM_F_CREATE | NLM_F_EXCL, &message);
+        match self.transact(&mut outgoing, &mut |_echo| Ok(())) {
+            Err(error) if matches!(error.errno(), Some(libc::EINVAL | libc::EEXIST)) => Ok(true),
+            Err(error) if error.errno() == Some(libc::ENOENT) => Ok(false),
+            outcome => outcome.map(|()| true),
+        }
+    }
+
     /// The indexes of the links that what the link with index `link` receives is redirected to.
     ///
     /// # Errors
@@ -104,7 +127,7 @@ pub(crate) fn push_token_bucket(outgoing: &mut Outgoing, link: u32, bucket: &Tok
         options.push(DefaultNla::new(TCA_TBF_RATE64, bucket.rate.to_ne_bytes().to_vec()));
     }
     message.attributes.push(TcAttribute::Options(options.into_iter().map(TcOption::Other).collect()));
-    outgoing.push(Request::LimitRate { link }, RTM_NEWQDISC, NLM_F_CREATE | NLM_F_REPLACE, &message);
+    outgoing.push(Request::LimitRate { link }, RTM_NEWQDISC, NLM_F_CREATE | NLM_F_EXCL, &message);
 }
 
 pub(crate) fn push_remove_limit(outgoing: &mut Outgoing, link: u32) {
@@ -112,10 +135,13 @@ pub(crate) fn push_remove_limit(outgoing: &mut Outgoing, link: u32) {
     outgoing.push(Request::DeleteQdisc { link }, RTM_DELQDISC, 0, &message);
 }
 
-pub(crate) fn push_redirect_ingress(outgoing: &mut Outgoing, link: u32, to: u32) {
+pub(crate) fn push_add_ingress(outgoing: &mut Outgoing, link: u32) {
     let mut ingress = message(link, TcHandle::INGRESS, Some("ingress"));
     ingress.header.handle = INGRESS_HANDLE;
-    outgoing.push(Request::Redirect { link, to }, RTM_NEWQDISC, NLM_F_CREATE | NLM_F_EXCL, &ingress);
+    outgoing.push(Request::AddIngress { link }, RTM_NEWQDISC, NLM_F_CREATE | NLM_F_EXCL, &ingress);
+}
+
+pub(crate) fn push_redirect_ingress(outgoing: &mut Outgoing, link: u32, to: u32) {
     let mut filter = message(link, INGRESS_HANDLE, Some("u32"));
     filter.header.info = EVERY_PROTOCOL;
     let options = [TcFilterU32Option::Selector(everything()), TcFilterU32Option::Action(vec![redirection(to)])];

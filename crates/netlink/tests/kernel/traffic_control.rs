@@ -14,13 +14,14 @@ fn tc(arguments: &str) -> String {
 }
 
 #[test]
-fn a_link_is_limited_in_place_of_what_limited_it() {
+fn a_link_is_limited_once() {
     in_new_netns(|| {
         let mut socket = socket();
         let (link, _) = pair(&mut socket);
         assert_eq!(socket.token_bucket(link).expect("read"), None);
-        socket.batch().limit_rate(link, &TokenBucket { rate: 1000, ..BUCKET }).send().expect("limited");
-        socket.batch().limit_rate(link, &BUCKET).send().expect("limited anew");
+        socket.batch().limit_rate(link, &BUCKET).send().expect("limited");
+        let again = socket.batch().limit_rate(link, &TokenBucket { rate: 1000, ..BUCKET }).send();
+        assert!(again.expect_err("limited already").is_exists());
         assert_eq!(socket.token_bucket(link).expect("read"), Some(TokenBucket { burst: 0, ..BUCKET }));
         let shown = tc("qdisc show dev a");
         // The burst is shown as what the kernel's clock ticks make of it.
@@ -50,13 +51,25 @@ fn what_a_link_receives_is_redirected() {
         let (link, _) = pair(&mut socket);
         let ifb = socket.create_link(&NewLink { up: true, ..NewLink::new("ifb9", LinkKind::Ifb) }).expect("an ifb");
         assert!(socket.ingress_redirections(link).expect("listed").is_empty());
-        socket.batch().redirect_ingress(link, ifb.index).send().expect("redirected");
+        assert!(socket.batch().redirect_ingress(link, ifb.index).send().is_err(), "there is no ingress discipline");
+        socket.batch().add_ingress(link).redirect_ingress(link, ifb.index).send().expect("redirected");
         assert_eq!(socket.ingress_redirections(link).expect("listed"), [ifb.index]);
         let shown = tc("filter show dev a ingress");
         assert!(shown.contains("Egress Redirect to device ifb9") && shown.contains("protocol all"), "{shown}");
-        assert!(socket.batch().redirect_ingress(link, ifb.index).send().expect_err("twice").is_exists());
+        assert!(socket.batch().add_ingress(link).send().expect_err("twice").is_exists());
         socket.batch().remove_ingress(link).send().expect("removed");
         assert!(socket.ingress_redirections(link).expect("listed").is_empty());
         assert!(socket.batch().remove_ingress(link).send().expect_err("none is left").is_not_found());
+    });
+}
+
+#[test]
+fn asking_for_token_buckets_changes_nothing() {
+    in_new_netns(|| {
+        assert!(socket().knows_token_buckets().expect("asked"));
+        assert!(!tc("qdisc show dev lo").contains("tbf"));
+        tc("qdisc add dev lo root handle 7: pfifo");
+        assert!(socket().knows_token_buckets().expect("asked"));
+        assert!(tc("qdisc show dev lo").contains("pfifo 7:"));
     });
 }
