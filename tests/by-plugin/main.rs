@@ -1,5 +1,6 @@
 //! Tests of single plugins: what each verb does to the kernel, read with `ip -j` and `nft -j`.
 //!
+//! - `bandwidth`: how fast a container receives and sends
 //! - `bridge`: the interface plugin, and the container's end of its links
 //! - `dummy`: interfaces that lead nowhere, as far as any kernel goes
 //! - `examples`: every file in `conf/` does what its name says
@@ -22,6 +23,7 @@
 
 #![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
 
+mod bandwidth;
 mod bridge;
 mod dummy;
 mod examples;

@@ -56,6 +56,7 @@ macro_rules! killed {
 
 // Not host and static, which change nothing.
 killed! {
+    bandwidth: "bandwidth"
     bridge: "bridge"
     firewall: "firewall"
     host_device: "host-device"

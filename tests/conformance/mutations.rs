@@ -49,6 +49,13 @@ fn full_config(scene: &Scene, plugin: &str) -> Value {
             "hwaddr": "", "kernelpath": "", "pciBusID": "", "runtimeConfig": {"deviceID": ""}, "capabilities": {"deviceID": true},
             "dns": {"nameservers": ["10.1.0.1"], "domain": "a", "search": ["a"], "options": ["ndots:1"]},
         }),
+        "bandwidth" => json!({
+            "runtimeConfig": {"bandwidth": {
+                "ingressRate": 20_000_000, "ingressBurst": 4_000_000,
+                "egressRate": 40_000_000, "egressBurst": 8_000_000,
+            }},
+            "shapedSubnets": [], "unshapedSubnets": [],
+        }),
         "tap" => json!({
             "multiQueue": true, "mtu": 1400, "mac": "02:00:00:00:00:01", "owner": 0, "group": 0, "bridge": "",
             "dns": {"nameservers": ["10.1.0.1"], "domain": "a", "search": ["a"], "options": ["ndots:1"]},

@@ -211,6 +211,8 @@ fn del_goes_on_past_a_failure() {
 #[test]
 fn check_names_what_is_missing() {
     let cases = [
+        ("bandwidth", "ip link del $(ip -br link show type ifb | cut -d' ' -f1)", "redirection"),
+        ("bandwidth", "ip netns exec attached ip link del eth0", "eth0"),
         ("bridge", "ip netns exec fresh ip link del eth0", "eth0"),
         ("bridge", "ip netns exec fresh ip addr del 10.1.0.3/24 dev eth0", "10.1.0.3"),
         ("bridge", "ip link set br0 down; ip link del br0", "br0"),

@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 use tests::{Cni, CniError, Container, Host, Inside as _, Outcome, is_reference, newest_version};
 
-pub(crate) const PLUGINS: [&str; 14] = [
+pub(crate) const PLUGINS: [&str; 15] = [
+    "bandwidth",
     "bridge",
     "firewall",
     "host",
@@ -36,7 +37,11 @@ pub(crate) fn versions() -> impl Iterator<Item = &'static str> {
 
 /// The versions that a plugin promises.
 pub(crate) fn versions_of(plugin: &str) -> impl Iterator<Item = &'static str> {
-    let first = if plugin == "firewall" { "0.4.0" } else { "0.1.0" };
+    let first = match plugin {
+        "bandwidth" => "0.3.0",
+        "firewall" => "0.4.0",
+        _ => "0.1.0",
+    };
     versions().skip_while(move |version| *version != first)
 }
 
@@ -90,6 +95,12 @@ impl Scene {
     /// A configuration with which the plugin succeeds.
     pub(crate) fn config(&self, plugin: &str) -> Value {
         match plugin {
+            "bandwidth" => json!({
+                "type": "bandwidth",
+                "prevResult": self.result,
+                "ingressRate": 20_000_000, "ingressBurst": 4_000_000,
+                "egressRate": 40_000_000, "egressBurst": 8_000_000,
+            }),
             "bridge" => bridge_config(),
             "host-device" => json!({"type": "host-device", "device": "nic0", "ipam": bridge_config()["ipam"]}),
             "host-local" => json!({"type": "host-local", "ipam": bridge_config()["ipam"]}),
@@ -120,7 +131,7 @@ impl Scene {
     /// The container that the plugin has something to do for: chained plugins come after a bridge.
     pub(crate) fn container(&self, plugin: &str) -> &Container {
         match plugin {
-            "portmap" | "firewall" | "sbr" | "tuning" => &self.attached,
+            "bandwidth" | "portmap" | "firewall" | "sbr" | "tuning" => &self.attached,
             "host" => &self.sharing,
             _ => &self.fresh,
         }

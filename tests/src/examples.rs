@@ -12,6 +12,7 @@ use crate::binaries::{is_reference, newest_version};
 /// on every kernel has its test in `by_kernel_feature`, in the module of the feature that it needs.
 #[rustfmt::skip]
 pub const EXAMPLES: &[(&str, &str)] = &[
+    ("bandwidth", "by_plugin::bandwidth::rates::the_example_limits_both_directions"),
     ("bridge", "by_plugin::examples::bridge_connects_containers_with_each_other_the_host_and_the_world"),
     ("bridge-trunk", "by_kernel_feature::bridge_trunk::the_example_puts_containers_into_a_vlan_of_the_wire"),
     ("bridge-vlan", "by_kernel_feature::bridge_vlan::the_example_s_network_is_out_of_reach_for_others_on_its_bridge"),

@@ -1,0 +1,111 @@
+use cni_plugin::{Code, IfName};
+
+/// What keeps a container from being limited, or how its limits differ from what they should be.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The protocol.
+    #[error(transparent)]
+    Cni(#[from] cni_plugin::Error),
+    /// A link, its disciplines or a namespace.
+    #[error(transparent)]
+    Netlink(#[from] netlink::Error),
+    /// The other end of the container's interface.
+    #[error(transparent)]
+    Container(#[from] container_interface::Error),
+    /// Newer releases of the reference limit traffic to and from some subnets only.
+    #[error(
+        "\"shapedSubnets\" and \"unshapedSubnets\" are not supported: leave them out to limit all of the container's \
+         traffic"
+    )]
+    BySubnet,
+    /// The interface cannot be limited.
+    #[error(
+        "interface {ifname} in the container is a {kind}: bandwidth needs a veth, such as bridge and ptp make, whose \
+         other end on the host can be limited"
+    )]
+    NotAVeth {
+        /// The interface.
+        ifname: IfName,
+        /// What it is instead.
+        kind: String,
+    },
+    /// The veth leads elsewhere.
+    #[error(
+        "interface {ifname} in the container has its other end in another namespace than the host's, where it cannot be \
+         limited"
+    )]
+    NoHostEnd {
+        /// The interface.
+        ifname: IfName,
+    },
+    /// Large packets would never get through.
+    #[error(
+        "\"{direction}Burst\" is {burst} bits, which is less than one packet of {link} (MTU {mtu}): set it to {needed} \
+         or more, else large packets would never get through"
+    )]
+    SmallBurst {
+        /// `ingress` or `egress`.
+        direction: &'static str,
+        /// What is configured, in bits.
+        burst: u64,
+        /// What is needed, in bits.
+        needed: u64,
+        /// The host's end of the container's interface.
+        link: String,
+        /// Its MTU in bytes.
+        mtu: u32,
+    },
+    /// Somebody else controls the traffic of the host's end.
+    #[error(
+        "link {link} on the host has {what} already, which is not bandwidth's to replace: have one plugin alone control \
+         its traffic, or remove it (tc qdisc del dev {link} {handle})"
+    )]
+    Occupied {
+        /// The host's end of the container's interface.
+        link: String,
+        /// Which discipline.
+        what: &'static str,
+        /// What tc calls its place.
+        handle: &'static str,
+    },
+    /// The kernel lacks something.
+    #[error("this kernel has no {what}: install its module {module:?}, or a kernel that has {option}")]
+    NotInKernel {
+        /// What it is.
+        what: &'static str,
+        /// Its module.
+        module: &'static str,
+        /// Its option when the kernel is built.
+        option: &'static str,
+    },
+    /// CHECK: something is not as ADD left it.
+    #[error("{what} differs: expected {expected}, found {found}")]
+    Differs {
+        /// Which property of what.
+        what: String,
+        /// What ADD made.
+        expected: String,
+        /// What there is.
+        found: String,
+    },
+}
+
+impl From<Error> for cni_plugin::Error {
+    fn from(error: Error) -> Self {
+        let code = match error {
+            Error::Cni(inner) => return inner,
+            Error::Container(ref inner) => inner.code(),
+            Error::Netlink(netlink::Error::Netns(_)) => Code::InvalidEnvironment,
+            Error::BySubnet => Code::UnsupportedField,
+            Error::NotAVeth { .. } | Error::NoHostEnd { .. } | Error::SmallBurst { .. } => Code::InvalidConfig,
+            _ => Code::Internal,
+        };
+        Self::from_chain(code, &error)
+    }
+}
+
+impl From<netlink::NetnsError> for Error {
+    fn from(error: netlink::NetnsError) -> Self {
+        Self::Netlink(error.into())
+    }
+}

@@ -1,0 +1,96 @@
+#![doc = include_str!("../README.md")]
+
+mod config;
+mod error;
+mod host_end;
+mod ifb;
+mod limit;
+
+use cni_plugin::{Add, AddResult, Check, Del, Failures, Gc, Plugin, SpecVersion, Status, Undo};
+use container_interface::link;
+use netlink::{LinkKind, Socket};
+
+pub use config::Config;
+pub use error::Error;
+
+use config::Limits;
+use host_end::unless_missing;
+
+/// Limits how fast a container receives and sends.
+#[derive(Debug)]
+pub struct Bandwidth;
+
+impl Plugin for Bandwidth {
+    type Config = Config;
+    type Error = Error;
+    const NAME: &'static str = "bandwidth";
+    const ABOUT: &'static str = "limits how fast a container receives and sends";
+    const VERSIONS: &'static [SpecVersion] = SpecVersion::SINCE_0_3_0;
+
+    fn add(request: &Add<Config>, undo: &mut Undo) -> Result<AddResult, Error> {
+        let mut result = request.network.chained_on()?.clone();
+        let limits = request.network.config.limits()?;
+        if limits == Limits::default() {
+            return Ok(result);
+        }
+        let mut host = Socket::open()?;
+        let end = host_end::find(&mut host, &request.netns, &request.attachment.ifname)?;
+        limits.verify(&end)?;
+        if let Some(limit) = limits.ingress {
+            host_end::limit(&mut host, &end, limit, undo)?;
+        }
+        if let Some(limit) = limits.egress {
+            let ifb = ifb::create(&mut host, &request.attachment, end.mtu, limit, undo)?;
+            host_end::redirect(&mut host, &end, ifb.index, undo)?;
+            result.interfaces.push(link::describe_on_host(&ifb));
+        }
+        Ok(result)
+    }
+
+    fn del(request: &Del<Config>) -> Result<(), Error> {
+        let limits = request.network.config.limits().unwrap_or_default();
+        let mut host = Socket::open()?;
+        let ifbs = ifb::find_all(&mut host, &request.attachment)?;
+        let mut failures = Failures::new();
+        failures.note(host_end::release(&mut host, &request.attachment, limits, &ifbs));
+        for ifb in ifbs {
+            failures.note(unless_missing(host.delete_link(ifb.index)).map_err(Error::from));
+        }
+        Ok(failures.into_result()?)
+    }
+
+    fn check(request: &Check<Config>) -> Result<(), Error> {
+        let limits = request.network.config.limits()?;
+        if limits == Limits::default() {
+            return Ok(());
+        }
+        let mut host = Socket::open()?;
+        let end = host_end::find(&mut host, &request.netns, &request.attachment.ifname)?;
+        if let Some(limit) = limits.ingress {
+            host_end::check_limit(&mut host, &end, limit)?;
+        }
+        if let Some(limit) = limits.egress {
+            let ifb = ifb::check(&mut host, &end, &request.attachment)?;
+            host_end::check_limit(&mut host, &ifb, limit)?;
+        }
+        Ok(())
+    }
+
+    fn gc(request: &Gc<Config>) -> Result<(), Error> {
+        Ok(link::collect(request, "ifb")?)
+    }
+
+    fn status(request: &Status<Config>) -> Result<(), Error> {
+        request.network.config.limits()?;
+        let mut host = Socket::open()?;
+        if !host.knows(LinkKind::Ifb)? {
+            let (what, module, option) = ("ifb links", "ifb", "CONFIG_IFB");
+            return Err(Error::NotInKernel { what, module, option });
+        }
+        if !host.knows_token_buckets()? {
+            let (what, module, option) = ("token buckets", "sch_tbf", "CONFIG_NET_SCH_TBF");
+            return Err(Error::NotInKernel { what, module, option });
+        }
+        Ok(())
+    }
+}

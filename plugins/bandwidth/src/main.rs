@@ -1,0 +1,5 @@
+//! The `bandwidth` CNI plugin.
+
+fn main() -> std::process::ExitCode {
+    cni_plugin::run::<bandwidth::Bandwidth>()
+}
