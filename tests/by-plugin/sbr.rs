@@ -134,6 +134,27 @@ fn each_address_has_a_table_with_the_routes_that_were_its_own() {
     }
 }
 
+/// The default route of the first network is in the main table as the second one's was, and stays when that returns.
+#[test]
+fn another_networks_default_route_outlives_del() {
+    if reference_differs("its release of 2022 leaves the routes where ADD moved them") {
+        return;
+    }
+    let host = Host::new();
+    let container = host.container("c1");
+    network(&host, 1, None).add(&container, "eth0").ok();
+    let result = network(&host, 2, None).add(&container, "eth1").ok();
+    let before = host.snapshot();
+    let defaults = |family: &str| container.shell(&format!("ip {family} route show default")).lines().count();
+    assert!(defaults("-4") == 2 && defaults("-6") > 1);
+    call(&host, "sbr", "ADD", &container, &result).run().ok();
+    assert_eq!((defaults("-4"), defaults("-6")), (1, 1));
+    call(&host, "sbr", "DEL", &container, &result).run().ok();
+    host.snapshot().assert_nothing_since(&before);
+    assert!(!call(&host, "sbr", "ADD", &container, &result).run_unheard().is_ok());
+    host.snapshot().assert_nothing_since(&before);
+}
+
 #[test]
 fn a_named_table_is_somebody_elses() {
     if reference_differs("its release of 2022 has no \"table\"") {

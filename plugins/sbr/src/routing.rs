@@ -141,14 +141,32 @@ fn empty_table(inside: &mut Socket, rule: &Rule, link: u32, result: Option<&AddR
     outcome
 }
 
-/// Puts routes into the main table; those that a gateway needs come first, as they did before.
+/// Puts routes into the main table, beside those that other interfaces have to the same destinations; the routes that a gateway
+/// needs come first, as they did before.
 fn restore(inside: &mut Socket, routes: &[Route]) -> netlink::Result<()> {
-    let mut batch = inside.batch();
-    let (through, direct): (Vec<_>, Vec<_>) = routes.iter().partition(|route| route.gateway.is_some());
-    for route in direct.into_iter().chain(through) {
-        batch.replace_route(&Route { table: table::MAIN, ..route.clone() });
+    let mut present = Vec::new();
+    for family in FAMILIES {
+        if routes.iter().any(|route| Family::of(route.destination.ip()) == family) {
+            present.extend(inside.routes(family, None, table::MAIN)?);
+        }
     }
-    batch.send()
+    // An ADD that was killed, or failed, may have left some where they were; the kernel would take them twice.
+    let is_there = |route: &&Route| present.iter().any(|there| leads_the_same_way(there, route));
+    let missing = routes.iter().filter(|route| !is_there(route));
+    let (through, direct): (Vec<_>, Vec<_>) = missing.partition(|route| route.gateway.is_some());
+    let mut outcome = Ok(());
+    for route in direct.into_iter().chain(through) {
+        let route = Route { table: table::MAIN, ..route.clone() };
+        outcome = outcome.and(match inside.batch().add_parallel_route(&route).send() {
+            Err(error) if error.is_exists() => Ok(()),
+            outcome => outcome,
+        });
+    }
+    outcome
+}
+
+fn leads_the_same_way(one: &Route, other: &Route) -> bool {
+    (one.destination, one.link, one.gateway) == (other.destination, other.link, other.gateway)
 }
 
 fn rules_for(inside: &mut Socket, sources: &[IpNetwork]) -> Result<Vec<Rule>, Error> {
