@@ -239,3 +239,32 @@ fn tuning_sets_sysctls_and_the_mtu_of_containers_that_are_reached_as_ever() {
         web.assert_reaches_tcp(elsewhere);
     }
 }
+
+/// Every chained plugin of the list has its say, and none spoils another's CHECK.
+#[test]
+fn whole_chain_serves_a_port_on_a_second_network() {
+    let host = Host::new();
+    let outside = host.neighbour();
+    let web = host.container("web");
+    host.chain(&example("dual-stack")).add(&web, "eth0").ok();
+    let ports = json!({"portMappings": [{"hostPort": 8080, "containerPort": 80, "protocol": "tcp"}]});
+    let network = host.chain(&example("whole-chain")).capabilities(&ports);
+    let before = host.snapshot();
+    let result = network.add(&web, "eth1").ok();
+    let (server, elsewhere) = (web.listen_tcp(80), outside.listen_tcp(80));
+    for (index, published, out) in
+        [(0, "192.0.2.1:8080", "192.0.2.2:80"), (1, "[2001:db8::1]:8080", "[2001:db8::2]:80")]
+    {
+        host.assert_reaches_tcp(&port(&result, index, 80));
+        outside.assert_reaches_tcp(published);
+        web.assert_reaches_tcp(out);
+    }
+    assert_eq!((web.link("eth0")["mtu"].clone(), web.link("eth1")["mtu"].clone()), (json!(1500), json!(1400)));
+    let limits = host.run(["tc", "qdisc", "show"]);
+    assert!(limits.contains("rate 50Mbit") && limits.contains("rate 20Mbit"), "{limits}");
+    assert!(web.run(["ip", "rule"]).contains("from 10.210.9.2 lookup 100"));
+    network.check(&web, "eth1").ok();
+    drop((server, elsewhere));
+    network.del(&web, "eth1").ok();
+    host.snapshot().assert_nothing_since(&before);
+}

@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 use tests::{Container, Finished, Host, Inside as _, address, client, reference_differs};
 
 use crate::machine::{
-    Addresses, PLUGINS, REFERENCE_KEEPS_MASQUERADE, assert_nothing_left, assert_served, host_with_plugins,
+    Addresses, PLUGINS, REFERENCE_KEEPS_MASQUERADE, assert_nothing_left, assert_served, assert_whole_chain,
+    host_with_plugins, write_whole_chain,
 };
 
 /// libcni 1.1 speaks up to 1.0.0.
@@ -29,7 +30,11 @@ fn host_with_networks() -> Host {
 }
 
 fn cnitool(host: &Host, verb: &str, network: &str, container: &Container, capabilities: &Value) -> Finished {
-    let ifname = if network == "lo" { "lo" } else { "eth0" };
+    let ifname = match network {
+        "lo" => "lo",
+        "whole" => "eth1",
+        _ => "eth0",
+    };
     let cnitool = client("cnitool");
     host.try_run([
         "env",
@@ -96,4 +101,29 @@ fn a_container_that_is_gone_is_deleted() {
     let _ = cnitool(&host, "del", "web", &web, &published()).ok();
     let _ = cnitool(&host, "del", "lo", &web, &json!({})).ok();
     assert_nothing_left(&host, &before, REFERENCE_KEEPS_MASQUERADE);
+}
+
+/// Each plugin of the list finds with CHECK what it made, also what the plugins after it have moved.
+#[test]
+fn a_port_is_served_through_the_longest_list() {
+    let host = host_with_plugins();
+    let outside = host.neighbour();
+    write_whole_chain(&host, "/etc/cni/net.d");
+    let web = host.container("web");
+    let before = host.snapshot();
+    let ports = json!({"portMappings": [{"hostPort": 8080, "containerPort": 80, "protocol": "tcp"}]});
+    let _ = cnitool(&host, "add", "first", &web, &json!({})).ok();
+    let reply: Value = serde_json::from_str(&cnitool(&host, "add", "whole", &web, &ports).ok()).unwrap();
+    let addresses = Addresses { v4: address(&reply, 0), v6: address(&reply, 1) };
+    assert_whole_chain(&host, &outside, (&web, &addresses));
+    let _ = cnitool(&host, "check", "first", &web, &json!({})).ok();
+    let checked = cnitool(&host, "check", "whole", &web, &ports);
+    if !reference_differs("portmap's CHECK fails with any port mapping") {
+        let _ = checked.ok();
+    }
+    for _ in 0..2 {
+        let _ = cnitool(&host, "del", "whole", &web, &ports).ok();
+    }
+    let _ = cnitool(&host, "del", "first", &web, &json!({})).ok();
+    assert_nothing_left(&host, &before, &[]);
 }

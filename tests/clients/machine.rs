@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use tests::{Container, Host, Inside as _, bin_dir, reference_differs};
+use serde_json::json;
+use tests::{Container, Host, Inside as _, bin_dir, example, reference_differs};
 
 /// Where the clients look for plugins.
 pub(crate) const PLUGINS: &str = "/opt/cni/bin";
@@ -11,7 +12,8 @@ pub(crate) const PLUGINS: &str = "/opt/cni/bin";
 pub(crate) const ROOT: &str = "/run/root-file-system";
 
 /// The plugins that are tested here. All others are missing, so nothing else can have done the work.
-const TESTED: [&str; 7] = ["bridge", "firewall", "host-local", "loopback", "macvlan", "portmap", "tuning"];
+const TESTED: [&str; 9] =
+    ["bandwidth", "bridge", "firewall", "host-local", "loopback", "macvlan", "portmap", "sbr", "tuning"];
 
 /// Puts the tested plugins, and nothing else, where the clients look for them.
 pub(crate) fn install_plugins(host: &Host) {
@@ -69,6 +71,40 @@ pub(crate) fn assert_served(host: &Host, outside: &Host, web: (&Container, &Addr
     host.assert_reaches_tcp("127.0.0.1:8080");
     host.assert_reaches_udp("127.0.0.1:5353");
     outside.assert_blocked_tcp("192.0.2.1:80");
+}
+
+/// The longest list, conf/whole-chain.conflist, as the network `whole`, and a network `first` for the container to have another
+/// way out; both at a version that libcni 1.1 speaks. Which networks there are in `folder` the client finds out by itself.
+pub(crate) fn write_whole_chain(host: &Host, folder: &str) {
+    let mut whole = example("whole-chain");
+    (whole["name"], whole["cniVersion"]) = (json!("whole"), json!("1.0.0"));
+    host.write(format!("{folder}/20-whole.conflist"), whole.to_string());
+    let ranges = json!([[{"subnet": "10.3.0.0/24"}], [{"subnet": "fd00:3::/64"}]]);
+    let bridge = json!({
+        "type": "bridge", "bridge": "cni-first", "isDefaultGateway": true, "ipMasq": true,
+        "ipam": {"type": "host-local", "ranges": ranges},
+    });
+    let first = json!({"cniVersion": "1.0.0", "name": "first", "plugins": [bridge]});
+    host.write(format!("{folder}/10-first.conflist"), first.to_string());
+}
+
+/// `web`, whose `eth1` is on the network `whole`, is reached at its address there and at the host's port 8080, and reaches others
+/// through its first network; and each plugin of the list has done its part.
+#[track_caller]
+pub(crate) fn assert_whole_chain(host: &Host, outside: &Host, web: (&Container, &Addresses)) {
+    let (web, Addresses { v4, v6 }) = web;
+    let (_server, _elsewhere) = (web.listen_tcp(80), outside.listen_tcp(80));
+    for address in [v4, v6] {
+        host.assert_reaches_tcp(&format!("{address}:80"));
+    }
+    for (published, elsewhere) in [("192.0.2.1", "192.0.2.2"), ("[2001:db8::1]", "[2001:db8::2]")] {
+        outside.assert_reaches_tcp(&format!("{published}:8080"));
+        web.assert_reaches_tcp(&format!("{elsewhere}:80"));
+    }
+    assert_eq!(web.link("eth1")["mtu"], 1400);
+    let limits = host.run(["tc", "qdisc", "show"]);
+    assert!(limits.contains("rate 50Mbit") && limits.contains("rate 20Mbit"), "{limits}");
+    assert!(web.run(["ip", "rule"]).contains(&format!("from {v4} lookup 100")));
 }
 
 /// Its DEL has to look into the namespace to know which masquerading was for it.

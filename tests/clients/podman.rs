@@ -5,8 +5,8 @@ use serde_json::Value;
 use tests::{Container, Host, Inside as _, reference_differs};
 
 use crate::machine::{
-    Addresses, PLUGINS, REFERENCE_KEEPS_ISOLATION, ROOT, assert_nothing_left, assert_served, host_with_plugins,
-    make_root_file_system,
+    Addresses, PLUGINS, REFERENCE_KEEPS_ISOLATION, ROOT, assert_nothing_left, assert_served, assert_whole_chain,
+    host_with_plugins, make_root_file_system, write_whole_chain,
 };
 
 /// crun does not run on hybrid cgroups; the limits and the OOM score are within what any machine allows.
@@ -33,7 +33,7 @@ runroot = "/run/podman/state"
 
 fn host_with_podman() -> Host {
     let host = host_with_plugins();
-    assert_eq!(host.run(["ls", PLUGINS]).lines().count(), 7);
+    assert_eq!(host.run(["ls", PLUGINS]).lines().count(), 9);
     host.write("/run/podman/containers.conf", CONTAINERS_CONF);
     host.write("/run/podman/storage.conf", STORAGE_CONF);
     make_root_file_system(&host);
@@ -58,9 +58,16 @@ fn run(host: &Host, name: &str, options: &str) -> (Container, Addresses) {
 
 #[track_caller]
 fn inspect(host: &Host, name: &str) -> (Container, Addresses) {
+    inspect_on(host, name, None)
+}
+
+/// With the addresses that it has on that network, or on its only one.
+#[track_caller]
+fn inspect_on(host: &Host, name: &str, network: Option<&str>) -> (Container, Addresses) {
     let inspected: Value = serde_json::from_str(&podman(host, &format!("inspect {name}"))).unwrap();
     let settings = &inspected[0]["NetworkSettings"];
-    let network = settings["Networks"].as_object().unwrap().values().next().unwrap();
+    let networks = settings["Networks"].as_object().unwrap();
+    let network = network.map_or_else(|| networks.values().next().unwrap(), |name| &networks[name]);
     let (v4, v6) = (network["IPAddress"].as_str().unwrap(), network["GlobalIPv6Address"].as_str().unwrap());
     let netns = settings["SandboxKey"].as_str().unwrap();
     let addresses = Addresses { v4: v4.to_owned(), v6: format!("[{v6}]") };
@@ -228,5 +235,22 @@ fn a_macvlan_network_leads_to_the_wire() {
     assert_eq!(web.assert_reaches_tcp("192.0.2.2:80").ip().to_string(), "192.0.2.200");
     drop((server, way_out, web, peer));
     podman(&host, "rm -f -t0 web peer");
+    assert_nothing_left(&host, &before, &[]);
+}
+
+/// A list that Podman has not written, with every chained plugin that has something to do.
+#[test]
+fn a_port_is_served_through_the_longest_list() {
+    let host = host_with_podman();
+    let outside = host.neighbour();
+    write_whole_chain(&host, "/etc/cni/net.d");
+    let before = host.snapshot();
+    let networks = "--network first:interface_name=eth0 --network whole:interface_name=eth1";
+    podman(&host, &format!("run -d --name web {networks} -p 8080:80 box /bin/busybox sleep 1000"));
+    let (web, addresses) = inspect_on(&host, "web", Some("whole"));
+    assert_whole_chain(&host, &outside, (&web, &addresses));
+    drop(web);
+    podman(&host, "stop -t0 web");
+    podman(&host, "rm -f -t0 web");
     assert_nothing_left(&host, &before, &[]);
 }

@@ -37,6 +37,7 @@ pub const EXAMPLES: &[(&str, &str)] = &[
     ("tuning", "by_plugin::examples::tuning_sets_sysctls_and_the_mtu_of_containers_that_are_reached_as_ever"),
     ("vlan", "by_kernel_feature::vlan::the_example_puts_a_container_into_a_vlan_of_the_wire"),
     ("vrf", "by_kernel_feature::vrf::an_interface_is_routed_by_its_vrfs_table"),
+    ("whole-chain", "by_plugin::examples::whole_chain_serves_a_port_on_a_second_network"),
 ];
 
 /// The examples that are tested by the executable named `target`, for instance `by_plugin`.
