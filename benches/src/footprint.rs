@@ -14,7 +14,15 @@ use crate::suite::{Launcher, Network, Suite};
 
 /// The largest resident set, in bytes, that each plugin of the chains had in ADD, CHECK and DEL.
 pub(crate) fn peak_memory(suite: &Suite) -> Result<Vec<(&'static str, u64)>> {
-    let chains = [networks::published(), networks::addresses("bench-memory"), networks::loopback()];
+    let chains = [
+        networks::published(),
+        networks::addresses("bench-memory"),
+        networks::loopback(),
+        networks::tuning(),
+        networks::bandwidth(),
+        networks::sbr(),
+        networks::named_address(),
+    ];
     let mut peaks = Vec::new();
     for program in networks::PROGRAMS {
         let chain = chains.iter().find(|chain| chain.plugins.iter().any(|plugin| plugin["type"] == program));

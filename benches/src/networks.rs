@@ -6,7 +6,19 @@ use crate::host::WIRE;
 use crate::suite::Network;
 
 /// The plugins of the networks below, and of a container's loopback.
-pub(crate) const PROGRAMS: [&str; 7] = ["bridge", "host-local", "portmap", "firewall", "loopback", "macvlan", "ptp"];
+pub(crate) const PROGRAMS: [&str; 11] = [
+    "bridge",
+    "host-local",
+    "portmap",
+    "firewall",
+    "loopback",
+    "macvlan",
+    "ptp",
+    "tuning",
+    "bandwidth",
+    "sbr",
+    "static",
+];
 
 /// The plugins of the network that not every kernel can have.
 pub(crate) const IPVLAN_PROGRAMS: [&str; 2] = ["ipvlan", "host-local"];
@@ -42,6 +54,32 @@ pub(crate) fn ipvlan() -> Network {
     on_the_wire("bench-ipvlan", json!({"type": "ipvlan", "master": WIRE, "ipam": ipam()}))
 }
 
+/// Two properties of a bridge's interface; the bridge does not count.
+pub(crate) fn tuning() -> Network {
+    on_a_bridge("bench-tuning", json!({"type": "tuning", "sysctl": {"net.core.somaxconn": "500"}, "mtu": 1400}))
+}
+
+/// A limit in both directions for a bridge's interface; the bridge does not count.
+pub(crate) fn bandwidth() -> Network {
+    let (rate, burst) = (100_000_000, 10_000_000);
+    let limits = json!({
+        "type": "bandwidth",
+        "ingressRate": rate, "ingressBurst": burst, "egressRate": rate, "egressBurst": burst,
+    });
+    on_a_bridge("bench-bandwidth", limits)
+}
+
+/// A routing table for the address of a bridge's interface; the bridge does not count.
+pub(crate) fn sbr() -> Network {
+    on_a_bridge("bench-sbr", json!({"type": "sbr"}))
+}
+
+/// An address that somebody has named, alone.
+pub(crate) fn named_address() -> Network {
+    let ipam = json!({"type": "static", "addresses": [{"address": "10.88.0.9/16", "gateway": "10.88.0.1"}]});
+    network("bench-static", vec![json!({"type": "static", "ipam": ipam})])
+}
+
 /// Addresses alone, without a bridge; `name` is also the folder of their reservations.
 pub(crate) fn addresses(name: &'static str) -> Network {
     network(name, vec![json!({"type": "host-local", "ipam": ipam()})])
@@ -53,7 +91,11 @@ pub(crate) fn loopback() -> Network {
 }
 
 fn network(name: &'static str, plugins: Vec<Value>) -> Network {
-    Network { name, plugins, needs_wire: false }
+    Network { name, plugins, prepared: 0, needs_wire: false }
+}
+
+fn on_a_bridge(name: &'static str, plugin: Value) -> Network {
+    Network { prepared: 1, ..network(name, vec![bridge(false), plugin]) }
 }
 
 fn on_the_wire(name: &'static str, plugin: Value) -> Network {

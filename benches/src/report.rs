@@ -33,6 +33,14 @@ pub(crate) fn measure(sides: &[Suite; 2], options: &Options) -> Result<Table> {
     chain(&mut table, b, networks::published(), [at_least(15.0), at_least(4.0)])?;
     chain(&mut table, "macvlan+host-local", networks::macvlan(), [at_least(4.0), Goal::None])?;
     chain(&mut table, "ptp+host-local", networks::ptp(), [at_least(4.0), Goal::None])?;
+    for (name, network) in [
+        ("tuning, after a bridge", networks::tuning()),
+        ("bandwidth, after a bridge", networks::bandwidth()),
+        ("sbr, after a bridge", networks::sbr()),
+        ("static, alone", networks::named_address()),
+    ] {
+        chain(&mut table, name, network, [at_least(3.0), Goal::None])?;
+    }
     blocked(&mut table, ours, rounds)?;
     full_against_empty(&mut table, ours, options)?;
     footprints(&mut table, ours, theirs)?;

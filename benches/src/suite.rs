@@ -42,6 +42,8 @@ pub(crate) struct Network {
     pub(crate) name: &'static str,
     /// Each plugin's configuration, the first first.
     pub(crate) plugins: Vec<Value>,
+    /// How many of them, from the first, only make what the others are measured on: their own time does not count.
+    pub(crate) prepared: usize,
     /// Whether its host has to be on a wire.
     pub(crate) needs_wire: bool,
 }
@@ -72,6 +74,13 @@ struct Invocation<'a> {
     container: &'a Container,
 }
 
+impl Network {
+    /// What counts of the time that the plugin at `position` took.
+    fn counted(&self, position: usize, elapsed: Duration) -> Duration {
+        if position < self.prepared { Duration::ZERO } else { elapsed }
+    }
+}
+
 impl Suite {
     /// The plugins in `directory`, which must hold each of `programs`.
     pub(crate) fn open(directory: &Path, programs: &[&str]) -> Result<Self> {
@@ -97,9 +106,9 @@ impl Suite {
     pub(crate) fn add(&self, network: &Network, container: &Container) -> Result<Timed<Value>> {
         let invocation = Invocation { verb: "ADD", network, container };
         let (mut elapsed, mut result) = (Duration::ZERO, Value::Null);
-        for plugin in &network.plugins {
+        for (position, plugin) in network.plugins.iter().enumerate() {
             let run = self.run(&invocation, plugin, &result)?;
-            elapsed += run.elapsed;
+            elapsed += network.counted(position, run.elapsed);
             result = run.outcome?;
         }
         Ok(Timed { elapsed, outcome: result })
@@ -114,7 +123,7 @@ impl Suite {
     ) -> Result<Timed<Option<Failure>>> {
         let invocation = Invocation { verb: "CHECK", network, container };
         let mut elapsed = Duration::ZERO;
-        for plugin in &network.plugins {
+        for plugin in &network.plugins[network.prepared..] {
             let run = self.run(&invocation, plugin, result)?;
             elapsed += run.elapsed;
             if let Err(failure) = run.outcome {
@@ -128,9 +137,9 @@ impl Suite {
     pub(crate) fn del(&self, network: &Network, container: &Container, result: &Value) -> Result<Duration> {
         let invocation = Invocation { verb: "DEL", network, container };
         let mut elapsed = Duration::ZERO;
-        for plugin in network.plugins.iter().rev() {
+        for (position, plugin) in network.plugins.iter().enumerate().rev() {
             let run = self.run(&invocation, plugin, result)?;
-            elapsed += run.elapsed;
+            elapsed += network.counted(position, run.elapsed);
             run.outcome?;
         }
         Ok(elapsed)
@@ -247,7 +256,14 @@ mod tests {
 
     fn network() -> Network {
         let plugins = vec![json!({"type": "portmap", "capabilities": {"portMappings": true}})];
-        Network { name: "bench", plugins, needs_wire: false }
+        Network { name: "bench", plugins, prepared: 0, needs_wire: false }
+    }
+
+    #[test]
+    fn plugins_that_prepare_take_no_time() {
+        let network = Network { prepared: 1, ..network() };
+        let second = Duration::from_secs(1);
+        assert_eq!((network.counted(0, second), network.counted(1, second)), (Duration::ZERO, second));
     }
 
     fn container() -> Container {
