@@ -1,5 +1,3 @@
 //! The `bandwidth` CNI plugin.
 
-fn main() -> std::process::ExitCode {
-    cni_plugin::run::<bandwidth::Bandwidth>()
-}
+cni_plugin::main!(bandwidth::Bandwidth);
