@@ -88,7 +88,7 @@ impl Scene {
         // A device to give away.
         host.shell("ip link add nic0 type veth peer name wire");
         // The reference lets the kernel look for duplicates of the bridge's address; its routes come after that.
-        host.shell("while ip -6 addr show tentative | grep -q inet6; do sleep 0.05; done");
+        host.shell("while ip -6 addr show scope global tentative | grep -q inet6; do sleep 0.05; done");
         Self { host, attached, fresh, sharing, result }
     }
 
