@@ -39,6 +39,7 @@
 
 mod address;
 mod batch;
+mod changes;
 mod error;
 mod link;
 mod mac;
@@ -55,6 +56,7 @@ mod robustness;
 
 pub use address::{Address, AddressSpec};
 pub use batch::Batch;
+pub use changes::Changes;
 pub use error::{Error, Refusal, Request, Result};
 pub use link::{
     Bridge, BridgePort, CreatedVeth, IpvlanIsolation, IpvlanMode, Link, LinkChange, LinkKind, LinkRef, MAX_ALIAS_LEN,

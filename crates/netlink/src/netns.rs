@@ -144,6 +144,15 @@ impl Netns {
         self.id
     }
 
+    /// A number that no other namespace gets before the next restart of the host, unlike [`Netns::id`], whose inode
+    /// belongs to the next namespace once this one is gone. `None` before Linux 5.14 (`SO_NETNS_COOKIE`).
+    ///
+    /// # Errors
+    /// When the namespace cannot be entered.
+    pub fn cookie(&self) -> Result<Option<u64>, NetnsError> {
+        self.run(|| std::os::unix::net::UnixDatagram::unbound().ok().and_then(|socket| cookie(socket.as_fd())))
+    }
+
     /// Runs `body` inside the namespace: the calling thread enters it, and is back when this returns.
     ///
     /// Nothing can be left in the wrong namespace: the way back is taken by a guard, also when `body` returns early or
@@ -220,6 +229,19 @@ fn namespace_type(file: BorrowedFd<'_>) -> io::Result<i32> {
     // this meaning.
     let kind = unsafe { libc::ioctl(file.as_raw_fd(), NS_GET_NSTYPE) };
     if kind < 0 { Err(io::Error::last_os_error()) } else { Ok(kind) }
+}
+
+/// The cookie of the namespace that a socket belongs to.
+#[expect(unsafe_code, reason = "the option is in no binding")]
+fn cookie(socket: BorrowedFd<'_>) -> Option<u64> {
+    let mut cookie = 0_u64;
+    let mut length = libc::socklen_t::try_from(size_of::<u64>()).ok()?;
+    let (level, option) = (libc::SOL_SOCKET, libc::SO_NETNS_COOKIE);
+    // SAFETY: the kernel writes at most `length` bytes, which is the size of the number, and then `length` itself; both
+    // live until the call returns.
+    let status =
+        unsafe { libc::getsockopt(socket.as_raw_fd(), level, option, (&raw mut cookie).cast(), &raw mut length) };
+    (status == 0).then_some(cookie)
 }
 
 fn describe(kind: std::fs::FileType) -> &'static str {

@@ -175,6 +175,12 @@ impl Socket {
         }
     }
 
+    /// Takes a port, which a socket that has sent something has. Without one it is told only of what others change, and of
+    /// nothing that the kernel does by itself (`do_one_broadcast`, net/netlink/af_netlink.c).
+    pub(crate) fn take_port(&mut self) -> Result<()> {
+        self.inner.bind_auto().map(drop).map_err(Error::socket("bind"))
+    }
+
     pub(crate) fn subscribe(&self, group: u32) -> Result<()> {
         self.inner.add_membership(group).map_err(Error::socket("subscribe"))
     }

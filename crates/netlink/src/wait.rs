@@ -14,9 +14,9 @@ use crate::route::{self, RouteType};
 use crate::socket::{Outgoing, Socket};
 
 /// Multicast groups (`include/uapi/linux/rtnetlink.h`, `enum rtnetlink_groups`).
-const RTNLGRP_LINK: u32 = 1;
+pub(crate) const RTNLGRP_LINK: u32 = 1;
 const RTNLGRP_IPV4_IFADDR: u32 = 5;
-const RTNLGRP_IPV6_IFADDR: u32 = 9;
+pub(crate) const RTNLGRP_IPV6_IFADDR: u32 = 9;
 const RTNLGRP_IPV6_ROUTE: u32 = 11;
 
 /// What is awaited.

@@ -103,3 +103,16 @@ fn what_is_made_in_a_new_namespace_is_seen_nowhere_and_gone_afterwards() {
         assert!(socket().link("br0").expect_err("it was elsewhere").is_not_found());
     });
 }
+
+#[test]
+fn a_cookie_is_never_given_again() {
+    let cookie = |netns: &Netns| netns.cookie().expect("entered").expect("this kernel has cookies");
+    let first = new_netns();
+    let (inode, of_first) = (first.id().inode, cookie(&first));
+    assert_eq!(cookie(&first), of_first);
+    drop(first);
+    // The kernel gives the lowest free inode. Other tests make namespaces as well, so it may take a while to come back.
+    let successor =
+        (0..10_000).map(|_| new_netns()).find(|next| next.id().inode == inode).expect("an inode comes back");
+    assert_ne!(cookie(&successor), of_first);
+}

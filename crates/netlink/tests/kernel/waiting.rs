@@ -1,10 +1,12 @@
 use std::net::IpAddr;
+use std::os::fd::AsFd as _;
 use std::time::{Duration, Instant};
 
 use ipnetwork::IpNetwork;
-use netlink::{AddressSpec, Error, LinkChange, RouteType};
+use netlink::{AddressSpec, Changes, Error, LinkChange, RouteType, Socket};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use crate::{in_new_netns, pair, socket};
+use crate::{in_new_netns, new_netns, pair, socket};
 
 const LONG: Duration = Duration::from_secs(10);
 
@@ -119,4 +121,52 @@ fn a_new_ipv6_address_is_waited_for_until_it_is_the_hosts_own() {
             socket.wait_until_local(a, &["2001:db8:1::1".parse().expect("an address")], Duration::from_millis(50));
         assert!(matches!(missing, Err(Error::TimedOut { .. })), "{missing:?}");
     });
+}
+
+fn is_readable(changes: &Changes) -> bool {
+    becomes_readable(changes, 0)
+}
+
+fn becomes_readable(changes: &Changes, milliseconds: u16) -> bool {
+    let mut waiting = [PollFd::new(changes.as_fd(), PollFlags::POLLIN)];
+    poll(&mut waiting, PollTimeout::from(milliseconds)).expect("poll") > 0
+}
+
+#[test]
+fn changes_of_links_and_addresses_are_heard_and_cleared() {
+    let netns = new_netns();
+    let changes = Changes::open_in(&netns).expect("opened");
+    let mut socket = Socket::open_in(&netns).expect("a socket");
+    assert!(!is_readable(&changes));
+    let (a, _) = pair(&mut socket);
+    assert!(is_readable(&changes));
+    socket.wait_until_running(a, LONG).expect("running");
+    let address: IpNetwork = "fd00::1/64".parse().expect("an address");
+    for change in ["link", "address"] {
+        // The kernel tells the carrier's coming and the link-local addresses a moment later.
+        while is_readable(&changes) {
+            changes.clear().expect("cleared");
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        match change {
+            "link" => socket.change_link(a, &LinkChange { mtu: Some(1400), ..LinkChange::default() }),
+            _ => socket.add_address(&AddressSpec::new(a, address)),
+        }
+        .expect("changed");
+        // An address is told by a work queue.
+        assert!(becomes_readable(&changes, 5000), "{change}");
+    }
+}
+
+#[test]
+fn more_changes_than_the_socket_can_hold_are_changes() {
+    let netns = new_netns();
+    let changes = Changes::open_in(&netns).expect("opened");
+    let mut socket = Socket::open_in(&netns).expect("a socket");
+    let (a, _) = pair(&mut socket);
+    for mtu in 0..2000 {
+        socket.change_link(a, &LinkChange { mtu: Some(1300 + mtu % 2), ..LinkChange::default() }).expect("changed");
+    }
+    assert!(is_readable(&changes));
+    changes.clear().expect("an overrun is no error");
 }
