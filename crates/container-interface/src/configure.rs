@@ -74,7 +74,7 @@ impl<'a> Setup<'a> {
 }
 
 impl Setup<'_> {
-    fn has_ipv6(&self) -> bool {
+    pub(crate) fn has_ipv6(&self) -> bool {
         self.ips.iter().any(|ip| ip.address.is_ipv6())
     }
 
@@ -88,7 +88,7 @@ impl Setup<'_> {
             .any(|ip| if self.point_to_point { ip.gateway == Some(gateway) } else { ip.address.contains(gateway) })
     }
 
-    fn kernel_route(&self, route: &Route) -> netlink::Route {
+    pub(crate) fn kernel_route(&self, route: &Route) -> netlink::Route {
         // What is on the link itself has no gateway.
         let beyond_link = route.scope.is_none_or(|scope| scope < netlink::scope::LINK);
         let implied = || self.gateway_of_family(&route.dst).filter(|_| beyond_link);
@@ -109,7 +109,7 @@ impl Setup<'_> {
 }
 
 /// What IPv6 needs before the link is up; there is no other way to set it than from inside.
-fn set_ipv6_sysctls(setup: &Setup<'_>) -> Result<(), Error> {
+pub(crate) fn set_ipv6_sysctls(setup: &Setup<'_>) -> Result<(), Error> {
     let detect = if setup.detect_duplicates { "1" } else { "0" };
     // Runtimes switch IPv6 off in namespaces that have no IPv6 address yet. What a container sends to an address of its
     // own passes lo.
@@ -163,7 +163,7 @@ fn wait_for_ipv6(socket: &mut Socket, setup: &Setup<'_>) -> Result<(), Error> {
 /// link's hardware address is set (`inetdev_event`, net/ipv4/devinet.c; `ndisc_netdev_event`, net/ipv6/ndisc.c), even to
 /// what it was, if `arp_notify` and `ndisc_notify` allow it. Frames of our own would need a packet socket, and closing one
 /// waits 10 ms for an RCU grace period.
-fn announce(socket: &mut Socket, setup: &Setup<'_>) -> Result<(), Error> {
+pub(crate) fn announce(socket: &mut Socket, setup: &Setup<'_>) -> Result<(), Error> {
     match setup.mac {
         Some(_) if !setup.ips.is_empty() => {
             Ok(socket.change_link(setup.index, &LinkChange { mac: setup.mac, ..LinkChange::default() })?)

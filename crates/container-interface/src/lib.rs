@@ -1,7 +1,8 @@
 //! The container's end of an attachment: what every interface plugin does once its link exists.
 //!
-//! [`configure()`] gives the link what the IPAM plugin decided, [`check()`] compares it with what ADD reported. Both work
-//! through a socket of the container's namespace; only IPv6's sysctls have to be set from inside.
+//! [`configure()`] gives the link what the IPAM plugin decided, [`reconfigure()`] what it decides later, and [`check()`]
+//! compares it with what ADD reported. All work through a socket of the container's namespace; only IPv6's sysctls have to
+//! be set from inside.
 //!
 //! - [`link`] makes and deletes links that are in the container alone
 //! - [`loopback`] is the one that is there already
@@ -16,8 +17,10 @@ pub mod link;
 pub mod loopback;
 pub mod mac;
 pub mod point_to_point;
+mod reconfigure;
 pub mod veth;
 
 pub use check::{check, check_sandbox};
 pub use configure::{Setup, configure};
 pub use error::Error;
+pub use reconfigure::reconfigure;
