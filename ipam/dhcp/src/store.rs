@@ -1,0 +1,266 @@
+//! The leases as files: the daemon can be killed at any time, and the next one takes them up.
+//!
+//! They are below /run, because they end with the namespaces that they are about: at the next start of the host. Each
+//! daemon, told by its socket, has a folder of its own, `/run/ferrocni/dhcp/run:cni:dhcp.sock`, and in it a file for each
+//! lease, `<network>:<container>:<interface>:<family>`. None of these words can hold a colon.
+
+use std::fmt;
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use cni_plugin::{Attachment, ContainerId, IfName, NetworkName};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::Error;
+use crate::lease::Family;
+
+const ROOT: &str = "/run/ferrocni/dhcp";
+/// No lease's file has this name, for want of colons.
+const LOCK: &str = "lock";
+/// With this begins the name of what becomes a lease's file once it is whole. No network's name begins so.
+const UNFINISHED: &str = ".";
+
+/// Which lease.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct Key {
+    /// Whose.
+    pub(crate) attachment: Attachment,
+    /// Of which family.
+    pub(crate) family: Family,
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}, {}", self.attachment, self.family.protocol())
+    }
+}
+
+impl Key {
+    fn file_name(&self) -> String {
+        let Attachment { network, container, ifname } = &self.attachment;
+        format!("{network}:{container}:{ifname}:{}", self.family)
+    }
+
+    fn from_file_name(name: &str) -> Option<Self> {
+        let mut words = name.split(':');
+        let attachment = Attachment {
+            network: NetworkName::new(words.next()?).ok()?,
+            container: ContainerId::new(words.next()?).ok()?,
+            ifname: IfName::new(words.next()?).ok()?,
+        };
+        let family = words.next()?;
+        let family = Family::ALL.into_iter().find(|known| known.as_str() == family)?;
+        words.next().is_none().then_some(Self { attachment, family })
+    }
+}
+
+/// The folder of one daemon.
+#[derive(Debug, Clone)]
+pub(crate) struct Store {
+    dir: PathBuf,
+}
+
+impl Store {
+    /// That of the daemon on `socket`, where the host's files are below `prefix`.
+    #[must_use]
+    pub(crate) fn of(socket: &Path, prefix: &str) -> Self {
+        let name = socket.to_string_lossy().trim_start_matches('/').replace('/', ":");
+        Self { dir: PathBuf::from(format!("{prefix}{ROOT}/{name}")) }
+    }
+
+    /// Makes the folder and keeps every other daemon out of it for as long as the file lives.
+    ///
+    /// # Errors
+    /// [`Error::Locked`] if there is one already.
+    pub(crate) fn lock(&self) -> Result<File, Error> {
+        let failed = |source| Error::Store { doing: "create", path: self.dir.clone(), source };
+        DirBuilder::new().recursive(true).mode(0o700).create(&self.dir).map_err(failed)?;
+        let path = self.dir.join(LOCK);
+        let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path);
+        let file = file.map_err(|source| Error::Store { doing: "open", path: path.clone(), source })?;
+        match file.try_lock() {
+            Ok(()) => Ok(file),
+            Err(TryLockError::WouldBlock) => Err(Error::Locked { path }),
+            Err(TryLockError::Error(source)) => Err(Error::Store { doing: "lock", path, source }),
+        }
+    }
+
+    /// Writes a lease, whole or not at all.
+    ///
+    /// # Errors
+    /// That of the file system; what was there before is there still.
+    pub(crate) fn save(&self, key: &Key, record: &impl Serialize) -> Result<(), Error> {
+        let path = self.dir.join(key.file_name());
+        let unfinished = self.dir.join(format!("{UNFINISHED}{}", key.file_name()));
+        let write = || -> io::Result<()> {
+            let bytes = serde_json::to_vec(record)?;
+            let mut file = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&unfinished)?;
+            file.write_all(&bytes)?;
+            fs::rename(&unfinished, &path)
+        };
+        write().map_err(|source| Error::Store { doing: "write", path: path.clone(), source })
+    }
+
+    /// Forgets a lease; one that is not there is forgotten already.
+    ///
+    /// # Errors
+    /// That of the file system.
+    pub(crate) fn remove(&self, key: &Key) -> Result<(), Error> {
+        let path = self.dir.join(key.file_name());
+        match fs::remove_file(&path) {
+            // A name that is too long for a file was too long for an ADD.
+            Err(source) if !matches!(source.kind(), ErrorKind::NotFound | ErrorKind::InvalidFilename) => {
+                Err(Error::Store { doing: "remove", path, source })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Forgets all leases of an attachment.
+    ///
+    /// # Errors
+    /// That of the file system.
+    pub(crate) fn remove_all(&self, attachment: &Attachment) -> Result<(), Error> {
+        for family in Family::ALL {
+            self.remove(&Key { attachment: attachment.clone(), family })?;
+        }
+        Ok(())
+    }
+
+    /// Which leases there are.
+    ///
+    /// # Errors
+    /// That of the file system; no folder is an empty one.
+    pub(crate) fn keys(&self) -> Result<Vec<Key>, Error> {
+        Ok(self.names()?.iter().filter_map(|name| Key::from_file_name(name)).collect())
+    }
+
+    /// Removes what daemons that were killed had not finished. Only who has the folder locked may do it.
+    ///
+    /// # Errors
+    /// That of the file system.
+    pub(crate) fn sweep(&self) -> Result<(), Error> {
+        let names = self.names()?;
+        let unfinished = |name: &&String| name.strip_prefix(UNFINISHED).and_then(Key::from_file_name).is_some();
+        names.iter().filter(unfinished).try_for_each(|name| {
+            let path = self.dir.join(name);
+            fs::remove_file(&path).map_err(|source| Error::Store { doing: "remove", path, source })
+        })
+    }
+
+    fn names(&self) -> Result<Vec<String>, Error> {
+        let failed = |source| Error::Store { doing: "list", path: self.dir.clone(), source };
+        let entries = match fs::read_dir(&self.dir) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries.map_err(failed)?,
+        };
+        entries.map(|entry| Ok(entry.map_err(failed)?.file_name().to_string_lossy().into_owned())).collect()
+    }
+
+    /// Reads a lease; `None` if there is none, or none that this release could read.
+    ///
+    /// # Errors
+    /// That of the file system.
+    pub(crate) fn load<T: DeserializeOwned>(&self, key: &Key) -> Result<Option<T>, Error> {
+        let path = self.dir.join(key.file_name());
+        match fs::read(&path) {
+            Ok(bytes) => Ok(serde_json::from_slice(&bytes).ok()),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(Error::Store { doing: "read", path, source }),
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn key(container: &str, family: Family) -> Key {
+        let attachment = Attachment {
+            network: NetworkName::new("lan").unwrap(),
+            container: ContainerId::new(container).unwrap(),
+            ifname: IfName::new("eth0.5").unwrap(),
+        };
+        Key { attachment, family }
+    }
+
+    fn store() -> (tempfile::TempDir, Store) {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::of(Path::new("/run/cni/dhcp.sock"), folder.path().to_str().unwrap());
+        (folder, store)
+    }
+
+    #[test]
+    fn each_socket_has_a_folder_of_its_own() {
+        let dir = |socket: &str, prefix| Store::of(Path::new(socket), prefix).dir;
+        assert_eq!(dir("/run/cni/dhcp.sock", ""), Path::new("/run/ferrocni/dhcp/run:cni:dhcp.sock"));
+        assert_eq!(dir("/run/cni/other.sock", "/host"), Path::new("/host/run/ferrocni/dhcp/run:cni:other.sock"));
+    }
+
+    #[test]
+    fn what_was_saved_is_loaded_and_removed() {
+        let (_folder, store) = store();
+        assert_eq!(store.keys().unwrap(), []);
+        let _lock = store.lock().unwrap();
+        let (v4, v6) = (key("c1", Family::Ipv4), key("c1", Family::Ipv6));
+        store.save(&v4, &1).unwrap();
+        store.save(&v4, &2).unwrap();
+        store.save(&v6, &3).unwrap();
+        let mut keys = store.keys().unwrap();
+        keys.sort();
+        assert_eq!(keys, [v4.clone(), v6.clone()]);
+        assert_eq!(store.load::<u8>(&v4).unwrap(), Some(2));
+        assert_eq!(store.load::<String>(&v4).unwrap(), None, "not what was written");
+        assert_eq!(store.load::<u8>(&key("c2", Family::Ipv4)).unwrap(), None);
+        store.remove_all(&v4.attachment).unwrap();
+        store.remove_all(&v4.attachment).unwrap();
+        assert_eq!(store.keys().unwrap(), []);
+    }
+
+    #[test]
+    fn one_daemon_at_a_time_has_the_folder() {
+        let (_folder, store) = store();
+        let lock = store.lock().unwrap();
+        assert!(matches!(store.lock(), Err(Error::Locked { .. })));
+        drop(lock);
+        store.lock().unwrap();
+    }
+
+    #[test]
+    fn what_a_killed_daemon_had_not_finished_is_swept_away() {
+        let (_folder, store) = store();
+        let _lock = store.lock().unwrap();
+        let key = key("c1", Family::Ipv4);
+        store.save(&key, &1).unwrap();
+        for name in [&format!(".{}", key.file_name()), ".somebody's", "lan:c1:eth0"] {
+            fs::write(store.dir.join(name), "half").unwrap();
+        }
+        store.sweep().unwrap();
+        let mut names = store.names().unwrap();
+        names.sort();
+        assert_eq!(names, [".somebody's", "lan:c1:eth0", &key.file_name(), "lock"]);
+    }
+
+    #[test]
+    fn a_name_too_long_for_a_file_is_not_there() {
+        let (_folder, store) = store();
+        let _lock = store.lock().unwrap();
+        let long = key(&"c".repeat(300), Family::Ipv4);
+        assert!(matches!(store.save(&long, &1), Err(Error::Store { doing: "write", .. })));
+        store.remove(&long).unwrap();
+        assert_eq!(store.names().unwrap(), ["lock"]);
+    }
+
+    #[test]
+    fn other_files_are_no_leases() {
+        for name in
+            ["lock", ".lan:c1:eth0:ipv4", "lan:c1:eth0", "lan:c1:eth0:ipv5", "lan:c1:eth0:ipv4:x", "lan:-c:eth0:ipv4"]
+        {
+            assert_eq!(Key::from_file_name(name), None, "{name}");
+        }
+    }
+}
