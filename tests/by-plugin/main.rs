@@ -2,6 +2,7 @@
 //!
 //! - `bandwidth`: how fast a container receives and sends
 //! - `bridge`: the interface plugin, and the container's end of its links
+//! - `dhcp`: leases from a real server, and the daemon that keeps them
 //! - `dummy`: interfaces that lead nowhere, as far as any kernel goes
 //! - `examples`: every file in `conf/` does what its name says
 //! - `firewall`: what gets through, with each backend
@@ -25,6 +26,7 @@
 
 mod bandwidth;
 mod bridge;
+mod dhcp;
 mod dummy;
 mod examples;
 mod firewall;
