@@ -19,6 +19,11 @@ fn clean_up(scene: &Scene, plugin: &str, before: &Snapshot, point: &str) {
     assert!(after_del.is_empty(), "{plugin} killed at {point}: DEL leaves to GC {after_del:#?}");
 }
 
+/// At so many points a plugin changes something at the least. dhcp has its daemon do everything, and asks it once.
+fn fewest_changes(plugin: &str) -> usize {
+    if plugin == "dhcp" { 1 } else { 2 }
+}
+
 fn add_is_killed(plugin: &str) {
     if reference_differs("it needs the result of ADD to find what it made") {
         return;
@@ -26,7 +31,7 @@ fn add_is_killed(plugin: &str) {
     let scene = Scene::new();
     let before = scene.host.snapshot();
     let kills = scene.call(plugin, "ADD").killed_at_every_change(|point| clean_up(&scene, plugin, &before, point));
-    assert!(kills >= 2, "{plugin} was killed {kills} times only");
+    assert!(kills >= fewest_changes(plugin), "{plugin} was killed {kills} times only");
     scene.call(plugin, "ADD").run().ok();
 }
 
@@ -41,7 +46,7 @@ fn del_is_killed(plugin: &str) {
         clean_up(&scene, plugin, &before, point);
         scene.call(plugin, "ADD").run().ok();
     });
-    assert!(kills >= 2, "{plugin} was killed {kills} times only");
+    assert!(kills >= fewest_changes(plugin), "{plugin} was killed {kills} times only");
 }
 
 macro_rules! killed {
@@ -58,6 +63,7 @@ macro_rules! killed {
 killed! {
     bandwidth: "bandwidth"
     bridge: "bridge"
+    dhcp: "dhcp"
     firewall: "firewall"
     host_device: "host-device"
     host_local: "host-local"
@@ -78,7 +84,7 @@ fn gc_alone_cleans_up_after_a_killed_add() {
     if reference_differs("it has no GC") {
         return;
     }
-    for plugin in ["host-local", "portmap", "firewall"] {
+    for plugin in ["dhcp", "host-local", "portmap", "firewall"] {
         let scene = Scene::new();
         let before = scene.host.snapshot();
         scene.call(plugin, "ADD").killed_at_every_change(|point| {

@@ -45,6 +45,11 @@ fn full_config(scene: &Scene, plugin: &str) -> Value {
             "dns": {"nameservers": ["10.1.0.1"], "domain": "a", "search": ["a"], "options": ["ndots:1"]},
             "args": {"cni": {"mac": "02:00:00:00:00:01", "ips": ["10.1.0.77"]}},
         }),
+        "dhcp" => json!({"ipam": {
+            "type": "dhcp", "daemonSocketPath": "/run/cni/dhcp.sock", "families": ["ipv4"], "priority": 300,
+            "provide": [{"option": "host-name", "value": "web", "fromArg": "NAME"}, {"option": "60", "value": "x"}],
+            "request": [{"option": "subnet-mask", "skipDefault": false}, {"option": "121"}], "suppress": ["gateway"],
+        }}),
         "host-device" => json!({
             "hwaddr": "", "kernelpath": "", "pciBusID": "", "runtimeConfig": {"deviceID": ""}, "capabilities": {"deviceID": true},
             "dns": {"nameservers": ["10.1.0.1"], "domain": "a", "search": ["a"], "options": ["ndots:1"]},

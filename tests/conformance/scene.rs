@@ -1,11 +1,12 @@
 //! A host on which each plugin has something good to do.
 
 use serde_json::{Value, json};
-use tests::{Cni, CniError, Container, Host, Inside as _, Outcome, is_reference, newest_version};
+use tests::{Background, Cni, CniError, Container, Host, Inside as _, Outcome, dhcp, is_reference, newest_version};
 
-pub(crate) const PLUGINS: [&str; 15] = [
+pub(crate) const PLUGINS: [&str; 16] = [
     "bandwidth",
     "bridge",
+    "dhcp",
     "firewall",
     "host",
     "host-device",
@@ -61,10 +62,12 @@ fn ptp_config() -> Value {
     })
 }
 
-/// A host with three containers: `attached` has been connected to a network, `fresh` has not, and `sharing` has the host's
-/// own namespace.
+/// A host with four containers: `attached` has been connected to a network, `fresh` has not, `sharing` has the host's own
+/// namespace, and `leasing` has an interface on a link with a DHCP server.
 pub(crate) struct Scene {
+    _dhcp: [Background; 2],
     pub(crate) host: Host,
+    pub(crate) leasing: Container,
     pub(crate) attached: Container,
     pub(crate) fresh: Container,
     pub(crate) sharing: Container,
@@ -82,6 +85,8 @@ impl Scene {
         let host = Host::new();
         let (attached, fresh) = (host.container("attached"), host.container("fresh"));
         let sharing = host.container_at("sharing", "/proc/1/ns/net".as_ref());
+        let (leasing, dhcp) =
+            (leasing(&host), [dhcp::start_server(&host, &dhcp::RANGES), dhcp::start_daemon(&host, &["-timeout 3s"])]);
         let mut config = bridge_config();
         config["cniVersion"] = json!(version);
         let result = host.cni("bridge").command("ADD").container(&attached).config(&config).run().ok();
@@ -89,7 +94,7 @@ impl Scene {
         host.shell("ip link add nic0 type veth peer name wire");
         // The reference lets the kernel look for duplicates of the bridge's address; its routes come after that.
         host.shell("while ip -6 addr show scope global tentative | grep -q inet6; do sleep 0.05; done");
-        Self { host, attached, fresh, sharing, result }
+        Self { _dhcp: dhcp, host, leasing, attached, fresh, sharing, result }
     }
 
     /// A configuration with which the plugin succeeds.
@@ -102,6 +107,11 @@ impl Scene {
                 "egressRate": 40_000_000, "egressBurst": 8_000_000,
             }),
             "bridge" => bridge_config(),
+            "dhcp" => {
+                dhcp::wait_for_server(&self.host);
+                dhcp::wait_for_daemon(&self.host);
+                json!({"type": "dhcp", "ipam": {"type": "dhcp"}})
+            }
             "host-device" => json!({"type": "host-device", "device": "nic0", "ipam": bridge_config()["ipam"]}),
             "host-local" => json!({"type": "host-local", "ipam": bridge_config()["ipam"]}),
             "static" => json!({"type": "static", "ipam": {"type": "static", "addresses": [
@@ -133,6 +143,7 @@ impl Scene {
         match plugin {
             "bandwidth" | "portmap" | "firewall" | "sbr" | "tuning" => &self.attached,
             "host" => &self.sharing,
+            "dhcp" => &self.leasing,
             _ => &self.fresh,
         }
     }
@@ -167,6 +178,15 @@ impl Scene {
         config["cni.dev/valid-attachments"] = if with_addresses { began_with } else { json!([]) };
         self.host.cni(plugin).command("GC").config(&config).run()
     }
+}
+
+/// A container with an interface on a link on which there will be a DHCP server.
+fn leasing(host: &Host) -> Container {
+    dhcp::make_lan(host);
+    let container = host.container("leasing");
+    host.shell("ip link add leasing up master lan type veth peer name eth0 netns leasing");
+    container.shell("ip link set eth0 up");
+    container
 }
 
 /// The error of a plugin that says it as it has to: exit status 1 and one JSON object on stdout, with nothing in it
