@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 use tests::{
-    Container, Host, Inside as _, address, assert_examples_are_tested, every_plugin_rules, every_rule_but_blind_del,
-    example, examples_of, reference_differs,
+    Background, Container, Host, Inside as _, address, assert_examples_are_tested, dhcp, every_plugin_rules,
+    every_rule_but_blind_del, example, examples_of, reference_differs,
 };
 
 const THIS: &str = env!("CARGO_CRATE_NAME");
@@ -37,7 +37,7 @@ fn every_example_keeps_the_rules_of_every_plugin() {
             continue;
         }
         eprintln!("conf/{name}.conflist");
-        let (host, _outside) = on_a_wire();
+        let (host, outside) = on_a_wire();
         let container = if name == "host" { sharing(&host) } else { host.container("c1") };
         if name == "host-device" {
             plug_in_ens5(&host);
@@ -47,6 +47,7 @@ fn every_example_keeps_the_rules_of_every_plugin() {
             continue;
         }
         let ifname = if name == "loopback" { "lo" } else { "eth0" };
+        let _dhcp = (name == "dhcp").then(|| serve_addresses(&host, &outside));
         every_plugin_rules(&host.chain(&example(name)), &container, ifname);
     }
 }
@@ -63,6 +64,33 @@ fn bridge_connects_containers_with_each_other_the_host_and_the_world() {
     peer.assert_reaches_tcp(&port(&result, 0, 80));
     host.assert_reaches_tcp(&port(&result, 0, 80));
     assert_eq!(web.assert_reaches_tcp("192.0.2.2:80").ip().to_string(), "192.0.2.1");
+}
+
+/// The neighbour gives addresses, and the host has a daemon that keeps them.
+fn serve_addresses(host: &Host, outside: &Host) -> [Background; 2] {
+    let range = "--dhcp-range=192.0.2.100,192.0.2.150,255.255.255.0,1h";
+    let server = dhcp::start_server_on(outside, "uplink", &[range]);
+    dhcp::wait_for_server(outside);
+    [server, dhcp::daemon(host, &[])]
+}
+
+#[test]
+fn dhcp_puts_containers_on_the_network_whose_server_gives_addresses() {
+    let (host, outside) = on_a_wire();
+    outside.shell("ip addr add 203.0.113.7/32 dev lo");
+    let _dhcp = serve_addresses(&host, &outside);
+    let (web, peer) = (host.container("web"), host.container("peer"));
+    // As a kubelet says it.
+    let result = host.chain(&example("dhcp")).args("IgnoreUnknown=1;K8S_POD_NAME=web").add(&web, "eth0").ok();
+    assert!(address(&result, 0).starts_with("192.0.2.1"), "{result}");
+    assert!(dhcp::leases(&outside)[0].contains(&format!("{} web ", address(&result, 0))));
+    host.chain(&example("dhcp")).add(&peer, "eth0").ok();
+    let (_server, _elsewhere) = (web.listen_tcp(80), outside.listen_tcp(80));
+    peer.assert_reaches_tcp(&port(&result, 0, 80));
+    outside.assert_reaches_tcp(&port(&result, 0, 80));
+    for elsewhere in ["192.0.2.2:80", "203.0.113.7:80"] {
+        assert_eq!(web.assert_reaches_tcp(elsewhere).ip().to_string(), address(&result, 0));
+    }
 }
 
 #[test]

@@ -16,6 +16,7 @@ pub const EXAMPLES: &[(&str, &str)] = &[
     ("bridge", "by_plugin::examples::bridge_connects_containers_with_each_other_the_host_and_the_world"),
     ("bridge-trunk", "by_kernel_feature::bridge_trunk::the_example_puts_containers_into_a_vlan_of_the_wire"),
     ("bridge-vlan", "by_kernel_feature::bridge_vlan::the_example_s_network_is_out_of_reach_for_others_on_its_bridge"),
+    ("dhcp", "by_plugin::examples::dhcp_puts_containers_on_the_network_whose_server_gives_addresses"),
     ("dual-stack", "by_plugin::examples::dual_stack_does_so_over_both_families"),
     ("dummy", "by_kernel_feature::dummy::the_example_s_address_is_served_over_another_network"),
     ("host", "by_plugin::examples::host_shares_the_hosts_network"),
@@ -48,15 +49,16 @@ pub fn examples_of(target: &str) -> impl Iterator<Item = (&'static str, &'static
     })
 }
 
-/// Requires that [`EXAMPLES`] has every file of `conf/`, in order, and that those of its tests exist that should be
-/// in the calling test executable, whose name is `target` (`env!("CARGO_CRATE_NAME")`).
+/// Requires that [`EXAMPLES`] has every file of `conf/` (not of its folders), in order, and that those of its tests exist
+/// that should be in the calling test executable, whose name is `target` (`env!("CARGO_CRATE_NAME")`).
 ///
 /// # Panics
 /// If not.
 #[track_caller]
 pub fn assert_examples_are_tested(target: &str) {
     let files = fs::read_dir(examples_dir()).expect("read conf/").map(|file| file.expect("a file").path());
-    let mut found: Vec<_> = files.map(|path| path.file_stem().expect("a name").to_owned()).collect();
+    let examples = files.filter(|path| path.is_file());
+    let mut found: Vec<_> = examples.map(|path| path.file_stem().expect("a name").to_owned()).collect();
     found.sort();
     assert_eq!(found, EXAMPLES.iter().map(|(example, _)| *example).collect::<Vec<_>>());
     let tests = tests_of_this_executable();
