@@ -104,5 +104,5 @@ fn leased(result: &Value) -> String {
     result["ips"][0]["address"].as_str().unwrap().to_owned()
 }
 
-/// T1 and T2 of IPv4, in seconds; dnsmasq takes something between both for the first.
-const SHORT: [&str; 2] = ["--dhcp-option=option:T1,2", "--dhcp-option=option:T2,6"];
+/// T1 and T2 of IPv4, in seconds. dnsmasq makes of the first what comes a second before the other.
+const SHORT: [&str; 2] = ["--dhcp-option=option:T1,1", "--dhcp-option=option:T2,3"];
