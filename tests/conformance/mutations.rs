@@ -136,28 +136,58 @@ fn paths(value: &Value) -> Vec<String> {
     children.into_iter().flat_map(below).collect()
 }
 
-#[test]
-fn no_value_of_a_configuration_makes_a_plugin_fail_other_than_with_an_error() {
+fn no_value_makes_it_fail_other_than_with_an_error(plugin: &str) {
     if reference_differs("it panics in places, and leaves what it made") {
         return;
     }
-    for plugin in PLUGINS {
-        let scene = Scene::new();
-        let good = full_config(&scene, plugin);
-        scene.call_with(plugin, "ADD", &good).run().ok();
-        scene.call_with(plugin, "DEL", &good).run().ok();
-        let before = scene.host.snapshot();
-        for path in paths(&good) {
-            for wrong in wrong_values() {
-                let mut config = good.clone();
-                *config.pointer_mut(&path).unwrap() = wrong;
-                try_it(&scene, plugin, &config);
-            }
-            let left = scene.host.snapshot().leftovers(&before);
-            let left: Vec<_> = left.into_iter().filter(|line| !is_the_networks(line)).collect();
-            assert!(left.is_empty(), "{plugin}, {path} replaced: {left:#?}");
+    let scene = Scene::new();
+    let good = full_config(&scene, plugin);
+    scene.call_with(plugin, "ADD", &good).run().ok();
+    scene.call_with(plugin, "DEL", &good).run().ok();
+    let before = scene.host.snapshot();
+    for path in paths(&good) {
+        for wrong in wrong_values() {
+            let mut config = good.clone();
+            *config.pointer_mut(&path).unwrap() = wrong;
+            try_it(&scene, plugin, &config);
         }
+        let left = scene.host.snapshot().leftovers(&before);
+        let left: Vec<_> = left.into_iter().filter(|line| !is_the_networks(line)).collect();
+        assert!(left.is_empty(), "{plugin}, {path} replaced: {left:#?}");
     }
+}
+
+macro_rules! mutated {
+    ($($plugin:ident: $name:literal)*) => {
+        mod no_value_of_a_configuration_makes_a_plugin_fail_other_than_with_an_error {
+            $(#[test] fn $plugin() { super::no_value_makes_it_fail_other_than_with_an_error($name); })*
+        }
+
+        #[test]
+        fn every_plugin_is_among_them() {
+            assert_eq!([$($name),*], PLUGINS);
+        }
+    };
+}
+
+// A test for each, for they take long and can run side by side.
+mutated! {
+    bandwidth: "bandwidth"
+    bridge: "bridge"
+    dhcp: "dhcp"
+    firewall: "firewall"
+    host: "host"
+    host_device: "host-device"
+    host_local: "host-local"
+    loopback: "loopback"
+    macvlan: "macvlan"
+    none: "none"
+    portmap: "portmap"
+    ptp: "ptp"
+    sbr: "sbr"
+    static_ipam: "static"
+    tap: "tap"
+    tuning: "tuning"
 }
 
 /// As in the reference, the isolation of a bridge and the administrator's chain are the network's, and stay.
