@@ -66,7 +66,7 @@ pub trait Plugin {
 /// The most a configuration may have, in bytes: far more than any real one, far less than would hurt the host.
 const MAX_CONFIG: u64 = 4 << 20;
 
-/// The whole of a plugin's `main.rs`: `cni_plugin::main!(MyPlugin);` makes the function `main`, which is [`run`](crate::run),
+/// The whole of a plugin's `main.rs`: `cni_plugin::main!(MyPlugin);` makes the function `main`, which is [`run`],
 /// and gives the program an allocator that asks the system for memory rarely.
 ///
 /// musl's allocator returns what was freed at once, to be safe against what programs with a longer life are exposed to. A
