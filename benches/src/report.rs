@@ -31,6 +31,7 @@ pub(crate) fn measure(sides: &[Suite; 2], options: &Options) -> Result<Table> {
     chain(&mut table, "(a') bridge+host-local", networks::plain(), [at_least(4.0), Goal::None])?;
     let b = "(b) (a)+portmap(2 ports)+firewall";
     chain(&mut table, b, networks::published(), [at_least(15.0), at_least(4.0)])?;
+    blocked(&mut table, ours, rounds)?;
     chain(&mut table, "macvlan+host-local", networks::macvlan(), [at_least(4.0), Goal::None])?;
     chain(&mut table, "ptp+host-local", networks::ptp(), [at_least(4.0), Goal::None])?;
     for (name, network) in [
@@ -41,7 +42,6 @@ pub(crate) fn measure(sides: &[Suite; 2], options: &Options) -> Result<Table> {
     ] {
         chain(&mut table, name, network, [at_least(3.0), Goal::None])?;
     }
-    blocked(&mut table, ours, rounds)?;
     full_against_empty(&mut table, ours, options)?;
     footprints(&mut table, ours, theirs)?;
     all_at_once(&mut table, sides, options)?;
