@@ -15,14 +15,14 @@ fn transfer(from: &impl Inside, to: &impl Inside, address: &str, more: &[&str]) 
     let _server = to.spawn(["iperf3", "-s", "-1", "-J"]);
     to.shell("until ss -Hltn sport = 5201 | grep -q .; do sleep 0.05; done");
     let address = address.trim_matches(['[', ']']);
-    let client = ["iperf3", "-c", address, "-J", "--get-server-output"];
+    let client = ["iperf3", "-c", address, "-J", "--get-server-output", "--connect-timeout", "5000"];
     serde_json::from_str(&from.run(client.iter().chain(more))).unwrap()
 }
 
 /// What the receiver got, in Mbit/s: the median of some seconds.
 fn measured(from: &impl Inside, to: &impl Inside, address: &str, more: &[&str]) -> f64 {
     let report = transfer(from, to, address, more);
-    let intervals = report["server_output_json"]["intervals"].as_array().unwrap();
+    let intervals = report["server_output_json"]["intervals"].as_array().unwrap_or_else(|| panic!("{report}"));
     let seconds = intervals.iter().map(|second| &second["sum"]);
     // The last one may be a small rest.
     let whole = seconds.filter(|sum| sum["omitted"] == false && sum["seconds"].as_f64().unwrap() > 0.5);
@@ -50,25 +50,25 @@ fn assert_within_a_tenth(measured: f64, wanted: f64, what: &str) {
 fn both_directions_are_limited_over_both_families() {
     let host = Host::new();
     let network = network(&host, &both());
-    let measure = |name: &str, family: usize, receives: bool| {
-        let container = host.container(name);
+    let attach = |name: String| {
+        let container = host.container(&name);
         let result = network.add(&container, "eth0").ok();
-        if receives {
-            measured(&host, &container, &address(&result, family), &STEADY)
-        } else {
-            let gateway = ["10.1.0.1", "fd00:1::1"][family];
-            measured(&container, &host, gateway, &STEADY)
-        }
+        (container, result)
     };
+    let [receiving, sending] =
+        ["receives", "sends"].map(|what| [4, 6].map(|family| attach(format!("{what}-{family}"))));
+    let receive = |family: usize| {
+        let (container, result) = &receiving[family];
+        measured(&host, container, &address(result, family), &STEADY)
+    };
+    let send = |family: usize| measured(&sending[family].0, &host, ["10.1.0.1", "fd00:1::1"][family], &STEADY);
     thread::scope(|scope| {
-        let measure = &measure;
-        let receives = [0, 1].map(|family| scope.spawn(move || measure(&format!("in{family}"), family, true)));
-        let sends = scope.spawn(move || [0, 1].map(|family| measure(&format!("out{family}"), family, false)));
-        for (family, rate) in receives.into_iter().enumerate() {
-            assert_within_a_tenth(rate.join().unwrap(), 20.0, &format!("family {family}, received"));
-        }
-        for (family, rate) in sends.join().unwrap().into_iter().enumerate() {
-            assert_within_a_tenth(rate, 40.0, &format!("family {family}, sent"));
+        let receive = &receive;
+        let received = [0, 1].map(|family| scope.spawn(move || receive(family)));
+        let sent = [0, 1].map(send);
+        for (family, (received, sent)) in received.into_iter().zip(sent).enumerate() {
+            assert_within_a_tenth(received.join().unwrap(), 20.0, &format!("received, address {family}"));
+            assert_within_a_tenth(sent, 40.0, &format!("sent, address {family}"));
         }
     });
 }
