@@ -13,7 +13,7 @@ usage: bench [--ipvlan] [--quick] [--rounds N] [--ours DIR] [--theirs DIR]
 
   --ipvlan      ipvlan and nothing else: scripts/bench.sh measures it in a virtual machine where the kernel has none
   --quick       one round, small numbers: shows that everything runs, not how fast
-  --rounds N    how often ADD, CHECK and DEL are measured (30)
+  --rounds N    how often ADD, CHECK and DEL are measured (40)
   --ours DIR    ferrocni's plugins (the folder of this program)
   --theirs DIR  the reference's plugins (/usr/lib/cni)
 ";
@@ -53,7 +53,7 @@ pub(crate) enum Task {
 impl Options {
     fn full() -> Self {
         let theirs = "/usr/lib/cni".into();
-        Self { ipvlan: false, rounds: 30, rush: 100, rushes: 2, ports: 5000, reservations: 10_000, ours: None, theirs }
+        Self { ipvlan: false, rounds: 40, rush: 100, rushes: 2, ports: 5000, reservations: 10_000, ours: None, theirs }
     }
 
     fn quick() -> Self {
