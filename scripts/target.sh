@@ -9,7 +9,7 @@
 set -euo pipefail
 
 has() { [ -d "$(rustc --print target-libdir --target "$1" 2>/dev/null)" ]; }
-fetch() { rustup target add "$1" >/dev/null 2>&1; }
+fetch() { timeout 120 rustup target add "$1" >/dev/null 2>&1; }
 
 host=$(rustc -vV | sed -n 's/^host: //p')
 musl=${host%-*}-musl
