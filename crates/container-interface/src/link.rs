@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use cni_plugin::{Attachment, Failures, Gc, Interface, Undo};
-use netlink::{Link, LinkChange, Netns, NewLink, Socket};
+use netlink::{Link, LinkChange, Netns, NewLink, Socket, if_found};
 
 use crate::Error;
 
@@ -41,10 +41,7 @@ pub fn create(
 pub fn undo_creation(netns: &Netns, attachment: &Attachment, undo: &mut Undo) {
     let (path, ifname) = (netns.path().to_owned(), attachment.ifname.clone());
     undo.push(format!("delete interface {ifname} in the container"), move || {
-        match Socket::open_in(&Netns::open(path)?)?.delete_link(ifname.as_str()) {
-            Err(error) if !error.is_not_found() => Err(error),
-            _ => Ok(()),
-        }
+        if_found(Socket::open_in(&Netns::open(path)?)?.delete_link(ifname.as_str())).map(drop)
     });
 }
 
@@ -58,17 +55,12 @@ pub fn undo_creation(netns: &Netns, attachment: &Attachment, undo: &mut Undo) {
 /// When the namespace cannot be entered although it is there, or the kernel refuses.
 pub fn delete(netns: Option<&Path>, attachment: &Attachment, kind: &str) -> Result<(), Error> {
     let Some(mut inside) = enter(netns)? else { return Ok(()) };
-    let link = match inside.link(attachment.ifname.as_str()) {
-        Err(error) if error.is_not_found() => return Ok(()),
-        link => link?,
-    };
+    let Some(link) = if_found(inside.link(attachment.ifname.as_str()))? else { return Ok(()) };
     if link.kind.as_deref() != Some(kind) || !may_be_of(&link, attachment) {
         return Ok(());
     }
-    match inside.delete_link(link.index) {
-        Err(error) if !error.is_not_found() => Err(error.into()),
-        _ => Ok(()),
-    }
+    if_found(inside.delete_link(link.index))?;
+    Ok(())
 }
 
 /// Whether a link can be the attachment's: it has its label, or none at all.
@@ -90,10 +82,7 @@ pub fn collect<C>(request: &Gc<C>, kind: &str) -> Result<(), cni_plugin::Error> 
     let links = host.links().map_err(Error::from)?;
     let mut failures = Failures::new();
     for stale in links.iter().filter(|link| is_stale(link)) {
-        match host.delete_link(stale.index) {
-            Err(error) if error.is_not_found() => {}
-            outcome => drop(failures.note(outcome.map_err(Error::from))),
-        }
+        failures.note(if_found(host.delete_link(stale.index)).map_err(Error::from));
     }
     failures.into_result()
 }
@@ -115,10 +104,7 @@ pub fn enter(netns: Option<&Path>) -> Result<Option<Socket>, Error> {
 /// # Errors
 /// [`Error::AttachedAlready`] if it is the attachment's own, [`Error::NameTaken`] if not.
 pub fn refuse_taken_name(inside: &mut Socket, attachment: &Attachment) -> Result<(), Error> {
-    let link = match inside.link(attachment.ifname.as_str()) {
-        Err(error) if error.is_not_found() => return Ok(()),
-        link => link?,
-    };
+    let Some(link) = if_found(inside.link(attachment.ifname.as_str()))? else { return Ok(()) };
     let holder = link.alias.as_deref().and_then(Attachment::split_label);
     let attachment = attachment.clone();
     Err(if holder.is_some_and(|(holder, _)| holder == attachment) {

@@ -1,5 +1,5 @@
 use ipnetwork::IpNetwork;
-use netlink::{AddressSpec, Socket};
+use netlink::{AddressSpec, Socket, if_found};
 
 use crate::Error;
 use crate::configure::{Setup, announce, set_ipv6_sysctls};
@@ -30,11 +30,11 @@ fn remove(socket: &mut Socket, old: &Setup<'_>, new: &Setup<'_>, moved: bool) ->
     let mut outcome = Ok(());
     // With the address the kernel takes away some of its routes, but not all, and never those by a gateway elsewhere.
     for route in old.routes.iter().filter(|route| moved || !new.routes.contains(route)) {
-        outcome = outcome.and(unless_gone(socket.delete_route(&old.kernel_route(route))));
+        outcome = outcome.and(if_found(socket.delete_route(&old.kernel_route(route))).map(drop));
     }
     // Before a new one comes: of two addresses in one subnet the second goes with the first.
     for ip in old.ips.iter().filter(|old| !new.ips.iter().any(|new| new.address == old.address)) {
-        outcome = outcome.and(unless_gone(socket.delete_address(old.index, ip.address)));
+        outcome = outcome.and(if_found(socket.delete_address(old.index, ip.address)).map(drop));
     }
     outcome
 }
@@ -54,10 +54,6 @@ fn add(socket: &mut Socket, new: &Setup<'_>, moved: bool) -> Result<(), Error> {
     }
     outcome?;
     if moved { announce(socket, new) } else { Ok(()) }
-}
-
-fn unless_gone(outcome: netlink::Result<()>) -> netlink::Result<()> {
-    outcome.or_else(|error| if error.is_not_found() { Ok(()) } else { Err(error) })
 }
 
 fn unless_there(outcome: netlink::Result<()>) -> netlink::Result<()> {

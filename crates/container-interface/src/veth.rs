@@ -1,7 +1,7 @@
 //! Pairs of links: what enters one end, on the host, leaves the other, in the container.
 
 use cni_plugin::{Add, Attachment, Del, Gc, Interface, Undo};
-use netlink::{BridgePort, Link, Mac, Netns, Peer, Socket, Veth};
+use netlink::{BridgePort, Link, Mac, Netns, Peer, Socket, Veth, if_found};
 
 use crate::{Error, link};
 
@@ -125,10 +125,7 @@ impl Pair {
     /// address is released it may be somebody else's, and nobody may have it any more: say it again after the call.
     pub fn undo_creation(&self, undo: &mut Undo) {
         let (name, index) = (&self.host_name, self.host_index);
-        undo.push(format!("delete link {name}"), move || match Socket::open()?.delete_link(index) {
-            Err(error) if error.is_not_found() => Ok(()),
-            outcome => outcome,
-        });
+        undo.push(format!("delete link {name}"), move || if_found(Socket::open()?.delete_link(index)).map(drop));
     }
 
     /// The host's end as it stands in the result.
@@ -162,26 +159,21 @@ impl Pair {
 /// When the namespace cannot be entered although it is there, or the kernel refuses.
 pub fn delete<C>(request: &Del<C>) -> Result<(), Error> {
     let name = host_name(&request.attachment);
-    match Socket::open()?.delete_link(name.as_str()) {
-        Err(error) if error.is_not_found() => delete_in_container(request),
-        outcome => Ok(outcome?),
+    match if_found(Socket::open()?.delete_link(name.as_str()))? {
+        Some(()) => Ok(()),
+        None => delete_in_container(request),
     }
 }
 
 fn delete_in_container<C>(request: &Del<C>) -> Result<(), Error> {
     // A namespace that is gone took its end of the pair with it, and so the other.
     let Some(mut container) = link::enter(request.netns.as_deref())? else { return Ok(()) };
-    let inside = match container.link(request.attachment.ifname.as_str()) {
-        Err(error) if error.is_not_found() => return Ok(()),
-        link => link?,
-    };
+    let Some(inside) = if_found(container.link(request.attachment.ifname.as_str()))? else { return Ok(()) };
     if is_of_another(&inside, &request.attachment)? {
         return Ok(());
     }
-    match container.delete_link(inside.index) {
-        Err(error) if error.is_not_found() => Ok(()),
-        outcome => Ok(outcome?),
-    }
+    if_found(container.delete_link(inside.index))?;
+    Ok(())
 }
 
 /// An ADD that failed because the interface's name was taken is followed by a DEL, which must not take the interface of
@@ -199,10 +191,8 @@ fn is_of_another(inside: &Link, attachment: &Attachment) -> Result<bool, Error> 
 /// The kernel's refusal.
 pub fn other_end(host: &mut Socket, inside: &Link) -> Result<Option<Link>, Error> {
     let Some(index) = inside.peer_index else { return Ok(None) };
-    match host.link(index) {
-        Err(error) if error.is_not_found() => Ok(None),
-        end => Ok(Some(end?).filter(|end| end.kind == inside.kind && end.peer_index == Some(inside.index))),
-    }
+    let is_its = |end: &Link| end.kind == inside.kind && end.peer_index == Some(inside.index);
+    Ok(if_found(host.link(index))?.filter(is_its))
 }
 
 /// Deletes the pairs of attachments that are no longer valid.

@@ -102,6 +102,17 @@ pub enum Error {
     },
 }
 
+/// What was read, changed or deleted; `None` for what is not there ([`Error::is_not_found`]).
+///
+/// # Errors
+/// Any other failure.
+pub fn if_found<T>(outcome: Result<T>) -> Result<Option<T>> {
+    match outcome {
+        Err(error) if error.is_not_found() => Ok(None),
+        outcome => outcome.map(Some),
+    }
+}
+
 impl Error {
     /// The object to read, change or delete is not there: for a deletion this is success.
     #[must_use]

@@ -57,7 +57,7 @@ mod robustness;
 pub use address::{Address, AddressSpec};
 pub use batch::Batch;
 pub use changes::Changes;
-pub use error::{Error, Refusal, Request, Result};
+pub use error::{Error, Refusal, Request, Result, if_found};
 pub use link::{
     Bridge, BridgePort, CreatedVeth, IpvlanIsolation, IpvlanMode, Link, LinkChange, LinkKind, LinkRef, MAX_ALIAS_LEN,
     MAX_NAME_LEN, MacvlanMode, NewLink, Peer, PortVlans, Veth,

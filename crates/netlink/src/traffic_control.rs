@@ -9,7 +9,7 @@ use netlink_packet_route::tc::{
 
 use nix::libc;
 
-use crate::error::{Error, Request, Result};
+use crate::error::{Error, Request, Result, if_found};
 use crate::message::{Attribute, Message, read_u32};
 use crate::socket::{NLM_F_CREATE, NLM_F_ECHO, NLM_F_EXCL, Outgoing, Socket};
 
@@ -77,10 +77,7 @@ impl Socket {
             found = read_bucket(answer)?;
             Ok(())
         });
-        match outcome {
-            Err(error) if error.is_not_found() => Ok(None),
-            outcome => outcome.map(|()| found),
-        }
+        Ok(if_found(outcome)?.and(found))
     }
 
     /// Whether this kernel knows token buckets; it loads the module, if there is one.
@@ -108,11 +105,9 @@ impl Socket {
     /// The kernel's refusal.
     pub fn ingress_redirections(&mut self, link: u32) -> Result<Vec<u32>> {
         let message = message(link, INGRESS_HANDLE, None);
-        match self.dump(&Request::ListFilters { link }, RTM_GETTFILTER, &message, read_redirection) {
-            // No ingress discipline.
-            Err(error) if error.is_not_found() => Ok(Vec::new()),
-            listed => listed,
-        }
+        let listed = self.dump(&Request::ListFilters { link }, RTM_GETTFILTER, &message, read_redirection);
+        // Without an ingress discipline there are none.
+        Ok(if_found(listed)?.unwrap_or_default())
     }
 }
 

@@ -1,7 +1,7 @@
 use std::fmt;
 
 use cni_plugin::{Attachment, IfName, Undo};
-use netlink::{Family, Link, LinkKind, Netns, Route, Socket, table};
+use netlink::{Family, Link, LinkKind, Netns, Route, Socket, if_found, table};
 use serde::Deserializer;
 
 use crate::holders::Holders;
@@ -187,10 +187,7 @@ pub(crate) fn undo_holding(link: &str, attachment: &Attachment, undo: &mut Undo)
 }
 
 fn find(socket: &mut Socket, name: &IfName) -> Result<Option<Link>, Error> {
-    match socket.link(name.as_str()) {
-        Err(error) if error.is_not_found() => Ok(None),
-        link => require_tag(link?).map(Some),
-    }
+    if_found(socket.link(name.as_str()))?.map(require_tag).transpose()
 }
 
 /// A link named `eth0.20` that an administrator has made is a link of VLAN 20, if it is one of a VLAN.

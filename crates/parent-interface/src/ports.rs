@@ -1,7 +1,7 @@
 use std::fmt;
 
 use cni_plugin::{Attachment, Undo};
-use netlink::{Link, LinkChange, Socket};
+use netlink::{Link, LinkChange, Socket, if_found};
 
 use crate::holders::Holders;
 use crate::master::undo_holding;
@@ -112,10 +112,7 @@ pub(crate) fn take_out(holders: &Holders, name: &str) -> Result<(), Error> {
 
 /// The link, if it is there and a port of the bridge.
 fn port_of(socket: &mut Socket, name: &str, bridge: &str) -> Result<Option<Link>, Error> {
-    let link = match socket.link(name) {
-        Err(error) if error.is_not_found() => return Ok(None),
-        link => link?,
-    };
+    let Some(link) = if_found(socket.link(name))? else { return Ok(None) };
     match link.master {
         Some(index) if socket.link(index)?.name == bridge => Ok(Some(link)),
         _ => Ok(None),

@@ -1,6 +1,6 @@
 //! Links that we make for a tag.
 
-use netlink::{Link, LinkChange, LinkKind, NewLink, Socket};
+use netlink::{Link, LinkChange, LinkKind, NewLink, Socket, if_found};
 use nix::libc;
 
 use crate::Error;
@@ -72,18 +72,15 @@ pub(crate) fn remove(name: &str) -> Result<(), Error> {
     }
     let mut socket = Socket::open()?;
     delete(&mut socket, UNFINISHED)?;
-    match socket.link(name) {
-        Ok(link) if is_ours(&link) => delete(&mut socket, name),
-        Err(error) if !error.is_not_found() => Err(error.into()),
+    match if_found(socket.link(name))? {
+        Some(link) if is_ours(&link) => delete(&mut socket, name),
         _ => Ok(()),
     }
 }
 
 fn delete(socket: &mut Socket, name: &str) -> Result<(), Error> {
-    match socket.delete_link(name) {
-        Err(error) if !error.is_not_found() => Err(error.into()),
-        _ => Ok(()),
-    }
+    if_found(socket.delete_link(name))?;
+    Ok(())
 }
 
 fn explain(socket: &mut Socket, refusal: netlink::Error, nic: &Link, tagged: &Tagged) -> Error {

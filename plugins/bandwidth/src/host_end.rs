@@ -4,7 +4,7 @@ use std::path::Path;
 
 use cni_plugin::{Attachment, IfName, Undo};
 use container_interface::veth;
-use netlink::{Link, Netns, Socket};
+use netlink::{Link, Netns, Socket, if_found};
 
 use crate::Error;
 use crate::config::Limits;
@@ -28,7 +28,7 @@ pub(crate) fn limit(host: &mut Socket, end: &Link, limit: Limit, undo: &mut Undo
     }
     let index = end.index;
     undo.push(format!("take the limit of link {} away", end.name), move || {
-        unless_missing(Socket::open()?.batch().remove_limit(index).send())
+        if_found(Socket::open()?.batch().remove_limit(index).send()).map(drop)
     });
     Ok(())
 }
@@ -42,7 +42,7 @@ pub(crate) fn redirect(host: &mut Socket, end: &Link, to: u32, undo: &mut Undo) 
     }
     let index = end.index;
     undo.push(format!("take the ingress discipline of link {} away", end.name), move || {
-        unless_missing(Socket::open()?.batch().remove_ingress(index).send())
+        if_found(Socket::open()?.batch().remove_ingress(index).send()).map(drop)
     });
     Ok(host.batch().redirect_ingress(end.index, to).send()?)
 }
@@ -50,33 +50,23 @@ pub(crate) fn redirect(host: &mut Socket, end: &Link, to: u32, undo: &mut Undo) 
 /// For DEL: takes away what the host's end was given, if its name is the one that the plugins of this suite give it. Any other
 /// goes with its disciplines, when the interface's own plugin deletes it.
 pub(crate) fn release(host: &mut Socket, attachment: &Attachment, limits: Limits, ifbs: &[Link]) -> Result<(), Error> {
-    let end = match host.link(veth::host_name(attachment).as_str()) {
-        Err(error) if error.is_not_found() => return Ok(()),
-        end => end?.index,
-    };
+    let Some(end) = if_found(host.link(veth::host_name(attachment).as_str()))? else { return Ok(()) };
+    let end = end.index;
     if let Some(limit) = limits.ingress
         && host.token_bucket(end)?.is_some_and(|found| limit.is(&found))
     {
-        unless_missing(host.batch().remove_limit(end).send())?;
+        if_found(host.batch().remove_limit(end).send())?;
     }
     let is_known = |to: &u32| ifbs.iter().any(|ifb| ifb.index == *to);
     // An ADD that was killed may not have got as far as a filter.
     if !ifbs.is_empty() && host.ingress_redirections(end)?.iter().all(is_known) {
-        unless_missing(host.batch().remove_ingress(end).send())?;
+        if_found(host.batch().remove_ingress(end).send())?;
     }
     Ok(())
 }
 
 fn occupied(end: &Link, what: &'static str, handle: &'static str) -> Error {
     Error::Occupied { link: end.name.clone(), what, handle }
-}
-
-/// With a link its disciplines go.
-pub(crate) fn unless_missing(outcome: netlink::Result<()>) -> netlink::Result<()> {
-    match outcome {
-        Err(error) if error.is_not_found() => Ok(()),
-        outcome => outcome,
-    }
 }
 
 /// For CHECK: a link, the host's end or the one that it hands over to, has its limit.

@@ -5,11 +5,10 @@ use std::fmt::Write as _;
 
 use cni_plugin::{Attachment, Undo};
 use container_interface::link::may_be_of;
-use netlink::{Link, LinkChange, LinkKind, LinkRef, Mac, NewLink, Socket};
+use netlink::{Link, LinkChange, LinkKind, Mac, NewLink, Socket, if_found};
 use sha2::{Digest as _, Sha512};
 
 use crate::Error;
-use crate::host_end::unless_missing;
 use crate::limit::Limit;
 
 /// What they are called: this, and a hash of whose they are.
@@ -38,7 +37,7 @@ pub(crate) fn create(
 ) -> Result<Link, Error> {
     let ifb = create_under_a_free_name(host, attachment, mtu)?;
     let index = ifb.index;
-    undo.push(format!("delete link {}", ifb.name), move || unless_missing(Socket::open()?.delete_link(index)));
+    undo.push(format!("delete link {}", ifb.name), move || if_found(Socket::open()?.delete_link(index)).map(drop));
     let label = attachment.label();
     let change = LinkChange { alias: Some(&label), ..LinkChange::default() };
     host.batch().change_link(index, &change).limit_rate(index, &limit.bucket()).send()?;
@@ -61,14 +60,7 @@ fn create_under_a_free_name(host: &mut Socket, attachment: &Attachment, mtu: u32
 
 /// Whether the link of that name says that it is the attachment's.
 fn is_own(host: &mut Socket, name: &str, attachment: &Attachment) -> Result<bool, Error> {
-    Ok(find(host, name)?.is_some_and(|link| link.alias.is_some() && may_be_of(&link, attachment)))
-}
-
-fn find(host: &mut Socket, link: impl Into<LinkRef>) -> Result<Option<Link>, Error> {
-    match host.link(link) {
-        Err(error) if error.is_not_found() => Ok(None),
-        link => Ok(Some(link?)),
-    }
+    Ok(if_found(host.link(name))?.is_some_and(|link| link.alias.is_some() && may_be_of(&link, attachment)))
 }
 
 /// For DEL: the attachment's links, whichever suite has made them. As a rule there is one.
@@ -77,7 +69,7 @@ fn find(host: &mut Socket, link: impl Into<LinkRef>) -> Result<Option<Link>, Err
 pub(crate) fn find_all(host: &mut Socket, attachment: &Attachment) -> Result<Vec<Link>, Error> {
     let mut found = Vec::new();
     for name in names(attachment) {
-        found.extend(find(host, name.as_str())?.filter(|link| is_ifb(link) && may_be_of(link, attachment)));
+        found.extend(if_found(host.link(name.as_str()))?.filter(|link| is_ifb(link) && may_be_of(link, attachment)));
     }
     Ok(found)
 }
@@ -91,7 +83,7 @@ pub(crate) fn check(host: &mut Socket, end: &Link, attachment: &Attachment) -> R
     let names = names(attachment);
     let mut found = "none".to_owned();
     for index in host.ingress_redirections(end.index)? {
-        let Some(link) = find(host, index)? else { continue };
+        let Some(link) = if_found(host.link(index))? else { continue };
         if is_ifb(&link) && names.contains(&link.name) && may_be_of(&link, attachment) {
             return check_up(link);
         }

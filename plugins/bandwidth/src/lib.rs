@@ -8,13 +8,12 @@ mod limit;
 
 use cni_plugin::{Add, AddResult, Check, Del, Failures, Gc, Plugin, SpecVersion, Status, Undo};
 use container_interface::link;
-use netlink::{LinkKind, Socket};
+use netlink::{LinkKind, Socket, if_found};
 
 pub use config::Config;
 pub use error::Error;
 
 use config::Limits;
-use host_end::unless_missing;
 
 /// Limits how fast a container receives and sends.
 #[derive(Debug)]
@@ -54,7 +53,7 @@ impl Plugin for Bandwidth {
         let mut failures = Failures::new();
         failures.note(host_end::release(&mut host, &request.attachment, limits, &ifbs));
         for ifb in ifbs {
-            failures.note(unless_missing(host.delete_link(ifb.index)).map_err(Error::from));
+            failures.note(if_found(host.delete_link(ifb.index)).map_err(Error::from));
         }
         Ok(failures.into_result()?)
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use cni_plugin::IpConfig;
 use ipnetwork::IpNetwork;
-use netlink::{AddressSpec, Bridge, Family, Link, LinkChange, Mac, Socket};
+use netlink::{AddressSpec, Bridge, Family, Link, LinkChange, Mac, Socket, if_found};
 
 use crate::{Config, Error, vlan};
 
@@ -35,14 +35,12 @@ pub(crate) fn ensure(host: &mut Socket, config: &Config) -> Result<Link, Error> 
 /// The link of the bridge's name, which has to be a bridge.
 pub(crate) fn find(host: &mut Socket, config: &Config) -> Result<Option<Link>, Error> {
     let name = &config.bridge;
-    match host.link(name.as_str()) {
-        Ok(link) if link.kind.as_deref() == Some("bridge") => Ok(Some(link)),
-        Ok(link) => {
+    match if_found(host.link(name.as_str()))? {
+        Some(link) if link.kind.as_deref() != Some("bridge") => {
             let kind = link.kind.unwrap_or_else(|| "a device of its own".to_owned());
             Err(Error::NotABridge { name: name.clone(), kind })
         }
-        Err(error) if error.is_not_found() => Ok(None),
-        Err(error) => Err(error.into()),
+        bridge => Ok(bridge),
     }
 }
 

@@ -34,10 +34,7 @@ pub(crate) fn ensure(host: &mut Socket, bridge: &Link, config: &Config) -> Resul
 }
 
 fn find(host: &mut Socket, name: &IfName) -> Result<Option<Link>, Error> {
-    match host.link(name.as_str()) {
-        Err(error) if error.is_not_found() => Ok(None),
-        link => Ok(Some(link?)),
-    }
+    Ok(netlink::if_found(host.link(name.as_str()))?)
 }
 
 fn create(host: &mut Socket, bridge: &Link, name: &IfName, vlan: VlanId) -> Result<Link, Error> {

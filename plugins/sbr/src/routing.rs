@@ -5,7 +5,7 @@ use std::path::Path;
 
 use cni_plugin::{Add, AddResult, Check, Del, IpConfig, Undo};
 use ipnetwork::IpNetwork;
-use netlink::{Family, Netns, Route, Rule, Socket, table};
+use netlink::{Family, Netns, Route, Rule, Socket, if_found, table};
 
 use crate::plan::{self, Plan};
 use crate::{Config, Error};
@@ -75,10 +75,10 @@ fn undo_additions(plan: &Plan, netns: &Path, undo: &mut Undo) {
         let mut inside = Socket::open_in(&Netns::open(netns)?)?;
         let mut outcome = Ok(());
         for rule in &rules {
-            outcome = outcome.and(unless_missing(inside.batch().delete_rule(rule).send()));
+            outcome = outcome.and(if_found(inside.batch().delete_rule(rule).send()).map(drop));
         }
         for route in &routes {
-            outcome = outcome.and(unless_missing(inside.delete_route(route)));
+            outcome = outcome.and(if_found(inside.delete_route(route)).map(drop));
         }
         outcome
     });
@@ -91,13 +91,6 @@ fn undo_removals(plan: &Plan, netns: &Path, undo: &mut Undo) {
     });
 }
 
-fn unless_missing(outcome: netlink::Result<()>) -> netlink::Result<()> {
-    match outcome {
-        Err(error) if error.is_not_found() => Ok(()),
-        outcome => outcome,
-    }
-}
-
 /// Takes back what ADD did for the addresses that the result says, and for those that the interface has.
 pub(crate) fn remove(request: &Del<Config>) -> Result<(), Error> {
     let Some(mut inside) = container_interface::link::enter(request.netns.as_deref())? else { return Ok(()) };
@@ -105,10 +98,7 @@ pub(crate) fn remove(request: &Del<Config>) -> Result<(), Error> {
     let result = request.network.prev_result.as_ref();
     let known = result.iter().flat_map(|result| result.ips_of(ifname));
     let mut sources: Vec<IpNetwork> = known.map(|ip| ip.address.ip().into()).collect();
-    let link = match inside.link(ifname) {
-        Err(error) if error.is_not_found() => None,
-        link => Some(link?.index),
-    };
+    let link = if_found(inside.link(ifname))?.map(|link| link.index);
     if let Some(link) = link {
         let addresses = inside.addresses(link)?;
         sources.extend(addresses.iter().map(|address| IpNetwork::from(address.network.ip())));
@@ -120,7 +110,7 @@ pub(crate) fn remove(request: &Del<Config>) -> Result<(), Error> {
         if let (Some(link), None) = (link, named) {
             outcome = outcome.and(empty_table(&mut inside, &rule, link, result));
         }
-        outcome = outcome.and(unless_missing(inside.batch().delete_rule(&rule).send()));
+        outcome = outcome.and(if_found(inside.batch().delete_rule(&rule).send()).map(drop));
     }
     Ok(outcome?)
 }
@@ -136,7 +126,7 @@ fn empty_table(inside: &mut Socket, rule: &Rule, link: u32, result: Option<&AddR
     let stay: Vec<Route> = routes.iter().filter(|route| !route.is_default() || is_known(route)).cloned().collect();
     let mut outcome = restore(inside, &stay);
     for route in &routes {
-        outcome = outcome.and(unless_missing(inside.delete_route(route)));
+        outcome = outcome.and(if_found(inside.delete_route(route)).map(drop));
     }
     outcome
 }

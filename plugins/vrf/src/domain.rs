@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use cni_plugin::{IfName, Undo};
-use netlink::{Family, Link, LinkChange, LinkKind, LinkRef, Netns, NewLink, Socket};
+use netlink::{Family, Link, LinkChange, LinkKind, LinkRef, Netns, NewLink, Socket, if_found};
 
 use crate::{Config, Error};
 
@@ -30,10 +30,7 @@ pub(crate) fn ensure(inside: &mut Socket, config: &Config, netns: &Path, undo: &
 /// The link of the VRF's name, which has to be a VRF.
 pub(crate) fn find(inside: &mut Socket, config: &Config) -> Result<Option<Domain>, Error> {
     let name = config.name()?;
-    match inside.link(name.as_str()) {
-        Err(error) if error.is_not_found() => Ok(None),
-        link => read(name, link?).map(Some),
-    }
+    if_found(inside.link(name.as_str()))?.map(|link| read(name, link)).transpose()
 }
 
 fn read(name: &IfName, link: Link) -> Result<Domain, Error> {
@@ -87,9 +84,8 @@ fn table_of(link: &Link) -> Option<u32> {
 pub(crate) fn remove_if_empty(inside: &mut Socket, config: &Config, left: Option<u32>) -> Result<(), Error> {
     let named = config.name_if_any().map(|name| LinkRef::from(name.as_str()));
     let Some(vrf) = left.map(LinkRef::from).or(named) else { return Ok(()) };
-    match inside.link(vrf) {
-        Ok(link) if table_of(&link).is_some() => Ok(delete_if_empty(inside, link.index)?),
-        Err(error) if !error.is_not_found() => Err(error.into()),
+    match if_found(inside.link(vrf))? {
+        Some(link) if table_of(&link).is_some() => Ok(delete_if_empty(inside, link.index)?),
         _ => Ok(()),
     }
 }
@@ -98,8 +94,5 @@ fn delete_if_empty(inside: &mut Socket, vrf: u32) -> netlink::Result<()> {
     if !inside.links_with_master(vrf)?.is_empty() {
         return Ok(());
     }
-    match inside.delete_link(vrf) {
-        Err(error) if !error.is_not_found() => Err(error),
-        _ => Ok(()),
-    }
+    if_found(inside.delete_link(vrf)).map(drop)
 }

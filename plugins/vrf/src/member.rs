@@ -5,7 +5,9 @@
 //! anew by the kernel, in the table that it belongs to then; all others have to be made by us.
 
 use cni_plugin::{Add, Check, IfName, Undo};
-use netlink::{Address, AddressSpec, Family, Link, LinkChange, LinkKind, Netns, Route, RouteType, Socket, table};
+use netlink::{
+    Address, AddressSpec, Family, Link, LinkChange, LinkKind, Netns, Route, RouteType, Socket, if_found, table,
+};
 
 use crate::domain::Domain;
 use crate::{Config, Error};
@@ -34,10 +36,7 @@ pub(crate) fn join(inside: &mut Socket, vrf: &Domain, request: &Add<Config>, und
 
 /// Takes the interface out of its VRF; returns the VRF's index.
 pub(crate) fn leave(inside: &mut Socket, ifname: &IfName) -> Result<Option<u32>, Error> {
-    let link = match inside.link(ifname.as_str()) {
-        Err(error) if error.is_not_found() => return Ok(None),
-        link => link?,
-    };
+    let Some(link) = if_found(inside.link(ifname.as_str()))? else { return Ok(None) };
     let Some(master) = link.master else { return Ok(None) };
     let Some(LinkKind::Vrf { table }) = inside.link(master)?.options else { return Ok(None) };
     let routes = routes(inside, link.index, table)?;
@@ -50,10 +49,7 @@ fn change_master(inside: &mut Socket, link: u32, master: u32, routes: &[Route], 
     let addresses = inside.addresses_of(link, Family::V6)?;
     // Not all go by themselves: where several links share a default route, the kernel brings a link's part back.
     for route in routes {
-        match inside.delete_route(route) {
-            Err(error) if !error.is_not_found() => return Err(error),
-            _ => {}
-        }
+        if_found(inside.delete_route(route))?;
     }
     inside.change_link(link, &LinkChange { master: Some(master), ..LinkChange::default() })?;
     let mut batch = inside.batch();
