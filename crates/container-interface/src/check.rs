@@ -3,11 +3,12 @@ use netlink::{Family, Link, Netns, Socket};
 
 use crate::Error;
 
-/// Compares the container's interface with what ADD reported: link, hardware address, state, addresses, routes.
+/// Compares the container's interface with what ADD reported: namespace, link, hardware address, state, addresses, routes.
 ///
 /// # Errors
 /// [`Error::Differs`] says what, with both sides; [`Error::NotInResult`] if the result does not know the interface.
 pub fn check(netns: &Netns, ifname: &IfName, expected: &AddResult) -> Result<Link, Error> {
+    check_sandbox(netns, ifname, expected)?;
     let reported = in_result(ifname, expected)?;
     let mut socket = Socket::open_in(netns)?;
     let link = match socket.link(ifname.as_str()) {
@@ -20,7 +21,7 @@ pub fn check(netns: &Netns, ifname: &IfName, expected: &AddResult) -> Result<Lin
     Ok(link)
 }
 
-/// Compares `CNI_NETNS` with the sandbox that ADD reported, by identity: /run/netns/x and /var/run/netns/x are the same.
+/// Compares `CNI_NETNS` alone, with the sandbox that ADD reported, by identity: /run/netns/x and /var/run/netns/x are the same.
 ///
 /// # Errors
 /// [`Error::Differs`] if they are two namespaces.

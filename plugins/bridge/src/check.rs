@@ -16,8 +16,6 @@ pub(crate) fn attachment(request: &Check<Config>, has_ipam: bool) -> Result<(), 
         let vlan_gateway = vlan_gateway::check(&mut host, &bridge, &request.network.config)?;
         gateway_addresses(&mut host, vlan_gateway.as_ref().unwrap_or(&bridge), request)?;
     }
-    let ifname = &request.attachment.ifname;
-    container_interface::check_sandbox(&netns, ifname, &request.expected)?;
     let inside = container_end(&netns, request)?;
     host_end(&mut host, &bridge, &inside, request)?;
     rules::check(request)
@@ -55,6 +53,7 @@ fn gateway_addresses(host: &mut Socket, link: &Link, request: &Check<Config>) ->
 fn container_end(netns: &Netns, request: &Check<Config>) -> Result<Link, Error> {
     let ifname = &request.attachment.ifname;
     if request.network.config.disable_container_interface {
+        container_interface::check_sandbox(netns, ifname, &request.expected)?;
         return Ok(Socket::open_in(netns)?.link(ifname.as_str())?);
     }
     Ok(container_interface::check(netns, ifname, &request.expected)?)

@@ -51,9 +51,7 @@ impl Plugin for Dummy {
     fn check(request: &Check<Config>) -> Result<(), Error> {
         request.network.required_ipam(ipam::SIBLINGS)?.forward()?;
         let netns = Netns::open(&request.netns)?;
-        let ifname = &request.attachment.ifname;
-        container_interface::check_sandbox(&netns, ifname, &request.expected)?;
-        let found = container_interface::check(&netns, ifname, &request.expected)?;
+        let found = container_interface::check(&netns, &request.attachment.ifname, &request.expected)?;
         interface::check(&found, request)
     }
 

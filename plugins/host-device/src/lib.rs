@@ -65,9 +65,7 @@ impl Plugin for HostDevice {
         if device.is_in_userspace() {
             return Ok(());
         }
-        let ifname = &request.attachment.ifname;
-        container_interface::check_sandbox(&netns, ifname, &request.expected)?;
-        check_mark(request, &container_interface::check(&netns, ifname, &request.expected)?)
+        check_mark(request, &container_interface::check(&netns, &request.attachment.ifname, &request.expected)?)
     }
 
     fn gc(request: &Gc<Config>) -> Result<(), Error> {

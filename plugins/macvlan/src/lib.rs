@@ -60,9 +60,7 @@ impl Plugin for Macvlan {
     fn check(request: &Check<Config>) -> Result<(), Error> {
         request.network.forward_to_ipam(ipam::SIBLINGS)?;
         let netns = Netns::open(&request.netns)?;
-        let ifname = &request.attachment.ifname;
-        container_interface::check_sandbox(&netns, ifname, &request.expected)?;
-        let link = container_interface::check(&netns, ifname, &request.expected)?;
+        let link = container_interface::check(&netns, &request.attachment.ifname, &request.expected)?;
         link::check(&link, &netns, request)
     }
 
