@@ -14,7 +14,7 @@ mod reach;
 mod sharing;
 
 use serde_json::{Value, json};
-use tests::{Chain, Cni, Container, Host, Inside as _, every_plugin_rules, reference_differs};
+use tests::{Chain, Cni, Container, Host, Inside as _, every_plugin_rules, of_the_wire, reference_differs, wire};
 
 /// An ipvlan plugin on `uplink`, which does not wait to see whether somebody else has an IPv6 address, with these keys
 /// beside.
@@ -32,25 +32,6 @@ fn network<'h>(name: &str, host: &'h Host, keys: &Value) -> Chain<'h> {
 /// One call of the plugin that is not part of a [`Chain`].
 fn call<'h>(host: &'h Host, verb: &str, container: &Container, config: &Value) -> Cni<'h> {
     host.cni("ipvlan").command(verb).container(container).config(config)
-}
-
-/// A host whose `uplink` leads to the other: 192.0.2.1 and 2001:db8::1 here, 192.0.2.2 and 2001:db8::2 there.
-fn wire() -> (Host, Host) {
-    let host = Host::new();
-    let outside = host.neighbour();
-    (host, outside)
-}
-
-/// Addresses of the wire from .100 and ::100 on; the machine outside is the gateway.
-fn of_the_wire() -> Value {
-    json!({
-        "type": "host-local",
-        "ranges": [
-            [{"subnet": "192.0.2.0/24", "rangeStart": "192.0.2.100", "gateway": "192.0.2.2"}],
-            [{"subnet": "2001:db8::/64", "rangeStart": "2001:db8::100", "gateway": "2001:db8::2"}]
-        ],
-        "routes": [{"dst": "0.0.0.0/0"}, {"dst": "::/0"}]
-    })
 }
 
 /// Subnets of its own, with default routes.

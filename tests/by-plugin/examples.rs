@@ -278,7 +278,7 @@ fn whole_chain_serves_a_port_on_a_second_network() {
     let ports = json!({"portMappings": [{"hostPort": 8080, "containerPort": 80, "protocol": "tcp"}]});
     let network = host.chain(&example("whole-chain")).capabilities(&ports);
     // The reference lets the kernel look for duplicates of the bridge's address; its routes come after that.
-    host.shell("while ip -6 addr show tentative | grep -q inet6; do sleep 0.05; done");
+    host.wait_for_ipv6();
     let before = host.snapshot();
     let result = network.add(&web, "eth1").ok();
     let (server, elsewhere) = (web.listen_tcp(80), outside.listen_tcp(80));

@@ -14,7 +14,7 @@ mod link;
 mod reach;
 
 use serde_json::{Value, json};
-use tests::{Chain, Cni, Container, Host, Inside as _, every_plugin_rules, reference_differs};
+use tests::{Chain, Cni, Container, Host, Inside as _, every_plugin_rules, of_the_wire, reference_differs, wire};
 
 /// The reference's own binary, whichever is under test.
 const REFERENCE: &str = "/usr/lib/cni/macvlan";
@@ -41,27 +41,8 @@ fn call<'h>(host: &'h Host, verb: &str, container: &Container, config: &Value) -
     host.cni("macvlan").command(verb).container(container).config(config)
 }
 
-/// A host whose `uplink` leads to the other: 192.0.2.1 and 2001:db8::1 here, 192.0.2.2 and 2001:db8::2 there.
-fn wire() -> (Host, Host) {
-    let host = Host::new();
-    let outside = host.neighbour();
-    (host, outside)
-}
-
-/// Addresses of the wire from .100 and ::100 on; the machine outside is the gateway.
-fn dual_stack() -> Value {
-    json!({
-        "type": "host-local",
-        "ranges": [
-            [{"subnet": "192.0.2.0/24", "rangeStart": "192.0.2.100", "gateway": "192.0.2.2"}],
-            [{"subnet": "2001:db8::/64", "rangeStart": "2001:db8::100", "gateway": "2001:db8::2"}]
-        ],
-        "routes": [{"dst": "0.0.0.0/0"}, {"dst": "::/0"}]
-    })
-}
-
 fn ipv4() -> Value {
-    let mut ipam = dual_stack();
+    let mut ipam = of_the_wire();
     ipam["ranges"].as_array_mut().unwrap().pop();
     ipam["routes"].as_array_mut().unwrap().pop();
     ipam
@@ -83,10 +64,10 @@ fn mac(result: &Value) -> &str {
 fn the_rules_of_every_plugin_hold_for_each_key() {
     for keys in [
         json!({}),
-        json!({"ipam": dual_stack()}),
+        json!({"ipam": of_the_wire()}),
         json!({"master": "", "mode": "private", "mtu": 1400, "ipam": ipv4()}),
-        json!({"mode": "passthru", "mac": "02:00:00:00:00:05", "ipam": dual_stack()}),
-        json!({"mode": "vepa", "bcqueuelen": 2000, "dns": {"domain": "a.test"}, "ipam": dual_stack()}),
+        json!({"mode": "passthru", "mac": "02:00:00:00:00:05", "ipam": of_the_wire()}),
+        json!({"mode": "vepa", "bcqueuelen": 2000, "dns": {"domain": "a.test"}, "ipam": of_the_wire()}),
     ] {
         eprintln!("{keys}");
         let (host, _outside) = wire();
@@ -151,7 +132,7 @@ fn the_link_says_whose_it_is() {
 fn a_result_lists_the_interface_with_what_the_kernel_says_of_it() {
     let (host, _outside) = wire();
     let c1 = host.container("c1");
-    let mut config = config(&json!({"mtu": 1400, "ipam": dual_stack()}));
+    let mut config = config(&json!({"mtu": 1400, "ipam": of_the_wire()}));
     for (version, mtu) in [("1.1.0", json!(1400)), ("1.0.0", Value::Null), ("0.4.0", Value::Null)] {
         if version == "1.1.0" && reference_differs("this version does not speak 1.1.0") {
             continue;

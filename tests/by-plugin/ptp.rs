@@ -72,11 +72,6 @@ fn sysctl(place: &impl Inside, key: &str) -> String {
     place.run(["cat", &format!("/proc/sys/net/{key}")]).trim().to_owned()
 }
 
-/// The reference lets the kernel look for duplicates of the gateway's address.
-fn wait_for_the_reference(host: &Host) {
-    host.shell("while ip -6 addr show tentative | grep -q inet6; do sleep 0.05; done");
-}
-
 #[test]
 fn the_rules_of_every_plugin_hold_for_each_key() {
     let mut cases = vec![
@@ -100,7 +95,7 @@ fn the_gateway_is_the_only_neighbour() {
     let host = Host::new();
     let c1 = host.container("c1");
     let result = network(&host, &json!({"ipam": dual_stack()})).add(&c1, "eth0").ok();
-    wait_for_the_reference(&host);
+    host.wait_for_ipv6();
     assert_eq!(c1.addresses("eth0"), ["10.1.0.2/24", "fd00:1::2/64"]);
     assert_eq!(
         routes(&c1),

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use nix::unistd::geteuid;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::chain::Chain;
 use crate::cni::Cni;
@@ -43,6 +43,27 @@ pub struct Host {
     _alive: ChildStdin,
     /// Dropped with the host, which tells the watchdog to stop.
     _watchdog: Sender<()>,
+}
+
+/// A host and its [`Host::neighbour`].
+#[must_use]
+pub fn wire() -> (Host, Host) {
+    let host = Host::new();
+    let outside = host.neighbour();
+    (host, outside)
+}
+
+/// An `ipam` for the wire: addresses from .100 and ::100 on; the machine outside is the gateway.
+#[must_use]
+pub fn of_the_wire() -> Value {
+    json!({
+        "type": "host-local",
+        "ranges": [
+            [{"subnet": "192.0.2.0/24", "rangeStart": "192.0.2.100", "gateway": "192.0.2.2"}],
+            [{"subnet": "2001:db8::/64", "rangeStart": "2001:db8::100", "gateway": "2001:db8::2"}]
+        ],
+        "routes": [{"dst": "0.0.0.0/0"}, {"dst": "::/0"}]
+    })
 }
 
 impl Host {
@@ -88,6 +109,13 @@ impl Host {
             host.shell("until ip -6 route show table local dev uplink | grep -q 2001:db8::; do sleep 0.01; done");
         }
         other
+    }
+
+    /// Waits until no IPv6 address is looked for on its link any more: none of ours is, but the reference leaves it to the
+    /// kernel, which lets nobody use the address meanwhile.
+    #[track_caller]
+    pub fn wait_for_ipv6(&self) {
+        self.shell("while ip -6 addr show tentative | grep -q inet6; do sleep 0.05; done");
     }
 
     /// A network namespace with nothing but `lo`, which is down: what a runtime makes before it calls

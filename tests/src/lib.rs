@@ -50,7 +50,7 @@ pub use chain::Chain;
 pub use cni::{Cni, CniError, Outcome, address};
 pub use command::{Background, Finished, Inside};
 pub use examples::{EXAMPLES, assert_examples_are_tested, example, examples_of};
-pub use host::{Container, Host};
+pub use host::{Container, Host, of_the_wire, wire};
 pub use namespaces::Namespaces;
 pub use rules::{assert_impossible, at_once, every_plugin_rules, every_rule_but_blind_del, every_verb_runs_alone};
 pub use snapshot::Snapshot;

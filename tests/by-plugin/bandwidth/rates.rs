@@ -58,7 +58,7 @@ fn both_directions_are_limited_over_both_families() {
     let [receiving, sending] =
         ["receives", "sends"].map(|what| [4, 6].map(|family| attach(format!("{what}-{family}"))));
     // The reference lets the kernel look for duplicates of the bridge's address, which cannot be used until then.
-    host.shell("while ip -6 addr show tentative | grep -q inet6; do sleep 0.05; done");
+    host.wait_for_ipv6();
     let receive = |family: usize| {
         let (container, result) = &receiving[family];
         measured(&host, container, &address(result, family), &STEADY)

@@ -14,8 +14,7 @@ const CROWD: usize = 20;
 
 /// A host whose `uplink` has no address, and another on the same wire, 192.0.2.2 and 2001:db8::2.
 fn wire() -> (Host, Host) {
-    let host = Host::new();
-    let outside = host.neighbour();
+    let (host, outside) = tests::wire();
     host.shell("ip addr flush dev uplink");
     (host, outside)
 }

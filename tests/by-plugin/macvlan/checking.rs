@@ -3,7 +3,7 @@
 use serde_json::json;
 use tests::{Inside as _, reference_differs};
 
-use super::{call, config, dual_stack, ipv4, network, wire};
+use super::{call, config, ipv4, network, of_the_wire, wire};
 
 /// One change in the container, and the words that CHECK has to find for it: first what it expected, then what it found.
 struct Case {
@@ -65,7 +65,7 @@ fn check_says_what_it_expected_and_what_it_found() {
         }
         let (host, _outside) = wire();
         let c1 = host.container("c1");
-        let network = network(&host, &json!({"ipam": dual_stack()}));
+        let network = network(&host, &json!({"ipam": of_the_wire()}));
         network.add(&c1, "eth0").ok();
         network.check(&c1, "eth0").ok();
         c1.shell("ip link add other up type veth");
@@ -82,7 +82,7 @@ fn check_says_what_it_expected_and_what_it_found() {
 fn check_notices_a_lost_reservation() {
     let (host, _outside) = wire();
     let c1 = host.container("c1");
-    let network = network(&host, &json!({"ipam": dual_stack()}));
+    let network = network(&host, &json!({"ipam": of_the_wire()}));
     network.add(&c1, "eth0").ok();
     host.shell("rm /var/lib/cni/networks/net/[12]*");
     assert!(!network.check(&c1, "eth0").is_ok());

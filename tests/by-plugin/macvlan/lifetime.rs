@@ -5,13 +5,13 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 use tests::{Host, Inside as _, Outcome, at_once, bin_dir, every_verb_runs_alone, reference_differs};
 
-use super::{REFERENCE, call, config, dual_stack, ipv4, named, network, wire};
+use super::{REFERENCE, call, config, ipv4, named, network, of_the_wire, wire};
 
 #[test]
 fn del_takes_the_container_s_interface() {
     let (host, _outside) = wire();
     let c1 = host.container("c1");
-    let network = network(&host, &json!({"ipam": dual_stack()}));
+    let network = network(&host, &json!({"ipam": of_the_wire()}));
     host.assert_leaves_nothing(|| {
         network.add(&c1, "eth0").ok();
         network.del(&c1, "eth0").ok();
@@ -27,7 +27,7 @@ fn del_succeeds_when_interface_or_parent_is_gone() {
         }
         let (host, _outside) = wire();
         let c1 = host.container("c1");
-        let network = network(&host, &json!({"ipam": dual_stack()}));
+        let network = network(&host, &json!({"ipam": of_the_wire()}));
         network.add(&c1, "eth0").ok();
         host.shell(on_host);
         c1.shell(in_container);
@@ -43,7 +43,7 @@ fn del_frees_the_addresses_after_the_namespace_vanished() {
         let (host, _outside) = wire();
         let before = host.snapshot();
         let c1 = host.container("c1");
-        let network = network(&host, &json!({"ipam": dual_stack()}));
+        let network = network(&host, &json!({"ipam": of_the_wire()}));
         network.add(&c1, "eth0").ok();
         let c1 = host.lose(c1);
         if leave_a_file {
@@ -63,7 +63,7 @@ fn del_takes_a_result_of_any_version_and_none() {
     let (host, _outside) = wire();
     let c1 = host.container("c1");
     for version in ["0.1.0", "0.2.0", "0.3.0", "0.3.1", "0.4.0", "1.0.0"] {
-        let mut conflist = json!({"name": "net", "plugins": [config(&json!({"ipam": dual_stack()}))]});
+        let mut conflist = json!({"name": "net", "plugins": [config(&json!({"ipam": of_the_wire()}))]});
         conflist["cniVersion"] = json!(version);
         let network = host.chain(&conflist);
         host.assert_leaves_nothing(|| {
@@ -71,7 +71,7 @@ fn del_takes_a_result_of_any_version_and_none() {
             network.del(&c1, "eth0").ok();
         });
     }
-    let config = config(&json!({"ipam": dual_stack()}));
+    let config = config(&json!({"ipam": of_the_wire()}));
     host.assert_leaves_nothing(|| {
         call(&host, "ADD", &c1, &config).run().ok();
         call(&host, "DEL", &c1, &config).run().ok();
@@ -101,7 +101,7 @@ fn del_after_a_failed_add_leaves_what_is_not_its_own() {
 fn a_second_add_of_the_same_attachment_fails_and_harms_nothing() {
     let (host, _outside) = wire();
     let c1 = host.container("c1");
-    let network = network(&host, &json!({"ipam": dual_stack()}));
+    let network = network(&host, &json!({"ipam": of_the_wire()}));
     network.add(&c1, "eth0").ok();
     let error = host.assert_leaves_nothing(|| network.add(&c1, "eth0").error());
     assert!(error.msg.contains("run DEL first") || reference_differs("other words"), "{error:?}");
@@ -153,7 +153,7 @@ fn ours_and_the_reference_s_attachments_are_checked_and_deleted_by_the_other() {
     let c1 = host.container("c1");
     let ours = bin_dir().join("macvlan");
     let plugins = [REFERENCE, ours.to_str().unwrap()];
-    for keys in [json!({"mode": "private", "mtu": 1400, "ipam": dual_stack()}), json!({})] {
+    for keys in [json!({"mode": "private", "mtu": 1400, "ipam": of_the_wire()}), json!({})] {
         for (adds, deletes) in [(plugins[0], plugins[1]), (plugins[1], plugins[0])] {
             host.assert_leaves_nothing(|| {
                 let mut config = config(&keys);
@@ -174,7 +174,7 @@ fn gc_frees_the_addresses_that_are_not_listed_and_no_others() {
     }
     let (host, _outside) = wire();
     let (stays, elsewhere) = (host.container("stays"), host.container("elsewhere"));
-    let network = network(&host, &json!({"ipam": dual_stack()}));
+    let network = network(&host, &json!({"ipam": of_the_wire()}));
     let other = named("other", &host, &json!({"ipam": {"type": "host-local", "subnet": "10.1.0.0/24"}}));
     network.add(&stays, "eth0").ok();
     other.add(&elsewhere, "eth0").ok();
@@ -204,7 +204,7 @@ fn status_is_50_when_an_add_could_not_succeed() {
     };
     host.assert_leaves_nothing(|| {
         status(&json!({})).run().ok();
-        status(&json!({"mtu": 1400, "ipam": dual_stack()})).run().ok();
+        status(&json!({"mtu": 1400, "ipam": of_the_wire()})).run().ok();
     });
     for (keys, words) in [
         (json!({"master": "nowhere"}), &["nowhere"] as &[&str]),
@@ -253,7 +253,7 @@ fn a_parent_for_a_tag_is_made_or_the_kernel_is_said_to_lack_it() {
 fn fifty_adds_at_once_all_succeed() {
     let (host, outside) = wire();
     let containers: Vec<_> = (0..50).map(|i| host.container(&format!("c{i}"))).collect();
-    let network = network(&host, &json!({"ipam": dual_stack()}));
+    let network = network(&host, &json!({"ipam": of_the_wire()}));
     let before = host.snapshot();
     let results = at_once(&containers, |container| network.add(container, "eth0").ok());
     for family in [0, 1] {
@@ -276,6 +276,6 @@ fn no_verb_starts_another_program() {
     let host = Host::new();
     host.shell("ip link add uplink up type veth peer name far; ip link set far up");
     let c1 = host.container("c1");
-    let config = config(&json!({"ipam": dual_stack()}));
+    let config = config(&json!({"ipam": of_the_wire()}));
     every_verb_runs_alone(&config, |verb, config| call(&host, verb, &c1, config));
 }

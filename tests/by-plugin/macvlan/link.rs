@@ -135,7 +135,7 @@ fn in_passthru_the_parent_takes_the_container_s_hardware_address() {
     if reference_differs("the kernel ignores the one that it asks for") {
         return;
     }
-    let asks = network(&host, &json!({"mode": "passthru", "mac": "02:00:00:00:00:05", "ipam": super::dual_stack()}));
+    let asks = network(&host, &json!({"mode": "passthru", "mac": "02:00:00:00:00:05", "ipam": super::of_the_wire()}));
     let result = asks.add(&c1, "eth0").ok();
     assert_eq!(mac(&result), "02:00:00:00:00:05");
     assert_eq!(c1.link("eth0")["address"], "02:00:00:00:00:05");

@@ -3,13 +3,13 @@
 use serde_json::json;
 use tests::{Capture, Inside as _, address, reference_differs};
 
-use super::{call, config, dual_stack, ipv4, mac, network, wire};
+use super::{call, config, ipv4, mac, network, of_the_wire, wire};
 
 #[test]
 fn in_mode_bridge_containers_reach_each_other_and_the_wire_but_not_their_host() {
     let (host, outside) = wire();
     let (web, peer) = (host.container("web"), host.container("peer"));
-    let network = network(&host, &json!({"ipam": dual_stack()}));
+    let network = network(&host, &json!({"ipam": of_the_wire()}));
     let result = network.add(&web, "eth0").ok();
     network.add(&peer, "eth0").ok();
     let (_web, _host, _outside) = (web.listen_tcp(80), host.listen_tcp(80), outside.listen_tcp(80));
@@ -29,7 +29,7 @@ fn in_mode_bridge_containers_reach_each_other_and_the_wire_but_not_their_host() 
 fn in_mode_private_containers_reach_the_wire_only() {
     let (host, outside) = wire();
     let (web, peer) = (host.container("web"), host.container("peer"));
-    let network = network(&host, &json!({"mode": "private", "ipam": dual_stack()}));
+    let network = network(&host, &json!({"mode": "private", "ipam": of_the_wire()}));
     let result = network.add(&web, "eth0").ok();
     network.add(&peer, "eth0").ok();
     let (_web, _outside) = (web.listen_tcp(80), outside.listen_tcp(80));
@@ -50,7 +50,7 @@ fn in_mode_vepa_containers_reach_each_other_if_the_switch_returns_frames() {
          bridge link set dev uplink hairpin on",
     );
     let (web, peer) = (host.container("web"), host.container("peer"));
-    let network = network(&host, &json!({"mode": "vepa", "ipam": dual_stack()}));
+    let network = network(&host, &json!({"mode": "vepa", "ipam": of_the_wire()}));
     let result = network.add(&web, "eth0").ok();
     network.add(&peer, "eth0").ok();
     let _web = web.listen_tcp(80);
@@ -68,7 +68,7 @@ fn routes_and_gateways_are_those_that_ipam_gave() {
     let (host, outside) = wire();
     outside.shell("ip addr add 203.0.113.7/32 dev lo; ip addr add 2001:db8:7::7/128 dev lo");
     let web = host.container("web");
-    let result = network(&host, &json!({"ipam": dual_stack()})).add(&web, "eth0").ok();
+    let result = network(&host, &json!({"ipam": of_the_wire()})).add(&web, "eth0").ok();
     assert_eq!(result["routes"], json!([{"dst": "0.0.0.0/0"}, {"dst": "::/0"}]));
     let _outside = outside.listen_tcp(80);
     web.assert_reaches_tcp("203.0.113.7:80");
@@ -97,7 +97,7 @@ fn both_families_work_when_add_returns() {
     let (host, outside) = wire();
     let (web, peer) = (host.container("web"), host.container("peer"));
     let (_web, _outside) = (web.listen_tcp(80), outside.listen_tcp(80));
-    let network = network(&host, &json!({"ipam": dual_stack()}));
+    let network = network(&host, &json!({"ipam": of_the_wire()}));
     let result = network.add(&web, "eth0").ok();
     for to in ["192.0.2.2:80", "[2001:db8::2]:80"] {
         web.connect_tcp(to).unwrap();
@@ -121,8 +121,9 @@ fn neighbours_learn_at_once_who_has_an_address_now() {
         let (host, outside) = wire();
         let (old, new) = (host.container("old"), host.container("new"));
         let ips = json!({"ips": ["192.0.2.150/24", "2001:db8::150/64"]});
-        let reused = network(&host, &json!({"enabledad": detect, "capabilities": {"ips": true}, "ipam": dual_stack()}))
-            .capabilities(&ips);
+        let reused =
+            network(&host, &json!({"enabledad": detect, "capabilities": {"ips": true}, "ipam": of_the_wire()}))
+                .capabilities(&ips);
         let first = reused.add(&old, "eth0").ok();
         let assert_known = |mac: &str| {
             for ip in ["192.0.2.150", "2001:db8::150"] {
@@ -152,7 +153,7 @@ fn an_ipv6_address_that_somebody_on_the_wire_has_is_refused_unless_told_otherwis
     let (host, outside) = wire();
     let c1 = host.container("c1");
     outside.shell("ip addr add 2001:db8::100/64 dev uplink nodad");
-    let mut keys = config(&json!({"ipam": dual_stack()}));
+    let mut keys = config(&json!({"ipam": of_the_wire()}));
     keys["ipam"]["ranges"][1][0]["rangeEnd"] = json!("2001:db8::100");
     let deaf = call(&host, "ADD", &c1, &keys).run();
     if !reference_differs("it cannot be told") {

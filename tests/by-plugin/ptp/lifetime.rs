@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 use tests::{Container, Host, Inside as _, Outcome, at_once, every_verb_runs_alone, reference_differs};
 
-use super::{REFERENCE, call, config, dual_stack, host_end, ipam, ipv4, network, wait_for_the_reference};
+use super::{REFERENCE, call, config, dual_stack, host_end, ipam, ipv4, network};
 
 const NEEDS_THE_RESULT: &str = "it needs the namespace to find what it made";
 
@@ -125,7 +125,7 @@ fn both_suites_leave_the_same_in_the_kernel() {
         let host = Host::new();
         let c1 = host.container("c1");
         let result = host.cni(plugin).command("ADD").container(&c1).config(&config).run().ok();
-        wait_for_the_reference(&host);
+        host.wait_for_ipv6();
         wait_for_the_reference_in(&c1);
         let end = host_end(&result).to_owned();
         // No packet takes it: it is the host's own address.

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tests::{Host, Inside as _, address, example, reference_differs};
 
-use super::{config, dual_stack, fixed, host_end, ipam, network, routes, wait_for_the_reference};
+use super::{config, dual_stack, fixed, host_end, ipam, network, routes};
 use crate::networks::{firewall, portmap, ports};
 
 #[test]
@@ -29,7 +29,7 @@ fn host_and_container_reach_each_other_over_both_families() {
     let host = Host::new();
     let c1 = host.container("c1");
     network(&host, &json!({"ipam": dual_stack()})).add(&c1, "eth0").ok();
-    wait_for_the_reference(&host);
+    host.wait_for_ipv6();
     let (_inside, _outside) = (c1.listen_tcp(80), host.listen_tcp(8080));
     for (to, from) in [("10.1.0.2:80", "10.1.0.1"), ("[fd00:1::2]:80", "fd00:1::1")] {
         assert_eq!(host.assert_reaches_tcp(to).ip().to_string(), from);
@@ -116,7 +116,7 @@ fn ports_are_published_through_portmap_and_firewall() {
     let before = host.snapshot();
     network.add(&web, "eth0").ok();
     plain.add(&peer, "eth0").ok();
-    wait_for_the_reference(&host);
+    host.wait_for_ipv6();
     let (_web, _dns) = (web.listen_tcp(80), web.listen_udp(53));
     if !reference_differs("its CHECK fails with any port mapping") {
         network.check(&web, "eth0").ok();
