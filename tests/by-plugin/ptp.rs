@@ -154,8 +154,7 @@ fn every_address_of_the_host_s_end_can_be_used_at_once() {
     let c1 = host.container("c1");
     let result = network(&host, &json!({"ipam": dual_stack()})).add(&c1, "eth0").ok();
     let end = host_end(&result);
-    let usable = host.shell(&format!("ip -6 -o address show dev {end} -tentative"));
-    assert_eq!(usable.matches("inet6").count(), 2, "{usable}");
+    host.assert_ipv6_is_usable(end);
     let local = host.shell(&format!("ip -6 route show table local dev {end}"));
     assert!(local.contains("local fd00:1::1"), "{local}");
 }

@@ -118,6 +118,15 @@ impl Host {
         self.shell("while ip -6 addr show tentative | grep -q inet6; do sleep 0.05; done");
     }
 
+    /// The host can use a gateway's address on a link at once, and its link-local one, without which it cannot ask there
+    /// where the receiver of a packet is that it forwards.
+    #[track_caller]
+    pub fn assert_ipv6_is_usable(&self, link: &str) {
+        let usable = self.shell(&format!("ip -6 -o address show dev {link} -tentative"));
+        let scopes = ["global", "link"].map(|scope| usable.matches(&format!("scope {scope}")).count());
+        assert_eq!(scopes, [1, 1], "{usable}");
+    }
+
     /// A network namespace with nothing but `lo`, which is down: what a runtime makes before it calls
     /// plugins. `name` is also its container id.
     #[must_use]

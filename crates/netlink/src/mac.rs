@@ -1,5 +1,4 @@
 use std::fmt;
-use std::net::Ipv6Addr;
 use std::str::FromStr;
 
 /// An Ethernet address, written `02:00:5e:00:53:01`.
@@ -24,13 +23,6 @@ impl Mac {
     #[must_use]
     pub fn is_unicast(self) -> bool {
         self.0[0] & 1 == 0 && self.0 != [0; 6]
-    }
-
-    /// The IPv6 link-local address of a link with this address, as the kernel makes it by default (RFC 4291, appendix A).
-    #[must_use]
-    pub fn link_local(self) -> Ipv6Addr {
-        let [a, b, c, d, e, f] = self.0;
-        Ipv6Addr::from([0xfe, 0x80, 0, 0, 0, 0, 0, 0, a ^ 2, b, c, 0xff, 0xfe, d, e, f])
     }
 }
 
@@ -130,12 +122,6 @@ mod tests {
         let (one, other) = (Mac::random().expect("random numbers"), Mac::random().expect("random numbers"));
         assert_ne!(one, other);
         assert!(one.is_unicast() && one.0[0] & 2 == 2, "{one}");
-    }
-
-    #[test]
-    fn a_link_local_address_is_that_of_the_rfc() {
-        let mac: Mac = "34:56:78:9a:bc:de".parse().expect("valid");
-        assert_eq!(mac.link_local().to_string(), "fe80::3656:78ff:fe9a:bcde");
     }
 
     #[test]

@@ -21,7 +21,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
-pub use router::{enable_forwarding, refuse_router_advertisements};
+pub use router::{enable_forwarding, refuse_router_advertisements, skip_duplicate_address_detection};
 
 const ROOT: &str = "/proc/sys/net";
 

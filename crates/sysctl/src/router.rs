@@ -24,7 +24,22 @@ pub fn enable_forwarding(addresses: &[IpAddr]) -> Result<(), Error> {
 /// # Errors
 /// As for [`write()`], but for [`Error::NotFound`].
 pub fn refuse_router_advertisements(link: &str) -> Result<(), Error> {
-    match write(&["ipv6", "conf", link, "accept_ra"], "0") {
+    write_if_ipv6(link, "accept_ra", "0")
+}
+
+/// Has the host use its IPv6 addresses on a link at once, if this is said before the link goes up. Neighbour discovery for
+/// what the host forwards speaks from its link-local address (`ndisc_solicit`, net/ipv6/ndisc.c): while the kernel makes
+/// sure that nobody else has that, which takes one to two seconds, nothing it forwards finds a container. An administrator
+/// who wants it made sure everywhere says so in `conf/all/accept_dad`. A host without IPv6 has no such addresses.
+///
+/// # Errors
+/// As for [`write()`], but for [`Error::NotFound`].
+pub fn skip_duplicate_address_detection(link: &str) -> Result<(), Error> {
+    write_if_ipv6(link, "accept_dad", "0")
+}
+
+fn write_if_ipv6(link: &str, key: &str, value: &str) -> Result<(), Error> {
+    match write(&["ipv6", "conf", link, key], value) {
         Err(error) if !error.is_not_found() => Err(error),
         _ => Ok(()),
     }

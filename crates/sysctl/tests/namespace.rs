@@ -3,7 +3,10 @@
 use std::thread;
 
 use nix::sched::{CloneFlags, unshare};
-use sysctl::{Error, enable_forwarding, read, refuse_router_advertisements, set_if_different, write};
+use sysctl::{
+    Error, enable_forwarding, read, refuse_router_advertisements, set_if_different, skip_duplicate_address_detection,
+    write,
+};
 
 const FORWARD: &[&str] = &["ipv4", "ip_forward"];
 
@@ -95,5 +98,16 @@ fn router_advertisements_are_refused_where_there_could_be_any() {
         refuse_router_advertisements("lo").expect("set");
         assert_eq!(read(&["ipv6", "conf", "lo", "accept_ra"]).expect("readable"), "0");
         refuse_router_advertisements("nosuchlink").expect("nothing to do");
+    });
+}
+
+#[test]
+fn duplicates_are_not_looked_for_where_there_could_be_any() {
+    in_new_netns(|| {
+        let key = &["ipv6", "conf", "lo", "accept_dad"];
+        write(key, "1").expect("set");
+        skip_duplicate_address_detection("lo").expect("set");
+        assert_eq!(read(key).expect("readable"), "0");
+        skip_duplicate_address_detection("nosuchlink").expect("nothing to do");
     });
 }

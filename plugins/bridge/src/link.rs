@@ -20,6 +20,9 @@ pub(crate) fn ensure(host: &mut Socket, config: &Config) -> Result<Link, Error> 
     };
     vlan::require_filtering(&bridge, config)?;
     let promiscuous = (config.promisc_mode && !bridge.promiscuous).then_some(true);
+    if !bridge.up {
+        sysctl::skip_duplicate_address_detection(&bridge.name)?;
+    }
     // Also for a bridge that was found: whoever made it may have been killed before this, or may not have thought of it.
     if bridge.accepts_routers == Some(true) {
         sysctl::refuse_router_advertisements(&bridge.name)?;
@@ -47,9 +50,9 @@ pub(crate) fn find(host: &mut Socket, config: &Config) -> Result<Option<Link>, E
 fn create(host: &mut Socket, config: &Config) -> Result<Link, Error> {
     let name = config.bridge.as_str();
     // A hardware address set at creation stays. Otherwise the bridge takes the lowest of its ports' and changes it
-    // with them, while everybody's neighbour tables still hold the old one.
+    // with them, while everybody's neighbour tables still hold the old one. It stays down until its sysctls are set.
     let wanted =
-        Bridge { name, mac: Some(Mac::random()?), mtu: config.mtu(), up: true, vlan_filtering: config.has_vlans() };
+        Bridge { name, mac: Some(Mac::random()?), mtu: config.mtu(), up: false, vlan_filtering: config.has_vlans() };
     match host.create_bridge(&wanted) {
         // Another attachment was faster.
         Err(error) if error.is_exists() => find(host, config)?.ok_or_else(|| error.into()),

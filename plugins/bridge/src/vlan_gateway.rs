@@ -72,6 +72,7 @@ fn connect(host: &mut Socket, bridge: &Link, gateway: &Link, vlan: VlanId, confi
     }
     let up = LinkChange { up: Some(true), ..LinkChange::default() };
     sysctl::refuse_router_advertisements(&gateway.name)?;
+    sysctl::skip_duplicate_address_detection(&gateway.name)?;
     let Some(port) = port else { return Ok(host.change_link(gateway.index, &up)?) };
     sysctl::refuse_router_advertisements(&port.name)?;
     // A bridge that was removed and made anew has lost this port.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use cni_plugin::{Attachment, IpConfig};
 use container_interface::veth::{Pair, host_end_differs};
-use ipnetwork::{IpNetwork, Ipv6Network};
+use ipnetwork::IpNetwork;
 use netlink::{AddressSpec, Link, Request, Route, Socket, scope};
 
 use crate::Error;
@@ -18,10 +18,10 @@ const LOCAL_WITHIN: Duration = Duration::from_secs(5);
 /// The container's end has to be down still: with the first carrier, the kernel would begin to look for duplicates of the
 /// link-local address.
 pub(crate) fn set_up(host: &mut Socket, pair: &Pair, ips: &[IpConfig]) -> Result<(), Error> {
-    let mut batch = host.batch();
     if ips.iter().any(|ip| ip.address.is_ipv6()) {
-        batch.ensure_address(&AddressSpec::new(pair.host_index, link_local(pair)));
+        sysctl::skip_duplicate_address_detection(&pair.host_name)?;
     }
+    let mut batch = host.batch();
     for gateway in gateways(ips) {
         let alone = IpNetwork::from(gateway);
         batch.ensure_address(&AddressSpec { prefix_route: false, ..AddressSpec::new(pair.host_index, alone) });
@@ -30,13 +30,6 @@ pub(crate) fn set_up(host: &mut Socket, pair: &Pair, ips: &[IpConfig]) -> Result
         batch.add_route(&route_to(ip.address.ip(), pair.host_index));
     }
     batch.send().map_err(|error| name_holder(host, error))
-}
-
-/// Neighbour discovery for what the host forwards speaks from here. The kernel would add this address itself, but not use
-/// it for the second or two that it takes to be sure that nobody else on this link of two has it.
-fn link_local(pair: &Pair) -> IpNetwork {
-    let subnet = Ipv6Network::new(pair.host_mac.link_local(), 64);
-    IpNetwork::V6(subnet.expect("64 is a prefix length"))
 }
 
 /// The gateways' addresses.

@@ -201,6 +201,21 @@ fn duplicate_address_detection_is_off_unless_asked_for() {
     assert!(!tentative.contains("fd00:1::3"), "ADD waits for the outcome: {tentative}");
 }
 
+/// While its link-local address is tentative, the host forwards nothing to a container that it has not heard of.
+#[test]
+fn a_new_bridge_forwards_ipv6_at_once() {
+    if reference_differs("it lets the kernel look for duplicates") {
+        return;
+    }
+    let host = Host::new();
+    let outside = host.neighbour();
+    let c1 = host.container("c1");
+    network(&host, &json!({"isDefaultGateway": true, "ipam": dual_stack()})).add(&c1, "eth0").ok();
+    host.assert_ipv6_is_usable("br0");
+    outside.shell("ip route add fd00:1::/64 via 2001:db8::1");
+    outside.assert_pings("fd00:1::2");
+}
+
 #[test]
 fn enabledad_notices_an_address_that_somebody_has_already() {
     if reference_differs("this version has not got the key") {
