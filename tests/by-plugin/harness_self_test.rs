@@ -44,6 +44,8 @@ fn a_snapshot_sees_every_kind_of_leftover() {
             "nft element inet ferrocni s: {\"elem\":{\"val\":\"1.2.3.4\"",
         ),
         ("iptables-nft -A FORWARD -s 10.1.1.1 -j ACCEPT", "iptables-nft-save filter -A FORWARD"),
+        ("ip6tables-nft -A FORWARD -s fd00::1 -j ACCEPT", "ip6tables-nft-save filter -A FORWARD"),
+        ("iptables-legacy -A FORWARD -s 10.1.1.1 -j ACCEPT", "iptables-legacy-save filter -A FORWARD"),
         ("ip6tables-legacy -t nat -N CNI-12", "ip6tables-legacy-save nat chain CNI-12"),
         ("mkdir -p /var/lib/cni/networks/n; echo c1 > /var/lib/cni/networks/n/10.1.0.2", "networks/n/10.1.0.2 \"c1"),
         ("mkdir -p /run/ferrocni; touch /run/ferrocni/x", "file /run/ferrocni/x"),

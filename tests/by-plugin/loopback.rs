@@ -13,11 +13,6 @@ fn call<'h>(host: &'h Host, verb: &str, container: &Container, config: &Value) -
     host.cni("loopback").command(verb).container(container).ifname("lo").config(&config)
 }
 
-fn is_up(container: &Container) -> bool {
-    let lo = container.ip_json(["link", "show", "dev", "lo"]);
-    lo[0]["flags"].as_array().unwrap().contains(&json!("UP"))
-}
-
 #[test]
 fn the_rules_of_every_plugin_hold() {
     let host = Host::new();
@@ -28,9 +23,9 @@ fn the_rules_of_every_plugin_hold() {
 fn add_brings_lo_up_and_reports_its_addresses() {
     let host = Host::new();
     let c1 = host.container("c1");
-    assert!(!is_up(&c1));
+    assert!(!c1.is_up("lo"));
     let result = network(&host).add(&c1, "lo").ok();
-    assert!(is_up(&c1));
+    assert!(c1.is_up("lo"));
     let _server = c1.listen_tcp(80);
     c1.connect_tcp("127.0.0.1:80").unwrap();
     c1.connect_tcp("[::1]:80").unwrap();
@@ -47,9 +42,9 @@ fn the_interface_name_does_not_matter() {
     let host = Host::new();
     let c1 = host.container("c1");
     call(&host, "ADD", &c1, &json!({})).ifname("eth0").run().ok();
-    assert!(is_up(&c1));
+    assert!(c1.is_up("lo"));
     call(&host, "DEL", &c1, &json!({})).ifname("eth0").run().ok();
-    assert!(!is_up(&c1));
+    assert!(!c1.is_up("lo"));
 }
 
 #[test]
@@ -58,7 +53,7 @@ fn a_second_add_succeeds() {
     let c1 = host.container("c1");
     network(&host).add(&c1, "lo").ok();
     network(&host).add(&c1, "lo").ok();
-    assert!(is_up(&c1));
+    assert!(c1.is_up("lo"));
 }
 
 #[test]
@@ -67,7 +62,7 @@ fn an_add_that_nobody_heard_leaves_a_lo_up_that_was_up() {
     let c1 = host.container("c1");
     c1.shell("ip link set lo up");
     assert!(!call(&host, "ADD", &c1, &json!({})).run_unheard().is_ok() || reference_differs("it does not notice"));
-    assert!(is_up(&c1));
+    assert!(c1.is_up("lo"));
 }
 
 #[test]
@@ -82,7 +77,7 @@ fn in_a_chain_it_passes_the_result_on() {
     let config = json!({"cniVersion": "1.0.0", "prevResult": previous});
     let result = call(&host, "ADD", &c1, &config).run().ok();
     assert_eq!(result, previous);
-    assert!(is_up(&c1));
+    assert!(c1.is_up("lo"));
 }
 
 #[test]
@@ -105,7 +100,7 @@ fn del_succeeds_whatever_became_of_the_namespace() {
     let network = network(&host);
     network.add(&c1, "lo").ok();
     call(&host, "DEL", &c1, &json!({})).netns("").run().ok();
-    assert!(is_up(&c1));
+    assert!(c1.is_up("lo"));
     let c1 = host.lose(c1);
     network.del(&c1, "lo").ok();
     if !reference_differs("it takes the file for a namespace") {
@@ -157,5 +152,5 @@ fn gc_and_status_have_nothing_to_say() {
         network(&host).gc(&[]).ok();
         network(&host).status().ok();
     });
-    assert!(is_up(&c1));
+    assert!(c1.is_up("lo"));
 }

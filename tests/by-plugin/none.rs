@@ -13,11 +13,6 @@ fn call<'h>(host: &'h Host, verb: &str, container: &Container, config: &Value) -
     host.cni("none").command(verb).container(container).config(&config)
 }
 
-fn is_up(container: &Container) -> bool {
-    let lo = container.ip_json(["link", "show", "dev", "lo"]);
-    lo[0]["flags"].as_array().unwrap().contains(&json!("UP"))
-}
-
 #[test]
 fn the_rules_of_every_plugin_hold() {
     let host = Host::new();
@@ -59,7 +54,7 @@ fn an_add_beside_another_network_fails_and_names_its_interface() {
         assert_eq!(error.code, 999, "{error:?}");
         assert!(error.msg.contains("eth1") && error.msg.contains("detach"), "{error:?}");
     });
-    assert!(!is_up(&c1));
+    assert!(!c1.is_up("lo"));
 }
 
 #[test]
@@ -116,7 +111,7 @@ fn in_a_chain_it_passes_the_result_on() {
     let previous =
         json!({"cniVersion": "1.1.0", "interfaces": [{"name": "other"}], "ips": [{"address": "10.1.0.2/24"}]});
     assert_eq!(call(&host, "ADD", &c1, &json!({"prevResult": previous})).run().ok(), previous);
-    assert!(is_up(&c1));
+    assert!(c1.is_up("lo"));
 }
 
 #[test]
@@ -125,5 +120,5 @@ fn an_add_that_nobody_heard_leaves_a_lo_up_that_was_up() {
     let c1 = host.container("c1");
     c1.shell("ip link set lo up");
     assert!(!call(&host, "ADD", &c1, &json!({})).run_unheard().is_ok());
-    assert!(is_up(&c1));
+    assert!(c1.is_up("lo"));
 }

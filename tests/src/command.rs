@@ -119,6 +119,19 @@ pub trait Inside {
         json_of("ip", args, self)
     }
 
+    /// What several commands of `ip -j` with these options print; it is started once only.
+    ///
+    /// # Panics
+    /// If one of them fails.
+    #[track_caller]
+    fn ip_json_batch<const N: usize>(&self, options: &[&str], commands: [&str; N]) -> [Value; N] {
+        let argv = ["ip", "-j"].iter().chain(options).chain(&["-batch", "-"]);
+        let printed = finish(self.namespaces(), command(argv), commands.join("\n").as_bytes()).ok();
+        let values: Result<Vec<Value>, _> = serde_json::Deserializer::from_str(&printed).into_iter().collect();
+        let values = values.unwrap_or_else(|error| panic!("{commands:?}: {error}: {printed}"));
+        values.try_into().unwrap_or_else(|_| panic!("{commands:?}: as many answers are wanted: {printed}"))
+    }
+
     /// A link as `ip -d` shows it.
     ///
     /// # Panics
@@ -126,6 +139,15 @@ pub trait Inside {
     #[track_caller]
     fn link(&self, name: &str) -> Value {
         self.ip_json(["-d", "link", "show", "dev", name])[0].clone()
+    }
+
+    /// Whether somebody has set a link up. What the kernel calls its operational state follows a moment later.
+    ///
+    /// # Panics
+    /// If there is none of that name.
+    #[track_caller]
+    fn is_up(&self, name: &str) -> bool {
+        self.link(name)["flags"].as_array().is_some_and(|flags| flags.contains(&"UP".into()))
     }
 
     /// The names of all links, but for tunnels that the kernel put there and nobody uses.

@@ -100,8 +100,9 @@ impl Inside for Elsewhere {
 }
 
 fn rules(place: &impl Inside) -> Vec<String> {
-    let mut lines = nftables::lines(&place.nft_json(["list", "ruleset"]));
-    for tool in iptables::SAVE {
+    let ruleset = place.nft_json(["list", "ruleset"]);
+    let mut lines = nftables::lines(&ruleset);
+    for tool in iptables::with_tables(place, &ruleset) {
         lines.extend(iptables::lines(tool, &place.run([tool])));
     }
     lines

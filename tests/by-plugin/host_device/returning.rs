@@ -7,10 +7,6 @@ use super::{REFERENCE, addresses, assert_comes_back, call, config, network, scen
 
 const NEEDS_THE_NAMESPACE: &str = "without the namespace it does nothing";
 
-fn is_up(host: &Host, name: &str) -> bool {
-    host.link(name)["flags"].as_array().unwrap().contains(&json!("UP"))
-}
-
 #[test]
 fn the_device_comes_back_with_its_name_its_alias_and_its_address_down() {
     let (host, c1) = scene();
@@ -23,7 +19,7 @@ fn the_device_comes_back_with_its_name_its_alias_and_its_address_down() {
     network.del(&c1, "eth0").ok();
     let device = host.link("nic0");
     assert_eq!((&device["mtu"], &device["address"]), (&json!(1400), &json!("02:00:00:00:aa:01")));
-    assert!(!is_up(&host, "nic0"), "nobody knows what it would be up for");
+    assert!(!host.is_up("nic0"), "nobody knows what it would be up for");
     assert_eq!(host.addresses("nic0"), [""; 0]);
     assert!(is_reference() || device["ifalias"] == "rack 4/port 7", "{device}");
     assert_eq!(c1.links(), ["lo"]);

@@ -1,8 +1,15 @@
 //! iptables rules, of both kinds and both families.
 
-/// The programs that print them.
-pub(super) const SAVE: [&str; 4] =
-    ["iptables-nft-save", "ip6tables-nft-save", "iptables-legacy-save", "ip6tables-legacy-save"];
+use std::fs;
+
+use serde_json::Value;
+
+use crate::command::Inside;
+
+/// The programs that print them, each with the family of its tables in nftables, or the kernel's list of them.
+const SAVE_NFT: [(&str, &str); 2] = [("iptables-nft-save", "ip"), ("ip6tables-nft-save", "ip6")];
+const SAVE_LEGACY: [(&str, &str); 2] =
+    [("iptables-legacy-save", "ip_tables_names"), ("ip6tables-legacy-save", "ip6_tables_names")];
 
 /// The reference's chains that stay when the last container has gone.
 const CONSTANT: [&str; 7] = [
@@ -14,6 +21,19 @@ const CONSTANT: [&str; 7] = [
     "CNI-ISOLATION-STAGE-1",
     "CNI-ISOLATION-STAGE-2",
 ];
+
+/// Those of the programs that have anything to print. Most places have no iptables rules at all, and a snapshot costs
+/// what the start of programs costs.
+pub(super) fn with_tables(place: &impl Inside, ruleset: &Value) -> impl Iterator<Item = &'static str> {
+    let tables: Vec<_> = ruleset["nftables"].as_array().into_iter().flatten().map(|object| &object["table"]).collect();
+    let nft = SAVE_NFT.into_iter().filter(move |(_, family)| tables.iter().any(|table| table["family"] == **family));
+    // Of the thread's own namespace. Without the kernel's module there is no such file.
+    let names = |file| fs::read_to_string(format!("/proc/thread-self/net/{file}"));
+    let has_names =
+        move |file| place.namespaces().enter_network_only(|| names(file)).is_ok_and(|names| !names.is_empty());
+    let legacy = SAVE_LEGACY.into_iter().filter(move |(_, file)| has_names(*file));
+    nft.chain(legacy).map(|(tool, _)| tool)
+}
 
 /// A line for each chain and each rule that belongs to somebody.
 pub(super) fn lines(tool: &str, saved: &str) -> Vec<String> {

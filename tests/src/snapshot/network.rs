@@ -25,16 +25,16 @@ const TUNNELS: [(&str, &str); 9] = [
 
 /// The lines, each naming its link as `dev <name> `, and the bridges that have no port.
 pub(super) fn lines(place: &impl Inside) -> (Vec<String>, BTreeSet<String>) {
-    let links = place.ip_json(["-d", "address", "show"]);
+    let commands = ["address show", "route show table all", "rule show"];
+    let [links, routes, rules] = place.ip_json_batch(&["-d"], commands);
+    let rules_of_ipv6 = place.ip_json(["-d", "-6", "rule", "show"]);
     let mut lines = Vec::new();
     for link in array(&links) {
         lines.extend(link_line(link));
         lines.extend(array(&link["addr_info"]).iter().filter_map(|address| address_line(link, address)));
     }
-    for family in ["-4", "-6"] {
-        let routes = place.ip_json(["-d", family, "route", "show", "table", "all"]);
-        lines.extend(array(&routes).iter().filter_map(route_line));
-        let rules = place.ip_json([family, "rule", "show"]);
+    lines.extend(array(&routes).iter().filter_map(route_line));
+    for (family, rules) in [("-4", rules), ("-6", rules_of_ipv6)] {
         // That for VRFs the kernel makes with the first of them, and keeps.
         let rules = array(&rules).iter().filter(|rule| rule.get("l3mdev").is_none());
         lines.extend(rules.map(|rule| format!("rule {family} {rule}")));
