@@ -126,8 +126,7 @@ run_tests_by_kernel_feature() {
         if kernel_has "$module"; then here+=("$module"); else elsewhere+=("$module"); fi
     done
     run_modules "on this machine" "$LOG" "" "${here[@]}"
-    # It has one processor, which waits for the kernel as well.
-    RUST_TEST_THREADS=${RUST_TEST_THREADS:-2} run_modules "in a virtual machine" "$VM_LOG" scripts/vm-run.sh "${elsewhere[@]}"
+    run_modules "in a virtual machine" "$VM_LOG" scripts/vm-run.sh "${elsewhere[@]}"
 }
 
 # Builds it and says where it is.
