@@ -9,7 +9,7 @@ mod ports;
 mod upkeep;
 
 use serde_json::{Value, json};
-use tests::{Chain, Host, Inside, every_plugin_rules, example, reference_differs};
+use tests::{Chain, Host, Inside, every_plugin_rules, example, reference_differs, wire};
 
 /// A network of the plugin bridge on `br0`.
 fn network<'h>(host: &'h Host, name: &str, keys: &Value) -> Chain<'h> {
@@ -83,8 +83,7 @@ fn the_rules_of_every_plugin_hold() {
 
 #[test]
 fn the_example_s_network_is_out_of_reach_for_others_on_its_bridge() {
-    let host = Host::new();
-    let outside = host.neighbour();
+    let (host, outside) = wire();
     let (web, peer, stranger) = (host.container("web"), host.container("peer"), host.container("stranger"));
     let network = host.chain(&example("bridge-vlan"));
     let result = network.add(&web, "eth0").ok();

@@ -1,6 +1,6 @@
 //! The examples in `conf/` that need a feature of the kernel: each is tested in that feature's module.
 
-use tests::{Host, Inside as _, address, assert_examples_are_tested, example};
+use tests::{Inside as _, address, assert_examples_are_tested, example, wire};
 
 #[test]
 fn every_example_is_tested() {
@@ -11,8 +11,7 @@ fn every_example_is_tested() {
 /// host is not.
 #[track_caller]
 pub(super) fn assert_puts_containers_into_vlan_20(name: &str) {
-    let host = Host::new();
-    let outside = host.neighbour();
+    let (host, outside) = wire();
     outside.shell(
         "ip link add v20 up link uplink type vlan id 20; ip addr add 203.0.113.7/32 dev lo
          ip addr add 10.210.20.1/24 dev v20; ip addr add fd00:210:20::1/64 dev v20 nodad",

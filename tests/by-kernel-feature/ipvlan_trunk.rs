@@ -1,7 +1,7 @@
 //! Links of type ipvlan whose parent is a VLAN: made for the tag, shared, and taken away with the last of them.
 
 use serde_json::{Value, json};
-use tests::{Chain, Host, Inside as _, address, every_plugin_rules, example, reference_differs};
+use tests::{Chain, Host, Inside as _, address, every_plugin_rules, example, reference_differs, wire};
 
 fn network<'h>(name: &str, host: &'h Host, keys: &Value) -> Chain<'h> {
     let mut config = json!({"type": "ipvlan", "enabledad": false});
@@ -45,8 +45,7 @@ fn tags_of_one_nic_do_not_reach_each_other_and_each_may_have_its_mode() {
     if reference_differs("it makes no parent") {
         return;
     }
-    let host = Host::new();
-    let outside = host.neighbour();
+    let (host, outside) = wire();
     outside.shell(
         "ip link add uplink.20 up link uplink type vlan id 20
          ip addr add 10.1.0.1/24 dev uplink.20; ip addr add fd00:1::1/64 dev uplink.20 nodad",
@@ -100,8 +99,7 @@ fn gc_takes_the_parent_that_nobody_holds_any_more() {
 
 #[test]
 fn the_example_is_on_its_vlan() {
-    let host = Host::new();
-    let outside = host.neighbour();
+    let (host, outside) = wire();
     outside.shell("ip link add uplink.20 up link uplink type vlan id 20; ip addr add 192.168.20.1/24 dev uplink.20");
     let mut example = example("ipvlan-trunk");
     example["plugins"][0]["master"] = json!("uplink.20");

@@ -1,7 +1,7 @@
 //! Links of type macvlan whose master is a VLAN, made for it where there is none.
 
 use serde_json::{Value, json};
-use tests::{Chain, Container, Host, Inside as _, address, assert_impossible, at_once};
+use tests::{Chain, Container, Host, Inside as _, address, assert_impossible, at_once, wire};
 
 use super::examples::assert_puts_containers_into_vlan_20;
 
@@ -19,8 +19,7 @@ fn the_kernel_has_it() {
 
 /// A host whose `uplink` leads to a machine that has 10.20.0.1 and fd00:20::1 in VLAN 20.
 fn trunk() -> (Host, Host) {
-    let host = Host::new();
-    let outside = host.neighbour();
+    let (host, outside) = wire();
     outside.shell(
         "ip link add uplink.20 up link uplink type vlan id 20
          ip addr add 10.20.0.1/24 dev uplink.20; ip addr add fd00:20::1/64 dev uplink.20 nodad",

@@ -1,7 +1,7 @@
 //! Routing tables of their own for groups of links; the plugin `vrf`.
 
 use serde_json::{Value, json};
-use tests::{Chain, Cni, Container, Host, Inside as _, every_plugin_rules, example, reference_differs};
+use tests::{Chain, Cni, Container, Host, Inside as _, every_plugin_rules, example, reference_differs, wire};
 
 const REFERENCE: &str = "/usr/lib/cni/vrf";
 
@@ -60,8 +60,7 @@ fn the_rules_of_every_plugin_hold() {
 
 #[test]
 fn an_interface_is_routed_by_its_vrfs_table() {
-    let host = Host::new();
-    let outside = host.neighbour();
+    let (host, outside) = wire();
     outside.shell("ip route add 10.210.33.0/24 via 192.0.2.1; ip route add fd00:210:33::/64 via 2001:db8::1");
     let container = host.container("c1");
     let network = host.chain(&example("vrf"));

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tests::{
     Background, Container, Host, Inside as _, address, assert_examples_are_tested, dhcp, every_plugin_rules,
-    every_rule_but_blind_del, example, examples_of, reference_differs,
+    every_rule_but_blind_del, example, examples_of, reference_differs, wire,
 };
 
 const THIS: &str = env!("CARGO_CRATE_NAME");
@@ -15,8 +15,7 @@ fn sharing(host: &Host) -> Container {
 
 /// A host with a default route, to the other one.
 fn on_a_wire() -> (Host, Host) {
-    let host = Host::new();
-    let outside = host.neighbour();
+    let (host, outside) = wire();
     host.shell("ip route add default via 192.0.2.2");
     (host, outside)
 }
@@ -54,8 +53,7 @@ fn every_example_keeps_the_rules_of_every_plugin() {
 
 #[test]
 fn bridge_connects_containers_with_each_other_the_host_and_the_world() {
-    let host = Host::new();
-    let outside = host.neighbour();
+    let (host, outside) = wire();
     let (web, peer) = (host.container("web"), host.container("peer"));
     let network = host.chain(&example("bridge"));
     let result = network.add(&web, "eth0").ok();
@@ -95,8 +93,7 @@ fn dhcp_puts_containers_on_the_network_whose_server_gives_addresses() {
 
 #[test]
 fn dual_stack_does_so_over_both_families() {
-    let host = Host::new();
-    let outside = host.neighbour();
+    let (host, outside) = wire();
     let (web, peer) = (host.container("web"), host.container("peer"));
     let network = host.chain(&example("dual-stack"));
     let result = network.add(&web, "eth0").ok();
@@ -133,8 +130,7 @@ fn host_device_moves_a_device_into_the_container_and_back() {
 
 #[test]
 fn internal_has_no_way_out() {
-    let host = Host::new();
-    let outside = host.neighbour();
+    let (host, outside) = wire();
     let (web, peer) = (host.container("web"), host.container("peer"));
     let network = host.chain(&example("internal"));
     let result = network.add(&web, "eth0").ok();
@@ -171,8 +167,7 @@ fn isolated_networks_are_out_of_reach_for_each_other() {
 
 #[test]
 fn published_ports_are_served_where_they_are_published() {
-    let host = Host::new();
-    let outside = host.neighbour();
+    let (host, outside) = wire();
     let web = host.container("web");
     let network = host.chain(&example("published-ports"));
     network.add(&web, "eth0").ok();
@@ -191,8 +186,7 @@ fn published_ports_are_served_where_they_are_published() {
 
 #[test]
 fn host_shares_the_hosts_network() {
-    let host = Host::new();
-    let outside = host.neighbour();
+    let (host, outside) = wire();
     let web = sharing(&host);
     let ports = json!({"portMappings": [{"hostPort": 8080, "containerPort": 80, "protocol": "tcp"}]});
     let network = host.chain(&example("host")).capabilities(&ports);
@@ -233,8 +227,7 @@ fn none_leads_nowhere() {
 
 #[test]
 fn static_gives_the_address_that_is_named_or_asked_for() {
-    let host = Host::new();
-    let outside = host.neighbour();
+    let (host, outside) = wire();
     let (web, peer) = (host.container("web"), host.container("peer"));
     host.chain(&example("static")).add(&web, "eth0").ok();
     let asked = host.chain(&example("static")).capabilities(&json!({"ips": ["10.210.6.11/24", "fd00:210:6::11/64"]}));
@@ -254,8 +247,7 @@ fn static_gives_the_address_that_is_named_or_asked_for() {
 
 #[test]
 fn tuning_sets_sysctls_and_the_mtu_of_containers_that_are_reached_as_ever() {
-    let host = Host::new();
-    let outside = host.neighbour();
+    let (host, outside) = wire();
     let web = host.container("web");
     let result = host.chain(&example("tuning")).add(&web, "eth0").ok();
     assert_eq!(web.ip_json(["link", "show", "dev", "eth0"])[0]["mtu"], 1400);
@@ -271,8 +263,7 @@ fn tuning_sets_sysctls_and_the_mtu_of_containers_that_are_reached_as_ever() {
 /// Every chained plugin of the list has its say, and none spoils another's CHECK.
 #[test]
 fn whole_chain_serves_a_port_on_a_second_network() {
-    let host = Host::new();
-    let outside = host.neighbour();
+    let (host, outside) = wire();
     let web = host.container("web");
     host.chain(&example("dual-stack")).add(&web, "eth0").ok();
     let ports = json!({"portMappings": [{"hostPort": 8080, "containerPort": 80, "protocol": "tcp"}]});

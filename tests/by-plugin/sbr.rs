@@ -1,7 +1,7 @@
 //! sbr: what a container sends from an address leaves through that address's interface.
 
 use serde_json::{Value, json};
-use tests::{Chain, Cni, Container, Host, Inside as _, every_plugin_rules, example, reference_differs};
+use tests::{Chain, Cni, Container, Host, Inside as _, every_plugin_rules, example, reference_differs, wire};
 
 const REFERENCE: &str = "/usr/lib/cni/sbr";
 
@@ -66,8 +66,7 @@ fn the_rules_of_every_plugin_hold() {
 /// The first network's bridge takes nothing that comes from the second network's addresses, as a router would not.
 #[test]
 fn who_is_asked_on_one_interface_answers_through_it() {
-    let host = Host::new();
-    let outside = host.neighbour();
+    let (host, outside) = wire();
     outside.shell("ip route add 10.210.31.0/24 via 192.0.2.1; ip route add fd00:210:31::/64 via 2001:db8::1");
     host.shell(
         "nft add table inet guard

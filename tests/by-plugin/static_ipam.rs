@@ -1,7 +1,7 @@
 //! static: addresses that somebody names.
 
 use serde_json::{Value, json};
-use tests::{Chain, Cni, Host, Inside as _, Outcome, every_plugin_rules, reference_differs};
+use tests::{Chain, Cni, Host, Inside as _, Outcome, every_plugin_rules, reference_differs, wire};
 
 /// The reference's own binary, whichever is under test.
 const REFERENCE: &str = "/usr/lib/cni/static";
@@ -130,8 +130,7 @@ fn a_gateway_in_cni_args_is_that_of_every_subnet_it_is_in() {
 
 #[test]
 fn the_address_that_is_asked_for_is_reached_and_has_a_way_out() {
-    let host = Host::new();
-    let outside = host.neighbour();
+    let (host, outside) = wire();
     let web = host.container("web");
     let mut ipam = addresses();
     ipam["routes"] = json!([{"dst": "0.0.0.0/0"}, {"dst": "::/0"}]);

@@ -3,7 +3,7 @@
 use std::thread;
 
 use serde_json::{Value, json};
-use tests::{Container, Host, Inside as _, address, reference_differs};
+use tests::{Container, Host, Inside as _, address, reference_differs, wire};
 
 use super::{host_end, ipam, network, other_end, vlans};
 
@@ -20,8 +20,7 @@ const BOTH: [&str; 2] = ["10.1.0.1/24", "fd00:1::1/64"];
 
 #[test]
 fn the_gateway_is_in_the_vlan_and_in_no_other() {
-    let host = Host::new();
-    let outside = host.neighbour();
+    let (host, outside) = wire();
     let [c1, c2, other] = ["c1", "c2", "other"].map(|name| host.container(name));
     let network = network(&host, "net", &keys());
     let result = network.add(&c1, "eth0").ok();

@@ -4,7 +4,7 @@
 use std::thread;
 
 use serde_json::{Value, json};
-use tests::{Host, Inside, address, example};
+use tests::{Host, Inside, address, example, wire};
 
 use super::{both, call, disciplines, ifbs, network, with_veth};
 
@@ -77,8 +77,7 @@ fn both_directions_are_limited_over_both_families() {
 
 #[test]
 fn the_example_limits_both_directions() {
-    let host = Host::new();
-    let outside = host.neighbour();
+    let (host, outside) = wire();
     let (receives, sends) = (host.container("receives"), host.container("sends"));
     let network = host.chain(&example("bandwidth"));
     let result = network.add(&receives, "eth0").ok();

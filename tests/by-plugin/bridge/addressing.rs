@@ -1,7 +1,7 @@
 //! Gateways, routes, IPv6, neighbours.
 
 use serde_json::{Value, json};
-use tests::{Capture, Cni, Container, Host, Inside as _, bin_dir, reference_differs};
+use tests::{Capture, Cni, Container, Host, Inside as _, bin_dir, reference_differs, wire};
 
 use super::{addresses, call, config, dual_stack, gateway, host_end, ipam, ipv4, link, mac, network, sysctl};
 
@@ -207,8 +207,7 @@ fn a_new_bridge_forwards_ipv6_at_once() {
     if reference_differs("it lets the kernel look for duplicates") {
         return;
     }
-    let host = Host::new();
-    let outside = host.neighbour();
+    let (host, outside) = wire();
     let c1 = host.container("c1");
     network(&host, &json!({"isDefaultGateway": true, "ipam": dual_stack()})).add(&c1, "eth0").ok();
     host.assert_ipv6_is_usable("br0");

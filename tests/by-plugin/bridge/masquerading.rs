@@ -1,7 +1,7 @@
 //! What leaves the network, and under which address.
 
 use serde_json::{Value, json};
-use tests::{Capture, Container, Host, Inside as _, reference_differs};
+use tests::{Capture, Container, Host, Inside as _, reference_differs, wire};
 
 use super::{dual_stack, ipam, network};
 
@@ -28,8 +28,7 @@ fn assert_masquerades(host: &Host, outside: &Host, container: &Container, peer: 
 }
 
 fn scene() -> (Host, Host, Container, Container) {
-    let host = Host::new();
-    let outside = host.neighbour();
+    let (host, outside) = wire();
     let (container, peer) = (host.container("c1"), host.container("peer"));
     (host, outside, container, peer)
 }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 use std::{fs, thread};
 
 use serde_json::{Value, json};
-use tests::{Background, Host, Inside as _, every_plugin_rules, reference_differs};
+use tests::{Background, Host, Inside as _, every_plugin_rules, reference_differs, wire};
 
 use super::{Attached, network};
 
@@ -50,8 +50,7 @@ fn sources(host: &Host, zone: &str) -> Vec<String> {
 
 #[test]
 fn containers_are_in_the_zone_that_lets_them_through() {
-    let host = Host::new();
-    let outside = host.neighbour();
+    let (host, outside) = wire();
     let _daemons = start(&host);
     for (number, keys, zone) in
         [(1, json!({}), "trusted"), (2, json!({"backend": "firewalld", "firewalldZone": "internal"}), "internal")]

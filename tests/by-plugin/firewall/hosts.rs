@@ -2,7 +2,7 @@
 //! with a REJECT. A packet has to pass both iptables there are.
 
 use serde_json::json;
-use tests::{Host, Inside as _, every_plugin_rules, reference_differs};
+use tests::{Host, Inside as _, every_plugin_rules, reference_differs, wire};
 
 use super::{Attached, network};
 
@@ -25,8 +25,7 @@ fn containers_talk_and_serve_where_iptables_would_drop() {
             continue;
         }
         eprintln!("{name}");
-        let host = Host::new();
-        let outside = host.neighbour();
+        let (host, outside) = wire();
         outside.shell("ip route add 10.1.0.0/24 via 192.0.2.1; ip -6 route add fd00:1::/64 via 2001:db8::1");
         host.shell(command);
         let one = network(&host, 1, &json!({}), &[("tcp", 8080, 80), ("udp", 8053, 53)]);
@@ -132,8 +131,7 @@ fn in_the_steady_state_it_runs_nobody() {
 /// The rules that an administrator wrote for the reference hold after the plugins were replaced.
 #[test]
 fn the_administrator_s_rules_in_iptables_are_obeyed() {
-    let host = Host::new();
-    let outside = host.neighbour();
+    let (host, outside) = wire();
     let _servers = (outside.listen_tcp(80), outside.listen_tcp(81));
     let one = network(&host, 1, &json!({"backend": ""}), &[]);
     host.shell("iptables-nft -N CNI-ADMIN; iptables-nft -A CNI-ADMIN -p tcp --dport 81 -j REJECT");

@@ -1,7 +1,7 @@
 //! The backend that the reference has too.
 
 use serde_json::{Value, json};
-use tests::{Host, Inside as _, every_plugin_rules, reference_differs};
+use tests::{Host, Inside as _, every_plugin_rules, reference_differs, wire};
 
 use super::{Attached, network};
 
@@ -13,8 +13,7 @@ fn by_iptables(more: &Value) -> Value {
 
 #[test]
 fn containers_talk_where_iptables_would_drop() {
-    let host = Host::new();
-    let outside = host.neighbour();
+    let (host, outside) = wire();
     outside.shell("ip route add 10.1.0.0/24 via 192.0.2.1; ip -6 route add fd00:1::/64 via 2001:db8::1");
     host.shell("iptables -P FORWARD DROP; ip6tables -P FORWARD DROP");
     let one = network(&host, 1, &by_iptables(&json!({})), &[("tcp", 8080, 80)]);

@@ -1,7 +1,7 @@
 //! `ingressPolicy`: who may open connections to whom.
 
 use serde_json::json;
-use tests::{Host, Inside, reference_differs};
+use tests::{Host, Inside, reference_differs, wire};
 
 use super::{Attached, network};
 use crate::networks::without_br_netfilter;
@@ -91,8 +91,7 @@ fn whoever_is_isolated_still_reaches_the_world_and_is_reached_by_the_host() {
     if reference_differs("it does not know the policy yet") {
         return;
     }
-    let host = Host::new();
-    let outside = host.neighbour();
+    let (host, outside) = wire();
     let one = network(&host, 1, &json!({"ingressPolicy": "isolated"}), &[("tcp", 8080, 80)]);
     let web = Attached::to(&one, "web");
     let _servers = (web.container.listen_tcp(80), outside.listen_tcp(80), host.listen_tcp(9000));

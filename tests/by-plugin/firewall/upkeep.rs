@@ -1,7 +1,7 @@
 //! The administrator's chain, CHECK, DEL, GC and STATUS.
 
 use serde_json::{Value, json};
-use tests::{Host, Inside as _, every_plugin_rules, reference_differs};
+use tests::{Host, Inside as _, every_plugin_rules, reference_differs, wire};
 
 use super::{Attached, network};
 use crate::networks::{bridged, firewall};
@@ -30,8 +30,7 @@ fn the_administrator_s_rules_come_first_and_stay() {
     if reference_differs(NO_NFTABLES) {
         return;
     }
-    let host = Host::new();
-    let outside = host.neighbour();
+    let (host, outside) = wire();
     let one = network(&host, 1, &json!({}), &[("tcp", 8080, 80)]);
     let (web, other) = (Attached::to(&one, "web"), host.container("other"));
     let _servers = (web.container.listen_tcp(80), outside.listen_tcp(80), outside.listen_tcp(81));

@@ -1,7 +1,7 @@
 //! The iptables backend, and the keys that only it knows.
 
 use serde_json::{Value, json};
-use tests::{Chain, Host, Inside as _, every_plugin_rules, reference_differs};
+use tests::{Chain, Host, Inside as _, every_plugin_rules, reference_differs, wire};
 
 use super::publishing_with;
 use crate::networks::portmap;
@@ -26,8 +26,7 @@ fn saved(host: &Host) -> String {
 
 #[test]
 fn a_port_is_reached_from_everywhere() {
-    let host = Host::new();
-    let outside = host.neighbour();
+    let (host, outside) = wire();
     let web = host.container("web");
     let network = publishing(&host, 1, &json!({}));
     host.assert_leaves_nothing(|| {
@@ -61,8 +60,7 @@ fn nftables_has_no_part_in_it() {
 
 #[test]
 fn conditions_choose_whose_connections_are_translated() {
-    let host = Host::new();
-    let outside = host.neighbour();
+    let (host, outside) = wire();
     outside.shell("ip addr add 192.0.2.3/24 dev uplink; ip addr add 2001:db8::3/64 dev uplink nodad preferred_lft 0");
     let web = host.container("web");
     let keys = json!({"conditionsV4": ["!", "-s", "192.0.2.3"], "conditionsV6": ["!", "-s", "2001:db8::3"]});
@@ -131,8 +129,7 @@ fn masq_all_and_no_snat_are_obeyed() {
         if keys["masqAll"] == true && reference_differs("it does not know masqAll yet") {
             continue;
         }
-        let host = Host::new();
-        let outside = host.neighbour();
+        let (host, outside) = wire();
         let web = host.container("web");
         let network = publishing(&host, 1, &keys);
         host.assert_leaves_nothing(|| {

@@ -1,7 +1,7 @@
 //! 127.0.0.1 and ::1: published ports answer there, and nothing else comes near.
 
 use serde_json::json;
-use tests::{Container, Host, Inside, reference_differs};
+use tests::{Container, Host, Inside, reference_differs, wire};
 
 use super::{publishing, publishing_with};
 use crate::networks::{bridged, ports, without_br_netfilter};
@@ -104,8 +104,7 @@ fn a_neighbour_cannot_speak_as_the_host_s_loopback() {
 /// moby#45610: somebody on the host's own wire.
 #[test]
 fn a_port_published_on_loopback_is_not_reached_over_the_wire() {
-    let host = Host::new();
-    let outside = host.neighbour();
+    let (host, outside) = wire();
     let web = host.container("web");
     let mapping = |address: &str| json!({"hostPort": 8080, "containerPort": 80, "protocol": "tcp", "hostIP": address});
     let mappings = json!([mapping("127.0.0.1"), mapping("::1")]);

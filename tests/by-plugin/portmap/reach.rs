@@ -1,7 +1,7 @@
 //! From where a published port is reached, and whom the server sees.
 
 use serde_json::json;
-use tests::{Container, Host, Inside, is_reference, reference_differs};
+use tests::{Container, Host, Inside, is_reference, reference_differs, wire};
 
 use super::{publishing, publishing_with};
 use crate::networks::{bridged, portmap, ports, without_br_netfilter};
@@ -83,8 +83,7 @@ fn masq_all_masquerades_everybody() {
     if reference_differs("it does not know masqAll yet") {
         return;
     }
-    let host = Host::new();
-    let outside = host.neighbour();
+    let (host, outside) = wire();
     let web = host.container("web");
     let network = publishing_with(&host, 1, &json!({"masqAll": true}), &ports(&MAPPINGS)["portMappings"]);
     host.assert_leaves_nothing(|| {
@@ -100,8 +99,7 @@ fn masq_all_masquerades_everybody() {
 
 #[test]
 fn without_snat_nobody_is_masqueraded() {
-    let host = Host::new();
-    let outside = host.neighbour();
+    let (host, outside) = wire();
     let web = host.container("web");
     let network = publishing_with(&host, 1, &json!({"snat": false}), &ports(&MAPPINGS)["portMappings"]);
     host.assert_leaves_nothing(|| {
@@ -168,8 +166,7 @@ fn a_host_address_is_respected_by_every_path() {
 
 #[test]
 fn a_range_of_ports_is_published_one_to_one() {
-    let host = Host::new();
-    let outside = host.neighbour();
+    let (host, outside) = wire();
     let web = host.container("web");
     let mappings: Vec<_> = (30_000..30_100).map(|port| ("tcp", port, port)).collect();
     let network = publishing(&host, 1, &mappings);
@@ -217,8 +214,7 @@ fn without_mappings_nothing_happens() {
 /// Linux without SCTP still translates it. So the packet is made by hand, and seen with tcpdump.
 #[test]
 fn sctp_arrives_under_the_container_s_port() {
-    let host = Host::new();
-    let outside = host.neighbour();
+    let (host, outside) = wire();
     let web = host.container("web");
     let network = publishing(&host, 1, &[("sctp", 8132, 132)]);
     host.assert_leaves_nothing(|| {

@@ -1,7 +1,7 @@
 //! Who has a port, when several want it.
 
 use serde_json::json;
-use tests::{Host, Inside as _, every_plugin_rules, reference_differs};
+use tests::{Host, Inside as _, every_plugin_rules, reference_differs, wire};
 
 use super::{publishing, publishing_with};
 
@@ -50,8 +50,7 @@ fn protocols_and_host_addresses_are_different_ports() {
     if reference_differs(LAST_RULE_WINS) {
         return;
     }
-    let host = Host::new();
-    let outside = host.neighbour();
+    let (host, outside) = wire();
     host.shell("ip addr add 192.0.2.11/24 dev uplink");
     // Each listens on a port of its own, so an answer tells who it is from. What is published on one address comes before
     // and after what is published on all.
@@ -76,8 +75,7 @@ fn protocols_and_host_addresses_are_different_ports() {
 
 #[test]
 fn each_interface_of_a_container_publishes_its_own_ports() {
-    let host = Host::new();
-    let outside = host.neighbour();
+    let (host, outside) = wire();
     let web = host.container("web");
     let one = publishing(&host, 1, &[("tcp", 8081, 80)]);
     let two = publishing(&host, 2, &[("tcp", 8082, 80)]);

@@ -5,7 +5,7 @@ use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
 
-use tests::{Container, Host, Inside};
+use tests::{Container, Host, Inside, wire};
 
 use super::publishing;
 
@@ -48,8 +48,7 @@ const PORT: [(&str, u16, u16); 1] = [("udp", 8053, 53)];
 
 #[test]
 fn a_peer_that_never_stops_reaches_the_next_container_at_once() {
-    let host = Host::new();
-    let outside = host.neighbour();
+    let (host, outside) = wire();
     let network = publishing(&host, 1, &PORT);
     let peers = [
         Peer::new(&outside, "192.0.2.1:8053"),
@@ -83,8 +82,7 @@ fn a_peer_that_never_stops_reaches_the_next_container_at_once() {
 
 #[test]
 fn del_forgets_the_connections_to_the_container() {
-    let host = Host::new();
-    let outside = host.neighbour();
+    let (host, outside) = wire();
     let network = publishing(&host, 1, &PORT);
     let web = host.container("web");
     network.add(&web, "eth0").ok();
@@ -105,8 +103,7 @@ fn connections_to_other_addresses_and_ports_are_left_alone() {
     if tests::reference_differs("it forgets by port, whatever the address") {
         return;
     }
-    let host = Host::new();
-    let outside = host.neighbour();
+    let (host, outside) = wire();
     host.shell("ip addr add 192.0.2.11/24 dev uplink");
     let first = host.container("first");
     publishing(&host, 2, &[("udp", 8054, 53)]).add(&first, "eth0").ok();

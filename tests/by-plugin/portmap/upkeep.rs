@@ -1,7 +1,7 @@
 //! CHECK, DEL, GC and STATUS, and a host whose rules are its own.
 
 use serde_json::{Value, json};
-use tests::{Host, Inside as _, Outcome, address, reference_differs};
+use tests::{Host, Inside as _, Outcome, address, reference_differs, wire};
 
 use super::{publishing, publishing_with};
 use crate::networks::{bridged, portmap, ports};
@@ -66,8 +66,7 @@ fn check_names_what_is_missing_and_an_add_rebuilds_it() {
 /// The first container's elements are lost with the flush; an ADD makes what it needs itself.
 #[test]
 fn after_a_flush_the_next_add_rebuilds_the_ruleset() {
-    let host = Host::new();
-    let outside = host.neighbour();
+    let (host, outside) = wire();
     let (first, second) = (host.container("first"), host.container("second"));
     let network = publishing(&host, 1, &[("tcp", 8080, 80)]);
     publishing(&host, 1, &[("tcp", 8079, 80)]).add(&first, "eth0").ok();
@@ -236,8 +235,7 @@ fn status_tells_whether_an_add_could_succeed() {
 /// Whatever the host has in its own packet filters.
 #[test]
 fn the_host_s_own_rules_are_kept_byte_for_byte() {
-    let host = Host::new();
-    let outside = host.neighbour();
+    let (host, outside) = wire();
     host.write(
         "/run/rules",
         "table inet mine {
@@ -287,8 +285,7 @@ fn five_thousand_ports_change_nothing() {
     if reference_differs("it would take minutes") {
         return;
     }
-    let host = Host::new();
-    let outside = host.neighbour();
+    let (host, outside) = wire();
     for container in 0..50_u16 {
         let base = 20_000 + container * 100;
         let mappings: Vec<_> = (base..base + 100).map(|port| ("tcp", port, 80)).collect();

@@ -1,15 +1,14 @@
 //! Who reaches whom, and under which address.
 
 use serde_json::{Value, json};
-use tests::{Host, Inside as _, address, example, reference_differs};
+use tests::{Host, Inside as _, address, example, reference_differs, wire};
 
 use super::{config, dual_stack, fixed, host_end, ipam, network, routes};
 use crate::networks::{firewall, portmap, ports};
 
 #[test]
 fn the_example_connects_containers_with_each_other_the_host_and_the_world() {
-    let host = Host::new();
-    let outside = host.neighbour();
+    let (host, outside) = wire();
     let (web, peer) = (host.container("web"), host.container("peer"));
     let network = host.chain(&example("ptp"));
     let result = network.add(&web, "eth0").ok();
@@ -73,8 +72,7 @@ fn the_outside_sees_the_host_whichever_backend_masquerades() {
         backends.extend([json!("nftables"), json!("iptables")]);
     }
     for backend in backends {
-        let host = Host::new();
-        let outside = host.neighbour();
+        let (host, outside) = wire();
         let c1 = host.container("c1");
         let keys = json!({"ipMasq": true, "ipMasqBackend": backend, "ipam": dual_stack()});
         network(&host, &keys).add(&c1, "eth0").ok();
@@ -88,8 +86,7 @@ fn the_outside_sees_the_host_whichever_backend_masquerades() {
 
 #[test]
 fn without_ip_masq_the_outside_sees_and_reaches_the_container() {
-    let host = Host::new();
-    let outside = host.neighbour();
+    let (host, outside) = wire();
     let c1 = host.container("c1");
     network(&host, &json!({"ipam": dual_stack()})).add(&c1, "eth0").ok();
     outside.shell("ip route add 10.1.0.0/24 via 192.0.2.1; ip route add fd00:1::/64 via 2001:db8::1");
@@ -103,8 +100,7 @@ fn without_ip_masq_the_outside_sees_and_reaches_the_container() {
 /// There is no bridge between the container and the host that a published port could hairpin on.
 #[test]
 fn ports_are_published_through_portmap_and_firewall() {
-    let host = Host::new();
-    let outside = host.neighbour();
+    let (host, outside) = wire();
     let (web, peer) = (host.container("web"), host.container("peer"));
     let ptp = config(&json!({"ipMasq": true, "ipam": dual_stack()}));
     let list = json!({"name": "net", "plugins": [ptp, portmap(&json!({})), firewall(&json!({}))]});
