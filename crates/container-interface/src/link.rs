@@ -92,10 +92,16 @@ pub fn collect<C>(request: &Gc<C>, kind: &str) -> Result<(), cni_plugin::Error> 
 /// # Errors
 /// When the namespace is there, but cannot be entered.
 pub fn enter(netns: Option<&Path>) -> Result<Option<Socket>, Error> {
+    let netns = open_netns(netns)?;
+    Ok(netns.as_ref().map(Socket::open_in).transpose()?)
+}
+
+/// The container's namespace, for DEL; `None` if it is gone.
+pub(crate) fn open_netns(netns: Option<&Path>) -> Result<Option<Netns>, Error> {
     let Some(path) = netns else { return Ok(None) };
     match Netns::open(path) {
         Err(error) if error.is_gone() => Ok(None),
-        netns => Ok(Some(Socket::open_in(&netns?)?)),
+        netns => Ok(Some(netns?)),
     }
 }
 

@@ -167,9 +167,10 @@ pub fn delete<C>(request: &Del<C>) -> Result<(), Error> {
 
 fn delete_in_container<C>(request: &Del<C>) -> Result<(), Error> {
     // A namespace that is gone took its end of the pair with it, and so the other.
-    let Some(mut container) = link::enter(request.netns.as_deref())? else { return Ok(()) };
+    let Some(netns) = link::open_netns(request.netns.as_deref())? else { return Ok(()) };
+    let mut container = Socket::open_in(&netns)?;
     let Some(inside) = if_found(container.link(request.attachment.ifname.as_str()))? else { return Ok(()) };
-    if is_of_another(&inside, &request.attachment)? {
+    if is_of_another(&inside, &netns, &request.attachment)? {
         return Ok(());
     }
     if_found(container.delete_link(inside.index))?;
@@ -178,21 +179,33 @@ fn delete_in_container<C>(request: &Del<C>) -> Result<(), Error> {
 
 /// An ADD that failed because the interface's name was taken is followed by a DEL, which must not take the interface of
 /// the attachment that has it.
-fn is_of_another(inside: &Link, attachment: &Attachment) -> Result<bool, Error> {
+fn is_of_another(inside: &Link, netns: &Netns, attachment: &Attachment) -> Result<bool, Error> {
     if !link::may_be_of(inside, attachment) {
         return Ok(true);
     }
-    Ok(other_end(&mut Socket::open()?, inside)?.is_some_and(|end| !link::may_be_of(&end, attachment)))
+    let end = other_end(&mut Socket::open()?, inside, netns)?;
+    Ok(end.is_some_and(|end| !link::may_be_of(&end, attachment)))
 }
 
-/// The other end of a container's veth, if it is in this socket's namespace.
+/// The other end of a veth in the container at `netns`, if it is in the calling thread's namespace, which is `host`'s.
+///
+/// Numbers are not enough: each namespace has its own, and a container gives its links whichever it likes. So the host's end
+/// has to lead back, and into this container.
 ///
 /// # Errors
 /// The kernel's refusal.
-pub fn other_end(host: &mut Socket, inside: &Link) -> Result<Option<Link>, Error> {
+pub fn other_end(host: &mut Socket, inside: &Link, netns: &Netns) -> Result<Option<Link>, Error> {
     let Some(index) = inside.peer_index else { return Ok(None) };
-    let is_its = |end: &Link| end.kind == inside.kind && end.peer_index == Some(inside.index);
-    Ok(if_found(host.link(index))?.filter(is_its))
+    let Some(end) = if_found(host.link(index))? else { return Ok(None) };
+    let leads_back = end.kind == inside.kind && end.peer_index == Some(inside.index);
+    Ok(if leads_back && leads_into(host, &end, netns)? { Some(end) } else { None })
+}
+
+fn leads_into(host: &mut Socket, end: &Link, netns: &Netns) -> Result<bool, Error> {
+    Ok(match end.peer_netns_id {
+        Some(number) => host.netns_number(netns)? == Some(number),
+        None => *netns == Netns::current()?,
+    })
 }
 
 /// Deletes the pairs of attachments that are no longer valid.
@@ -207,19 +220,12 @@ pub fn collect<C>(request: &Gc<C>) -> Result<(), cni_plugin::Error> {
 ///
 /// # Errors
 /// [`Error::HostEndDiffers`].
-pub fn check_host_end(host: &mut Socket, inside: &Link, attachment: &Attachment) -> Result<Link, Error> {
-    let name = host_name(attachment);
-    let end = match inside.peer_index {
-        Some(index) => host.link(index),
-        None => host.link(name.as_str()),
-    };
-    let end = match end {
-        Err(error) if error.is_not_found() => {
-            return Err(host_end_differs(attachment, &name, "a link of that name", "none"));
-        }
-        end => end?,
-    };
-    if end.up { Ok(end) } else { Err(host_end_differs(attachment, &end.name, "up", "down")) }
+pub fn check_host_end(host: &mut Socket, inside: &Link, netns: &Netns, attachment: &Attachment) -> Result<Link, Error> {
+    match other_end(host, inside, netns)? {
+        Some(end) if end.up => Ok(end),
+        Some(end) => Err(host_end_differs(attachment, &end.name, "up", "down")),
+        None => Err(host_end_differs(attachment, &host_name(attachment), "a link that leads to the container", "none")),
+    }
 }
 
 /// For CHECK: the host's end, called `link`, is not as ADD left it.

@@ -1,6 +1,7 @@
 use std::fmt;
 use std::io;
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnetwork::IpNetwork;
@@ -231,6 +232,7 @@ pub enum Request {
     DeleteQdisc { link: u32 },
     Redirect { link: u32, to: u32 },
     ListFilters { link: u32 },
+    GetNetnsNumber { path: PathBuf },
 }
 
 impl Request {
@@ -275,6 +277,7 @@ impl fmt::Display for Request {
             Request::DeleteQdisc { link } => write!(formatter, "delete a queueing discipline of link #{link}"),
             Request::Redirect { link, to } => write!(formatter, "redirect what link #{link} receives to link #{to}"),
             Request::ListFilters { link } => write!(formatter, "list the filters of link #{link}"),
+            Request::GetNetnsNumber { path } => write!(formatter, "read the number of namespace {}", path.display()),
             Request::ListRules => write!(formatter, "list the routing rules"),
         }
     }

@@ -45,6 +45,7 @@ mod link;
 mod mac;
 mod message;
 mod netns;
+mod netns_number;
 mod route;
 mod rule;
 mod socket;

@@ -12,12 +12,13 @@ use crate::limit::{Limit, describe};
 
 /// Finds it, whatever it is called.
 pub(crate) fn find(host: &mut Socket, netns: &Path, ifname: &IfName) -> Result<Link, Error> {
-    let inside = Socket::open_in(&Netns::open(netns)?)?.link(ifname.as_str())?;
+    let netns = Netns::open(netns)?;
+    let inside = Socket::open_in(&netns)?.link(ifname.as_str())?;
     if inside.kind.as_deref() != Some("veth") {
         let kind = inside.kind.unwrap_or_else(|| "device of the machine".to_owned());
         return Err(Error::NotAVeth { ifname: ifname.clone(), kind });
     }
-    veth::other_end(host, &inside)?.ok_or_else(|| Error::NoHostEnd { ifname: ifname.clone() })
+    veth::other_end(host, &inside, &netns)?.ok_or_else(|| Error::NoHostEnd { ifname: ifname.clone() })
 }
 
 /// Limits what it sends, which is what the container receives.

@@ -17,7 +17,7 @@ pub(crate) fn attachment(request: &Check<Config>, has_ipam: bool) -> Result<(), 
         gateway_addresses(&mut host, vlan_gateway.as_ref().unwrap_or(&bridge), request)?;
     }
     let inside = container_end(&netns, request)?;
-    host_end(&mut host, &bridge, &inside, request)?;
+    host_end(&mut host, &bridge, (&inside, &netns), request)?;
     rules::check(request)
 }
 
@@ -60,8 +60,13 @@ fn container_end(netns: &Netns, request: &Check<Config>) -> Result<Link, Error> 
 }
 
 /// The host's end, a port of the bridge.
-fn host_end(host: &mut Socket, bridge: &Link, inside: &Link, request: &Check<Config>) -> Result<(), Error> {
-    let end = veth::check_host_end(host, inside, &request.attachment)?;
+fn host_end(
+    host: &mut Socket,
+    bridge: &Link,
+    (inside, netns): (&Link, &Netns),
+    request: &Check<Config>,
+) -> Result<(), Error> {
+    let end = veth::check_host_end(host, inside, netns, &request.attachment)?;
     if end.master != Some(bridge.index) {
         let expected = format!("a port of {}", bridge.name);
         return Err(veth::host_end_differs(&request.attachment, &end.name, &expected, "not its port").into());

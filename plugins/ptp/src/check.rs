@@ -17,6 +17,6 @@ pub(crate) fn attachment(request: &Check<Config>) -> Result<(), Error> {
     let netns = Netns::open(&request.netns)?;
     let inside = container_interface::check(&netns, &attachment.ifname, &expected)?;
     let mut host = Socket::open()?;
-    let end = veth::check_host_end(&mut host, &inside, attachment)?;
+    let end = veth::check_host_end(&mut host, &inside, &netns, attachment)?;
     host_end::check(&mut host, &end, attachment, &ips)
 }

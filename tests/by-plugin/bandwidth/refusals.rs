@@ -96,6 +96,33 @@ fn a_veth_that_leads_elsewhere_cannot_be_limited() {
     assert!(disciplines(&host).is_empty() && ifbs(&host).is_empty());
 }
 
+/// A container gives its links whichever numbers it likes. Those of another container's pair do not make that its own, wherever
+/// the other end of its pair really is.
+#[test]
+fn the_numbers_of_another_container_s_pair_lead_nowhere() {
+    let host = Host::new();
+    let (victim, ours, deeper) = (host.container("victim"), host.container("ours"), host.container("deeper"));
+    host.shell(
+        "ip link add victim index 1003 type veth peer name eth0 index 1002 netns victim
+         ip link set victim up; ip -n victim link set eth0 up",
+    );
+    for netns in [&ours.id, &deeper.id] {
+        host.shell(&format!("ip -n ours link add eth0 index 1002 type veth peer name x index 1003 netns {netns}"));
+        let mut config = both();
+        config["prevResult"] = json!({"cniVersion": "1.0.0", "interfaces": [
+            {"name": "victim"}, {"name": "eth0", "sandbox": ours.netns},
+        ]});
+        let outcome = call(&host, "bandwidth", "ADD", &ours, &config).run();
+        if !reference_differs("it goes by numbers alone") {
+            assert_says(&outcome.error(), 7, &["eth0", "another namespace"]);
+            assert!(disciplines(&host).is_empty() && ifbs(&host).is_empty(), "{netns}");
+        }
+        ours.shell("ip link del eth0");
+    }
+    call(&host, "bandwidth", "ADD", &victim, &both()).run().ok();
+    assert_eq!(disciplines(&host).len(), 3);
+}
+
 /// Cilium, or an administrator, may control the traffic of the host's end already.
 #[test]
 fn what_others_have_set_up_stays() {

@@ -1,9 +1,9 @@
 //! What CHECK notices.
 
 use serde_json::{Value, json};
-use tests::{Host, Inside as _, reference_differs};
+use tests::{Container, Host, Inside as _, reference_differs};
 
-use super::{call, config, dual_stack, host_end, ipam, link, network};
+use super::{call, config, dual_stack, host_end, ipam, link, mac, network};
 
 fn keys() -> Value {
     json!({"isDefaultGateway": true, "ipMasq": true, "macspoofchk": true, "ipam": dual_stack()})
@@ -196,6 +196,33 @@ fn check_knows_a_namespace_by_every_path_and_from_every_other() {
     c2.shell("ip link add eth0 type bridge");
     assert!(!call(&host, "CHECK", &c1, &config).netns("/run/netns/c2").run().is_ok());
     assert_eq!(link(&c2, "eth0")["linkinfo"]["info_kind"], "bridge");
+}
+
+/// A container gives its links whichever numbers and hardware addresses it likes.
+#[test]
+fn check_notices_a_pair_with_the_numbers_of_another_container_s() {
+    if reference_differs("it goes by numbers alone") {
+        return;
+    }
+    let host = Host::new();
+    let (c1, c2) = (host.container("c1"), host.container("c2"));
+    let network = network(&host, &json!({}));
+    let ends = |container: &Container| {
+        [link(container, "eth0")["ifindex"].clone(), link(container, "eth0")["link_index"].clone()]
+    };
+    // The first pair's numbers have to differ from one another.
+    host.shell("ip link add unused type bridge; ip link add unused2 type bridge");
+    network.add(&c1, "eth0").ok();
+    let result = network.add(&c2, "eth0").ok();
+    let [inside, outside] = ends(&c1);
+    let mac = mac(&result, 2);
+    c2.shell(&format!(
+        "ip link del eth0; ip link add eth0 index {inside} address {mac} type veth peer name x index {outside}
+         ip link set eth0 up"
+    ));
+    let error = network.check(&c2, "eth0").error();
+    assert!(error.msg.contains("leads to the container") && error.msg.contains("found none"), "{error:?}");
+    network.check(&c1, "eth0").ok();
 }
 
 #[test]

@@ -42,6 +42,8 @@ fn a_pair_is_whole_in_both_namespaces() {
 
         let read = host.link("vethabc").expect("found");
         assert_eq!((read.peer_index, read.peer_netns_id.is_some()), (Some(created.peer_index), true));
+        assert_eq!(host.netns_number(&container).expect("read"), read.peer_netns_id);
+        assert_eq!(host.netns_number(&new_netns()).expect("read"), None, "no link leads there");
         assert_eq!((read.kind.as_deref(), read.master), (Some("veth"), Some(master)));
     });
 }
