@@ -56,23 +56,37 @@ impl Master<'_> {
         Ok(if self.in_container { Socket::open_in(netns)? } else { Socket::open()? })
     }
 
-    /// For CHECK: `link` sits on the link that this is. Without a name, that was once the default route's: any does then.
+    /// For CHECK: `link`, in the container at `netns`, sits on the link that this is. Without a name, that was once the default
+    /// route's: any does then.
     ///
     /// # Errors
     /// [`Error::Differs`] if it sits on another, [`Error::NoMaster`] if there is none.
-    pub fn check(self, socket: &mut Socket, link: &Link) -> Result<(), Error> {
+    pub fn check(self, netns: &Netns, link: &Link) -> Result<(), Error> {
         if self.name.is_none() {
             return Ok(());
         }
-        let master = self.find(socket)?;
-        if sits_on(link, &master) {
-            return Ok(());
+        let mut socket = self.socket(netns)?;
+        let master = self.find(&mut socket)?;
+        let found = if self.shares_numbers(netns, link)? { below(&mut socket, link)? } else { None };
+        match found {
+            Some(found) if found.index == master.index || share_parent(link, &master) => Ok(()),
+            found => Err(Error::Differs {
+                ifname: link.name.clone(),
+                expected: master.name,
+                found: found.map_or_else(|| "another link".to_owned(), |link| link.name),
+            }),
         }
-        let found = link.peer_index.and_then(|index| socket.link(index).ok());
-        Err(Error::Differs {
-            ifname: link.name.clone(),
-            expected: master.name,
-            found: found.map_or_else(|| "another link".to_owned(), |link| link.name),
+    }
+
+    /// Whether what `link` sits on is where this link is, so that their numbers can be compared: each namespace has its own.
+    fn shares_numbers(self, netns: &Netns, link: &Link) -> Result<bool, Error> {
+        if self.in_container {
+            return Ok(link.peer_netns_id.is_none());
+        }
+        let here = Netns::current().map_err(netlink::Error::from)?;
+        Ok(match link.peer_netns_id {
+            Some(number) => Socket::open_in(netns)?.netns_number(&here)? == Some(number),
+            None => *netns == here,
         })
     }
 
@@ -127,11 +141,16 @@ impl Master<'_> {
     }
 }
 
+/// What a link sits on.
+fn below(socket: &mut Socket, link: &Link) -> Result<Option<Link>, Error> {
+    let Some(index) = link.peer_index else { return Ok(None) };
+    Ok(if_found(socket.link(index))?)
+}
+
 /// A link on a macvlan or ipvlan link sits on what that sits on.
-fn sits_on(link: &Link, master: &Link) -> bool {
+fn share_parent(link: &Link, master: &Link) -> bool {
     let collapses = matches!(link.kind.as_deref(), Some("macvlan" | "ipvlan"));
-    let shares_parent = collapses && master.kind == link.kind && master.peer_index == link.peer_index;
-    link.peer_index == Some(master.index) || shares_parent
+    collapses && master.kind == link.kind && master.peer_index == link.peer_index
 }
 
 /// For the key `master`, whose empty text means that there is none.

@@ -50,8 +50,7 @@ pub(crate) fn check(link: &Link, netns: &Netns, request: &Check<Config>) -> Resu
         }
         _ => return Err(differs("kind", KIND, link.kind.as_deref().unwrap_or("a device of its own"))),
     }
-    let master = config.master(None);
-    Ok(master.check(&mut master.socket(netns)?, link)?)
+    Ok(config.master(None).check(netns, link)?)
 }
 
 /// For STATUS: the kernel has such links, there is, or can be, a parent for them, and nobody uses it in another way.

@@ -60,8 +60,7 @@ pub(crate) fn check(link: &Link, netns: &Netns, request: &Check<Config>) -> Resu
         let ifname = &request.attachment.ifname;
         return Err(container_interface::Error::differs("kind", ifname, &expected, &found).into());
     }
-    let master = config.master()?;
-    Ok(master.check(&mut master.socket(netns)?, link)?)
+    Ok(config.master()?.check(netns, link)?)
 }
 
 /// For STATUS: the kernel has such links, and there is, or can be, a parent for them.

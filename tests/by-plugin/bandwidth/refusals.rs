@@ -100,6 +100,9 @@ fn a_veth_that_leads_elsewhere_cannot_be_limited() {
 /// the other end of its pair really is.
 #[test]
 fn the_numbers_of_another_container_s_pair_lead_nowhere() {
+    if reference_differs("it goes by numbers alone") {
+        return;
+    }
     let host = Host::new();
     let (victim, ours, deeper) = (host.container("victim"), host.container("ours"), host.container("deeper"));
     host.shell(
@@ -112,11 +115,9 @@ fn the_numbers_of_another_container_s_pair_lead_nowhere() {
         config["prevResult"] = json!({"cniVersion": "1.0.0", "interfaces": [
             {"name": "victim"}, {"name": "eth0", "sandbox": ours.netns},
         ]});
-        let outcome = call(&host, "bandwidth", "ADD", &ours, &config).run();
-        if !reference_differs("it goes by numbers alone") {
-            assert_says(&outcome.error(), 7, &["eth0", "another namespace"]);
-            assert!(disciplines(&host).is_empty() && ifbs(&host).is_empty(), "{netns}");
-        }
+        let error = call(&host, "bandwidth", "ADD", &ours, &config).run().error();
+        assert_says(&error, 7, &["eth0", "another namespace"]);
+        assert!(disciplines(&host).is_empty() && ifbs(&host).is_empty(), "{netns}");
         ours.shell("ip link del eth0");
     }
     call(&host, "bandwidth", "ADD", &victim, &both()).run().ok();

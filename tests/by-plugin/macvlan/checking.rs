@@ -78,6 +78,27 @@ fn check_says_what_it_expected_and_what_it_found() {
     }
 }
 
+/// A container gives its links whichever numbers it likes.
+#[test]
+fn check_notices_a_parent_in_the_container_with_the_number_of_the_host_s() {
+    if reference_differs("it does not look at the parent") {
+        return;
+    }
+    let (host, _outside) = wire();
+    let c1 = host.container("c1");
+    let network = network(&host, &json!({}));
+    let result = network.add(&c1, "eth0").ok();
+    network.check(&c1, "eth0").ok();
+    let mac = result["interfaces"][0]["mac"].as_str().unwrap();
+    c1.shell(&format!(
+        "ip link del eth0; ip link add other index {} up type veth
+         ip link add eth0 link other address {mac} up type macvlan mode bridge",
+        host.link("uplink")["ifindex"],
+    ));
+    let error = network.check(&c1, "eth0").error();
+    assert!(error.msg.contains("under interface eth0") && error.msg.contains("another link"), "{error:?}");
+}
+
 #[test]
 fn check_notices_a_lost_reservation() {
     let (host, _outside) = wire();
