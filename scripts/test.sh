@@ -82,21 +82,42 @@ without_daemons() {
 # a list of its own.
 build_cnitool() {
     [ ! -x "$TARGET/clients/cnitool" ] || return 0
-    step "building cnitool from Debian's golang-github-appc-cni"
-    local work
+    local source=golang-github-appc-cni work list
+    step "building cnitool from Debian's $source"
     work=$(mktemp -d)
     mkdir -p "$work/lists/partial" "$work/source" "$work/go/src/github.com/containernetworking" "$TARGET/clients"
-    echo "deb-src [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian bookworm main" \
-        >"$work/sources.list"
-    local apt=(apt-get -o "Dir::Etc::SourceList=$work/sources.list" -o Dir::Etc::SourceParts=/dev/null
+    quietly apt-get update
+    list=$(source_list_for "$source-dev" "$work")
+    local apt=(apt-get -o "Dir::Etc::SourceList=$list" -o Dir::Etc::SourceParts=/dev/null
         -o "Dir::State::Lists=$work/lists" -o APT::Sandbox::User=root)
     quietly "${apt[@]}" update
-    (cd "$work/source" && quietly "${apt[@]}" source --download-only golang-github-appc-cni)
+    (cd "$work/source" && quietly "${apt[@]}" source --download-only "$source")
     tar -C "$work/source" -xf "$work"/source/*.orig.tar.xz
-    ln -s "$work"/source/golang-github-appc-cni-*/ "$work/go/src/github.com/containernetworking/cni"
+    ln -s "$work/source/$source"-*/ "$work/go/src/github.com/containernetworking/cni"
     GO111MODULE=off CGO_ENABLED=0 GOPATH="$work/go" GOCACHE="$work/cache" \
         go build -trimpath -o "$TARGET/clients/cnitool" github.com/containernetworking/cni/cnitool
     rm -rf "$work"
+}
+
+# Makes a source list in that folder, and prints its path: the machine's own entry that this package is from, with its
+# server, options and key, for sources instead of programs.
+source_list_for() {
+    local package=$1 folder=$2 index entry file number
+    index=$(apt-cache madison "$package" | awk -F ' [|] ' 'NR == 1 { print $3 }')
+    entry=$(apt-get indextargets --format '$(SOURCESENTRY)' "Description: $index" | head -n 1)
+    [ -n "$entry" ] || fail "no source of packages of this machine has $package, which comes from cnitool's source"
+    # FILE:NUMBER, which is a stanza's in the newer format (comments are none) and a line's in the older one.
+    file=${entry%:*} number=${entry##*:}
+    case $file in
+        *.sources)
+            sed '/^#/d; s/^Types:.*/Types: deb-src/I' "$file" | awk -v RS= "NR == $number" >"$folder/machine.sources"
+            echo "$folder/machine.sources"
+            ;;
+        *)
+            sed -n "$number s/^[[:space:]]*deb[[:space:]]/deb-src /p" "$file" >"$folder/machine.list"
+            echo "$folder/machine.list"
+            ;;
+    esac
 }
 
 # Each part of a licence expression that is joined by AND has to offer a licence from the list.
