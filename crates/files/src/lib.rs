@@ -1,0 +1,158 @@
+//! Files in folders where others may write.
+//!
+//! A folder that a configuration names (`dataDir`) may be on a volume that belongs to a tenant. What is there under a name of
+//! ours can be a symbolic link to any file of the host, a FIFO that holds whoever opens it for ever, or a file without an end.
+//! So nothing here follows a symbolic link in a path's last place, waits in opening, takes anything but a regular file, or
+//! reads more than it was told to. Missing is [`ErrorKind::NotFound`], and nothing else is.
+//!
+//! ```no_run
+//! # fn main() -> std::io::Result<()> {
+//! # use std::path::Path;
+//! let folder = Path::new("/run/ferrocni/example");
+//! let _locked = files::lock(&folder.join("lock"))?;
+//! files::replace(&folder.join("state"), &folder.join("state.new"), b"7")?;
+//! assert_eq!(files::read(&folder.join("state"), 1024)?, b"7");
+//! files::remove(&folder.join("state"))?;
+//! # Ok(())
+//! # }
+//! ```
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+
+use nix::libc;
+
+/// What is there is no regular file.
+#[derive(Debug, thiserror::Error)]
+#[error("it is not a regular file")]
+struct NotRegular;
+
+/// Whether a file could not be used because what is there is no regular file: a symbolic link, a folder, a FIFO, a device.
+#[must_use]
+pub fn is_not_regular(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<NotRegular>)
+}
+
+/// Reads all of a file that is not longer than `limit` bytes.
+///
+/// # Errors
+/// That of the file system; [`is_not_regular`]; [`ErrorKind::FileTooLarge`].
+pub fn read(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
+    read_to_limit(open(OpenOptions::new().read(true), path, libc::O_NOFOLLOW)?, limit)
+}
+
+/// The same where a symbolic link is as good as a file: `/etc/resolv.conf` is one on many hosts.
+///
+/// # Errors
+/// As for [`read`].
+pub fn read_through_links(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
+    read_to_limit(open(OpenOptions::new().read(true), path, 0)?, limit)
+}
+
+/// Makes a file that only its owner may read and write, in place of whatever has that name.
+///
+/// # Errors
+/// That of the file system; there is no such file then.
+pub fn create(path: &Path, content: &[u8]) -> io::Result<()> {
+    let new = || OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    let mut file = new().or_else(|error| match error.kind() {
+        // Not written into: it may be another file's second name.
+        ErrorKind::AlreadyExists => remove(path).and_then(|()| new()),
+        _ => Err(error),
+    })?;
+    file.write_all(content).inspect_err(|_| {
+        // The write's own error says more than that of tidying up after it.
+        let _ = remove(path);
+    })
+}
+
+/// Gives a file a new content, whole or not at all: it is written to `unfinished`, in the same file system, and renamed.
+///
+/// # Errors
+/// That of the file system; the file is as it was then.
+pub fn replace(path: &Path, unfinished: &Path, content: &[u8]) -> io::Result<()> {
+    create(unfinished, content)?;
+    fs::rename(unfinished, path).inspect_err(|_| {
+        // As above.
+        let _ = remove(unfinished);
+    })
+}
+
+/// Removes a file; one that is missing is removed already.
+///
+/// # Errors
+/// That of the file system.
+pub fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        outcome => outcome,
+    }
+}
+
+/// Opens a file for locking it with flock(2), and makes it if it is missing.
+///
+/// # Errors
+/// That of the file system; [`is_not_regular`].
+pub fn open_lock(path: &Path) -> io::Result<File> {
+    let options = &mut OpenOptions::new();
+    let (file, _) = open(options.write(true).create(true).truncate(false).mode(0o600), path, libc::O_NOFOLLOW)?;
+    Ok(file)
+}
+
+/// Opens a file, waits until nobody else has it locked, and keeps it locked for as long as the value lives.
+///
+/// # Errors
+/// As for [`open_lock`].
+pub fn lock(path: &Path) -> io::Result<File> {
+    let file = open_lock(path)?;
+    loop {
+        match file.lock() {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            outcome => return outcome.map(|()| file),
+        }
+    }
+}
+
+/// Opens a regular file, and says how long it is. It is looked at after it was opened, so that nobody can exchange it in
+/// between.
+fn open(options: &mut OpenOptions, path: &Path, follow: i32) -> io::Result<(File, u64)> {
+    let file = options.custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY | follow).open(path).map_err(irregular)?;
+    let metadata = file.metadata()?;
+    if metadata.is_file() { Ok((file, metadata.len())) } else { Err(io::Error::other(NotRegular)) }
+}
+
+/// What open(2) says of a symbolic link, a socket or a FIFO without a reader, and a folder.
+fn irregular(error: io::Error) -> io::Error {
+    match error.raw_os_error() {
+        Some(libc::ELOOP | libc::ENXIO | libc::EISDIR) => io::Error::other(NotRegular),
+        _ => error,
+    }
+}
+
+/// One read gives all of a file whose size is known, so that the end need not be asked for.
+fn read_to_limit((mut file, size): (File, u64), limit: usize) -> io::Result<Vec<u8>> {
+    let mut content = vec![0; limit + 1];
+    let mut length = 0;
+    loop {
+        match file.read(&mut content[length..]) {
+            Ok(0) => break,
+            Ok(more) => length += more,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+        if length as u64 == size {
+            break;
+        }
+    }
+    if length > limit {
+        return Err(io::Error::new(ErrorKind::FileTooLarge, format!("it is longer than {limit} bytes")));
+    }
+    content.truncate(length);
+    Ok(content)
+}
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;
