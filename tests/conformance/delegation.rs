@@ -371,6 +371,88 @@ fn gc_reaches_the_ipam_plugin_with_its_list() {
     });
 }
 
+/// A plugin that calls an IPAM plugin would be called as its own, and so without end, if it were named there. `vlan`, `ipvlan` and
+/// `dummy`, which not every kernel can do, have to know it before they ask the kernel.
+#[test]
+fn what_gives_no_addresses_is_never_called_for_them() {
+    if reference_differs("it runs itself without end") {
+        return;
+    }
+    let plugins = concat!(env!("CARGO_MANIFEST_DIR"), "/../plugins");
+    let named: Vec<_> = std::fs::read_dir(plugins).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    let notebook = Notebook::new();
+    for kind in named.iter().map(|name| name.to_str().unwrap()).chain(["someone"]) {
+        notebook.host.shell(&format!("cp /run/plugins/notebook /run/plugins/{kind}"));
+        for caller in INTERFACES.into_iter().chain(["vlan", "ipvlan", "dummy"]) {
+            let mut config = config();
+            // By another name a plugin is known by what its network calls it.
+            config["type"] = json!(if kind == "someone" { kind } else { caller });
+            config["ipam"]["type"] = json!(kind);
+            config["cni.dev/valid-attachments"] = json!([]);
+            for verb in ["ADD", "DEL", "GC", "STATUS"] {
+                let call = notebook.host.cni(caller).command(verb).container(&notebook.container).path("/run/plugins");
+                let error = error(call.config(&config).run());
+                assert_eq!(error.code, 7, "{caller} {verb}, {kind}: {error:?}");
+                assert!(error.msg.contains(kind) && error.details.contains("host-local"), "{error:?}");
+            }
+        }
+        assert_eq!(notebook.note("verbs"), "", "{kind}");
+    }
+}
+
+/// The same for CHECK, which gets that far if everything else is right.
+#[test]
+fn check_calls_nothing_that_gives_no_addresses() {
+    if reference_differs("it runs itself without end") {
+        return;
+    }
+    with_each_plugin(|notebook| {
+        let result = notebook.call("ADD").run().ok();
+        notebook.host.shell("rm /run/notebook/verbs; cp /run/plugins/notebook /run/plugins/ptp");
+        let mut config = config();
+        config["ipam"]["type"] = json!("ptp");
+        config["prevResult"] = result;
+        assert_eq!(error(notebook.call_with("CHECK", &config).run()).code, 7);
+        assert_eq!(notebook.note("verbs"), "");
+    });
+}
+
+/// Nor do plugins call one another without end, if what is between them only passes the call on. (The middleman ends it
+/// after 30 calls, should they.)
+#[test]
+fn a_circle_of_plugins_ends() {
+    if reference_differs("it goes round until the middleman ends it") {
+        return;
+    }
+    with_each_plugin(|notebook| {
+        let middleman = format!(
+            "#!/bin/sh
+             echo >> /run/notebook/calls
+             [ $(wc -l < /run/notebook/calls) -lt 30 ] || exit 1
+             exec {}/{}",
+            bin_dir().display(),
+            notebook.plugin
+        );
+        notebook.host.write("/run/plugins/middleman", middleman);
+        notebook.host.shell("chmod +x /run/plugins/middleman");
+        let mut config = config();
+        config["ipam"]["type"] = json!("middleman");
+        let before = notebook.host.snapshot();
+        for verb in ["STATUS", "GC", "DEL"] {
+            config["cni.dev/valid-attachments"] = json!([]);
+            notebook.host.shell(": > /run/notebook/calls");
+            let error = error(notebook.call_with(verb, &config).run());
+            assert_eq!(error.code, 7, "{verb}: {error:?}");
+            assert!(error.msg.contains("middleman is not executed: 8 plugins"), "{verb}: {error:?}");
+            assert_eq!(notebook.note("calls").len(), 8, "{verb}");
+        }
+        notebook.host.shell(": > /run/notebook/calls");
+        error(notebook.call_with("ADD", &config).run());
+        assert!(notebook.note("calls").len() < 30, "an ADD that fails is followed by a DEL");
+        notebook.host.snapshot().assert_nothing_since(&before);
+    });
+}
+
 /// "The executable is searched for in a predefined list of paths, indicated to the CNI plugin via `CNI_PATH`"
 /// (Delegated Plugin protocol).
 #[test]

@@ -17,19 +17,47 @@ use crate::runner::Plugin;
 use crate::undo::Undo;
 use crate::version::SpecVersion;
 
-/// A plugin linked into this program, so that it can be called without a process.
+/// How many plugins may have called one another before one of them is executed. Those of sense are two or three: one that
+/// reads its configuration elsewhere, an interface plugin, an IPAM plugin.
+const MAX_DEPTH: usize = 8;
+
+/// The environment variable that tells an executed plugin how many have called one another before it. A cycle through
+/// programs that know nothing of it ends as well, for they pass their environment on.
+pub(crate) const DEPTH: &str = "CNI_DELEGATION_DEPTH";
+
+/// A plugin of the same suite, about which something is known without looking.
 #[derive(Debug, Clone, Copy)]
 pub struct Sibling {
     name: &'static str,
+    /// `None`: it is no IPAM plugin.
+    linked: Option<Linked>,
+}
+
+/// The verbs of a plugin that is linked into this program.
+#[derive(Debug, Clone, Copy)]
+struct Linked {
     add: fn(&Call, &mut Undo) -> Result<AddResult, Error>,
     other: fn(&Call) -> Result<(), Error>,
 }
 
 impl Sibling {
-    /// The linked plugin `P`.
+    /// The IPAM plugin `P`, linked into this program, so that it can be called without a process.
     #[must_use]
     pub const fn of<P: Plugin>() -> Self {
-        Self { name: P::NAME, add: crate::runner::add::<P>, other: crate::runner::other::<P> }
+        let linked = Linked { add: crate::runner::add::<P>, other: crate::runner::other::<P> };
+        Self { name: P::NAME, linked: Some(linked) }
+    }
+
+    /// A plugin that gives no addresses. Named as `ipam.type`, an interface plugin would call the one that `ipam.type` names:
+    /// itself, without end.
+    #[must_use]
+    pub const fn without_addresses(name: &'static str) -> Self {
+        Self { name, linked: None }
+    }
+
+    /// Whether this is the plugin of that name, and gives no addresses.
+    pub(crate) fn is_no_ipam(&self, kind: &PluginType) -> bool {
+        self.name == kind.as_str() && self.linked.is_none()
     }
 }
 
@@ -43,7 +71,7 @@ pub struct Delegate<'a> {
 
 #[derive(Debug)]
 enum How<'a> {
-    Linked(&'a Sibling),
+    Linked(&'a Linked),
     Executed(PathBuf),
 }
 
@@ -78,9 +106,12 @@ impl<'a> Delegate<'a> {
             return Err(Error::new(code, format!("plugin {kind} is not in CNI_PATH ({})", call.path))
                 .with_details("install it there, or correct the configuration's \"type\""));
         };
-        let how = match siblings.iter().find(|sibling| sibling.name == kind.as_str()) {
-            Some(sibling) if is_beside_us(&file) => How::Linked(sibling),
-            _ => How::Executed(file),
+        let linked =
+            siblings.iter().find(|sibling| sibling.name == kind.as_str()).and_then(|found| found.linked.as_ref());
+        let how = match linked {
+            Some(linked) if is_beside_us(&file) => How::Linked(linked),
+            _ if call.depth < MAX_DEPTH => How::Executed(file),
+            _ => return Err(endless(&kind)),
         };
         Ok(Self { kind, call, how })
     }
@@ -91,7 +122,7 @@ impl<'a> Delegate<'a> {
     /// The other plugin's own error; code 6 if its answer is not a result.
     pub fn add(&self, undo: &mut Undo) -> Result<AddResult, Error> {
         match &self.how {
-            How::Linked(sibling) => (sibling.add)(&self.call, undo),
+            How::Linked(linked) => (linked.add)(&self.call, undo),
             How::Executed(file) => {
                 // Pushed first: a failed ADD is followed by a DEL too, since an executed plugin may not clean up itself.
                 let (kind, call, path) = (self.kind.clone(), self.call.clone(), file.clone());
@@ -129,7 +160,7 @@ impl<'a> Delegate<'a> {
     /// The other plugin's own error.
     pub fn forward(&self) -> Result<(), Error> {
         match &self.how {
-            How::Linked(sibling) => (sibling.other)(&self.call),
+            How::Linked(linked) => (linked.other)(&self.call),
             How::Executed(file) => execute(&self.kind, file, &self.call).map(drop),
         }
     }
@@ -148,6 +179,13 @@ impl<'a> Delegate<'a> {
     fn unreadable(&self, error: &serde_json::Error) -> Error {
         Error::new(Code::Decode, format!("plugin {} printed no result", self.kind)).with_details(error.to_string())
     }
+}
+
+fn endless(kind: &PluginType) -> Error {
+    Error::config(format!("plugin {kind} is not executed: {MAX_DEPTH} plugins have called one another before it"))
+        .with_details(
+            "one that \"ipam\" or \"type\" names leads back to one before it; name one that calls none of these",
+        )
 }
 
 /// Whether a file is in the directory of the running program, symbolic links resolved.
@@ -183,6 +221,7 @@ fn run(file: &Path, call: &Call) -> std::io::Result<Output> {
         .env("CNI_IFNAME", &call.ifname)
         .env("CNI_ARGS", &call.args)
         .env("CNI_PATH", &call.path)
+        .env(DEPTH, (call.depth + 1).to_string())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::inherit())

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::args::Args;
-use crate::delegate::{Delegate, Sibling};
+use crate::delegate::{self, Delegate, Sibling};
 use crate::error::{Code, Error, Failures};
 use crate::json;
 use crate::name::{Attachment, ContainerId, IfName, InvalidName, NetworkName, PluginType};
@@ -104,9 +104,15 @@ impl<C> Network<C> {
     /// The plugin that gives this network's addresses; `None` if its configuration has no `ipam`.
     ///
     /// # Errors
-    /// Code 7 if `ipam.type` is not a plugin's name or no such plugin is in `CNI_PATH`; code 50 when STATUS asks.
+    /// Code 7 if `ipam.type` is not an IPAM plugin's name; also if no such plugin is in `CNI_PATH`, or 50 when STATUS asks.
     pub fn ipam<'a>(&'a self, siblings: &'a [Sibling]) -> Result<Option<Delegate<'a>>, Error> {
         let Some(kind) = self.call.ipam_type()? else { return Ok(None) };
+        // What calls an IPAM plugin is none itself, whatever it is called.
+        let is_caller = self.call.own_type().is_some_and(|own| own == kind.as_str());
+        if is_caller || siblings.iter().any(|sibling| sibling.is_no_ipam(&kind)) {
+            return Err(Error::config(format!("\"ipam\": {{\"type\": {:?}}} is no IPAM plugin", kind.as_str()))
+                .with_details("name one that gives addresses, such as host-local, static or dhcp"));
+        }
         Delegate::find(kind, self.call.clone(), self.path(), siblings).map(Some)
     }
 
@@ -239,6 +245,8 @@ pub(crate) struct Call {
     pub(crate) ifname: String,
     pub(crate) args: String,
     pub(crate) path: String,
+    /// How many plugins have called one another before this one.
+    pub(crate) depth: usize,
     pub(crate) raw: Value,
     /// `raw` as it was read.
     pub(crate) text: Arc<[u8]>,
@@ -297,6 +305,7 @@ impl Call {
             ifname: variable("CNI_IFNAME"),
             args: variable("CNI_ARGS"),
             path: variable("CNI_PATH"),
+            depth: variable(delegate::DEPTH).parse().unwrap_or_default(),
             raw: Value::Null,
             text: Arc::default(),
         })
@@ -305,6 +314,11 @@ impl Call {
     /// The configuration's version, if it can be told: errors are written in it.
     pub(crate) fn version_text(&self) -> Option<&str> {
         json::get(&self.raw, "cniVersion").and_then(Value::as_str).filter(|text| !text.is_empty())
+    }
+
+    /// The plugin that the configuration is for.
+    fn own_type(&self) -> Option<&str> {
+        json::get(&self.raw, "type").and_then(Value::as_str)
     }
 
     fn ipam_type(&self) -> Result<Option<PluginType>, Error> {
