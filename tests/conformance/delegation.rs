@@ -125,6 +125,19 @@ fn an_old_ipam_plugin_is_understood() {
     assert_eq!(notebook.call("ADD").run().ok()["ips"][0]["address"], "10.1.0.9/24");
 }
 
+/// One that says nothing of its version, or an empty text, speaks the configuration's.
+#[test]
+fn an_ipam_plugin_without_a_version_speaks_the_configurations() {
+    let notebook = Notebook::new();
+    for version in [json!(""), json!(null)] {
+        let mut answer = result();
+        answer["cniVersion"] = version;
+        notebook.answer("ADD", 0, &answer.to_string());
+        assert_eq!(notebook.call("ADD").run().ok()["ips"][0]["address"], "10.1.0.7/24");
+        notebook.call("DEL").run().ok();
+    }
+}
+
 /// "The delegated plugin must receive all the same environment variables that were passed in to the CNI plugin"
 /// (Delegated Plugin protocol).
 #[test]

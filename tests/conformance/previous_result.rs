@@ -1,7 +1,7 @@
 //! `prevResult`, and who has to repeat it.
 
 use serde_json::{Value, json};
-use tests::{Outcome, is_reference, newest_version, reference_differs};
+use tests::{Inside as _, Outcome, is_reference, newest_version, reference_differs, wire};
 
 use crate::scene::{PLUGINS, Scene, error_with, versions, versions_of};
 
@@ -126,5 +126,67 @@ fn addresses_without_an_interface_are_the_containers() {
     for plugin in CHAINED {
         assert_eq!(with_result(&scene, plugin, "ADD", &result).ok()["ips"], ips, "{plugin}");
         with_result(&scene, plugin, "DEL", &result).ok();
+    }
+}
+
+/// The same for an index that leads nowhere, or to the host's end of the interface, as other people's interface plugins have it:
+/// the container is routed, let through and published.
+#[test]
+fn addresses_that_lead_elsewhere_are_the_containers() {
+    const HOST_END: i64 = 1;
+    for index in [-1, 99, HOST_END] {
+        eprintln!("{index}");
+        let (host, outside) = wire();
+        outside.shell("ip route add 10.1.0.0/24 via 192.0.2.1");
+        host.shell("iptables-nft -P FORWARD DROP");
+        let web = host.container("web");
+        let ipam = json!({"type": "host-local", "subnet": "10.1.0.0/24"});
+        let config = json!({"type": "bridge", "bridge": "br0", "isDefaultGateway": true, "ipam": ipam});
+        let mut result = host.cni("bridge").command("ADD").container(&web).config(&config).run().ok();
+        result["ips"][0]["interface"] = json!(index);
+        let call = |plugin: &str, verb: &str| {
+            let config = json!({
+                "type": plugin, "prevResult": result,
+                "runtimeConfig": {"portMappings": [{"hostPort": 8080, "containerPort": 80, "protocol": "tcp"}]},
+            });
+            host.cni(plugin).command(verb).container(&web).config(&config).run().ok()
+        };
+        let (_server, _outside) = (web.listen_tcp(80), outside.listen_tcp(80));
+        let before = host.snapshot();
+        call("firewall", "ADD");
+        web.assert_reaches_tcp("192.0.2.2:80");
+        if index == HOST_END && reference_differs("its portmap publishes nothing, and its sbr finds no address") {
+            continue;
+        }
+        call("portmap", "ADD");
+        host.assert_reaches_tcp("192.0.2.1:8080");
+        call("sbr", "ADD");
+        assert!(web.run(["ip", "rule"]).contains("from 10.1.0.2 lookup 100"), "{}", web.run(["ip", "rule"]));
+        for plugin in ["sbr", "portmap", "firewall"] {
+            if !reference_differs("its portmap's CHECK fails, and its chains stay") {
+                call(plugin, "CHECK");
+            }
+            call(plugin, "DEL");
+        }
+        if !is_reference() {
+            host.snapshot().assert_nothing_since(&before);
+        }
+    }
+}
+
+/// The same for an empty version, as for an absent one: the configuration's is meant.
+#[test]
+fn a_result_of_empty_version_has_its_addresses() {
+    if reference_differs("it takes this from IPAM plugins only") {
+        return;
+    }
+    let scene = Scene::new();
+    for version in [json!(""), json!(null)] {
+        let mut result = scene.result.clone();
+        result["cniVersion"] = version.clone();
+        for plugin in CHAINED {
+            assert_eq!(with_result(&scene, plugin, "ADD", &result).ok(), scene.result, "{plugin}, {version}");
+            with_result(&scene, plugin, "DEL", &result).ok();
+        }
     }
 }

@@ -12,7 +12,7 @@
 use std::net::IpAddr;
 
 use ipnetwork::IpNetwork;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::address::{cidr, ip};
@@ -59,7 +59,8 @@ pub struct Interface {
 /// An address and the interface it is on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IpConfig {
-    /// Index into [`AddResult::interfaces`]; IPAM plugins leave it out.
+    /// Index into [`AddResult::interfaces`]; IPAM plugins leave it out. Other plugins' may lead nowhere: see
+    /// [`AddResult::ips_of`].
     pub interface: Option<usize>,
     /// The address with its subnet's prefix length.
     pub address: IpNetwork,
@@ -132,12 +133,17 @@ impl Dns {
 struct WrittenIp {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     version: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "index", skip_serializing_if = "Option::is_none")]
     interface: Option<usize>,
     #[serde(with = "cidr")]
     address: IpNetwork,
     #[serde(default, deserialize_with = "ip::deserialize_optional", skip_serializing_if = "Option::is_none")]
     gateway: Option<IpAddr>,
+}
+
+/// Go's indices have a sign, and -1 is how some plugins write that they know none.
+fn index<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<usize>, D::Error> {
+    Ok(Option::<i64>::deserialize(deserializer)?.and_then(|index| usize::try_from(index).ok()))
 }
 
 /// A result of 0.3.0 and later as it is read.
@@ -170,12 +176,21 @@ struct ReadOldResult {
 }
 
 impl AddResult {
-    /// The addresses on the interface of that name; those without an interface index count too, as an IPAM plugin's do.
+    /// The addresses of the container's interface of that name.
+    ///
+    /// Those that lead to it, and those that lead nowhere, as an IPAM plugin's do. Some plugins have their addresses lead to the
+    /// host's end of the interface: these are its own if it has no others. What leads to another interface of the container
+    /// is not.
     pub fn ips_of<'a>(&'a self, ifname: &'a str) -> impl Iterator<Item = &'a IpConfig> {
-        self.ips.iter().filter(move |ip| match ip.interface {
-            None => true,
-            Some(index) => self.interfaces.get(index).is_some_and(|interface| interface.name == ifname),
-        })
+        let leads_to_it = move |ip: &IpConfig| self.interface_of(ip).is_none_or(|interface| interface.name == ifname);
+        let leads_to_host = |ip: &IpConfig| self.interface_of(ip).is_some_and(|interface| interface.sandbox.is_empty());
+        let has_own = self.ips.iter().any(leads_to_it);
+        self.ips.iter().filter(move |ip| if has_own { leads_to_it(ip) } else { leads_to_host(ip) })
+    }
+
+    /// `None` also if the index is one too high.
+    fn interface_of(&self, ip: &IpConfig) -> Option<&Interface> {
+        self.interfaces.get(ip.interface?)
     }
 
     /// The result as JSON of that version.
@@ -261,7 +276,7 @@ impl AddResult {
         Ok(Value::Object(object))
     }
 
-    /// Reads a result; its own `cniVersion` says in which form it is, else `asked` does.
+    /// Reads a result; its own `cniVersion` says in which form it is. If that is absent or empty, `asked` does.
     ///
     /// # Errors
     /// Code 6 if it is not a result, code 1 if its version is unknown.
@@ -270,7 +285,7 @@ impl AddResult {
             Error::new(Code::Decode, "the result of an ADD cannot be read").with_details(misfit.to_string())
         };
         let version = match json::get(value, "cniVersion") {
-            Some(Value::String(text)) => SpecVersion::negotiate(text, SpecVersion::ALL)?,
+            Some(Value::String(text)) if !text.is_empty() => SpecVersion::negotiate(text, SpecVersion::ALL)?,
             _ => asked,
         };
         if version < SpecVersion::V0_3_0 {
@@ -371,13 +386,55 @@ mod tests {
         assert_eq!(AddResult::default().to_json(SpecVersion::V0_4_0).unwrap()["dns"], json!({}));
     }
 
+    /// The addresses of eth0, among 10.1.2.3 and fd00::3 with these indices.
+    fn of_eth0(indices: [Option<usize>; 2]) -> Vec<String> {
+        let mut result = result();
+        result.interfaces.push(Interface {
+            name: "eth1".into(),
+            sandbox: "/run/netns/x".into(),
+            ..Interface::default()
+        });
+        result.interfaces.push(Interface { name: "veth1".into(), ..Interface::default() });
+        for (ip, index) in result.ips.iter_mut().zip(indices) {
+            ip.interface = index;
+        }
+        result.ips_of("eth0").map(|ip| ip.address.ip().to_string()).collect()
+    }
+
     #[test]
     fn addresses_of_other_interfaces_are_told_apart() {
-        let mut result = result();
-        result.interfaces.push(Interface { name: "eth1".into(), ..Interface::default() });
-        result.ips[1].interface = Some(1);
-        assert_eq!(result.ips_of("eth0").count(), 1);
-        result.ips[1].interface = Some(99);
-        assert_eq!(result.ips_of("eth0").count(), 1, "an index out of range names no interface");
+        assert_eq!(of_eth0([Some(0), Some(1)]), ["10.1.2.3"]);
+        assert_eq!(of_eth0([Some(1), Some(1)]), [""; 0]);
+        for nowhere in [None, Some(99)] {
+            assert_eq!(of_eth0([Some(1), nowhere]), ["fd00::3"]);
+        }
+    }
+
+    #[test]
+    fn addresses_of_the_hosts_end_are_the_interfaces_if_it_has_no_others() {
+        assert_eq!(of_eth0([Some(2), Some(2)]), ["10.1.2.3", "fd00::3"]);
+        assert_eq!(of_eth0([Some(2), Some(1)]), ["10.1.2.3"]);
+        assert_eq!(of_eth0([Some(2), Some(0)]), ["fd00::3"]);
+    }
+
+    #[test]
+    fn an_index_below_zero_is_none() {
+        let read = |index: Value| {
+            let ips = json!([{"address": "10.1.2.3/24", "interface": index}]);
+            AddResult::from_json(&json!({"ips": ips}), SpecVersion::V1_0_0)
+        };
+        assert_eq!(read(json!(-1)).unwrap(), read(json!(null)).unwrap());
+        assert_eq!(read(json!(3)).unwrap().ips[0].interface, Some(3));
+        assert!(read(json!("0")).is_err());
+    }
+
+    #[test]
+    fn an_empty_version_is_absent() {
+        let read = |version: Value| {
+            let result = json!({"cniVersion": version, "ips": [{"address": "10.1.2.3/24"}]});
+            AddResult::from_json(&result, SpecVersion::V1_0_0).unwrap()
+        };
+        assert_eq!(read(json!("")), read(json!(null)));
+        assert_eq!(read(json!("")).ips.len(), 1);
     }
 }

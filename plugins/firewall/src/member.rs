@@ -46,7 +46,7 @@ impl<'a> Member<'a> {
         Self {
             config,
             attachment,
-            addresses: result.ips_of(attachment.ifname.as_str()).map(|ip| ip.address).collect(),
+            addresses: result.ips.iter().map(|ip| ip.address).collect(),
             policy: config.ingress_policy,
             bridge: vlan_gateway.or(bridge),
             port,
