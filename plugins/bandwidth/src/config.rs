@@ -1,5 +1,4 @@
 use cni_plugin::json;
-use netlink::Link;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
@@ -21,14 +20,6 @@ pub(crate) struct Limits {
     pub(crate) ingress: Option<Limit>,
     /// For what it sends.
     pub(crate) egress: Option<Limit>,
-}
-
-impl Limits {
-    /// Makes sure that the packets of a link get through.
-    pub(crate) fn verify(&self, link: &Link) -> Result<(), Error> {
-        self.ingress.map_or(Ok(()), |limit| limit.verify("ingress", link))?;
-        self.egress.map_or(Ok(()), |limit| limit.verify("egress", link))
-    }
 }
 
 impl Config {

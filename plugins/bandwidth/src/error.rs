@@ -38,23 +38,6 @@ pub enum Error {
         /// The interface.
         ifname: IfName,
     },
-    /// Large packets would never get through.
-    #[error(
-        "\"{direction}Burst\" is {burst} bits, which is less than one packet of {link} (MTU {mtu}): set it to {needed} \
-         or more, else large packets would never get through"
-    )]
-    SmallBurst {
-        /// `ingress` or `egress`.
-        direction: &'static str,
-        /// What is configured, in bits.
-        burst: u64,
-        /// What is needed, in bits.
-        needed: u64,
-        /// The host's end of the container's interface.
-        link: String,
-        /// Its MTU in bytes.
-        mtu: u32,
-    },
     /// Somebody else controls the traffic of the host's end.
     #[error(
         "link {link} on the host has {what} already, which is not bandwidth's to replace: have one plugin alone control \
@@ -97,7 +80,7 @@ impl From<Error> for cni_plugin::Error {
             Error::Container(ref inner) => inner.code(),
             Error::Netlink(netlink::Error::Netns(_)) => Code::InvalidEnvironment,
             Error::BySubnet => Code::UnsupportedField,
-            Error::NotAVeth { .. } | Error::NoHostEnd { .. } | Error::SmallBurst { .. } => Code::InvalidConfig,
+            Error::NotAVeth { .. } | Error::NoHostEnd { .. } => Code::InvalidConfig,
             _ => Code::Internal,
         };
         Self::from_chain(code, &error)

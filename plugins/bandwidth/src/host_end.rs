@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use cni_plugin::{Attachment, IfName, Undo};
+use cni_plugin::{Attachment, Failures, IfName, Undo};
 use container_interface::veth;
 use netlink::{Link, Netns, Socket, if_found};
 
@@ -23,47 +23,68 @@ pub(crate) fn find(host: &mut Socket, netns: &Path, ifname: &IfName) -> Result<L
 
 /// Limits what it sends, which is what the container receives.
 pub(crate) fn limit(host: &mut Socket, end: &Link, limit: Limit, undo: &mut Undo) -> Result<(), Error> {
-    match host.batch().limit_rate(end.index, &limit.bucket()).send() {
-        Err(error) if error.is_exists() => return Err(occupied(end, "a queueing discipline", "root")),
-        outcome => outcome?,
+    let outcome = host.batch().limit_rate(end.index, &limit.bucket()).send();
+    if outcome.as_ref().is_err_and(netlink::Error::is_exists) {
+        return Err(occupied(end, "a queueing discipline", "root"));
     }
-    let index = end.index;
+    // Also after any other failure: the kernel may have done it, and its answer was lost.
+    let made = end.clone();
     undo.push(format!("take the limit of link {} away", end.name), move || {
-        if_found(Socket::open()?.batch().remove_limit(index).send()).map(drop)
+        take_limit(&mut Socket::open()?, &made, limit)
     });
-    Ok(())
+    Ok(outcome?)
 }
 
 /// Hands what it receives, which is what the container sends, to the link with index `to`.
 pub(crate) fn redirect(host: &mut Socket, end: &Link, to: u32, undo: &mut Undo) -> Result<(), Error> {
     // By itself: the kernel would go on to the filter, and put it into somebody else's discipline.
-    match host.batch().add_ingress(end.index).send() {
-        Err(error) if error.is_exists() => return Err(occupied(end, "an ingress discipline", "ingress")),
-        outcome => outcome?,
+    let outcome = host.batch().add_ingress(end.index).send();
+    if outcome.as_ref().is_err_and(netlink::Error::is_exists) {
+        return Err(occupied(end, "an ingress discipline", "ingress"));
     }
     let index = end.index;
     undo.push(format!("take the ingress discipline of link {} away", end.name), move || {
-        if_found(Socket::open()?.batch().remove_ingress(index).send()).map(drop)
+        take_redirection(&mut Socket::open()?, index, &[to])
     });
+    outcome?;
     Ok(host.batch().redirect_ingress(end.index, to).send()?)
 }
 
 /// For DEL: takes away what the host's end was given, if its name is the one that the plugins of this suite give it. Any other
 /// goes with its disciplines, when the interface's own plugin deletes it.
-pub(crate) fn release(host: &mut Socket, attachment: &Attachment, limits: Limits, ifbs: &[Link]) -> Result<(), Error> {
-    let Some(end) = if_found(host.link(veth::host_name(attachment).as_str()))? else { return Ok(()) };
-    let end = end.index;
-    if let Some(limit) = limits.ingress
-        && host.token_bucket(end)?.is_some_and(|found| limit.is(&found))
-    {
-        if_found(host.batch().remove_limit(end).send())?;
+pub(crate) fn release(
+    host: &mut Socket,
+    attachment: &Attachment,
+    limits: Limits,
+    ifbs: &[Link],
+) -> Result<(), cni_plugin::Error> {
+    let end = if_found(host.link(veth::host_name(attachment).as_str())).map_err(Error::from)?;
+    let Some(end) = end else { return Ok(()) };
+    let mut failures = Failures::new();
+    if let Some(limit) = limits.ingress {
+        failures.note(take_limit(host, &end, limit).map_err(Error::from));
     }
-    let is_known = |to: &u32| ifbs.iter().any(|ifb| ifb.index == *to);
-    // An ADD that was killed may not have got as far as a filter.
-    if !ifbs.is_empty() && host.ingress_redirections(end)?.iter().all(is_known) {
-        if_found(host.batch().remove_ingress(end).send())?;
+    if !ifbs.is_empty() {
+        let ifbs: Vec<u32> = ifbs.iter().map(|ifb| ifb.index).collect();
+        failures.note(take_redirection(host, end.index, &ifbs).map_err(Error::from));
     }
-    Ok(())
+    failures.into_result()
+}
+
+/// Another limit is somebody else's.
+fn take_limit(host: &mut Socket, end: &Link, limit: Limit) -> netlink::Result<()> {
+    match host.token_bucket(end.index)? {
+        Some(found) if limit.is_on(end, &found) => if_found(host.batch().remove_limit(end.index).send()).map(drop),
+        _ => Ok(()),
+    }
+}
+
+/// An ADD that was killed may not have got as far as a filter.
+fn take_redirection(host: &mut Socket, end: u32, ifbs: &[u32]) -> netlink::Result<()> {
+    if !host.ingress_redirections(end)?.iter().all(|to| ifbs.contains(to)) {
+        return Ok(());
+    }
+    if_found(host.batch().remove_ingress(end).send()).map(drop)
 }
 
 fn occupied(end: &Link, what: &'static str, handle: &'static str) -> Error {
@@ -73,12 +94,12 @@ fn occupied(end: &Link, what: &'static str, handle: &'static str) -> Error {
 /// For CHECK: a link, the host's end or the one that it hands over to, has its limit.
 pub(crate) fn check_limit(host: &mut Socket, link: &Link, limit: Limit) -> Result<(), Error> {
     let found = host.token_bucket(link.index)?;
-    if found.is_some_and(|found| limit.is(&found)) {
+    if found.is_some_and(|found| limit.is_on(link, &found)) {
         return Ok(());
     }
     Err(Error::Differs {
         what: format!("limit of link {} on the host", link.name),
-        expected: limit.to_string(),
+        expected: limit.raised_for(link).to_string(),
         found: found.map_or_else(|| "none".to_owned(), |found| describe(&found)),
     })
 }

@@ -35,20 +35,24 @@ pub(crate) fn create(
     limit: Limit,
     undo: &mut Undo,
 ) -> Result<Link, Error> {
-    let ifb = create_under_a_free_name(host, attachment, mtu)?;
-    let index = ifb.index;
-    undo.push(format!("delete link {}", ifb.name), move || if_found(Socket::open()?.delete_link(index)).map(drop));
+    let ifb = create_under_a_free_name(host, attachment, mtu, undo)?;
     let label = attachment.label();
     let change = LinkChange { alias: Some(&label), ..LinkChange::default() };
-    host.batch().change_link(index, &change).limit_rate(index, &limit.bucket()).send()?;
+    host.batch().change_link(ifb.index, &change).limit_rate(ifb.index, &limit.bucket()).send()?;
     Ok(ifb)
 }
 
-fn create_under_a_free_name(host: &mut Socket, attachment: &Attachment, mtu: u32) -> Result<Link, Error> {
+fn create_under_a_free_name(
+    host: &mut Socket,
+    attachment: &Attachment,
+    mtu: u32,
+    undo: &mut Undo,
+) -> Result<Link, Error> {
     // An address of the kernel's own choice is one that udev replaces.
-    let mac = Some(Mac::random()?);
+    let mac = Mac::random()?;
     for name in names(attachment) {
-        let link = NewLink { mac, mtu: Some(mtu), up: true, ..NewLink::new(&name, LinkKind::Ifb) };
+        let link = NewLink { mac: Some(mac), mtu: Some(mtu), up: true, ..NewLink::new(&name, LinkKind::Ifb) };
+        undo_creation(&name, mac, undo);
         match host.create_link(&link) {
             Err(error) if error.is_exists() && !is_own(host, &name, attachment)? => {}
             Err(error) if error.is_exists() => break,
@@ -56,6 +60,18 @@ fn create_under_a_free_name(host: &mut Socket, attachment: &Attachment, mtu: u32
         }
     }
     Err(container_interface::Error::AttachedAlready { attachment: attachment.clone() }.into())
+}
+
+/// Said before it is made, for the kernel's answer can be lost. The address tells it from somebody else's of that name.
+fn undo_creation(name: &str, mac: Mac, undo: &mut Undo) {
+    let name = name.to_owned();
+    undo.push(format!("delete link {name}"), move || {
+        let mut host = Socket::open()?;
+        match if_found(host.link(name.as_str()))? {
+            Some(link) if link.mac == Some(mac) => if_found(host.delete_link(link.index)).map(drop),
+            _ => Ok(()),
+        }
+    });
 }
 
 /// Whether the link of that name says that it is the attachment's.

@@ -8,12 +8,13 @@ mod limit;
 
 use cni_plugin::{Add, AddResult, Check, Del, Failures, Gc, Plugin, SpecVersion, Status, Undo};
 use container_interface::link;
-use netlink::{LinkKind, Socket, if_found};
+use netlink::{Link, LinkKind, Socket, if_found};
 
 pub use config::Config;
 pub use error::Error;
 
 use config::Limits;
+use limit::Limit;
 
 /// Limits how fast a container receives and sends.
 #[derive(Debug)]
@@ -34,11 +35,11 @@ impl Plugin for Bandwidth {
         }
         let mut host = Socket::open()?;
         let end = host_end::find(&mut host, &request.netns, &request.attachment.ifname)?;
-        limits.verify(&end)?;
         if let Some(limit) = limits.ingress {
-            host_end::limit(&mut host, &end, limit, undo)?;
+            host_end::limit(&mut host, &end, raised("ingress", limit, &end), undo)?;
         }
         if let Some(limit) = limits.egress {
+            let limit = raised("egress", limit, &end);
             let ifb = ifb::create(&mut host, &request.attachment, end.mtu, limit, undo)?;
             host_end::redirect(&mut host, &end, ifb.index, undo)?;
             result.interfaces.push(link::describe_on_host(&ifb));
@@ -50,8 +51,9 @@ impl Plugin for Bandwidth {
         let limits = request.network.config.limits().unwrap_or_default();
         let mut host = Socket::open()?;
         let ifbs = ifb::find_all(&mut host, &request.attachment)?;
+        // The links tell what the host's end was given: they go last.
+        host_end::release(&mut host, &request.attachment, limits, &ifbs)?;
         let mut failures = Failures::new();
-        failures.note(host_end::release(&mut host, &request.attachment, limits, &ifbs));
         for ifb in ifbs {
             failures.note(if_found(host.delete_link(ifb.index)).map_err(Error::from));
         }
@@ -92,4 +94,20 @@ impl Plugin for Bandwidth {
         }
         Ok(())
     }
+}
+
+/// With a burst of less than a packet, large ones would never get through: the container is better off with a larger one.
+fn raised(direction: &str, limit: Limit, link: &Link) -> Limit {
+    let raised = limit.raised_for(link);
+    if raised != limit {
+        eprintln!(
+            "bandwidth: \"{direction}Burst\" is {} bits, which is less than one packet of {} (MTU {}): \
+             it is raised to {} bits",
+            u64::from(limit.burst) * 8,
+            link.name,
+            link.mtu,
+            u64::from(raised.burst) * 8
+        );
+    }
+    raised
 }

@@ -4,8 +4,6 @@ use std::fmt;
 
 use netlink::{Link, TokenBucket};
 
-use crate::Error;
-
 /// How long, at the rate, what comes on top of the burst may wait, in milliseconds: the reference's choice.
 const LATENCY: u64 = 25;
 /// Of each packet the kernel counts this much, in bytes, beside what the MTU allows: the Ethernet header.
@@ -49,19 +47,18 @@ impl Limit {
         u128::from(self.rate) * u128::from(LATENCY) / 1000 + u128::from(self.burst)
     }
 
-    /// Makes sure that the largest packet of a link gets through at all.
-    pub(crate) fn verify(self, direction: &'static str, link: &Link) -> Result<(), Error> {
-        let needed = link.mtu.saturating_add(HEADER);
-        if self.burst >= needed {
-            return Ok(());
-        }
-        let (burst, needed) = (u64::from(self.burst) * 8, u64::from(needed) * 8);
-        Err(Error::SmallBurst { direction, burst, needed, link: link.name.clone(), mtu: link.mtu })
+    /// One that lets the largest packet of a link through at all: the kernel never sends what is larger than the burst.
+    pub(crate) fn raised_for(self, link: &Link) -> Self {
+        Self { burst: self.burst.max(link.mtu.saturating_add(HEADER)), ..self }
     }
 
-    /// Whether a link has this limit. The reference computes the queue in another way, which rounds, and begins at 0 again
-    /// where it is more than the kernel can count.
-    pub(crate) fn is(self, found: &TokenBucket) -> bool {
+    /// Whether a link has this limit, or the one that it was raised to, which the reference does not do. The reference computes
+    /// the queue in another way as well, which rounds, and begins at 0 again where it is more than the kernel can count.
+    pub(crate) fn is_on(self, link: &Link, found: &TokenBucket) -> bool {
+        self.is(found) || self.raised_for(link).is(found)
+    }
+
+    fn is(self, found: &TokenBucket) -> bool {
         let wrapped = self.queue() & u128::from(u32::MAX);
         let is_near = |queue: u128| queue.abs_diff(found.limit.into()) <= 1;
         found.rate == self.rate && (is_near(self.bucket().limit.into()) || is_near(wrapped))

@@ -3,7 +3,7 @@
 use std::thread;
 
 use serde_json::json;
-use tests::{Host, Inside as _, every_plugin_rules, reference_differs};
+use tests::{Cni, Host, Inside as _, Outcome, every_plugin_rules, reference_differs};
 
 use super::{REFERENCE, both, call, disciplines, ifbs, network, with_veth};
 
@@ -58,6 +58,51 @@ fn wherever_it_is_killed_del_leaves_nothing() {
         network.add(&c1, "eth0").ok();
     });
     assert!(kills >= 2, "DEL was killed {kills} times only");
+}
+
+/// strace plays a kernel whose answers do not arrive: what it was asked for, it has done.
+#[test]
+fn an_add_whose_answers_are_lost_leaves_nothing() {
+    if reference_differs("it takes nothing back") {
+        return;
+    }
+    let host = Host::new();
+    let c1 = with_veth(&host, "c1");
+    let mut failed = 0;
+    while !run_without_answer(&call(&host, "bandwidth", "ADD", &c1, &both()), failed + 1).is_ok() {
+        failed += 1;
+        assert!(disciplines(&host).is_empty() && ifbs(&host).is_empty(), "without answer {failed}");
+    }
+    assert!(failed >= 7, "ADD failed {failed} times only");
+}
+
+#[test]
+fn a_del_that_failed_once_can_be_repeated() {
+    if reference_differs("it leaves the disciplines to the interface's plugin") {
+        return;
+    }
+    let host = Host::new();
+    let c1 = host.container("c1");
+    let network = network(&host, &both());
+    let mut failed = 0;
+    loop {
+        network.add(&c1, "eth0").ok();
+        let del = call(&host, "bandwidth", "DEL", &c1, &both());
+        let has_failed = !run_without_answer(&del, failed + 1).is_ok();
+        del.run().ok();
+        assert!(disciplines(&host).is_empty() && ifbs(&host).is_empty(), "without answer {}", failed + 1);
+        network.del(&c1, "eth0").ok();
+        if !has_failed {
+            break;
+        }
+        failed += 1;
+    }
+    assert!(failed >= 7, "DEL failed {failed} times only");
+}
+
+fn run_without_answer(call: &Cni<'_>, nth: usize) -> Outcome {
+    let inject = format!("inject=recvfrom:error=ENOBUFS:when={nth}");
+    call.run_under(&["strace", "-f", "-qqq", "-o", "/dev/null", "-e", "trace=recvfrom", "-e", &inject])
 }
 
 #[test]
@@ -295,4 +340,14 @@ fn the_reference_s_largest_burst_is_known_as_well() {
         config["prevResult"] = call(&host, adds, "ADD", &container, &config).run().ok();
         call(&host, "bandwidth", "CHECK", &container, &config).run().ok();
     }
+}
+
+/// It does not raise a burst that is smaller than a packet.
+#[test]
+fn the_reference_s_small_burst_is_known_as_well() {
+    let host = Host::new();
+    let c1 = with_veth(&host, "c1");
+    let mut config = json!({"ingressRate": 8_000_000, "ingressBurst": 8_000});
+    config["prevResult"] = call(&host, REFERENCE, "ADD", &c1, &config).run().ok();
+    call(&host, "bandwidth", "CHECK", &c1, &config).run().ok();
 }

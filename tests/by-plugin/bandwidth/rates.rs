@@ -4,7 +4,7 @@
 use std::thread;
 
 use serde_json::{Value, json};
-use tests::{Host, Inside, address, example, wire};
+use tests::{Host, Inside, address, example, reference_differs, wire};
 
 use super::{both, call, disciplines, ifbs, network, with_veth};
 
@@ -143,6 +143,27 @@ fn the_smallest_burst_lets_the_largest_packet_through() {
     network(&host, &limits).add(&c1, "eth0").ok();
     c1.run(["ping", "-4", "-q", "-c", "3", "-i", "0.2", "-M", "do", "-s", "1472", "10.1.0.1"]);
     c1.run(["ping", "-6", "-q", "-c", "3", "-i", "0.2", "-M", "do", "-s", "1452", "fd00:1::1"]);
+}
+
+/// Large packets would never get through; the container has to start all the same.
+#[test]
+fn a_smaller_burst_is_raised_to_one_packet() {
+    let host = Host::new();
+    let limits =
+        json!({"ingressRate": 1_000_000, "ingressBurst": 8_000, "egressRate": 1_000_000, "egressBurst": 8_000});
+    let c1 = host.container("c1");
+    let network = network(&host, &limits);
+    let added = network.add(&c1, "eth0");
+    if !reference_differs("it lets no packet through that is larger than the burst") {
+        let said = &added.finished.stderr;
+        for words in ["\"ingressBurst\" is 8000 bits", "\"egressBurst\" is 8000 bits", "raised to 12112 bits"] {
+            assert!(said.contains(words), "{words}: {said}");
+        }
+        c1.run(["ping", "-4", "-q", "-c", "1", "-M", "do", "-s", "1472", "10.1.0.1"]);
+    }
+    added.ok();
+    c1.run(["ping", "-4", "-q", "-c", "1", "-M", "do", "-s", "900", "10.1.0.1"]);
+    network.check(&c1, "eth0").ok();
 }
 
 #[test]

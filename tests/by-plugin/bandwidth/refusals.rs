@@ -21,7 +21,7 @@ fn assert_says(error: &CniError, code: u64, words: &[&str]) {
 
 #[test]
 fn wrong_values_are_refused_where_they_stand() {
-    if reference_differs("it has one code for everything, and takes bursts that let nothing through") {
+    if reference_differs("it has one code for everything") {
         return;
     }
     let host = Host::new();
@@ -33,8 +33,6 @@ fn wrong_values_are_refused_where_they_stand() {
         (json!({"ingressRate": 5}), &["ingressRate"]),
         (json!({"ingressRate": -5}), &["ingressRate"]),
         (json!({"ingressRate": "20M"}), &["ingressRate"]),
-        (json!({"ingressBurst": 1513 * 8}), &["ingressBurst", "12112", "MTU 1500"]),
-        (json!({"egressBurst": 1}), &["egressBurst", "12112"]),
         (json!({"runtimeConfig": {"bandwidth": {"ingressRate": true}}}), &["runtimeConfig.bandwidth.ingressRate"]),
     ] {
         let error = call(&host, "bandwidth", "ADD", &c1, &with(&keys)).run().error();
