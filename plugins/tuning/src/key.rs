@@ -11,7 +11,8 @@ const PLACEHOLDER: &str = "IFNAME";
 /// A sysctl as the configuration spells it, which leads nowhere but below /proc/sys/net.
 ///
 /// As in sysctl(8), the first separator decides: after a slash only slashes separate, so that a name may have dots in it
-/// (`net/ipv4/conf/eth0.100/arp_notify`). After a dot both do, as in the reference.
+/// (`net/ipv4/conf/eth0.100/arp_notify`). After a dot both do, as in the reference, except where that leads nowhere: in an
+/// interface's name a slash stands for a dot, again as in sysctl(8) (`net.ipv4.conf.eth0/100.arp_notify`).
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub(crate) struct Spelling(String);
@@ -19,7 +20,8 @@ pub(crate) struct Spelling(String);
 impl TryFrom<String> for Spelling {
     type Error = String;
     fn try_from(text: String) -> Result<Self, String> {
-        match segments(&text).as_slice() {
+        let segments = segments(&text);
+        match segments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
             ["net", rest @ ..] if !rest.is_empty() => match sysctl::validate(rest) {
                 Ok(()) => Ok(Self(text)),
                 Err(error) => Err(format!("{text:?} names no sysctl: {error}")),
@@ -29,10 +31,17 @@ impl TryFrom<String> for Spelling {
     }
 }
 
-fn segments(text: &str) -> Vec<&str> {
-    match text.find(['.', '/']) {
-        Some(first) if text[first..].starts_with('/') => text.split('/').collect(),
-        _ => text.split(['.', '/']).collect(),
+fn segments(text: &str) -> Vec<String> {
+    let owned = str::to_owned;
+    if text.find(['.', '/']).is_some_and(|first| text[first..].starts_with('/')) {
+        return text.split('/').map(owned).collect();
+    }
+    match text.split('.').collect::<Vec<_>>().as_slice() {
+        // No sysctl is six segments deep.
+        [net, family, group, interface, name] if interface.contains('/') => {
+            vec![owned(net), owned(family), owned(group), interface.replace('/', "."), owned(name)]
+        }
+        _ => text.split(['.', '/']).map(owned).collect(),
     }
 }
 
@@ -46,10 +55,10 @@ impl Spelling {
     pub(crate) fn resolve(&self, ifname: &IfName) -> Key {
         let below_net = segments(&self.0).into_iter().skip(1);
         let mut is_first = true;
-        let fill_in = |segment: &str| {
+        let fill_in = |segment: String| {
             let here = is_first && segment.contains(PLACEHOLDER);
             is_first &= !here;
-            if here { segment.replacen(PLACEHOLDER, ifname.as_str(), 1) } else { segment.to_owned() }
+            if here { segment.replacen(PLACEHOLDER, ifname.as_str(), 1) } else { segment }
         };
         Key(below_net.map(fill_in).collect())
     }
@@ -108,6 +117,9 @@ mod tests {
             ("net/ipv4/ip_forward", "net/ipv4/ip_forward"),
             ("net.ipv4/ip_forward", "net/ipv4/ip_forward"),
             ("net/ipv4/conf/eth0.7/arp_notify", "net/ipv4/conf/eth0.7/arp_notify"),
+            ("net.ipv4/conf/eth0/arp_notify", "net/ipv4/conf/eth0/arp_notify"),
+            ("net.ipv4.conf.eth0/7.arp_notify", "net/ipv4/conf/eth0.7/arp_notify"),
+            ("net.ipv6.neigh.eth0/7/9.app_solicit", "net/ipv6/neigh/eth0.7.9/app_solicit"),
         ] {
             assert_eq!(resolved(text).as_deref(), Some(path));
         }
@@ -145,6 +157,9 @@ mod tests {
             "net.ipv4/../..kernel",
             "net/ipv4\0/x",
             "../net/ipv4",
+            "net.ipv4.conf.//.forwarding",
+            "net.ipv4.conf./.forwarding",
+            "net.ipv4.conf.eth0/7.a/b",
             "./net/ipv4",
         ] {
             assert_eq!(resolved(text), None, "{text:?}");

@@ -39,16 +39,19 @@ fn an_interface_with_dots_in_its_name_is_filled_in() {
     assert_eq!(sysctl(&c1, "ipv4/conf/default/arp_ignore"), "0");
 }
 
+/// Both spellings are sysctl(8)'s.
 #[test]
-fn a_name_with_slashes_may_have_dots_in_it() {
+fn an_interface_with_dots_in_its_name_can_be_named() {
     if reference_differs("it takes every dot for a separator") {
         return;
     }
     let host = Host::new();
     let c1 = host.container("c1");
-    let network = network(&host, &json!({"sysctl": {"net/ipv4/conf/eth0.100/arp_ignore": "1"}}));
+    let sysctls = json!({"net/ipv4/conf/eth0.100/arp_ignore": "1", "net.ipv4.conf.eth0/100.arp_filter": "1"});
+    let network = network(&host, &json!({"sysctl": sysctls}));
     network.add(&c1, "eth0.100").ok();
     assert_eq!(sysctl(&c1, "ipv4/conf/eth0.100/arp_ignore"), "1");
+    assert_eq!(sysctl(&c1, "ipv4/conf/eth0.100/arp_filter"), "1");
     network.check(&c1, "eth0.100").ok();
 }
 
