@@ -1,4 +1,4 @@
-//! A bridge whose way to the wire is a VLAN: the plugin bridge with a `master` that has a tag. What holds for every `master`
+//! A bridge whose way to the wire is a VLAN: the plugin bridge with an `uplink` that has a tag. What holds for every `uplink`
 //! is tested in `by_plugin::bridge::uplink`.
 
 use serde_json::{Value, json};
@@ -38,7 +38,7 @@ fn the_kernel_has_it() {
 
 #[test]
 fn the_rules_of_every_plugin_hold() {
-    for keys in [json!({"master": "uplink.20", "ipam": ipam(10)}), json!({"master": "uplink", "vlan": 20})] {
+    for keys in [json!({"uplink": "uplink.20", "ipam": ipam(10)}), json!({"uplink": "uplink", "vlan": 20})] {
         let host = alone();
         every_plugin_rules(&network(&host, "net", &keys), &host.container("c1"), "eth0");
     }
@@ -52,11 +52,11 @@ fn containers_on_two_hosts_reach_each_other_in_their_vlan_and_in_no_other() {
     let [here_20, here_30] = ["a20", "a30"].map(|name| here.container(name));
     let [there_20, there_30] = ["b20", "b30"].map(|name| there.container(name));
     let add = |host: &Host, container: &Container, keys: Value| network(host, "net", &keys).add(container, "eth0").ok();
-    let preserve = json!({"master": "uplink", "vlan": 20, "preserveDefaultVlan": true, "ipam": ipam(10)});
+    let preserve = json!({"uplink": "uplink", "vlan": 20, "preserveDefaultVlan": true, "ipam": ipam(10)});
     let to_here_20 = add(&here, &here_20, preserve);
-    add(&here, &here_30, json!({"master": "uplink.30", "vlan": 30, "ipam": ipam(20)}));
-    add(&there, &there_20, json!({"master": "uplink.20", "bridge": "br20", "ipam": ipam(30)}));
-    let to_there_30 = add(&there, &there_30, json!({"master": "uplink.30", "bridge": "br30", "ipam": ipam(40)}));
+    add(&here, &here_30, json!({"uplink": "uplink.30", "vlan": 30, "ipam": ipam(20)}));
+    add(&there, &there_20, json!({"uplink": "uplink.20", "bridge": "br20", "ipam": ipam(30)}));
+    let to_there_30 = add(&there, &there_30, json!({"uplink": "uplink.30", "bridge": "br30", "ipam": ipam(40)}));
     assert_eq!([vlans(&here, "uplink.20"), vlans(&here, "uplink.30")], ["20 pvid untagged", "30 pvid untagged"]);
 
     let (_here_20, _there_30) = (here_20.listen_tcp(80), there_30.listen_tcp(80));
@@ -87,8 +87,8 @@ fn a_tagged_link_is_made_for_the_first_and_goes_with_the_last() {
     let host = alone();
     let (a, b, c) = (host.container("a"), host.container("b"), host.container("c"));
     let (by_name, by_key) = (
-        network(&host, "one", &json!({"master": "uplink.20", "vlan": 20})),
-        network(&host, "two", &json!({"master": "uplink", "vlan": 20})),
+        network(&host, "one", &json!({"uplink": "uplink.20", "vlan": 20})),
+        network(&host, "two", &json!({"uplink": "uplink", "vlan": 20})),
     );
     host.assert_leaves_nothing(|| {
         by_name.status().ok();
@@ -119,7 +119,7 @@ fn a_link_of_the_administrator_s_is_used_and_given_back() {
     let host = alone();
     let c1 = host.container("c1");
     host.shell("ip link add uplink.20 mtu 1400 link uplink type vlan id 20; ip link set uplink.20 up alias mine");
-    let network = network(&host, "net", &json!({"master": "uplink", "vlan": 20}));
+    let network = network(&host, "net", &json!({"uplink": "uplink", "vlan": 20}));
     host.assert_leaves_nothing(|| {
         network.status().ok();
         network.add(&c1, "eth0").ok();
@@ -137,8 +137,8 @@ fn networks_that_race_for_the_same_link_do_not_trip() {
     let container = |i: usize| host.container(&format!("{}{i}", ["one", "two"][i % 2]));
     let containers: Vec<Container> = (0..CROWD).map(container).collect();
     let (one, two) = (
-        network(&host, "one", &json!({"master": "uplink.20", "vlan": 20})),
-        network(&host, "two", &json!({"master": "uplink", "vlan": 20})),
+        network(&host, "one", &json!({"uplink": "uplink.20", "vlan": 20})),
+        network(&host, "two", &json!({"uplink": "uplink", "vlan": 20})),
     );
     let network_of = |container: &Container| if container.id.starts_with("one") { &one } else { &two };
     at_once(&containers, |container| {
@@ -162,7 +162,7 @@ fn networks_that_race_for_the_same_link_do_not_trip() {
 fn an_add_that_is_killed_anywhere_leaves_no_link_and_no_file() {
     let host = alone();
     let c1 = host.container("c1");
-    let network = network(&host, "net", &json!({"master": "uplink.20", "vlan": 20}));
+    let network = network(&host, "net", &json!({"uplink": "uplink.20", "vlan": 20}));
     let kills = network.add_all_but_last(&c1, "eth0").killed_at_every("sendto", |point| {
         network.del_blind(&c1, "eth0").ok();
         network.gc(&[]).ok();
@@ -179,22 +179,22 @@ fn a_link_that_cannot_be_is_an_error_that_says_why_and_nothing_is_left() {
         "ip link add twenty-one link uplink type vlan id 21; ip link add uplink.22 link uplink type vlan id 23
          ip link add low type veth peer name far2; ip link add name br1 up type bridge vlan_filtering 1",
     );
-    network(&host, "other", &json!({"master": "uplink.20", "vlan": 20})).add(&other, "eth0").ok();
+    network(&host, "other", &json!({"uplink": "uplink.20", "vlan": 20})).add(&other, "eth0").ok();
     let cases: [(Value, u64, &[&str]); 10] = [
-        (json!({"master": "nowhere.24"}), 999, &["nowhere.24 cannot be made", "nowhere does not exist"]),
-        (json!({"master": "uplink.4095"}), 7, &["4095 is not a VLAN"]),
-        (json!({"master": "uplink.24", "vlan": 25}), 7, &["uplink.24", "\"vlan\" is 25"]),
-        (json!({"master": "uplink.24", "vlanTrunk": [{"id": 24}]}), 7, &["master", "vlanTrunk", "yourself"]),
-        (json!({"master": "uplink.21"}), 999, &["VLAN 21 of uplink is twenty-one already", "master"]),
-        (json!({"master": "uplink.22"}), 999, &["uplink.22", "is of VLAN 23, not 22"]),
-        (json!({"master": "low.24"}), 999, &["low.24 cannot go up", "is down"]),
+        (json!({"uplink": "nowhere.24"}), 999, &["nowhere.24 cannot be made", "nowhere does not exist"]),
+        (json!({"uplink": "uplink.4095"}), 7, &["4095 is not a VLAN"]),
+        (json!({"uplink": "uplink.24", "vlan": 25}), 7, &["uplink.24", "\"vlan\" is 25"]),
+        (json!({"uplink": "uplink.24", "vlanTrunk": [{"id": 24}]}), 7, &["uplink", "vlanTrunk", "yourself"]),
+        (json!({"uplink": "uplink.21"}), 999, &["VLAN 21 of uplink is twenty-one already", "name that link"]),
+        (json!({"uplink": "uplink.22"}), 999, &["uplink.22", "is of VLAN 23, not 22"]),
+        (json!({"uplink": "low.24"}), 999, &["low.24 cannot go up", "is down"]),
         (
-            json!({"master": "uplink.20", "vlan": 20, "bridge": "br1"}),
+            json!({"uplink": "uplink.20", "vlan": 20, "bridge": "br1"}),
             999,
             &["a port of br0 in VLAN 20", "br1 in VLAN 20"],
         ),
-        (json!({"master": "uplink.20"}), 999, &["a port of br0 in VLAN 20 already", "cannot be one of br0"]),
-        (json!({"master": "uplink.20.20", "vlan": 20}), 999, &["uplink.20.20", "because uplink.20 is", "bridge"]),
+        (json!({"uplink": "uplink.20"}), 999, &["a port of br0 in VLAN 20 already", "cannot be one of br0"]),
+        (json!({"uplink": "uplink.20.20", "vlan": 20}), 999, &["uplink.20.20", "because uplink.20 is", "bridge"]),
     ];
     for (keys, code, words) in cases {
         assert_impossible(&network(&host, "net", &keys), &c1, code, words);
@@ -206,7 +206,7 @@ fn a_link_that_cannot_be_is_an_error_that_says_why_and_nothing_is_left() {
 fn macvlan_links_and_a_bridge_on_the_same_tagged_link_keep_each_other_out() {
     let host = alone();
     let (c1, c2) = (host.container("c1"), host.container("c2"));
-    let bridged = network(&host, "bridged", &json!({"master": "uplink.20"}));
+    let bridged = network(&host, "bridged", &json!({"uplink": "uplink.20"}));
     let macvlan = host.chain(&json!({"name": "macvlan", "plugins": [{"type": "macvlan", "master": "uplink.20"}]}));
     for (first, second, word) in [(&bridged, &macvlan, "a bridge"), (&macvlan, &bridged, "macvlan or ipvlan")] {
         first.add(&c1, "eth0").ok();
@@ -221,7 +221,7 @@ fn macvlan_links_and_a_bridge_on_the_same_tagged_link_keep_each_other_out() {
 fn check_notices_what_became_of_the_link() {
     let host = alone();
     let c1 = host.container("c1");
-    let network = network(&host, "net", &json!({"master": "uplink.20", "vlan": 20}));
+    let network = network(&host, "net", &json!({"uplink": "uplink.20", "vlan": 20}));
     network.add(&c1, "eth0").ok();
     let to_vlan_20 = "bridge vlan add dev uplink.20 vid 20 pvid untagged";
     let breaks: [(String, String, [&str; 2]); 6] = [
@@ -244,7 +244,7 @@ fn check_notices_what_became_of_the_link() {
             String::new(),
             ["VLAN 21", "not 20"],
         ),
-        ("ip link del uplink.20".to_owned(), String::new(), ["master", "does not exist"]),
+        ("ip link del uplink.20".to_owned(), String::new(), ["\"uplink\"", "does not exist"]),
     ];
     network.check(&c1, "eth0").ok();
     for (harm, cure, words) in breaks {
@@ -265,7 +265,7 @@ fn check_notices_what_became_of_the_link() {
 fn gc_removes_the_link_once_nobody_listed_holds_it() {
     let host = alone();
     let (stays, goes) = (host.container("stays"), host.container("goes"));
-    let network = network(&host, "net", &json!({"master": "uplink.20"}));
+    let network = network(&host, "net", &json!({"uplink": "uplink.20"}));
     network.add(&stays, "eth0").ok();
     network.add(&goes, "eth0").ok();
     let _goes = host.lose(goes);

@@ -68,11 +68,31 @@ fn the_kernel_has_it() {
 
 #[test]
 fn the_rules_of_every_plugin_hold_for_each_mode() {
-    for keys in
-        [json!({"ipam": of_the_wire()}), json!({"mode": "l3", "flag": "private", "mtu": 1400, "ipam": subnets(1)})]
-    {
+    for keys in [
+        json!({"ipam": of_the_wire()}),
+        json!({"mode": "l3", "ipvlanFlag": "private", "mtu": 1400, "ipam": subnets(1)}),
+    ] {
         let (host, _outside) = wire();
         every_plugin_rules(&network("net", &host, &keys), &host.container("c1"), "eth0");
+    }
+}
+
+/// The reference ignores them.
+#[test]
+fn the_keys_vlan_and_flag_have_no_effect_and_that_is_said() {
+    let (host, _outside) = wire();
+    let c1 = host.container("c1");
+    let mut config = config(&json!({"vlan": 20, "flag": "private", "ipam": of_the_wire()}));
+    config["name"] = json!("net");
+    let outcome = call(&host, "ADD", &c1, &config).run();
+    let said = outcome.finished.stderr.clone();
+    outcome.ok();
+    assert_eq!(c1.link("eth0")["link_index"], host.link("uplink")["ifindex"]);
+    assert_eq!(mode_and_flag(&c1, "eth0").1, "bridge");
+    if !reference_differs("it says nothing") {
+        for key in ["vlan", "flag"] {
+            assert!(said.contains(&format!("\"{key}\" has no effect")), "{said}");
+        }
     }
 }
 
@@ -103,8 +123,8 @@ fn keys_are_what_the_link_is() {
     let (host, _outside) = wire();
     let mut cases = vec![(json!({"mode": "l3s", "mtu": 1400}), ("l3s", "bridge"), 1400)];
     if !reference_differs("it has no flag") {
-        cases.push((json!({"mode": "", "flag": "vepa"}), ("l2", "vepa"), 1500));
-        cases.push((json!({"mode": "l3", "flag": "private", "mtu": 1300}), ("l3", "private"), 1300));
+        cases.push((json!({"mode": "", "ipvlanFlag": "vepa"}), ("l2", "vepa"), 1500));
+        cases.push((json!({"mode": "l3", "ipvlanFlag": "private", "mtu": 1300}), ("l3", "private"), 1300));
     }
     for (keys, (mode, flag), mtu) in cases {
         let c1 = host.container("c1");
@@ -128,7 +148,7 @@ fn what_cannot_work_is_refused_and_changes_nothing() {
         "ip link add port type veth; ip link add br0 type bridge; ip link set port master br0
          ip link add taken type veth; ip link add m0 link taken type macvlan",
     );
-    let cases: [(Value, u64, &[&str]); 10] = [
+    let cases: [(Value, u64, &[&str]); 9] = [
         (json!({"master": "nowhere"}), 999, &["nowhere", "master"]),
         (json!({"master": "nowhere.20"}), 999, &["nowhere.20 cannot be made", "nowhere does not exist"]),
         (json!({"master": "uplink.4095"}), 7, &["uplink.4095", "4095 is not a VLAN"]),
@@ -136,8 +156,7 @@ fn what_cannot_work_is_refused_and_changes_nothing() {
         (json!({"master": "port"}), 999, &["port cannot have ipvlan links", "a bridge"]),
         (json!({"master": "taken"}), 999, &["taken cannot have ipvlan links", "links of another kind"]),
         (json!({"mode": "L2"}), 7, &["mode", "\"L2\" is none of l2, l3, l3s"]),
-        (json!({"flag": "passthru"}), 7, &["flag", "bridge, private, vepa"]),
-        (json!({"vlan": 4095}), 7, &["vlan", "4095"]),
+        (json!({"ipvlanFlag": "passthru"}), 7, &["ipvlanFlag", "bridge, private, vepa"]),
         (json!({"ipam": null}), 7, &["net", "ipam"]),
     ];
     let before = host.snapshot();

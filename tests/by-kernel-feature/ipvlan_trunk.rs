@@ -51,14 +51,14 @@ fn tags_of_one_nic_do_not_reach_each_other_and_each_may_have_its_mode() {
          ip addr add 10.1.0.1/24 dev uplink.20; ip addr add fd00:1::1/64 dev uplink.20 nodad",
     );
     let [web, peer, stranger] = ["web", "peer", "stranger"].map(|name| host.container(name));
-    let by_name = network("by-name", &host, &json!({"master": "uplink.20", "ipam": ipam(10)}));
-    let by_tag = network("by-tag", &host, &json!({"master": "uplink", "vlan": 20, "ipam": ipam(50)}));
+    let one = network("one", &host, &json!({"master": "uplink.20", "ipam": ipam(10)}));
+    let two = network("two", &host, &json!({"master": "uplink.20", "ipam": ipam(50)}));
     let other = network("other", &host, &json!({"master": "uplink.30", "mode": "l3", "ipam": ipam(100)}));
     let (_web, _outside) = (web.listen_tcp(80), outside.listen_tcp(80));
     let before = host.snapshot();
-    let result = by_name.add(&web, "eth0").ok();
+    let result = one.add(&web, "eth0").ok();
     other.status().ok();
-    by_tag.add(&peer, "eth0").ok();
+    two.add(&peer, "eth0").ok();
     other.add(&stranger, "eth0").ok();
     for (index, gateway) in [(0, "10.1.0.1:80"), (1, "[fd00:1::1]:80")] {
         let to_web = format!("{}:80", address(&result, index));
@@ -69,14 +69,14 @@ fn tags_of_one_nic_do_not_reach_each_other_and_each_may_have_its_mode() {
         stranger.assert_blocked_tcp(gateway);
     }
     // A repeated ADD fails, and the parent stays for whom it is.
-    assert!(!by_name.add(&web, "eth0").is_ok());
-    for (network, container) in [(&by_tag, &peer), (&other, &stranger)] {
+    assert!(!one.add(&web, "eth0").is_ok());
+    for (network, container) in [(&two, &peer), (&other, &stranger)] {
         network.check(container, "eth0").ok();
         network.del(container, "eth0").ok();
     }
-    by_name.check(&web, "eth0").ok();
+    one.check(&web, "eth0").ok();
     assert_eq!(host.links(), ["lo", "uplink", "uplink.20"]);
-    by_name.del_blind(&web, "eth0").ok();
+    one.del_blind(&web, "eth0").ok();
     assert_eq!(host.links(), ["lo", "uplink"]);
     host.snapshot().without(&web).assert_nothing_since(&before.without(&web));
 }

@@ -36,16 +36,14 @@ fn status_knows_whether_an_add_succeeds() {
 
 #[test]
 fn what_cannot_work_is_refused_and_changes_nothing() {
-    if reference_differs("it has one code for everything, and looks at no keys") {
+    if reference_differs("it has one code for everything") {
         return;
     }
     let host = Host::new();
     let c1 = host.container("c1");
-    for (key, value, words) in
-        [("ipam", json!(null), "\"ipam\""), ("ipam", json!({}), "host-local"), ("mtu", json!(-1), "mtu")]
-    {
+    for (ipam, words) in [(json!(null), "\"ipam\""), (json!({}), "host-local")] {
         let mut config = config();
-        config[key] = value;
+        config["ipam"] = ipam;
         for verb in ["ADD", "STATUS"] {
             let run = || host.cni("dummy").command(verb).container(&c1).config(&config).run();
             let error = host.assert_leaves_nothing(run).error();

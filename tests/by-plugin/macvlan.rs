@@ -165,18 +165,34 @@ fn the_dns_of_a_result_is_the_network_s() {
     assert_eq!(network(&host, &json!({"ipam": ipam, "dns": dns})).add(&c2, "eth0").ok()["dns"], dns);
 }
 
+/// The reference ignores it: an upgrade must not move a network to another VLAN.
+#[test]
+fn the_key_vlan_has_no_effect_and_that_is_said() {
+    let (host, _outside) = wire();
+    let c1 = host.container("c1");
+    for vlan in [json!(20), json!("20")] {
+        let mut config = config(&json!({"vlan": vlan, "ipam": of_the_wire()}));
+        config["name"] = json!("net");
+        let outcome = call(&host, "ADD", &c1, &config).run();
+        let said = outcome.finished.stderr.clone();
+        outcome.ok();
+        assert_eq!(c1.link("eth0")["link_index"], host.link("uplink")["ifindex"]);
+        call(&host, "DEL", &c1, &config).run().ok();
+        if !reference_differs("it says nothing") {
+            assert!(said.contains("\"vlan\" has no effect") && said.contains("\"eth0.20\""), "{said}");
+        }
+    }
+}
+
 #[test]
 fn keys_that_cannot_work_are_refused_and_change_nothing() {
     let (host, _outside) = wire();
     let c1 = host.container("c1");
     host.shell("ip link add br0 type bridge; ip link add port up master br0 type veth peer name far");
-    let cases: [(Value, u64, &[&str]); 12] = [
+    let cases: [(Value, u64, &[&str]); 9] = [
         (json!({"master": "nowhere"}), 999, &["nowhere", "master"]),
         (json!({"master": "nowhere.20"}), 999, &["nowhere.20 cannot be made", "nowhere does not exist"]),
         (json!({"master": "uplink.4095"}), 7, &["uplink.4095", "4095 is not a VLAN"]),
-        (json!({"master": "uplink.5", "vlan": 6}), 7, &["uplink.5", "5", "6"]),
-        (json!({"master": "a-name-of-15-by", "vlan": 6}), 7, &["a-name-of-15-by.6", "too long"]),
-        (json!({"vlan": 4095}), 7, &["vlan", "4095"]),
         (json!({"master": "a/b"}), 7, &["master", "a/b"]),
         (json!({"master": "lo"}), 999, &["lo cannot have macvlan links", "Ethernet"]),
         (json!({"master": "port"}), 999, &["port cannot have macvlan links", "a bridge"]),

@@ -178,7 +178,7 @@ fn in_the_configuration() -> Vec<Case> {
         .only(&["portmap"], &["ADD"]),
         config("a parent with too long a name", |c| c["master"] = json!("a-parent-of-1234"), 7, "1 to 15 characters")
             .only(&["macvlan"], &["ADD"]),
-        config("a parent of no VLAN", |c| c["vlan"] = json!(4095), 7, "4095").only(&["macvlan"], &["ADD"]),
+        config("a port in no VLAN", |c| c["vlan"] = json!(4095), 7, "4095").only(&["bridge"], &["ADD"]),
         config("a mode that is none", |c| c["mode"] = json!("brigde"), 7, "passthru").only(&["macvlan"], &["ADD"]),
         config("an ingress policy that is none", |c| c["ingressPolicy"] = json!("opne"), 7, "same-bridge")
             .only(&["firewall"], &["ADD"]),

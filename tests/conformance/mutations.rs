@@ -41,7 +41,7 @@ fn full_config(scene: &Scene, plugin: &str) -> Value {
         "bridge" => json!({
             "isDefaultGateway": true, "forceAddress": false, "ipMasqBackend": "nftables", "mtu": 1400,
             "hairpinMode": true, "promiscMode": false, "macspoofchk": true, "portIsolation": true, "enabledad": false,
-            "vlan": 0, "vlanTrunk": null, "preserveDefaultVlan": false, "master": "",
+            "vlan": 0, "vlanTrunk": null, "preserveDefaultVlan": false, "uplink": "",
             "dns": {"nameservers": ["10.1.0.1"], "domain": "a", "search": ["a"], "options": ["ndots:1"]},
             "args": {"cni": {"mac": "02:00:00:00:00:01", "ips": ["10.1.0.77"]}},
         }),
@@ -86,7 +86,7 @@ fn full_config(scene: &Scene, plugin: &str) -> Value {
             "args": {"cni": {"ips": ["10.1.0.77"]}},
         }),
         "macvlan" => json!({
-            "mode": "private", "mtu": 1400, "vlan": 0, "mac": "02:00:00:00:00:01", "bcqueuelen": 2000,
+            "mode": "private", "mtu": 1400, "mac": "02:00:00:00:00:01", "bcqueuelen": 2000,
             "linkInContainer": false, "dns": {"nameservers": ["10.1.0.1"]},
             "runtimeConfig": {"mac": "02:00:00:00:00:02", "ips": ["10.1.0.77"]},
         }),

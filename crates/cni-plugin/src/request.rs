@@ -89,6 +89,20 @@ impl<C> Network<C> {
         })
     }
 
+    /// Says on stderr, which runtimes keep, what is no reason to fail.
+    pub fn note(&self, message: &str) {
+        let kind = json::get(&self.call.raw, "type").and_then(Value::as_str).unwrap_or_default();
+        eprintln!("{kind}: network {}: {message}", self.name);
+    }
+
+    /// Notes that a key has no effect, if the configuration has it: the reference suite ignores it there, so that somebody
+    /// may have it who never noticed.
+    pub fn note_inert_key(&self, key: &str, instead: &str) {
+        if json::get(&self.call.raw, key).is_some() {
+            self.note(&format!("\"{key}\" has no effect here, as in the reference suite: {instead}"));
+        }
+    }
+
     /// The configuration byte by byte as it was received, for what is lost when it is read: the first of two values of a
     /// key. Empty if another plugin made it up for this one.
     #[must_use]

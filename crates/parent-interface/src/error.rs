@@ -12,17 +12,21 @@ use crate::VlanId;
 pub enum Error {
     /// It is not there, and has no tag for which it could be made.
     #[error(
-        "link {name}, the network's \"master\", does not exist: name one that does, or <link>.<VLAN> to have it made"
+        "link {name}, the network's \"{key}\", does not exist: name one that does, or <link>.<VLAN> to have it made"
     )]
     NoMaster {
+        /// The configuration's key.
+        key: &'static str,
         /// The name.
         name: IfName,
     },
     /// It is not there, and what it ends in is no tag.
     #[error(
-        "link {name}, the network's \"master\", does not exist and cannot be made: {tag} is not a VLAN, 1 to 4094 are"
+        "link {name}, the network's \"{key}\", does not exist and cannot be made: {tag} is not a VLAN, 1 to 4094 are"
     )]
     NoTag {
+        /// The configuration's key.
+        key: &'static str,
         /// The name.
         name: IfName,
         /// Its end.
@@ -30,10 +34,12 @@ pub enum Error {
     },
     /// It is not in the container, where nothing is made for it.
     #[error(
-        "link {name}, the network's \"master\", is not in the container, where \"linkInContainer\" has it looked for: \
+        "link {name}, the network's \"{key}\", is not in the container, where \"linkInContainer\" has it looked for: \
          a network before this one has to bring it there"
     )]
     NotInContainer {
+        /// The configuration's key.
+        key: &'static str,
         /// The name.
         name: IfName,
     },
@@ -48,20 +54,8 @@ pub enum Error {
         /// The tag.
         tag: VlanId,
     },
-    /// `master` and `vlan` say different tags.
-    #[error("\"master\" {master} is VLAN {named}, but \"vlan\" is {vlan}: leave one of them out")]
-    OtherTag {
-        /// `master`.
-        master: IfName,
-        /// The tag in it.
-        named: VlanId,
-        /// `vlan`.
-        vlan: VlanId,
-    },
     /// A link is called after another tag than its own.
-    #[error(
-        "link {link}, the network's \"master\", is of VLAN {found}, not {named}: rename it, or choose another \"master\""
-    )]
+    #[error("link {link} is of VLAN {found}, not {named}: rename it, or have the network name another")]
     Misnamed {
         /// The link.
         link: String,
@@ -70,18 +64,8 @@ pub enum Error {
         /// Its own.
         found: u16,
     },
-    /// NIC and tag together are no link's name.
-    #[error(
-        "{nic}.{vlan} is too long for a link's name: make one for VLAN {vlan} under a shorter name, and have \"master\" name it"
-    )]
-    NameTooLong {
-        /// The NIC.
-        nic: IfName,
-        /// The tag.
-        vlan: VlanId,
-    },
     /// The kernel has one link at most for a tag.
-    #[error("VLAN {tag} of {nic} is {holder} already: have \"master\" name that link")]
+    #[error("VLAN {tag} of {nic} is {holder} already: have the network name that link")]
     TagTaken {
         /// The NIC.
         nic: String,
@@ -224,9 +208,7 @@ impl Error {
     #[must_use]
     pub fn code(&self) -> Code {
         match self {
-            Self::Mtu { .. } | Self::NoTag { .. } | Self::OtherTag { .. } | Self::NameTooLong { .. } => {
-                Code::InvalidConfig
-            }
+            Self::Mtu { .. } | Self::NoTag { .. } => Code::InvalidConfig,
             Self::File { .. } => Code::Io,
             _ => Code::Internal,
         }

@@ -21,7 +21,7 @@ mod tagged;
 
 pub use agreement::Agreement;
 pub use error::Error;
-pub use master::{Master, name_or_none};
+pub use master::{Master, name_or_none, tag_in};
 pub use ports::{Place, Ports};
 pub use tag::VlanId;
 

@@ -10,10 +10,10 @@ use crate::{Error, VlanId, detach, tagged};
 /// The link that a network's interfaces sit on, as its configuration says.
 #[derive(Debug, Clone, Copy)]
 pub struct Master<'a> {
-    /// `master`; the link of the default route without.
+    /// The key that names it, for errors.
+    pub key: &'static str,
+    /// Its name; the link of the default route without.
     pub name: Option<&'a IfName>,
-    /// `vlan`: of what `name` carries, only that with this tag.
-    pub vlan: Option<VlanId>,
     /// `linkInContainer`: the link is in the container's namespace, where nothing is made for it.
     pub in_container: bool,
 }
@@ -106,18 +106,8 @@ impl Master<'_> {
         }
     }
 
-    /// `eth0` and VLAN 20 are `eth0.20`, and so are `eth0.20` and VLAN 20.
     fn link_name(self, socket: &mut Socket) -> Result<IfName, Error> {
-        let name = match self.name {
-            Some(name) => name.clone(),
-            None => default_route_link(socket)?,
-        };
-        let Some(vlan) = self.vlan else { return Ok(name) };
-        match Tagged::from_name(name.as_str()) {
-            Some(tagged) if tagged.tag == vlan => Ok(name),
-            Some(tagged) => Err(Error::OtherTag { master: name, named: tagged.tag, vlan }),
-            None => IfName::new(format!("{name}.{vlan}")).map_err(|_too_long| Error::NameTooLong { nic: name, vlan }),
-        }
+        self.name.map_or_else(|| default_route_link(socket), |name| Ok(name.clone()))
     }
 
     /// What to make if there is no such link.
@@ -130,13 +120,13 @@ impl Master<'_> {
     }
 
     fn missing(self, name: &IfName) -> Error {
-        let name = name.clone();
+        let (key, name) = (self.key, name.clone());
         match name.as_str().rsplit_once('.') {
-            _ if self.in_container => Error::NotInContainer { name },
+            _ if self.in_container => Error::NotInContainer { key, name },
             Some((_nic, tag)) if self.tagged(&name).is_none() && tag.parse::<u32>().is_ok() => {
-                Error::NoTag { tag: tag.to_owned(), name }
+                Error::NoTag { key, tag: tag.to_owned(), name }
             }
-            _ => Error::NoMaster { name },
+            _ => Error::NoMaster { key, name },
         }
     }
 }
@@ -153,7 +143,13 @@ fn share_parent(link: &Link, master: &Link) -> bool {
     collapses && master.kind == link.kind && master.peer_index == link.peer_index
 }
 
-/// For the key `master`, whose empty text means that there is none.
+/// The tag in a link's name, as in `eth0.20`.
+#[must_use]
+pub fn tag_in(name: &IfName) -> Option<VlanId> {
+    Tagged::from_name(name.as_str()).map(|tagged| tagged.tag)
+}
+
+/// For a key that names a link, whose empty text means that there is none.
 ///
 /// # Errors
 /// Whatever cannot be a link's name.
@@ -251,7 +247,7 @@ mod tests {
     fn a_name_that_cannot_be_made_is_told_from_one_that_is_not_there() {
         let missing = |in_container, name: &str| {
             let name = IfName::new(name).unwrap();
-            Master { name: Some(&name), vlan: None, in_container }.missing(&name)
+            Master { key: "master", name: Some(&name), in_container }.missing(&name)
         };
         for name in ["eth0.4095", "eth0.0", "eth0.020"] {
             assert!(matches!(missing(false, name), Error::NoTag { .. }), "{name}");

@@ -2,7 +2,7 @@ use cni_plugin::{Args, Dns, IfName};
 use container_interface::mac::{self, MacKey};
 use masquerade::Backend;
 use netlink::Mac;
-use parent_interface::{Master, VlanId};
+use parent_interface::VlanId;
 use serde::Deserialize;
 
 use crate::{Error, vlan_gateway};
@@ -23,7 +23,7 @@ pub struct Config {
     pub(crate) hairpin_mode: bool,
     pub(crate) promisc_mode: bool,
     #[serde(deserialize_with = "parent_interface::name_or_none")]
-    master: Option<IfName>,
+    uplink: Option<IfName>,
     #[serde(deserialize_with = "VlanId::deserialize_or_none")]
     pub(crate) vlan: Option<VlanId>,
     pub(crate) vlan_trunk: Option<Vec<TrunkVlans>>,
@@ -49,7 +49,7 @@ impl Default for Config {
             mtu: 0,
             hairpin_mode: false,
             promisc_mode: false,
-            master: None,
+            uplink: None,
             vlan: None,
             vlan_trunk: None,
             preserve_default_vlan: false,
@@ -129,21 +129,32 @@ impl Config {
                 why: "an interface that stays down cannot be given addresses",
             });
         }
-        if self.master.is_some() && self.vlan_trunk.is_some() {
+        if self.uplink.is_some() && self.vlan_trunk.is_some() {
             return Err(Error::Conflict {
-                first: "master",
+                first: "uplink",
                 second: "vlanTrunk",
-                why: "a \"master\" carries one VLAN, or what has no tag; for a trunk leave it out, and make the link to the wire \
-                      a port of the bridge and of these VLANs yourself",
+                why: "an \"uplink\" carries one VLAN, or what has no tag; for a trunk leave it out, and make the link to the \
+                      wire a port of the bridge and of these VLANs yourself",
             });
         }
+        self.uplink()?;
         vlan_gateway::of(self)?;
         Ok(())
     }
 
-    /// The link that connects the bridge to the wire; `None` for a network that ends at the host.
-    pub(crate) fn master(&self) -> Option<Master<'_>> {
-        self.master.as_ref().map(|name| Master { name: Some(name), vlan: self.vlan, in_container: false })
+    /// The link that connects the bridge to the wire; `None` for a network that ends at the host. `eth0` and VLAN 20 are
+    /// `eth0.20`, and so are `eth0.20` and VLAN 20.
+    pub(crate) fn uplink(&self) -> Result<Option<IfName>, Error> {
+        let Some(name) = &self.uplink else { return Ok(None) };
+        match (self.vlan, parent_interface::tag_in(name)) {
+            (Some(vlan), Some(named)) if named != vlan => {
+                Err(Error::UplinkOfOtherVlan { uplink: name.clone(), named, vlan })
+            }
+            (Some(vlan), None) => IfName::new(format!("{name}.{vlan}"))
+                .map(Some)
+                .map_err(|_too_long| Error::UplinkNameTooLong { uplink: name.clone(), vlan }),
+            _ => Ok(Some(name.clone())),
+        }
     }
 
     /// A default gateway is a gateway.
@@ -205,7 +216,7 @@ mod tests {
             json!({"bridge": "0123456789abcdef"}),
             json!({"mtu": -1}),
             json!({"ipMasqBackend": "pf"}),
-            json!({"master": "a/b"}),
+            json!({"uplink": "a/b"}),
             json!({"vlan": 4095}),
             json!({"vlan": -1}),
             json!({"vlanTrunk": [{}]}),
@@ -225,7 +236,7 @@ mod tests {
     fn keys_that_exclude_each_other_are_refused() {
         let both = config(&json!({"hairpinMode": true, "promiscMode": true})).unwrap();
         assert!(both.validate(false).is_err());
-        let trunk = config(&json!({"master": "eth0", "vlanTrunk": [{"id": 5}]})).unwrap();
+        let trunk = config(&json!({"uplink": "eth0", "vlanTrunk": [{"id": 5}]})).unwrap();
         assert!(trunk.validate(false).is_err());
         let down = config(&json!({"disableContainerInterface": true})).unwrap();
         assert!(down.validate(true).is_err() && down.validate(false).is_ok());

@@ -25,8 +25,8 @@ pub enum Error {
     Parent(#[from] parent_interface::Error),
     /// The link that should lead out of the bridge does so from another, or from another of its VLANs.
     #[error(
-        "{link}, the network's \"master\", is a port of {found} already, and cannot be one of {wanted}: \
-         choose the same \"bridge\" and \"vlan\", or another \"master\""
+        "{link}, the network's \"uplink\", is a port of {found} already, and cannot be one of {wanted}: \
+         choose the same \"bridge\" and \"vlan\", or another \"uplink\""
     )]
     PortOfAnother {
         /// The link.
@@ -38,7 +38,7 @@ pub enum Error {
     },
     /// What two links carry would become one network.
     #[error(
-        "{link}, the network's \"master\", cannot be a port of {place}, because {other} is: what they carry would become one \
+        "{link}, the network's \"uplink\", cannot be a port of {place}, because {other} is: what they carry would become one \
          network; choose another \"bridge\""
     )]
     SecondUplink {
@@ -50,15 +50,15 @@ pub enum Error {
         other: String,
     },
     /// Nothing would get to the wire.
-    #[error("{link}, the network's \"master\", is down: set it up first")]
+    #[error("{link}, the network's \"uplink\", is down: set it up first")]
     UplinkDown {
         /// The link.
         link: String,
     },
     /// The host would be out of reach under an address of a link that becomes a port.
     #[error(
-        "{link}, the network's \"master\", has address {address}, under which nobody would reach the host any more once it is a \
-         port of {bridge}: move its addresses and routes to {bridge} and make it a port yourself, or choose another \"master\""
+        "{link}, the network's \"uplink\", has address {address}, under which nobody would reach the host any more once it is a \
+         port of {bridge}: move its addresses and routes to {bridge} and make it a port yourself, or choose another \"uplink\""
     )]
     HasAddress {
         /// The link.
@@ -70,7 +70,7 @@ pub enum Error {
     },
     /// The kernel does not make the link a port.
     #[error(
-        "{link}, the network's \"master\", cannot be made a port of {bridge}: choose another if it has macvlan or ipvlan links, \
+        "{link}, the network's \"uplink\", cannot be made a port of {bridge}: choose another if it has macvlan or ipvlan links, \
          or carries no Ethernet frames"
     )]
     NoPort {
@@ -80,6 +80,27 @@ pub enum Error {
         bridge: String,
         /// The kernel's refusal.
         source: netlink::Error,
+    },
+    /// `uplink` and `vlan` say different tags.
+    #[error("\"uplink\" {uplink} is VLAN {named}, but \"vlan\" is {vlan}: leave one of them out")]
+    UplinkOfOtherVlan {
+        /// `uplink`.
+        uplink: IfName,
+        /// The tag in it.
+        named: VlanId,
+        /// `vlan`.
+        vlan: VlanId,
+    },
+    /// Link and VLAN together are no link's name.
+    #[error(
+        "{uplink}.{vlan} is too long for a link's name: make one for VLAN {vlan} under a shorter name, leave \"vlan\" out, and \
+         have \"uplink\" name it"
+    )]
+    UplinkNameTooLong {
+        /// `uplink`.
+        uplink: IfName,
+        /// `vlan`.
+        vlan: VlanId,
     },
     /// Two keys exclude each other.
     #[error("\"{first}\" and \"{second}\" cannot be used together: {why}")]
@@ -165,9 +186,11 @@ impl From<Error> for cni_plugin::Error {
             Error::Container(ref inner) => inner.code(),
             Error::Parent(ref inner) => inner.code(),
             Error::Netlink(netlink::Error::Netns(_)) => Code::InvalidEnvironment,
-            Error::Conflict { .. } | Error::OtherAddress { .. } | Error::GatewayNameTooLong { .. } => {
-                Code::InvalidConfig
-            }
+            Error::Conflict { .. }
+            | Error::OtherAddress { .. }
+            | Error::GatewayNameTooLong { .. }
+            | Error::UplinkOfOtherVlan { .. }
+            | Error::UplinkNameTooLong { .. } => Code::InvalidConfig,
             _ => Code::Internal,
         };
         Self::from_chain(code, &error)

@@ -1,10 +1,10 @@
-//! The link that leads out of the bridge, to the wire (`master`): found, or made for a tag and shared, and a port of the
+//! The link that leads out of the bridge, to the wire (`uplink`): found, or made for a tag and shared, and a port of the
 //! bridge.
 
-use cni_plugin::{Add, Undo};
+use cni_plugin::{Add, IfName, Undo};
 use ipnetwork::IpNetwork;
 use netlink::{Address, Link, LinkChange, PortVlans, Socket, scope};
-use parent_interface::{Place, Ports};
+use parent_interface::{Master, Place, Ports};
 
 use crate::check::differs;
 use crate::{Config, Error, vlan};
@@ -27,8 +27,9 @@ pub(crate) fn connect(
     undo: &mut Undo,
 ) -> Result<Option<Link>, Error> {
     let config = &request.network.config;
-    let Some(master) = config.master() else { return Ok(None) };
-    let link = master.attach(host, &request.attachment, undo)?;
+    request.network.note_inert_key("master", "the key for the link to the wire is \"uplink\"");
+    let Some(name) = config.uplink()? else { return Ok(None) };
+    let link = on_host(&name).attach(host, &request.attachment, undo)?;
     parent_interface::mtu_on(&link, config.mtu)?;
     let ports = Ports::lock()?;
     // Before the lock, somebody else may have made it a port, or taken it out.
@@ -44,6 +45,10 @@ pub(crate) fn connect(
         }
     }
     Ok(Some(link))
+}
+
+fn on_host(name: &IfName) -> Master<'_> {
+    Master { key: "uplink", name: Some(name), in_container: false }
 }
 
 fn place(config: &Config) -> Place {
@@ -114,8 +119,8 @@ fn vlans(config: &Config) -> Option<[PortVlans; 1]> {
 
 /// For CHECK: the link is there, up and a port of the bridge, and in the network's VLAN unless an administrator decides that.
 pub(crate) fn check(host: &mut Socket, bridge: &Link, config: &Config) -> Result<(), Error> {
-    let Some(master) = config.master() else { return Ok(()) };
-    let link = master.find(host)?;
+    let Some(name) = config.uplink()? else { return Ok(()) };
+    let link = on_host(&name).find(host)?;
     let differs = |expected: &str, found: &str| differs(format!("link {} to the wire", link.name), expected, found);
     if link.master != Some(bridge.index) {
         return Err(differs(&format!("a port of {}", bridge.name), "not its port"));
@@ -131,7 +136,8 @@ pub(crate) fn check(host: &mut Socket, bridge: &Link, config: &Config) -> Result
 
 /// For STATUS: the link is a port of the bridge, or can be made one, or can be made at all.
 pub(crate) fn probe(host: &mut Socket, config: &Config) -> Result<(), Error> {
-    let Some(link) = config.master().map_or(Ok(None), |master| master.probe(host))? else { return Ok(()) };
+    let Some(name) = config.uplink()? else { return Ok(()) };
+    let Some(link) = on_host(&name).probe(host)? else { return Ok(()) };
     parent_interface::mtu_on(&link, config.mtu)?;
     look_at(host, &link, &place(config), Ports::lock_existing()?.as_ref()).map(drop)
 }

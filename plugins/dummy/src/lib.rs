@@ -1,19 +1,22 @@
 #![doc = include_str!("../README.md")]
 
-mod config;
 mod error;
 mod interface;
 
 use cni_plugin::{Add, AddResult, Check, Del, Failures, Gc, Plugin, SpecVersion, Status, Undo};
 use container_interface::{Setup, link};
 use netlink::{Netns, Socket};
+use serde::Deserialize;
 
-pub use config::Config;
 pub use error::Error;
 
 /// Gives a container an interface that leads nowhere.
 #[derive(Debug)]
 pub struct Dummy;
+
+/// The plugin has no keys of its own.
+#[derive(Debug, Default, Deserialize)]
+pub struct Config {}
 
 impl Plugin for Dummy {
     type Config = Config;

@@ -19,13 +19,10 @@ pub(crate) fn on_link(ips: &[IpConfig], config: &Config) -> Vec<IpConfig> {
     ips.iter().map(|ip| IpConfig { gateway: gateway(ip), ..ip.clone() }).collect()
 }
 
-/// On stderr, which runtimes keep: not to need a gateway is no reason to fail.
 pub(crate) fn tell_of_vain_gateway(network: &Network<Config>) {
     if network.config.has_gateway_in_vain() {
-        eprintln!(
-            "ipvlan: network {} needs no gateway in this mode, in which the host routes what containers send: \
-             the one in its \"ipam\" is in vain",
-            network.name
+        network.note(
+            "this mode needs no gateway, because the host routes what containers send: the one in \"ipam\" is in vain",
         );
     }
 }

@@ -1,6 +1,6 @@
 use cni_plugin::{AddResult, Dns, IfName, json};
 use netlink::{IpvlanIsolation, IpvlanMode, LinkKind};
-use parent_interface::{Master, VlanId};
+use parent_interface::Master;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
@@ -17,12 +17,10 @@ const FLAGS: [(&str, IpvlanIsolation); 3] =
 pub struct Config {
     #[serde(deserialize_with = "parent_interface::name_or_none")]
     master: Option<IfName>,
-    #[serde(deserialize_with = "VlanId::deserialize_or_none")]
-    vlan: Option<VlanId>,
     pub(crate) link_in_container: bool,
     #[serde(deserialize_with = "mode")]
     mode: IpvlanMode,
-    #[serde(deserialize_with = "flag")]
+    #[serde(rename = "ipvlanFlag", deserialize_with = "flag")]
     flag: IpvlanIsolation,
     mtu: u32,
     #[serde(rename = "enabledad")]
@@ -35,7 +33,6 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             master: None,
-            vlan: None,
             link_in_container: false,
             mode: IpvlanMode::default(),
             flag: IpvlanIsolation::default(),
@@ -67,7 +64,7 @@ impl Config {
     /// The link that the container's sits on. In a chain, that is by default the interface that the plugin before this one
     /// reported.
     pub(crate) fn master<'a>(&'a self, previous: Option<&'a IfName>) -> Master<'a> {
-        Master { name: self.master.as_ref().or(previous), vlan: self.vlan, in_container: self.link_in_container }
+        Master { key: "master", name: self.master.as_ref().or(previous), in_container: self.link_in_container }
     }
 
     /// The sole interface of the previous plugin, if that is needed.
@@ -140,10 +137,10 @@ mod tests {
 
     #[test]
     fn absent_keys_have_the_reference_s_defaults_and_so_have_empty_ones() {
-        for keys in [json!({}), json!({"master": "", "mode": "", "flag": "", "mtu": 0, "vlan": 0, "ipam": null})] {
+        for keys in [json!({}), json!({"master": "", "mode": "", "ipvlanFlag": "", "mtu": 0, "ipam": null})] {
             let config = config(&keys).unwrap();
             let master = config.master(None);
-            assert!(master.name.is_none() && master.vlan.is_none() && !master.in_container);
+            assert!(master.name.is_none() && !master.in_container);
             assert_eq!((config.terms().as_str(), config.mtu()), ("mode l2 and flag bridge", None));
             assert_eq!(config.kind(), LinkKind::Ipvlan { mode: IpvlanMode::L2, isolation: IpvlanIsolation::Bridge });
         }
@@ -151,7 +148,7 @@ mod tests {
 
     #[test]
     fn modes_and_flags_have_their_words() {
-        let config = config(&json!({"mode": "l3s", "flag": "vepa"})).unwrap();
+        let config = config(&json!({"mode": "l3s", "ipvlanFlag": "vepa"})).unwrap();
         assert_eq!(config.kind(), LinkKind::Ipvlan { mode: IpvlanMode::L3s, isolation: IpvlanIsolation::Vepa });
         assert_eq!(config.terms(), "mode l3s and flag vepa");
     }
@@ -162,9 +159,8 @@ mod tests {
             json!({"master": "a/b"}),
             json!({"mode": "L2"}),
             json!({"mode": "l4"}),
-            json!({"flag": "passthru"}),
+            json!({"ipvlanFlag": "passthru"}),
             json!({"mtu": -1}),
-            json!({"vlan": 4095}),
         ] {
             assert!(config(&bad).is_err(), "{bad}");
         }

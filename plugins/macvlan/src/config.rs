@@ -1,7 +1,7 @@
 use cni_plugin::{Args, Dns, IfName, json};
 use container_interface::mac::{self, MacKey};
 use netlink::{LinkKind, Mac, MacvlanMode};
-use parent_interface::{Master, VlanId};
+use parent_interface::Master;
 use serde::{Deserialize, Deserializer};
 
 use crate::Error;
@@ -19,8 +19,6 @@ const MODES: [(&str, MacvlanMode); 4] = [
 pub struct Config {
     #[serde(deserialize_with = "parent_interface::name_or_none")]
     master: Option<IfName>,
-    #[serde(deserialize_with = "VlanId::deserialize_or_none")]
-    vlan: Option<VlanId>,
     link_in_container: bool,
     #[serde(deserialize_with = "mode")]
     pub(crate) mode: MacvlanMode,
@@ -39,7 +37,6 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             master: None,
-            vlan: None,
             link_in_container: false,
             mode: MacvlanMode::default(),
             mtu: 0,
@@ -65,7 +62,7 @@ pub(crate) fn name_of(mode: MacvlanMode) -> &'static str {
 impl Config {
     /// The link that the container's sits on.
     pub(crate) fn master(&self) -> Master<'_> {
-        Master { name: self.master.as_ref(), vlan: self.vlan, in_container: self.link_in_container }
+        Master { key: "master", name: self.master.as_ref(), in_container: self.link_in_container }
     }
 
     /// What the container's link is.
@@ -92,9 +89,9 @@ mod tests {
 
     #[test]
     fn absent_keys_have_the_reference_s_defaults_and_so_have_empty_ones() {
-        for keys in [json!({}), json!({"master": "", "mode": "", "mac": "", "mtu": 0, "vlan": 0, "bcqueuelen": 0})] {
+        for keys in [json!({}), json!({"master": "", "mode": "", "mac": "", "mtu": 0, "bcqueuelen": 0})] {
             let config = config(&keys).unwrap();
-            assert!(config.master().name.is_none() && config.master().vlan.is_none() && !config.link_in_container);
+            assert!(config.master().name.is_none() && !config.link_in_container);
             assert_eq!(config.kind(), LinkKind::Macvlan { mode: MacvlanMode::Bridge, broadcast_queue: None });
             assert_eq!(config.mac(&Args::default()).unwrap(), None);
         }
@@ -115,7 +112,6 @@ mod tests {
             json!({"mode": "source"}),
             json!({"mode": "Bridge"}),
             json!({"mtu": -1}),
-            json!({"vlan": 4095}),
             json!({"bcqueuelen": -1}),
             json!({"mac": "02:00"}),
             json!({"runtimeConfig": {"mac": "01:00:00:00:00:01"}}),

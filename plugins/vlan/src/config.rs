@@ -38,7 +38,7 @@ impl Config {
     /// The link that carries the VLAN.
     pub(crate) fn master(&self) -> Result<Master<'_>, Error> {
         let name = self.master.as_ref().ok_or(Error::NoMaster)?;
-        Ok(Master { name: Some(name), vlan: None, in_container: self.link_in_container })
+        Ok(Master { key: "master", name: Some(name), in_container: self.link_in_container })
     }
 
     /// What the container's link is. Tag 0 marks frames that have a priority and belong to no VLAN.

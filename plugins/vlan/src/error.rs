@@ -27,7 +27,7 @@ pub enum Error {
     /// A link has each of its VLANs once.
     #[error(
         "VLAN {id} of {parent} is in use, by another container or by the host, and it can be had only once: \
-         for several containers use bridge with \"vlan\", or macvlan or ipvlan with \"master\": \"{parent}.{id}\""
+         for several containers use bridge with \"uplink\", or macvlan or ipvlan with \"master\": \"{parent}.{id}\""
     )]
     InUse {
         /// The VLAN.

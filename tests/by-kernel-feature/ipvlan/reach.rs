@@ -121,7 +121,7 @@ fn with_flag_private_containers_reach_the_wire_only() {
         know_the_way(&outside, &[1]);
         let (web, peer) = (host.container("web"), host.container("peer"));
         let (_web, _outside) = (web.listen_tcp(80), outside.listen_tcp(80));
-        let network = network("net", &host, &json!({"mode": mode, "flag": "private", "ipam": ipam}));
+        let network = network("net", &host, &json!({"mode": mode, "ipvlanFlag": "private", "ipam": ipam}));
         let result = network.add(&web, "eth0").ok();
         network.add(&peer, "eth0").ok();
         assert_reaches(&outside, &result);
@@ -143,7 +143,7 @@ fn with_flag_vepa_containers_reach_each_other_if_the_switch_returns_frames() {
     );
     let (web, peer) = (host.container("web"), host.container("peer"));
     let _web = web.listen_tcp(80);
-    let network = network("net", &host, &json!({"flag": "vepa", "ipam": of_the_wire()}));
+    let network = network("net", &host, &json!({"ipvlanFlag": "vepa", "ipam": of_the_wire()}));
     let result = network.add(&web, "eth0").ok();
     network.add(&peer, "eth0").ok();
     assert_reaches(&peer, &result);

@@ -6,7 +6,7 @@ use tests::{Host, Inside as _, Outcome, reference_differs};
 use super::{mode_and_flag, network, subnets, wire};
 
 fn keys(mode: &str, flag: &str, number: u8) -> Value {
-    json!({"mode": mode, "flag": flag, "ipam": subnets(number)})
+    json!({"mode": mode, "ipvlanFlag": flag, "ipam": subnets(number)})
 }
 
 #[track_caller]

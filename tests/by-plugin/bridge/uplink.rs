@@ -1,4 +1,4 @@
-//! The key `master`: the link that leads from the bridge to the wire. Those with a tag are in `by_kernel_feature::bridge_trunk`.
+//! The key `uplink`: the link that leads from the bridge to the wire. Those with a tag are in `by_kernel_feature::bridge_trunk`.
 
 use serde_json::{Value, json};
 use tests::{
@@ -20,7 +20,7 @@ fn wire() -> (Host, Host) {
 }
 
 fn network<'h>(host: &'h Host, name: &str, keys: &Value) -> Chain<'h> {
-    let mut config = config(&json!({"master": "uplink"}));
+    let mut config = config(&json!({"uplink": "uplink"}));
     config.as_object_mut().unwrap().extend(keys.as_object().unwrap().clone());
     host.chain(&json!({"name": name, "plugins": [config]}))
 }
@@ -52,6 +52,26 @@ fn the_rules_of_every_plugin_hold() {
     }
     let (host, _outside) = wire();
     every_plugin_rules(&network(&host, "net", &json!({"ipam": ipam()})), &host.container("c1"), "eth0");
+}
+
+/// Public examples have it, and the reference ignores it: a link that somebody named there stays as it is.
+#[test]
+fn the_key_master_has_no_effect_and_that_is_said() {
+    let (host, _outside) = tests::wire();
+    let c1 = host.container("c1");
+    for master in [json!("uplink"), json!("nowhere"), json!(["uplink"])] {
+        let mut config = config(&json!({"master": master, "ipam": ipam()}));
+        config["name"] = json!("net");
+        let outcome = super::call(&host, "ADD", &c1, &config).run();
+        let said = outcome.finished.stderr.clone();
+        outcome.ok();
+        assert_eq!(bridge_of(&host, "uplink"), Value::Null);
+        host.assert_pings("192.0.2.2");
+        super::call(&host, "DEL", &c1, &config).run().ok();
+        if !reference_differs("it says nothing") {
+            assert!(said.contains("network net: \"master\" has no effect") && said.contains("\"uplink\""), "{said}");
+        }
+    }
 }
 
 #[test]
@@ -183,17 +203,19 @@ fn a_link_that_cannot_be_a_port_is_an_error_that_says_why_and_nothing_is_left() 
          done
          ip addr add fd00::1/64 dev known nodad; ip link set low down; ip link set port master br1",
     );
-    network(&host, "first", &json!({"master": "first"})).add(&other, "eth0").ok();
-    let cases: [(Value, u64, &[&str]); 9] = [
-        (json!({"master": "known"}), 999, &["known", "fd00::1/64", "move", "br0"]),
-        (json!({"master": "lo"}), 999, &["lo", "127.0.0.1/8", "another \"master\""]),
-        (json!({"master": "low"}), 999, &["low", "is down", "set it up"]),
-        (json!({"master": "port"}), 999, &["port", "a port of br1 already", "br0"]),
-        (json!({"master": "free"}), 999, &["free", "because first is", "another \"bridge\""]),
-        (json!({"master": "nowhere"}), 999, &["nowhere", "does not exist"]),
-        (json!({"master": "free.4095"}), 7, &["free.4095", "4095 is not a VLAN"]),
-        (json!({"master": "first", "mtu": 9000}), 7, &["9000", "1500"]),
-        (json!({"master": "first", "vlanTrunk": [{"id": 5}]}), 7, &["master", "vlanTrunk", "yourself"]),
+    network(&host, "first", &json!({"uplink": "first"})).add(&other, "eth0").ok();
+    let cases: [(Value, u64, &[&str]); 11] = [
+        (json!({"uplink": "known"}), 999, &["known", "fd00::1/64", "move", "br0"]),
+        (json!({"uplink": "lo"}), 999, &["lo", "127.0.0.1/8", "another \"uplink\""]),
+        (json!({"uplink": "low"}), 999, &["low", "is down", "set it up"]),
+        (json!({"uplink": "port"}), 999, &["port", "a port of br1 already", "br0"]),
+        (json!({"uplink": "free"}), 999, &["free", "because first is", "another \"bridge\""]),
+        (json!({"uplink": "nowhere"}), 999, &["nowhere", "does not exist"]),
+        (json!({"uplink": "free.4095"}), 7, &["free.4095", "4095 is not a VLAN"]),
+        (json!({"uplink": "free.5", "vlan": 6}), 7, &["\"uplink\" free.5 is VLAN 5", "\"vlan\" is 6"]),
+        (json!({"uplink": "a-name-of-15-by", "vlan": 6}), 7, &["a-name-of-15-by.6", "too long"]),
+        (json!({"uplink": "first", "mtu": 9000}), 7, &["9000", "1500"]),
+        (json!({"uplink": "first", "vlanTrunk": [{"id": 5}]}), 7, &["uplink", "vlanTrunk", "yourself"]),
     ];
     for (keys, code, words) in cases {
         assert_impossible(&network(&host, "net", &keys), &c1, code, words);
@@ -288,7 +310,7 @@ fn a_del_that_is_killed_anywhere_takes_the_link_from_nobody_who_stays_and_from_t
     let (host, _outside) = wire();
     let (stays, goes) = (host.container("stays"), host.container("goes"));
     let network = network(&host, "net", &json!({}));
-    let mut config = config(&json!({"master": "uplink"}));
+    let mut config = config(&json!({"uplink": "uplink"}));
     config["name"] = json!("net");
     let del = super::call(&host, "DEL", &goes, &config);
     for others in [true, false] {
@@ -344,7 +366,7 @@ fn check_notices_what_became_of_the_link() {
     for (harm, cure, words) in [
         ("nomaster", "ip link set uplink master br0", ["uplink to the wire", "a port of br0", "not its port"]),
         ("down", "ip link set uplink up", ["uplink to the wire", "up", "down"]),
-        ("name away", "ip link set away name uplink", ["uplink", "master", "does not exist"]),
+        ("name away", "ip link set away name uplink", ["uplink", "\"uplink\"", "does not exist"]),
     ] {
         network.check(&c1, "eth0").ok();
         host.shell(&format!("ip link set uplink {harm}"));

@@ -233,19 +233,17 @@ fn a_parent_for_a_tag_is_made_or_the_kernel_is_said_to_lack_it() {
     let c1 = host.container("c1");
     let can =
         host.try_run(["ip", "link", "add", "trial", "link", "uplink", "type", "vlan", "id", "9"]).status.success();
-    for keys in [json!({"vlan": 20}), json!({"master": "uplink.20"})] {
-        let network = network(&host, &keys);
-        let (add, status) = host.assert_leaves_nothing(|| (network.add(&c1, "eth0"), network.status()));
-        if can {
-            add.ok();
-            status.ok();
-            network.del(&c1, "eth0").ok();
-            continue;
-        }
-        for (code, outcome) in [(999, add), (50, status)] {
-            let error = outcome.error();
-            assert!(error.code == code && error.msg.contains("uplink.20") && error.msg.contains("8021q"), "{error:?}");
-        }
+    let network = network(&host, &json!({"master": "uplink.20"}));
+    let (add, status) = host.assert_leaves_nothing(|| (network.add(&c1, "eth0"), network.status()));
+    if can {
+        add.ok();
+        status.ok();
+        network.del(&c1, "eth0").ok();
+        return;
+    }
+    for (code, outcome) in [(999, add), (50, status)] {
+        let error = outcome.error();
+        assert!(error.code == code && error.msg.contains("uplink.20") && error.msg.contains("8021q"), "{error:?}");
     }
 }
 
