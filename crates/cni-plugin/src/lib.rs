@@ -23,6 +23,6 @@ pub use host_network::HostNetwork;
 pub use name::{Attachment, ContainerId, IfName, InvalidName, NetworkName, PluginType};
 pub use request::{Add, Check, Del, Gc, Network, Status, Verb};
 pub use result::{AddResult, Dns, Interface, IpConfig, Route};
-pub use runner::{Plugin, run};
+pub use runner::{Plugin, Suite, run};
 pub use undo::Undo;
 pub use version::SpecVersion;

@@ -268,6 +268,8 @@ pub(crate) struct Call {
 
 /// The key with GC's list.
 const VALID_ATTACHMENTS: &str = "cni.dev/valid-attachments";
+/// The same under the name that libcni 1.2 wrote by mistake and still writes beside the right one.
+const ATTACHMENTS: &str = "cni.dev/attachments";
 
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
@@ -277,7 +279,6 @@ struct ProtocolKeys {
     r#type: Option<PluginType>,
     #[serde(rename = "cni.dev/valid-attachments")]
     valid_attachments: Option<Vec<ValidAttachment>>,
-    /// The same under the name that libcni 1.2 wrote by mistake and still writes beside the right one.
     #[serde(rename = "cni.dev/attachments")]
     attachments: Option<Vec<ValidAttachment>>,
 }
@@ -433,23 +434,23 @@ impl Call {
         Ok(Check { network, attachment, netns: PathBuf::from(&self.netns), expected })
     }
 
-    pub(crate) fn gc<C: DeserializeOwned + Default>(&self, supported: &[SpecVersion]) -> Result<Gc<C>, Error> {
+    /// `None` if the runtime did not say what is to stay: then nothing is to go.
+    pub(crate) fn gc<C: DeserializeOwned + Default>(&self, supported: &[SpecVersion]) -> Result<Option<Gc<C>>, Error> {
         let (network, keys) = self.network::<C>(supported)?;
-        // An empty list means that nothing is to stay; no list at all means that the runtime forgot it.
-        let listed = keys.valid_attachments.or(keys.attachments).or_else(|| self.empty_list()).ok_or_else(|| {
-            Error::config("GC needs the list of attachments that are to stay, \"cni.dev/valid-attachments\"")
-        })?;
+        let Some(listed) = keys.valid_attachments.or(keys.attachments).or_else(|| self.empty_list()) else {
+            return Ok(None);
+        };
         let valid = listed
             .into_iter()
             .map(|entry| Attachment { network: network.name.clone(), container: entry.container, ifname: entry.ifname })
             .collect();
-        Ok(Gc { network, valid })
+        Ok(Some(Gc { network, valid }))
     }
 
     /// libcni writes Go's empty list as `null`. CRI-O, for one, calls GC so for a network that has no pod, which is when there
     /// is most to collect.
     fn empty_list(&self) -> Option<Vec<ValidAttachment>> {
-        json::has_key(&self.raw, VALID_ATTACHMENTS).then(Vec::new)
+        [VALID_ATTACHMENTS, ATTACHMENTS].iter().any(|key| json::has_key(&self.raw, key)).then(Vec::new)
     }
 
     pub(crate) fn status<C: DeserializeOwned + Default>(&self, supported: &[SpecVersion]) -> Result<Status<C>, Error> {
@@ -510,26 +511,24 @@ mod tests {
     }
 
     #[test]
-    fn gc_needs_a_list_which_may_be_empty() {
+    fn gc_keeps_what_is_listed_and_without_a_list_everything() {
         let gc = |keys: Value| {
             let mut raw = json!({"cniVersion": "1.1.0", "name": "n"});
             raw.as_object_mut().unwrap().extend(keys.as_object().unwrap().clone());
-            call(Verb::Gc, raw).gc::<Config>(SpecVersion::ALL)
+            call(Verb::Gc, raw).gc::<Config>(SpecVersion::ALL).unwrap()
         };
-        assert!(gc(json!({})).is_err());
-        assert!(gc(json!({"cni.dev/attachments": null})).is_err());
+        assert!(gc(json!({})).is_none());
         let label = |gc: &Gc<Config>, container: &str| gc.is_stale(&format!("ferrocni:n/{container}/eth0"));
-        for empty in [json!([]), json!(null)] {
-            assert!(label(&gc(json!({VALID_ATTACHMENTS: empty})).unwrap(), "c"), "{empty}");
-        }
-        let null_and_list =
-            json!({VALID_ATTACHMENTS: null, "cni.dev/attachments": [{"containerID": "c", "ifname": "eth0"}]});
-        assert!(!label(&gc(null_and_list).unwrap(), "c"));
-        for key in ["cni.dev/valid-attachments", "cni.dev/attachments"] {
+        for key in [VALID_ATTACHMENTS, ATTACHMENTS] {
+            for empty in [json!([]), json!(null)] {
+                assert!(label(&gc(json!({key: empty})).unwrap(), "c"), "{key}: {empty}");
+            }
             let gc = gc(json!({key: [{"containerID": "c", "ifname": "eth0"}]})).unwrap();
             assert!(!label(&gc, "c") && label(&gc, "d"), "{key}");
             assert!(!gc.is_stale("ferrocni:m/d/eth0"), "another network's");
             assert!(!gc.is_stale("somebody else's"));
         }
+        let null_and_list = json!({VALID_ATTACHMENTS: null, ATTACHMENTS: [{"containerID": "c", "ifname": "eth0"}]});
+        assert!(!label(&gc(null_and_list).unwrap(), "c"));
     }
 }

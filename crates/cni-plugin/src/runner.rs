@@ -50,7 +50,8 @@ pub trait Plugin {
     /// What differs: expected and found.
     fn check(request: &Check<Self::Config>) -> Result<(), Self::Error>;
 
-    /// Removes everything of this network that belongs to no valid attachment, and nothing else.
+    /// Removes everything of this network that belongs to no valid attachment, and nothing else. It is not called by a runtime
+    /// that has no list of valid attachments.
     ///
     /// # Errors
     /// What could not be removed.
@@ -66,19 +67,41 @@ pub trait Plugin {
 /// The most a configuration may have, in bytes: far more than any real one, far less than would hurt the host.
 const MAX_CONFIG: u64 = 4 << 20;
 
+/// The suite that a program belongs to, as its about text has it.
+#[derive(Debug, Clone, Copy)]
+pub struct Suite {
+    /// Its name.
+    pub name: &'static str,
+    /// Its own version.
+    pub version: &'static str,
+    /// The version that clients go by when they decide what a plugin can do: of a drop-in, that of the suite which it replaces.
+    pub release: &'static str,
+}
+
 /// The whole of a plugin's `main.rs`: `cni_plugin::main!(MyPlugin);` makes the function `main`, which is [`run`],
-/// and gives the program an allocator that asks the system for memory rarely.
+/// and gives the program an allocator that asks the system for memory rarely. A plugin of a [`Suite`] names that as well; any
+/// other goes by its package.
 ///
 /// musl's allocator returns what was freed at once, to be safe against what programs with a longer life are exposed to. A
 /// plugin would spend a fifth of its system calls on that and be over before it could pay.
 #[macro_export]
 macro_rules! main {
     ($plugin:ty) => {
+        $crate::main!(
+            $plugin,
+            $crate::Suite {
+                name: env!("CARGO_PKG_NAME"),
+                version: env!("CARGO_PKG_VERSION"),
+                release: env!("CARGO_PKG_VERSION"),
+            }
+        );
+    };
+    ($plugin:ty, $suite:expr) => {
         #[global_allocator]
         static ALLOCATOR: $crate::Allocator = $crate::Allocator;
 
         fn main() -> ::std::process::ExitCode {
-            $crate::run::<$plugin>()
+            $crate::run::<$plugin>(&$suite)
         }
     };
 }
@@ -88,18 +111,20 @@ macro_rules! main {
 /// Reads the call from the environment and stdin, prints the answer on stdout, and returns 0 or, after an error JSON, 1.
 /// Without `CNI_COMMAND` it says on stderr what the program is.
 #[must_use]
-pub fn run<P: Plugin>() -> ExitCode {
+pub fn run<P: Plugin>(suite: &Suite) -> ExitCode {
     let variable = |name: &str| std::env::var(name).unwrap_or_default();
     match variable("CNI_COMMAND").as_str() {
-        "" => about::<P>(),
+        "" => about::<P>(suite),
         "VERSION" => version::<P>(),
         command => answer::<P>(command, variable),
     }
 }
 
-fn about<P: Plugin>() -> ExitCode {
-    eprintln!("{} (ferrocni {}): {}", P::NAME, env!("CARGO_PKG_VERSION"), P::ABOUT);
-    eprintln!("A CNI plugin, started by container runtimes. CNI versions: {}", version_list::<P>().join(", "));
+/// The first line is read by clients, such as nerdctl; the last one is the reference's too.
+fn about<P: Plugin>(suite: &Suite) -> ExitCode {
+    eprintln!("CNI {} plugin v{}", P::NAME, suite.release);
+    eprintln!("{} {}: {}", suite.name, suite.version, P::ABOUT);
+    eprintln!("CNI protocol versions supported: {}", version_list::<P>().join(", "));
     ExitCode::SUCCESS
 }
 
@@ -166,7 +191,7 @@ pub(crate) fn other<P: Plugin>(call: &Call) -> Result<(), Error> {
         Verb::Add => add::<P>(call, &mut Undo::new()).map(drop),
         Verb::Del => P::del(&call.del(P::VERSIONS)?).map_err(Into::into),
         Verb::Check => P::check(&call.check(P::VERSIONS)?).map_err(Into::into),
-        Verb::Gc => P::gc(&call.gc(P::VERSIONS)?).map_err(Into::into),
+        Verb::Gc => call.gc(P::VERSIONS)?.map_or(Ok(()), |request| P::gc(&request).map_err(Into::into)),
         Verb::Status => P::status(&call.status(P::VERSIONS)?).map_err(|error| unavailable(error.into())),
     }
 }

@@ -1,2 +1,2 @@
 //! The `host-local` executable.
-cni_plugin::main!(host_local::HostLocal);
+suite::main!(host_local::HostLocal);

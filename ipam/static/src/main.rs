@@ -1,3 +1,3 @@
 //! The `static` CNI plugin.
 
-cni_plugin::main!(static_ipam::Static);
+suite::main!(static_ipam::Static);

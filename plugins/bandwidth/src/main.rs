@@ -1,3 +1,3 @@
 //! The `bandwidth` CNI plugin.
 
-cni_plugin::main!(bandwidth::Bandwidth);
+suite::main!(bandwidth::Bandwidth);

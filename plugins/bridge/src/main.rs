@@ -1,3 +1,3 @@
 //! The `bridge` CNI plugin.
 
-cni_plugin::main!(bridge::Bridge);
+suite::main!(bridge::Bridge);

@@ -1,3 +1,3 @@
 //! The `dummy` CNI plugin.
 
-cni_plugin::main!(dummy::Dummy);
+suite::main!(dummy::Dummy);

@@ -1,3 +1,3 @@
 //! The `firewall` CNI plugin.
 
-cni_plugin::main!(firewall::Firewall);
+suite::main!(firewall::Firewall);

@@ -1,3 +1,3 @@
 //! The `host-device` CNI plugin.
 
-cni_plugin::main!(host_device::HostDevice);
+suite::main!(host_device::HostDevice);

@@ -1,3 +1,3 @@
 //! The `host` CNI plugin.
 
-cni_plugin::main!(host::Host);
+suite::main!(host::Host);

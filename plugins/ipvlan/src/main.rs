@@ -1,3 +1,3 @@
 //! The `ipvlan` CNI plugin.
 
-cni_plugin::main!(ipvlan::Ipvlan);
+suite::main!(ipvlan::Ipvlan);

@@ -1,3 +1,3 @@
 //! The `loopback` CNI plugin.
 
-cni_plugin::main!(loopback::Loopback);
+suite::main!(loopback::Loopback);

@@ -1,3 +1,3 @@
 //! The `macvlan` CNI plugin.
 
-cni_plugin::main!(macvlan::Macvlan);
+suite::main!(macvlan::Macvlan);

@@ -1,3 +1,3 @@
 //! The `none` CNI plugin.
 
-cni_plugin::main!(none::NoNetwork);
+suite::main!(none::NoNetwork);

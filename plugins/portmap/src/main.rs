@@ -1,3 +1,3 @@
 //! The `portmap` CNI plugin.
 
-cni_plugin::main!(portmap::Portmap);
+suite::main!(portmap::Portmap);

@@ -1,3 +1,3 @@
 //! The `ptp` CNI plugin.
 
-cni_plugin::main!(ptp::Ptp);
+suite::main!(ptp::Ptp);

@@ -1,3 +1,3 @@
 //! The `sbr` CNI plugin.
 
-cni_plugin::main!(sbr::Sbr);
+suite::main!(sbr::Sbr);

@@ -1,3 +1,3 @@
 //! The `tap` CNI plugin.
 
-cni_plugin::main!(tap::Tap);
+suite::main!(tap::Tap);

@@ -1,3 +1,3 @@
 //! The `tuning` CNI plugin.
 
-cni_plugin::main!(tuning::Tuning);
+suite::main!(tuning::Tuning);

@@ -1,3 +1,3 @@
 //! The `vlan` CNI plugin.
 
-cni_plugin::main!(vlan::Vlan);
+suite::main!(vlan::Vlan);

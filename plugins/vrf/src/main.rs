@@ -1,3 +1,3 @@
 //! The `vrf` CNI plugin.
 
-cni_plugin::main!(vrf::Vrf);
+suite::main!(vrf::Vrf);
