@@ -107,19 +107,26 @@ boot() {
     make_initramfs "$@"
     machine
     share_files
-    mkfifo $WORK/stdout $WORK/stderr
-    local status=0 copies=()
-    cat $WORK/stdout &
+    # Qemu drops what it cannot write at once when the machine goes off. A file takes everything at once; a pipe,
+    # which can be full, does not.
+    : | tee $WORK/stdout >$WORK/stderr
+    local status=0 qemu copies=()
+    timeout --foreground --kill-after=5 "$TIMEOUT" qemu-system-x86_64 "${MACHINE[@]}" >$WORK/qemu.log 2>&1 &
+    qemu=$!
+    follow $WORK/stdout &
     copies+=($!)
-    cat $WORK/stderr >&2 &
+    follow $WORK/stderr >&2 &
     copies+=($!)
-    timeout --foreground --kill-after=5 "$TIMEOUT" qemu-system-x86_64 "${MACHINE[@]}" >$WORK/qemu.log 2>&1 ||
-        status=$?
-    # Qemu opens this one after the other two, which have no end unless they were opened.
-    [ ! -e $WORK/status ] || wait "${copies[@]}"
+    wait $qemu || status=$?
+    wait "${copies[@]}"
     [ $status != 124 ] || fail_with 124 "$TIMEOUT s are over (VM_RUN_TIMEOUT): $*"
     [ -s $WORK/status ] || fail "the virtual machine ended (qemu: $status) before the command: $(cat $WORK/*.log)"
     return "$(<$WORK/status)"
+}
+
+# Copies the file as it grows, until the machine is off, and then the rest.
+follow() {
+    exec tail --quiet --bytes=+1 --follow --sleep-interval=0.1 --pid=$qemu "$1"
 }
 
 # One processor: of two, each in a thread of its own, one may run an instruction for ever that the other one had the kernel

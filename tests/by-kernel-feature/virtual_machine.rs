@@ -43,6 +43,25 @@ fn a_command_runs_there_as_it_would_here_and_changes_nothing_here() {
     assert_eq!(fs::read_to_string(folder.join("ours")).unwrap(), "written here");
 }
 
+/// A reader that comes when the machine is already off: what it had not read by then was in neither of them.
+#[test]
+fn no_output_is_lost_on_a_reader_that_takes_its_time() {
+    let mark = format!("VM_RUN_READ_LATE={}", std::process::id());
+    let (name, value) = mark.split_once('=').unwrap();
+    let mut command = vm_run(&["sh", "-c", "seq 150000; seq 150000 >&2; echo the end"]);
+    let script = command.env(name, value).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    wait_until(|| processes_with(&mark, "qemu") > 0);
+    wait_until(|| processes_with(&mark, "qemu") == 0);
+    let output = script.wait_with_output().unwrap();
+    assert!(output.status.success());
+    let numbers: String = (1..=150_000).map(|number| format!("{number}\n")).collect();
+    for (stream, said, expected) in
+        [("stderr", output.stderr, &numbers), ("stdout", output.stdout, &(numbers.clone() + "the end\n"))]
+    {
+        assert!(said == expected.as_bytes(), "{} bytes on {stream} instead of {}", said.len(), expected.len());
+    }
+}
+
 #[test]
 fn a_command_that_is_killed_has_the_status_that_a_shell_gives_it() {
     let status = vm_run(&["sh", "-c", "kill -9 $$"]).stderr(Stdio::null()).status().unwrap();
@@ -74,19 +93,27 @@ fn nothing_of_it_outlives_the_script() {
     let mut line = String::new();
     BufReader::new(script.stdout.take().unwrap()).read_line(&mut line).unwrap();
     assert_eq!(line, "up\n");
-    assert!(processes_with(&mark) > 3, "the script, its namespaces' first process, virtiofsd and qemu at least");
+    assert!(processes_with(&mark, "") > 3, "the script, its namespaces' first process, virtiofsd and qemu at least");
     script.kill().unwrap();
     script.wait().unwrap();
+    wait_until(|| processes_with(&mark, "") == 0);
+}
+
+#[track_caller]
+fn wait_until(it_is_so: impl Fn() -> bool) {
     let start = Instant::now();
-    while processes_with(&mark) > 0 {
-        assert!(start.elapsed() < PATIENCE, "{} processes are still there", processes_with(&mark));
+    while !it_is_so() {
+        assert!(start.elapsed() < PATIENCE, "that takes too long");
         thread::sleep(Duration::from_millis(10));
     }
 }
 
-/// How many processes have this in their environment.
-fn processes_with(variable: &str) -> usize {
+/// How many processes have this in their environment, and a name that begins so.
+fn processes_with(variable: &str, name: &str) -> usize {
     let has_it = |environment: Vec<u8>| environment.split(|byte| *byte == 0).any(|one| one == variable.as_bytes());
-    let processes = fs::read_dir("/proc").unwrap().flatten();
-    processes.filter(|process| fs::read(process.path().join("environ")).is_ok_and(has_it)).count()
+    let is_it = |process: &Path| {
+        fs::read(process.join("environ")).is_ok_and(has_it)
+            && fs::read_to_string(process.join("comm")).is_ok_and(|comm| comm.starts_with(name))
+    };
+    fs::read_dir("/proc").unwrap().flatten().filter(|process| is_it(&process.path())).count()
 }
