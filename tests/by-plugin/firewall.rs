@@ -4,12 +4,14 @@
 //! - `hosts`: hosts whose iptables drop what they forward
 //! - `iptables`: the backend that the reference has too
 //! - `firewalld`: with a real one
+//! - `sharing`: two containers with one address
 //! - `upkeep`: the administrator's chain, CHECK, DEL, GC, STATUS
 
 mod firewalld;
 mod hosts;
 mod iptables;
 mod policies;
+mod sharing;
 mod upkeep;
 
 use serde_json::{Value, json};

@@ -211,6 +211,32 @@ fn an_internal_network_has_no_way_out() {
     assert_nothing_left(&host, &before, &[]);
 }
 
+/// Podman gives the ports to each network.
+#[test]
+fn a_port_is_served_by_one_network_and_then_by_the_other() {
+    let host = host_with_podman();
+    let outside = host.neighbour();
+    for (number, name) in [(1, "neta"), (2, "netb")] {
+        podman(&host, &format!("network create --subnet 10.{number}.0.0/24 {name}"));
+    }
+    let before = host.snapshot();
+    podman(&host, "run -d --name web --network neta,netb -p 8080:80 -p 5353:53/udp box /bin/busybox sleep 1000");
+    let (web, _) = inspect_on(&host, "web", Some("neta"));
+    let (server, datagrams) = (web.listen_tcp(80), web.listen_udp(53));
+    outside.assert_reaches_tcp("192.0.2.1:8080");
+    for name in ["neta", "netb"] {
+        host.assert_reaches_tcp("127.0.0.1:8080");
+        host.assert_reaches_udp("127.0.0.1:5353");
+        podman(&host, &format!("network disconnect {name} web"));
+    }
+    host.assert_blocked_tcp("127.0.0.1:8080");
+    podman(&host, "network connect netb web");
+    host.assert_reaches_tcp("127.0.0.1:8080");
+    drop((server, datagrams, web));
+    podman(&host, "rm -f -t0 web");
+    assert_nothing_left(&host, &before, &[]);
+}
+
 /// Containers as machines of the host's own network.
 #[test]
 fn a_macvlan_network_leads_to_the_wire() {

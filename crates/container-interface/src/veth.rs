@@ -67,6 +67,13 @@ pub fn host_name(attachment: &Attachment) -> String {
     attachment.host_interface(PREFIX)
 }
 
+/// The name of the host's end, if a result lists it: the attachment is connected by a pair.
+#[must_use]
+pub fn listed_host_end(attachment: &Attachment, interfaces: &[Interface]) -> Option<String> {
+    let name = host_name(attachment);
+    interfaces.iter().any(|interface| interface.sandbox.is_empty() && interface.name == name).then_some(name)
+}
+
 /// Makes the attachment's pair: the host's end up and labelled, the container's end in its namespace and down.
 ///
 /// # Errors

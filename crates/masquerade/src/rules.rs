@@ -2,7 +2,7 @@ use cni_plugin::{Attachment, Undo};
 use ipnetwork::IpNetwork;
 use iptables::Variant;
 use iptables::masquerade::{self as by_iptables, Masquerade};
-use nftables::{Element, Ruleset};
+use nftables::{Element, Holder, Ruleset};
 
 use crate::{Backend, Error, elements};
 
@@ -11,6 +11,8 @@ use crate::{Backend, Error, elements};
 pub struct Rules<'a> {
     /// Whose rules they are.
     pub attachment: &'a Attachment,
+    /// The attachment's link on the host: without it the rules are nobody's.
+    pub link: String,
     /// The container's addresses with their subnets' prefix lengths.
     pub addresses: Vec<IpNetwork>,
     /// What masquerades them; `None` where containers keep their addresses.
@@ -28,8 +30,11 @@ impl Rules<'_> {
         let elements = self.elements();
         if !elements.is_empty() {
             let label = self.attachment.label();
-            Ruleset::open()?.insert(&label, &elements)?;
-            undo.push("remove the nftables rules", move || Ruleset::open()?.remove(&label, &elements).map(drop));
+            undo.push("remove the nftables rules", {
+                let (label, elements) = (label.clone(), elements.clone());
+                move || Ruleset::open()?.remove(&label, &elements).map(drop)
+            });
+            Ruleset::open()?.insert(Holder { label: &label, link: Some(&self.link) }, &elements)?;
         }
         if self.masquerade == Some(Backend::Iptables) {
             let Attachment { network, container, .. } = self.attachment.clone();

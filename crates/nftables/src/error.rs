@@ -19,13 +19,22 @@ pub enum Error {
         #[source]
         source: nfnetlink::Error,
     },
-    /// Somebody else holds the element's key.
+    /// Somebody else holds the element's key, which only one can have.
     #[error("{element} is taken by {}", named(.holder))]
     Taken {
         /// What was to be inserted.
         element: Box<Element>,
         /// The holder's label; empty if the element has none.
         holder: String,
+    },
+    /// Nobody knows whether a key's holder is still attached.
+    #[error("cannot tell whether {} is still attached", named(.holder))]
+    Holder {
+        /// The holder's label.
+        holder: String,
+        /// What kept the host's links from being read.
+        #[source]
+        source: Box<netlink::Error>,
     },
     /// One address is IPv4 and the other IPv6.
     #[error("{0} and {1} are of different IP versions")]

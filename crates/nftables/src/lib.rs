@@ -14,4 +14,4 @@ mod uapi;
 
 pub use error::{Error, Result};
 pub use object::{Family, Table};
-pub use ruleset::{BRIDGE, Difference, Element, Holding, INET, Part, Protocol, Ruleset};
+pub use ruleset::{BRIDGE, Difference, Element, Holder, Holding, INET, Part, Protocol, Ruleset};

@@ -87,6 +87,15 @@ pub(crate) struct Held {
     pub(crate) data: Option<Data>,
     /// Its comment; empty if it has none.
     pub(crate) label: String,
+    /// The link on the host that its holder ends with, as far as the element says so.
+    pub(crate) link: Option<String>,
+}
+
+impl Held {
+    /// Whether both do the same for the same holder.
+    pub(crate) fn is_like(&self, other: &Self) -> bool {
+        self.data == other.data && self.label == other.label
+    }
 }
 
 pub(crate) fn request(operation: u8, flags: u16, family: Family) -> Message {
@@ -99,16 +108,23 @@ fn userdata(kind: u8, text: &str) -> Vec<u8> {
     [&[kind, length], text.as_bytes(), &[0]].concat()
 }
 
-/// The comment in an object's userdata, which is a list of `[kind, length, value]`.
-fn comment_in(mut userdata: &[u8]) -> Option<&str> {
+/// The text of this kind in an object's userdata, which is a list of `[kind, length, value]`.
+fn text_in(mut userdata: &[u8], wanted: u8) -> Option<&str> {
     while let [kind, length, rest @ ..] = userdata {
         let (value, after) = rest.split_at_checked(usize::from(*length))?;
-        if *kind == comment::KIND {
+        if *kind == wanted {
             return std::str::from_utf8(value.strip_suffix(&[0]).unwrap_or(value)).ok();
         }
         userdata = after;
     }
     None
+}
+
+/// An element's userdata: whose it is, and the link where there is room beside the longest labels.
+fn whose(held: &Held) -> Vec<u8> {
+    let label = userdata(comment::KIND, &held.label);
+    let link = held.link.as_deref().map(|link| userdata(comment::LINK, link)).unwrap_or_default();
+    if label.len() + link.len() > comment::MAX_USERDATA { label } else { [label, link].concat() }
 }
 
 pub(crate) fn new_table(of: Table<'_>, about: &str) -> Message {
@@ -238,7 +254,7 @@ pub(crate) fn new_element(place: Place<'_>, held: &Held, shared: bool) -> Messag
         if let Some(data) = &held.data {
             message.nest(element::DATA, |message| write_data(message, data));
         }
-        message.bytes(element::USERDATA, &userdata(comment::KIND, &held.label));
+        message.bytes(element::USERDATA, &whose(held));
     })
 }
 
@@ -293,11 +309,12 @@ fn read_data(attributes: Attributes<'_>) -> Option<Data> {
 pub(crate) fn read_elements<'a>(message: Attributes<'a>) -> impl Iterator<Item = Held> + 'a {
     message.inside(elements::LIST).filter_map(|item| {
         let attributes = item.nested();
-        let userdata = attributes.find(element::USERDATA).map(|found| found.value);
+        let userdata = attributes.find(element::USERDATA).map(|found| found.value).unwrap_or_default();
         Some(Held {
             key: attributes.inside(element::KEY).find(data::VALUE)?.value.to_vec(),
             data: read_data(attributes.inside(element::DATA)),
-            label: userdata.and_then(comment_in).unwrap_or_default().to_owned(),
+            label: text_in(userdata, comment::KIND).unwrap_or_default().to_owned(),
+            link: text_in(userdata, comment::LINK).map(str::to_owned),
         })
     })
 }
@@ -310,16 +327,16 @@ mod tests {
     fn the_longest_label_fits_and_is_read_back() {
         let label = "l".repeat(comment::MAX_LENGTH);
         let bytes = userdata(comment::KIND, &label);
-        assert_eq!(bytes.len(), 254);
-        assert_eq!(comment_in(&bytes), Some(label.as_str()));
+        assert_eq!(bytes.len(), comment::MAX_USERDATA);
+        assert_eq!(text_in(&bytes, comment::KIND), Some(label.as_str()));
     }
 
     #[test]
     fn a_comment_is_found_behind_other_userdata_and_truncation_is_survived() {
         let bytes = [&[9, 2, 1, 1][..], &userdata(comment::KIND, "x")].concat();
-        assert_eq!(comment_in(&bytes), Some("x"));
+        assert_eq!(text_in(&bytes, comment::KIND), Some("x"));
         for end in 0..bytes.len() {
-            assert_eq!(comment_in(&bytes[..end]), None);
+            assert_eq!(text_in(&bytes[..end], comment::KIND), None);
         }
     }
 
@@ -329,9 +346,25 @@ mod tests {
         for data in
             [None, Some(Data::Value(vec![1, 2, 3, 4])), Some(Data::Jump("a".into())), Some(Data::Goto("b".into()))]
         {
-            let held = Held { key: vec![10, 0, 0, 1], data, label: "ferrocni:n/c/eth0".into() };
-            let message = new_element(place, &held, false);
-            assert_eq!(read_elements(Attributes::new(message.attributes())).collect::<Vec<_>>(), [held]);
+            for link in [None, Some("vethabc".to_owned())] {
+                let held = Held { key: vec![10, 0, 0, 1], data: data.clone(), label: "ferrocni:n/c/eth0".into(), link };
+                assert_eq!(written_and_read(place, &held), held);
+            }
         }
+    }
+
+    #[test]
+    fn the_longest_labels_leave_no_room_for_a_link() {
+        let place = Place { table: Table { family: Family::Inet, name: "t" }, set: "s" };
+        for (length, fits) in [(comment::MAX_LENGTH - 10, true), (comment::MAX_LENGTH - 9, false)] {
+            let held = Held { key: vec![1], data: None, label: "l".repeat(length), link: Some("vethabc".into()) };
+            let read = written_and_read(place, &held);
+            assert_eq!((read.label == held.label, read.link.is_some()), (true, fits), "{length}");
+        }
+    }
+
+    fn written_and_read(place: Place<'_>, held: &Held) -> Held {
+        let message = new_element(place, held, false);
+        read_elements(Attributes::new(message.attributes())).next().expect("one element")
     }
 }

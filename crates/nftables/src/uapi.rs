@@ -201,6 +201,10 @@ pub(crate) mod comment {
     /// The kind and length of `NFTNL_UDATA_SET_KEYBYTEORDER`.
     pub(crate) const KEYS_IN_HOST_ORDER: [u8; 2] = [0, 4];
     /// The kernel refuses 255 bytes of userdata and loses 256 without a word: it counts them, and one byte of
-    /// its own, in eight bits (`nft_add_set_elem`). Less kind, length and NUL.
-    pub(crate) const MAX_LENGTH: usize = 251;
+    /// its own, in eight bits (`nft_add_set_elem`).
+    pub(crate) const MAX_USERDATA: usize = 254;
+    /// Less kind, length and NUL.
+    pub(crate) const MAX_LENGTH: usize = MAX_USERDATA - 3;
+    /// Not nft's, which passes over kinds that it does not know: the name of a link.
+    pub(crate) const LINK: u8 = 0x6c;
 }

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::process::{Command, Stdio};
 
 use nftables::inspect::Inspector;
-use nftables::{BRIDGE, Difference, Element, Error, Family, INET, Part, Protocol, Ruleset, Table};
+use nftables::{BRIDGE, Difference, Element, Error, Family, Holder, INET, Part, Protocol, Ruleset, Table};
 use nix::sched::{CloneFlags, unshare};
 
 const ALL: [Part; 5] = [Part::Publish, Part::Hairpin, Part::Masquerade, Part::Firewall, Part::AntiSpoof];
@@ -104,11 +104,14 @@ fn everything_is_inserted_found_and_removed() {
 fn nft_lists_what_we_make_and_loads_it_again() {
     in_namespace(|| {
         let mut ruleset = Ruleset::open().unwrap();
-        ruleset.insert(ONE, &everything()).unwrap();
+        ruleset.insert(Holder { label: ONE, link: Some("vethA") }, &everything()).unwrap();
+        // The same for the container's other interface, which waits; a link has one holder.
+        ruleset.insert("ferrocni:other/one/eth1", &everything()[2..]).unwrap();
         let ours = listing();
         assert!(ours.contains("dnat ip6 to ip6 daddr . meta l4proto . th dport map @published6"), "{ours}");
         assert!(ours.contains("ip daddr 10.88.0.0/16 return"), "{ours}");
         assert!(ours.contains("goto to-br__a_25"), "{ours}");
+        assert!(ours.contains("192.0.2.1 . tcp . 8080 . 0x00000000 comment"), "{ours}");
         let without_mark = ours.replace("0x00002000", "").replace("0x00000000", "");
         assert!(
             !ours.contains("@nh") && !ours.contains("@th") && !without_mark.contains("0x"),
@@ -146,22 +149,139 @@ fn a_key_has_one_holder() {
     });
 }
 
+/// What is kept by a container's address.
+fn of_an_address(subnet: &str, bridge: &str) -> [Element; 4] {
+    let address = address("10.0.0.2");
+    [
+        masquerade("10.0.0.2", subnet),
+        Element::Hairpin { address, subnet: subnet.parse().unwrap() },
+        Element::Member { address },
+        Element::SameBridge { address, bridge: bridge.into() },
+    ]
+}
+
+/// The elements that packets meet.
+fn served() -> String {
+    let waiting = |line: &str| line.contains(" . 0x") || line.contains("_waiting");
+    listing().lines().filter(|line| line.contains("10.0.0.2") && !waiting(line)).collect()
+}
+
 #[test]
-fn an_address_given_to_somebody_new_is_his() {
+fn who_has_the_same_address_waits_and_takes_over() {
     in_namespace(|| {
         let mut ruleset = Ruleset::open().unwrap();
-        let of_an_address = [
-            masquerade("10.0.0.2", "10.0.0.0/24"),
-            Element::Hairpin { address: "10.0.0.2".parse().unwrap(), subnet: "10.0.0.0/24".parse().unwrap() },
-            Element::Member { address: "10.0.0.2".parse().unwrap() },
-        ];
-        ruleset.insert(ONE, &of_an_address).unwrap();
-        ruleset.insert(TWO, &of_an_address).expect("whoever had the address before is gone");
-        assert_eq!(ruleset.missing(TWO, &of_an_address).unwrap(), []);
-        assert_eq!(ruleset.holder(&of_an_address[2]).unwrap().as_deref(), Some(TWO));
-        assert_eq!(ruleset.members(|label| label == TWO).unwrap(), ["10.0.0.2/32".parse().unwrap()]);
-        assert_eq!(ruleset.remove(ONE, &of_an_address).unwrap(), 0);
-        assert_eq!(ruleset.remove(TWO, &of_an_address).unwrap(), 3);
+        let (one, two) = (of_an_address("10.0.0.0/24", "br1"), of_an_address("10.0.0.0/16", "br2"));
+        ruleset.insert(ONE, &one).unwrap();
+        let before = served();
+        for _ in 0..2 {
+            ruleset.insert(TWO, &two).unwrap();
+            ruleset.insert(ONE, &one).unwrap();
+            assert_eq!(served(), before, "who came first is served");
+            assert_eq!(ruleset.missing(ONE, &one).unwrap(), []);
+            assert_eq!(ruleset.missing(TWO, &two).unwrap(), []);
+        }
+        assert_eq!(ruleset.holders(&one[2]).unwrap(), [ONE, TWO]);
+        assert_eq!(ruleset.members(|label| label == TWO).unwrap(), [], "it is not its alone");
+        assert_eq!(ruleset.members(|_| true).unwrap(), ["10.0.0.2/32".parse().unwrap()]);
+        assert_eq!(ruleset.holdings(&ALL).unwrap().len(), 8);
+
+        assert_eq!(ruleset.remove(TWO, &two).unwrap(), 4, "who waits goes");
+        assert_eq!(served(), before);
+        ruleset.insert(TWO, &two).unwrap();
+        assert_eq!(ruleset.remove(ONE, &one).unwrap(), 4, "who is served goes, and is followed");
+        assert_eq!(ruleset.missing(TWO, &two).unwrap(), []);
+        let after = served();
+        assert!(after.contains("jump masquerade-10.0.0.0/16") && after.contains("goto to-br2"), "{after}");
+        assert!(!listing().contains("to-br1"), "chains go with the last who needs them");
+        assert_eq!(ruleset.remove(TWO, &two).unwrap(), 4);
+        assert!(!listing().contains("10.0.0") && !listing().contains("to-br"), "{}", listing());
+    });
+}
+
+#[test]
+fn many_wait_in_the_order_in_which_they_came() {
+    in_namespace(|| {
+        let mut ruleset = Ruleset::open().unwrap();
+        let member = [Element::Member { address: address("10.0.0.2") }];
+        let labels: Vec<String> = (0..20).map(|number| format!("ferrocni:net{number}/c/eth0")).collect();
+        for label in &labels {
+            ruleset.insert(label.as_str(), &member).unwrap();
+        }
+        assert_eq!(ruleset.holders(&member[0]).unwrap(), labels);
+        ruleset.remove(&labels[7], &member).unwrap();
+        ruleset.remove_where(&ALL, |label| label == labels[0] || label == labels[19]).unwrap();
+        assert_eq!(ruleset.holders(&member[0]).unwrap(), [&labels[1..7], &labels[8..19]].concat());
+        ruleset.remove_where(&ALL, |label| label != labels[12]).unwrap();
+        assert_eq!(ruleset.holders(&member[0]).unwrap(), [labels[12].as_str()]);
+        assert_eq!(ruleset.members(|label| label == labels[12]).unwrap().len(), 1);
+    });
+}
+
+#[test]
+fn a_container_shares_its_ports_with_itself_alone() {
+    in_namespace(|| {
+        let mut ruleset = Ruleset::open().unwrap();
+        let other_network = "ferrocni:other/one/eth1";
+        let ports = |to: &str| [publish(None, 80, to), publish(Some("192.0.2.1"), 81, to)];
+        ruleset.insert(ONE, &ports("10.0.0.2")).unwrap();
+        ruleset.insert(other_network, &ports("10.1.0.2")).unwrap();
+        assert!(ruleset.insert(TWO, &ports("10.0.0.3")).unwrap_err().is_taken());
+        assert_eq!(ruleset.missing(ONE, &ports("10.0.0.2")).unwrap(), []);
+        assert_eq!(ruleset.missing(other_network, &ports("10.1.0.2")).unwrap(), []);
+        assert_eq!(ruleset.remove(ONE, &ports("10.0.0.2")).unwrap(), 2);
+        assert!(listing().contains("10.1.0.2 . 80"), "{}", listing());
+        assert!(ruleset.insert(TWO, &ports("10.0.0.3")).unwrap_err().is_taken());
+        assert_eq!(ruleset.remove(other_network, &ports("10.1.0.2")).unwrap(), 2);
+        ruleset.insert(TWO, &ports("10.0.0.3")).unwrap();
+    });
+}
+
+fn ip(arguments: &str) {
+    let done = Command::new("ip").args(arguments.split(' ')).status().unwrap();
+    assert!(done.success(), "ip {arguments}");
+}
+
+#[test]
+fn who_is_certainly_gone_holds_nothing() {
+    in_namespace(|| {
+        let mut ruleset = Ruleset::open().unwrap();
+        let ports = |to: &str| [publish(None, 80, to), publish(None, 81, to), masquerade(to, "10.0.0.0/24")];
+        let with_link = |label: &'static str, link: &'static str| Holder { label, link: Some(link) };
+        let wanted = [publish(None, 80, "10.0.0.3"), masquerade("10.0.0.2", "10.0.0.0/24")];
+        ip("link add vethone type bridge");
+        ruleset.insert(with_link(ONE, "vethone"), &ports("10.0.0.2")).unwrap();
+        assert!(ruleset.insert(TWO, &wanted).unwrap_err().is_taken());
+        // A new name is no death: the label is there.
+        ip(&format!("link set vethone alias {ONE}"));
+        ip("link set vethone name other");
+        assert!(ruleset.insert(TWO, &wanted).unwrap_err().is_taken());
+        assert_eq!(ruleset.missing(ONE, &ports("10.0.0.2")).unwrap(), []);
+        ip("link del other");
+        ruleset.insert(TWO, &wanted).unwrap();
+        assert_eq!(ruleset.missing(TWO, &wanted).unwrap(), []);
+        assert!(ruleset.holdings(&ALL).unwrap().iter().all(|holding| holding.label == TWO), "nor what nobody wants");
+    });
+}
+
+#[test]
+fn who_may_live_in_the_container_alone_is_not_taken_for_gone() {
+    in_namespace(|| {
+        let mut ruleset = Ruleset::open().unwrap();
+        ruleset.insert(ONE, &[publish(None, 80, "10.0.0.2")]).unwrap();
+        assert!(ruleset.insert(TWO, &[publish(None, 80, "10.0.0.3")]).unwrap_err().is_taken());
+    });
+}
+
+#[test]
+fn the_firewall_s_record_of_who_is_gone_stays_for_gc() {
+    in_namespace(|| {
+        let mut ruleset = Ruleset::open().unwrap();
+        let record = Element::Member { address: address("10.0.0.2") };
+        ruleset
+            .insert(Holder { label: ONE, link: Some("vethone") }, &[publish(None, 80, "10.0.0.2"), record.clone()])
+            .unwrap();
+        ruleset.insert(TWO, &[publish(None, 80, "10.0.0.3")]).unwrap();
+        assert_eq!(ruleset.holders(&record).unwrap(), [ONE]);
     });
 }
 

@@ -16,6 +16,7 @@ pub(crate) fn insert(request: &Add<Config>, pair: &Pair, result: &AddResult, und
     let config = &request.network.config;
     let rules = Rules {
         attachment: &request.attachment,
+        link: pair.host_name.clone(),
         addresses: result.ips.iter().map(|ip| ip.address).collect(),
         masquerade: config.masquerade(),
         others: config.macspoofchk.then(|| guard(&request.attachment, pair.container_mac)).into_iter().collect(),
@@ -62,6 +63,7 @@ pub(crate) fn check(request: &Check<Config>) -> Result<(), Error> {
     let mac = container_mac(attachment, &request.expected).filter(|_| config.macspoofchk);
     let rules = Rules {
         attachment,
+        link: veth::host_name(attachment),
         addresses: request.expected.ips_of(attachment.ifname.as_str()).map(|ip| ip.address).collect(),
         masquerade: config.masquerade(),
         others: mac.map(|mac| guard(attachment, mac)).into_iter().collect(),

@@ -5,8 +5,9 @@
 //! DEL and GC find it by label.
 
 use cni_plugin::{AddResult, Attachment, Del, IfName, Interface, Undo};
+use container_interface::veth;
 use ipnetwork::IpNetwork;
-use nftables::{Element, Part, Ruleset};
+use nftables::{Element, Holder, Part, Ruleset};
 
 use crate::config::{Backend, IngressPolicy};
 use crate::{Config, Error};
@@ -23,6 +24,8 @@ pub(crate) struct Member<'a> {
     policy: IngressPolicy,
     pub(crate) bridge: Option<&'a str>,
     port: Option<&'a str>,
+    /// The attachment's own link on the host, if it has one.
+    link: Option<String>,
 }
 
 impl<'a> Member<'a> {
@@ -50,6 +53,7 @@ impl<'a> Member<'a> {
             policy: config.ingress_policy,
             bridge: vlan_gateway.or(bridge),
             port,
+            link: veth::listed_host_end(attachment, &result.interfaces),
         }
     }
 
@@ -104,8 +108,11 @@ pub(crate) fn bridge_of_vlan(name: &str) -> Option<&str> {
 /// Puts a container's elements into the ruleset.
 pub(crate) fn enlist(member: &Member<'_>, backend: Backend, undo: &mut Undo) -> Result<(), Error> {
     let (label, elements) = (member.attachment.label(), member.elements_with(backend));
-    Ruleset::open()?.insert(&label, &elements)?;
-    undo.push("remove the nftables elements", move || Ruleset::open()?.remove(&label, &elements).map(drop));
+    undo.push("remove the nftables elements", {
+        let (label, elements) = (label.clone(), elements.clone());
+        move || Ruleset::open()?.remove(&label, &elements).map(drop)
+    });
+    Ruleset::open()?.insert(Holder { label: &label, link: member.link.as_deref() }, &elements)?;
     Ok(())
 }
 
@@ -115,8 +122,8 @@ pub(crate) fn check(member: &Member<'_>, backend: Backend) -> Result<(), Error> 
     differences.first().map_or(Ok(()), |difference| Err(Error::Rules { difference: difference.to_string() }))
 }
 
-/// For DEL: the attachment's addresses, by its result or else by its label. One that the elements say is somebody else's by
-/// now is not among them.
+/// For DEL: the attachment's addresses, by its result or else by its label. One that the elements say another has too, or
+/// alone by now, is not among them.
 pub(crate) fn addresses(request: &Del<Config>, ruleset: &mut Ruleset) -> Result<Vec<IpNetwork>, Error> {
     let label = request.attachment.label();
     let Some(member) = Member::of_removal(request) else {
@@ -124,8 +131,8 @@ pub(crate) fn addresses(request: &Del<Config>, ruleset: &mut Ruleset) -> Result<
     };
     let mut addresses = Vec::new();
     for address in member.addresses {
-        let holder = ruleset.holder(&Element::Member { address: address.ip() })?;
-        if holder.is_none_or(|holder| holder == label) {
+        let holders = ruleset.holders(&Element::Member { address: address.ip() })?;
+        if holders.iter().all(|holder| *holder == label) {
             addresses.push(address);
         }
     }

@@ -3,6 +3,9 @@ use std::net::IpAddr;
 use cni_plugin::{Attachment, Code};
 use nftables::Protocol;
 
+/// Every port of every protocol, once.
+pub(crate) const MOST_PORTS: usize = 3 * u16::MAX as usize;
+
 /// What keeps a port from being published.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -35,6 +38,12 @@ pub enum Error {
         port: u16,
         /// The label of the attachment that has it.
         holder: String,
+    },
+    /// More mappings than a host has ports.
+    #[error("{count} port mappings: a host has {} ports of each protocol, {MOST_PORTS} in all", u16::MAX)]
+    TooMany {
+        /// How many there are.
+        count: usize,
     },
     /// Two ways to mark.
     #[error("\"markMasqBit\" and \"externalSetMarkChain\" cannot be used together: each says how to mark connections")]
@@ -75,7 +84,7 @@ struct Holder<'a>(&'a str);
 impl std::fmt::Display for Holder<'_> {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match Attachment::from_label(self.0) {
-            Some(attachment) => write!(formatter, "{attachment}; stop that container or choose another host port"),
+            Some(attachment) => attachment.fmt(formatter),
             None => write!(formatter, "{:?}", self.0),
         }
     }
@@ -85,9 +94,33 @@ impl From<Error> for cni_plugin::Error {
     fn from(error: Error) -> Self {
         let code = match error {
             Error::Cni(inner) => return inner,
-            Error::TwoMarks | Error::NeedsIptables { .. } => Code::InvalidConfig,
+            Error::TwoMarks | Error::NeedsIptables { .. } | Error::TooMany { .. } => Code::InvalidConfig,
             _ => Code::Internal,
         };
-        Self::from_chain(code, &error)
+        let reply = Self::from_chain(code, &error);
+        match &error {
+            Error::Taken { holder, .. } => reply.with_details(remedy(holder)),
+            _ => reply,
+        }
     }
+}
+
+/// What to do about a port that is taken. That nothing on the host shows whether its holder is still there is no proof that
+/// it is not, so only the reader can know.
+fn remedy(holder: &str) -> String {
+    let choose = "stop that container, or choose another host port";
+    let Some(Attachment { network, container, ifname }) = Attachment::from_label(holder) else {
+        return choose.to_owned();
+    };
+    // The words above cannot hold a quote, and these are for a shell.
+    let quoted = |word: &str| format!("'{}'", word.replace('\'', "'\\''"));
+    let ifname = quoted(ifname.as_str());
+    // It is words for a person: without /proc they know where their plugins are.
+    let program = std::env::current_exe().map_or_else(|_| "portmap".to_owned(), |path| path.display().to_string());
+    format!(
+        "{choose}; if it is gone without a trace, free its ports with: \
+         echo '{{\"cniVersion\":\"1.0.0\",\"name\":\"{network}\",\"type\":\"portmap\"}}' | \
+         CNI_COMMAND=DEL CNI_CONTAINERID={container} CNI_IFNAME={ifname} CNI_PATH=/opt/cni/bin {}",
+        quoted(&program)
+    )
 }

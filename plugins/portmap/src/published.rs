@@ -1,6 +1,9 @@
 //! What one attachment publishes: its mappings, and the addresses behind them.
 
+use std::collections::BTreeSet;
+
 use cni_plugin::{AddResult, Attachment, IpConfig};
+use container_interface::veth;
 use nftables::Element;
 
 use crate::Config;
@@ -13,6 +16,8 @@ pub(crate) struct Published<'a> {
     pub(crate) attachment: &'a Attachment,
     /// The container's first address of each family: where its ports are. What is loopback in there is another thing out here.
     pub(crate) targets: Vec<IpConfig>,
+    /// The attachment's own link on the host, if it has one.
+    pub(crate) link: Option<String>,
 }
 
 impl<'a> Published<'a> {
@@ -22,7 +27,8 @@ impl<'a> Published<'a> {
             let mut ips = result.ips_of(attachment.ifname.as_str()).filter(reachable);
             ips.find(|ip| ip.address.is_ipv4() == is_ipv4).cloned()
         };
-        Self { config, attachment, targets: [first(true), first(false)].into_iter().flatten().collect() }
+        let targets = [first(true), first(false)].into_iter().flatten().collect();
+        Self { config, attachment, targets, link: veth::listed_host_end(attachment, &result.interfaces) }
     }
 
     /// Nothing is published, for want of mappings or of an address that could serve one.
@@ -49,18 +55,15 @@ impl<'a> Published<'a> {
 
     /// The ruleset's elements; a mapping that the runtime names twice is there once.
     pub(crate) fn elements(&self) -> Vec<Element> {
-        let mut elements = Vec::new();
-        for (mapping, target) in self.pairs() {
-            let element = Element::Publish {
-                host: mapping.specific_host(),
-                protocol: mapping.protocol,
-                port: mapping.host_port,
-                to: (target.address.ip(), mapping.container_port),
-            };
-            if !elements.contains(&element) {
-                elements.push(element);
-            }
-        }
+        let publish = |(mapping, target): (&PortMapping, &IpConfig)| Element::Publish {
+            host: mapping.specific_host(),
+            protocol: mapping.protocol,
+            port: mapping.host_port,
+            to: (target.address.ip(), mapping.container_port),
+        };
+        let mut known = BTreeSet::new();
+        let mut elements: Vec<Element> = self.pairs().map(publish).collect();
+        elements.retain(|element| known.insert(element.clone()));
         elements.extend(self.serving().filter_map(|target| self.masquerade(target)));
         elements
     }

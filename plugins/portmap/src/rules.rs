@@ -3,7 +3,7 @@
 use cni_plugin::{Attachment, Gc, Undo};
 use iptables::Variant;
 use iptables::portmap::{Mapping, Masquerading, PortMap};
-use nftables::{Element, Part, Protocol, Ruleset};
+use nftables::{Element, Holder, Part, Protocol, Ruleset};
 
 use crate::published::Published;
 use crate::{Config, Error};
@@ -14,9 +14,12 @@ const PARTS: &[Part] = &[Part::Publish, Part::Hairpin];
 pub(crate) fn insert(published: &Published<'_>, undo: &mut Undo) -> Result<(), Error> {
     let label = published.attachment.label();
     let elements = published.elements();
-    Ruleset::open()?.insert(&label, &elements).map_err(name_the_port)?;
-    undo.push("remove the nftables rules", move || Ruleset::open()?.remove(&label, &elements).map(drop));
-    Ok(())
+    undo.push("remove the nftables rules", {
+        let (label, elements) = (label.clone(), elements.clone());
+        move || Ruleset::open()?.remove(&label, &elements).map(drop)
+    });
+    let holder = Holder { label: &label, link: published.link.as_deref() };
+    Ruleset::open()?.insert(holder, &elements).map_err(name_the_port)
 }
 
 fn name_the_port(error: nftables::Error) -> Error {

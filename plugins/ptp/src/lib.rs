@@ -103,7 +103,8 @@ fn complete(result: &mut AddResult, config: &Config) -> Result<(), Error> {
 /// What an attachment with this result has in the packet filter.
 fn rules<'a>(config: &Config, attachment: &'a Attachment, result: &AddResult) -> Rules<'a> {
     let addresses = result.ips_of(attachment.ifname.as_str()).map(|ip| ip.address).collect();
-    Rules { attachment, addresses, masquerade: config.masquerade(), others: Vec::new() }
+    let link = veth::host_name(attachment);
+    Rules { attachment, link, addresses, masquerade: config.masquerade(), others: Vec::new() }
 }
 
 /// What it can have there, whatever its configuration was.

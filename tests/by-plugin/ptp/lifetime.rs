@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
-use tests::{Container, Host, Inside as _, Outcome, at_once, every_verb_runs_alone, reference_differs};
+use tests::{Container, Host, Inside as _, Outcome, at_once, every_verb_runs_alone, reference_differs, wire};
 
-use super::{REFERENCE, call, config, dual_stack, host_end, ipam, ipv4, network};
+use super::{REFERENCE, call, config, dual_stack, fixed, host_end, ipam, ipv4, network};
 
 const NEEDS_THE_RESULT: &str = "it needs the namespace to find what it made";
 
@@ -278,4 +278,37 @@ fn no_verb_starts_another_program() {
     let config = config(&keys());
     call(&host, "ADD", &c1, &config).run().ok();
     every_verb_runs_alone(&config, |verb, config| call(&host, verb, &c2, config));
+}
+
+/// Two networks with one subnet. The host's route to the container is more specific than that to the bridge.
+#[test]
+fn an_address_of_a_container_on_a_bridge_is_taken_as_long_as_the_attachment_lives() {
+    let (host, outside) = wire();
+    let [web, other, third] = ["web", "other", "third"].map(|name| host.container(name));
+    let bridge = host.chain(&json!({"name": "bridged", "plugins": [
+        {"type": "bridge", "isGateway": true, "ipMasq": true, "ipam": ipv4()}
+    ]}));
+    let network = network(&host, &json!({"ipMasq": true, "ipam": fixed(&[("10.1.0.2/24", "10.1.0.1")])}));
+    bridge.add(&web, "eth0").ok();
+    let (_server, _own, _others) = (outside.listen_tcp(80), web.listen_tcp(80), other.listen_tcp(81));
+    let assert_connected = || {
+        host.assert_reaches_tcp("10.1.0.2:80");
+        assert_eq!(web.assert_reaches_tcp("192.0.2.2:80").ip().to_string(), "192.0.2.1");
+        bridge.check(&web, "eth0").ok();
+    };
+    assert_connected();
+    host.assert_leaves_nothing(|| {
+        network.add(&other, "eth0").ok();
+        host.assert_reaches_tcp("10.1.0.2:81");
+        bridge.check(&web, "eth0").ok();
+        network.check(&other, "eth0").ok();
+        if !reference_differs("nothing reaches its second container with the address") {
+            host.assert_leaves_nothing(|| {
+                assert!(!network.add(&third, "eth0").is_ok(), "the host can have one such route");
+                network.del(&third, "eth0").ok();
+            });
+        }
+        network.del(&other, "eth0").ok();
+    });
+    assert_connected();
 }

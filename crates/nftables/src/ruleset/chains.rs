@@ -69,7 +69,8 @@ impl OnDemand {
         let mut messages = vec![new_chain(INET, &name, None), del_rules(INET, &name)];
         messages.extend(self.rules());
         if let Self::ToBridge(bridge) = self {
-            let held = Held { key: interface_name(bridge).to_vec(), data: None, label: SHARED_LABEL.to_owned() };
+            let (key, label) = (interface_name(bridge).to_vec(), SHARED_LABEL.to_owned());
+            let held = Held { key, data: None, label, link: None };
             messages.push(new_element(ISOLATED_BRIDGES.place(), &held, true));
         }
         messages

@@ -4,11 +4,11 @@ use std::fmt;
 
 use super::chains::OnDemand;
 use super::element::{Element, Entry, describe, entries};
+use super::queue::Queue;
 use super::sets::ISOLATED_BRIDGES;
 use super::skeleton::{self, LOCALNET};
 use super::{BRIDGE, INET, Ruleset};
 use crate::expression::interface_name;
-use crate::object::Held;
 use crate::{Result, Table};
 
 /// Something that is not as it has to be.
@@ -69,17 +69,22 @@ impl fmt::Display for Difference {
 
 impl Ruleset {
     /// What keeps `elements` from working for `label`: absent, foreign or changed elements, and chains that
-    /// lost their rules. [`Ruleset::repair`] puts all but foreign elements right.
+    /// lost their rules. [`Ruleset::repair`] puts all but foreign elements right. What `label` waits for because another
+    /// has it is as it has to be.
     ///
     /// # Errors
     /// [`crate::Error::Netlink`] if the kernel refuses.
     pub fn missing(&mut self, label: &str, elements: &[Element]) -> Result<Vec<Difference>> {
-        let entries = entries(label, elements)?;
+        let entries = entries(label.into(), elements)?;
         let mut differences = Vec::new();
         for entry in &entries {
-            let held = self.connection.element(entry.set.place(), &entry.held.key)?;
+            let served = self.connection.element(entry.set.place(), &entry.held.key)?;
+            if served.is_some_and(|held| held.is_like(&entry.held)) {
+                continue;
+            }
+            let queue = Queue::read(&mut self.connection, entry.set, &entry.held.key)?;
             if let Some(element) = elements.get(entry.element) {
-                differences.extend(difference(element, entry, held));
+                differences.extend(difference(element, entry, &queue));
             }
         }
         self.damage(&entries, &mut differences)?;
@@ -130,14 +135,13 @@ impl Ruleset {
     }
 }
 
-fn difference(element: &Element, entry: &Entry, held: Option<Held>) -> Option<Difference> {
+fn difference(element: &Element, entry: &Entry, queue: &Queue) -> Option<Difference> {
     let element = element.clone();
-    match held {
-        None => Some(Difference::Absent { element }),
-        Some(held) if held == entry.held => None,
-        Some(held) if held.label == entry.held.label => {
-            Some(Difference::Changed { element, found: describe(entry.set, &held) })
-        }
-        Some(held) => Some(Difference::Foreign { element, holder: held.label }),
+    let own = queue.all().find(|held| held.label == entry.held.label);
+    match (queue.served(), own) {
+        (None, _) => Some(Difference::Absent { element }),
+        (Some(_), Some(own)) if own.is_like(&entry.held) => None,
+        (Some(_), Some(own)) => Some(Difference::Changed { element, found: describe(entry.set, own) }),
+        (Some(served), None) => Some(Difference::Foreign { element, holder: served.label.clone() }),
     }
 }

@@ -1,18 +1,20 @@
 //! What plugins ask for, and where it lies in the tables.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::IpAddr;
 
 use ipnetwork::IpNetwork;
 
 use super::chains::{MASQUERADE_PUBLISHED, OnDemand};
+use super::holder::Holder;
 use super::sets::{self, Set};
 use crate::expression::{Version, address_from, interface_name, octets};
 use crate::object::{Data, Held};
 use crate::{Error, Result};
 
 /// A transport protocol whose ports can be published.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Protocol {
     /// TCP.
     Tcp,
@@ -62,7 +64,7 @@ pub enum Part {
 }
 
 /// Something that a plugin wants to be in the ruleset.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Element {
     /// Connections to a port of the host lead to a container.
     Publish {
@@ -163,22 +165,34 @@ pub(super) struct Entry {
 }
 
 /// The entries for `elements`, without duplicates.
-pub(super) fn entries(label: &str, elements: &[Element]) -> Result<Vec<Entry>> {
+pub(super) fn entries(holder: Holder<'_>, elements: &[Element]) -> Result<Vec<Entry>> {
     let mut all: Vec<Entry> = Vec::with_capacity(elements.len() + 2);
+    let mut known = BTreeMap::new();
     for (index, element) in elements.iter().enumerate() {
         for (set, key, wanted) in element.keys()? {
-            let chain = wanted.as_ref().and_then(Wanted::chain);
-            let held = Held { key, data: wanted.map(Wanted::data), label: label.to_owned() };
-            match all.iter().find(|entry| entry.held.key == held.key && entry.set == set) {
-                None => all.push(Entry { set, held, chain, element: index }),
-                Some(same) if same.held == held => {}
+            let data = wanted.as_ref().map(Wanted::data);
+            match known.get(&(set.name, key.clone())) {
+                None => {
+                    known.insert((set.name, key.clone()), data.clone());
+                    let (label, link) = (holder.label.to_owned(), holder.link.map(str::to_owned));
+                    let chain = wanted.and_then(Wanted::chain);
+                    all.push(Entry { set, held: Held { key, data, label, link }, chain, element: index });
+                }
+                Some(same) if *same == data => {}
                 Some(_) => {
-                    return Err(Error::Taken { element: Box::new(element.clone()), holder: label.to_owned() });
+                    return Err(Error::Taken { element: Box::new(element.clone()), holder: holder.label.to_owned() });
                 }
             }
         }
     }
     Ok(all)
+}
+
+/// Where `elements` lie, each place once; nowhere if they are such that they cannot have been inserted.
+pub(super) fn places(elements: &[Element]) -> impl Iterator<Item = (&'static Set, Vec<u8>)> {
+    let mut known = BTreeSet::new();
+    let keys = elements.iter().flat_map(|element| element.keys().unwrap_or_default());
+    keys.map(|(set, key, _)| (set, key)).filter(move |(set, key)| known.insert((set.name, key.clone())))
 }
 
 /// What a map's element is to hold.
@@ -189,16 +203,16 @@ enum Wanted {
 }
 
 impl Wanted {
-    fn chain(&self) -> Option<OnDemand> {
+    fn chain(self) -> Option<OnDemand> {
         match self {
-            Self::Chain(chain) => Some(chain.clone()),
+            Self::Chain(chain) => Some(chain),
             _ => None,
         }
     }
 
-    fn data(self) -> Data {
+    fn data(&self) -> Data {
         match self {
-            Self::Value(bytes) => Data::Value(bytes),
+            Self::Value(bytes) => Data::Value(bytes.clone()),
             Self::MasqueradePublished => Data::Jump(MASQUERADE_PUBLISHED.to_owned()),
             Self::Chain(chain @ OnDemand::ToBridge(_)) => Data::Goto(chain.name()),
             Self::Chain(chain) => Data::Jump(chain.name()),

@@ -1,16 +1,26 @@
 //! Putting elements in.
 
+use std::collections::BTreeSet;
+
 use nfnetlink::{Batch, Message, subsystem};
 
 use super::element::{Element, Entry, Part, entries};
+use super::holder::{Holder, Rivals};
+use super::queue::Queue;
 use super::{ATTEMPTS, BRIDGE, INET, Ruleset, STALE, check_label, conflicts, skeleton};
-use crate::object::{del_element, new_element};
+use crate::object::new_element;
 use crate::{Error, Result};
+
+/// What is cleared of those who are gone, when somebody else gets something of theirs. What the firewall wrote stays for its
+/// DEL or GC: it is the only record of what it has to remove elsewhere.
+const CLEARED: [Part; 4] = [Part::Publish, Part::Hairpin, Part::Masquerade, Part::AntiSpoof];
 
 /// A conditional transaction under construction, whose steps have names for error messages.
 struct Transaction {
     batch: Batch,
     steps: Vec<String>,
+    /// The sets that it makes for those who wait.
+    waiting: BTreeSet<&'static str>,
 }
 
 impl Transaction {
@@ -23,21 +33,21 @@ impl Transaction {
 }
 
 impl Ruleset {
-    /// Inserts `elements` under `label`, all or none of them. Elements that `label` holds already are left as
-    /// they are, or replaced if they are to hold other data now.
+    /// Inserts `elements` for `holder`, all or none of them. Elements that it holds already are left as they are, or
+    /// replaced if they are to hold other data now. For what others have, it waits until they have gone, and what belongs to
+    /// holders who are certainly gone is theirs no more.
     ///
     /// # Errors
-    /// [`Error::Taken`] if another label publishes one of the ports; nothing has changed then, as after every
-    /// other error. Other keys are taken over.
-    pub fn insert(&mut self, label: &str, elements: &[Element]) -> Result<()> {
-        check_label(label)?;
-        let entries = entries(label, elements)?;
-        let mut stale = 0;
+    /// [`Error::Taken`] if another container publishes one of the ports; nothing has changed then, as after every
+    /// other error.
+    pub fn insert<'a>(&mut self, holder: impl Into<Holder<'a>>, elements: &[Element]) -> Result<()> {
+        let entries = checked(holder.into(), elements)?;
+        let (mut stale, mut rivals) = (0, Rivals::default());
         for _ in 0..ATTEMPTS {
             if self.insert_elements(elements, &entries)?
-                || self.insert_prepared(elements, &entries, &mut stale, false)?
+                || self.insert_prepared(elements, &entries, &mut rivals, &mut stale, false)?
             {
-                return Ok(());
+                return self.clear(&rivals);
             }
         }
         Err(Error::Contended(ATTEMPTS))
@@ -49,15 +59,20 @@ impl Ruleset {
     /// # Errors
     /// Those of [`Ruleset::insert`].
     pub fn repair(&mut self, label: &str, elements: &[Element]) -> Result<()> {
-        check_label(label)?;
-        let entries = entries(label, elements)?;
-        let mut stale = 0;
+        let entries = checked(label.into(), elements)?;
+        let (mut stale, mut rivals) = (0, Rivals::default());
         for _ in 0..ATTEMPTS {
-            if self.insert_prepared(elements, &entries, &mut stale, true)? {
-                return Ok(());
+            if self.insert_prepared(elements, &entries, &mut rivals, &mut stale, true)? {
+                return self.clear(&rivals);
             }
         }
         Err(Error::Contended(ATTEMPTS))
+    }
+
+    /// Removes what else those had who turned out to be gone.
+    fn clear(&mut self, rivals: &Rivals) -> Result<()> {
+        let gone = rivals.gone();
+        if gone.is_empty() { Ok(()) } else { self.remove_where(&CLEARED, |label| gone.contains(&label)).map(drop) }
     }
 
     /// The steady state: one transaction of elements alone. `false` if something is missing or in the way.
@@ -84,21 +99,22 @@ impl Ruleset {
         &mut self,
         elements: &[Element],
         entries: &[Entry],
+        rivals: &mut Rivals,
         stale: &mut usize,
         repair: bool,
     ) -> Result<bool> {
         let repair = repair || *stale > 0;
         let generation = self.connection.generation()?;
         let batch = Batch::if_unchanged(subsystem::NFTABLES, generation);
-        let mut transaction = Transaction { batch, steps: Vec::new() };
+        let mut transaction = Transaction { batch, steps: Vec::new(), waiting: BTreeSet::new() };
         self.prepare_tables(entries, repair, &mut transaction)?;
         self.prepare_chains(entries, repair, &mut transaction)?;
         for entry in entries {
             if let Some(element) = elements.get(entry.element) {
-                self.prepare_element(element, entry, &mut transaction)?;
+                self.prepare_element(element, entry, rivals, &mut transaction)?;
             }
         }
-        let Transaction { batch, steps } = transaction;
+        let Transaction { batch, steps, .. } = transaction;
         match self.connection.commit(batch) {
             Ok(()) => Ok(true),
             Err(error) if error.is_restart() => Ok(false),
@@ -142,22 +158,28 @@ impl Ruleset {
         Ok(())
     }
 
-    fn prepare_element(&mut self, element: &Element, entry: &Entry, transaction: &mut Transaction) -> Result<()> {
-        let place = entry.set.place();
+    fn prepare_element(
+        &mut self,
+        element: &Element,
+        entry: &Entry,
+        rivals: &mut Rivals,
+        transaction: &mut Transaction,
+    ) -> Result<()> {
+        let queue = Queue::read(&mut self.connection, entry.set, &entry.held.key)?;
+        let next = rivals.enter(&queue, element, entry)?;
         let step = format!("insert {element}");
-        match self.connection.element(place, &entry.held.key)? {
-            Some(held) if held == entry.held => return Ok(()),
-            // A host's port belongs to whom it was given first. A container's address belongs to whom it was given last:
-            // whoever held it before is gone, and only its elements were left.
-            Some(held) if held.label != entry.held.label && entry.set.part == Part::Publish => {
-                return Err(Error::Taken { element: Box::new(element.clone()), holder: held.label });
-            }
-            Some(held) => transaction.push(&step, [del_element(place, &held.key)]),
-            None => {}
+        if next.len() > 1 && transaction.waiting.insert(entry.set.name) {
+            transaction.push(&step, skeleton::create_waiting(entry.set));
         }
-        transaction.push(&step, [new_element(place, &entry.held, false)]);
+        transaction.push(&step, queue.change_to(&next));
         Ok(())
     }
+}
+
+/// What is to be inserted, if it can be.
+fn checked(holder: Holder<'_>, elements: &[Element]) -> Result<Vec<Entry>> {
+    check_label(holder.label)?;
+    entries(holder, elements)
 }
 
 /// Which message of the batch the kernel refused.

@@ -22,7 +22,9 @@
 mod chains;
 mod check;
 mod element;
+mod holder;
 mod insert;
+mod queue;
 mod remove;
 mod sets;
 mod skeleton;
@@ -34,9 +36,13 @@ use nfnetlink::{Batch, subsystem};
 
 pub use check::Difference;
 pub use element::{Element, Part, Protocol};
+pub use holder::Holder;
+
+use queue::Queue;
 
 use crate::connection::Connection;
 use crate::expression::{Version, address_from};
+use crate::object::Held;
 use crate::uapi::comment;
 use crate::{Error, Family, Result, Table};
 
@@ -108,41 +114,40 @@ impl Ruleset {
     pub fn holdings(&mut self, parts: &[Part]) -> Result<Vec<Holding>> {
         let mut all = Vec::new();
         for set in sets::of(parts) {
-            all.extend(
-                self.connection
-                    .elements(set.place())?
-                    .into_iter()
-                    .map(|held| Holding { description: element::describe(set, &held), label: held.label }),
-            );
+            for queue in Queue::read_all(&mut self.connection, set)? {
+                let holding =
+                    |held: &Held| Holding { description: element::describe(set, held), label: held.label.clone() };
+                all.extend(queue.all().map(holding));
+            }
         }
         Ok(all)
     }
 }
 
 impl Ruleset {
-    /// The label that holds an element's key, whatever its data; `None` if nobody does.
+    /// The labels that hold an element's key or wait for it, whatever their data.
     ///
     /// # Errors
     /// [`Error::Netlink`] if the kernel refuses.
-    pub fn holder(&mut self, element: &Element) -> Result<Option<String>> {
-        for entry in element::entries(SHARED_LABEL, std::slice::from_ref(element))? {
-            if let Some(held) = self.connection.element(entry.set.place(), &entry.held.key)? {
-                return Ok(Some(held.label));
-            }
+    pub fn holders(&mut self, element: &Element) -> Result<Vec<String>> {
+        let mut labels = Vec::new();
+        for (set, key) in element::places(std::slice::from_ref(element)) {
+            labels.extend(Queue::read(&mut self.connection, set, &key)?.all().map(|held| held.label.clone()));
         }
-        Ok(None)
+        Ok(labels)
     }
 
-    /// The addresses of the [`Element::Member`]s whose label `pick` picks, each with the prefix length of a host. Reads the
-    /// sets in full.
+    /// The addresses of the [`Element::Member`]s all of whose labels `pick` picks, each with the prefix length of a host.
+    /// Reads the sets in full.
     ///
     /// # Errors
     /// [`Error::Netlink`] if the kernel refuses; a missing table has no members.
     pub fn members(&mut self, mut pick: impl FnMut(&str) -> bool) -> Result<Vec<IpNetwork>> {
         let mut addresses = Vec::new();
         for set in [sets::members(Version::V4), sets::members(Version::V6)] {
-            let held = self.connection.elements(set.place())?.into_iter().filter(|held| pick(&held.label));
-            addresses.extend(held.filter_map(|held| address_from(&held.key)).map(IpNetwork::from));
+            let queues = Queue::read_all(&mut self.connection, set)?.into_iter();
+            let picked = queues.filter(|queue| queue.all().all(|held| pick(&held.label)));
+            addresses.extend(picked.filter_map(|queue| address_from(queue.key())).map(IpNetwork::from));
         }
         Ok(addresses)
     }

@@ -6,8 +6,9 @@
 use nfnetlink::{Batch, subsystem};
 
 use super::chains::{bridge_of, is_on_demand};
-use super::element::{Element, Entry, Part, entries};
-use super::sets::{self, ISOLATED_BRIDGES, Set};
+use super::element::{Element, Part, places};
+use super::queue::Queue;
+use super::sets::{self, ISOLATED_BRIDGES};
 use super::{ATTEMPTS, INET, Ruleset, STALE, conflicts};
 use crate::expression::interface_name;
 use crate::object::{Data, Held, del_chain, del_element};
@@ -16,25 +17,20 @@ use crate::{Error, Result};
 /// An on-demand chain has fewer rules than this, if nobody added some.
 const FEW_RULES: u32 = 16;
 
-type Found = Vec<(&'static Set, Held)>;
-
 impl Ruleset {
-    /// Removes those of `elements` that `label` holds, whatever their data, and returns how many entries of
-    /// sets that were. A subnet's or bridge's chain goes with the last element that leads to it.
+    /// Removes those of `elements` that `label` holds or waits for, whatever their data, and returns how many
+    /// entries of sets that were. Who waits for what `label` held takes it over. A subnet's or bridge's chain goes with
+    /// the last element that leads to it.
     ///
     /// # Errors
     /// [`Error::Netlink`] if the kernel refuses; nothing has changed then. Elements that are absent, held by
     /// others, or such that [`Ruleset::insert`] would have refused them, and a missing table, are not errors.
     pub fn remove(&mut self, label: &str, elements: &[Element]) -> Result<usize> {
-        let entries = insertable(label, elements);
-        self.remove_found(|ruleset| {
-            let mut found = Found::new();
-            for entry in &entries {
-                let held = ruleset.connection.element(entry.set.place(), &entry.held.key)?;
-                found.extend(held.filter(|held| held.label == label).map(|held| (entry.set, held)));
-            }
-            Ok(found)
-        })
+        let places: Vec<_> = places(elements).collect();
+        let read = |ruleset: &mut Self| {
+            places.iter().map(|(set, key)| Queue::read(&mut ruleset.connection, set, key)).collect()
+        };
+        self.remove_from(read, |holder| holder == label)
     }
 
     /// Removes everything in `parts` whose label `pick` picks, and returns how many entries of sets that were.
@@ -42,19 +38,24 @@ impl Ruleset {
     ///
     /// # Errors
     /// [`Error::Netlink`] if the kernel refuses; nothing has changed then. A missing table is not an error.
-    pub fn remove_where(&mut self, parts: &[Part], mut pick: impl FnMut(&str) -> bool) -> Result<usize> {
-        self.remove_found(|ruleset| {
-            let mut found = Found::new();
+    pub fn remove_where(&mut self, parts: &[Part], pick: impl FnMut(&str) -> bool) -> Result<usize> {
+        let read = |ruleset: &mut Self| {
+            let mut queues = Vec::new();
             for set in sets::of(parts) {
-                let held = ruleset.connection.elements(set.place())?.into_iter();
-                found.extend(held.filter(|held| pick(&held.label)).map(|held| (set, held)));
+                queues.extend(Queue::read_all(&mut ruleset.connection, set)?);
             }
-            Ok(found)
-        })
+            Ok(queues)
+        };
+        self.remove_from(read, pick)
     }
 
-    /// Removes what `find` finds, provided that nothing changes between the look and the removal.
-    fn remove_found(&mut self, mut find: impl FnMut(&mut Self) -> Result<Found>) -> Result<usize> {
+    /// Removes whose label `pick` picks from the queues that `read` reads, provided that nothing changes between the look
+    /// and the removal.
+    fn remove_from(
+        &mut self,
+        mut read: impl FnMut(&mut Self) -> Result<Vec<Queue>>,
+        mut pick: impl FnMut(&str) -> bool,
+    ) -> Result<usize> {
         let mut stale = 0;
         for _ in 0..ATTEMPTS {
             let generation = match self.connection.generation() {
@@ -62,13 +63,17 @@ impl Ruleset {
                 Err(error) if error.is_unsupported() => return Ok(0),
                 generation => generation?,
             };
-            let found = find(self)?;
+            let mut batch = Batch::if_unchanged(subsystem::NFTABLES, generation);
+            let mut found = Vec::new();
+            for queue in read(self)? {
+                let (go, stay): (Vec<Held>, Vec<Held>) = queue.all().cloned().partition(|held| pick(&held.label));
+                if !go.is_empty() {
+                    queue.change_to(&stay).into_iter().for_each(|message| batch.push(message));
+                    found.extend(go);
+                }
+            }
             if found.is_empty() {
                 return Ok(0);
-            }
-            let mut batch = Batch::if_unchanged(subsystem::NFTABLES, generation);
-            for (set, held) in &found {
-                batch.push(del_element(set.place(), &held.key));
             }
             self.release_chains(&found, &mut batch)?;
             match self.connection.commit(batch) {
@@ -84,7 +89,7 @@ impl Ruleset {
 
     /// Appends the removal of the on-demand chains that only `found` leads to. The kernel counts a chain's
     /// rules and what leads to it in one number.
-    fn release_chains(&mut self, found: &Found, batch: &mut Batch) -> Result<()> {
+    fn release_chains(&mut self, found: &[Held], batch: &mut Batch) -> Result<()> {
         for (name, references) in references(found) {
             let Some(state) = self.connection.chain(INET, name)? else {
                 continue;
@@ -112,21 +117,10 @@ impl Ruleset {
     }
 }
 
-/// The entries of those elements that can have been inserted, each key once.
-fn insertable(label: &str, elements: &[Element]) -> Vec<Entry> {
-    let mut all: Vec<Entry> = Vec::with_capacity(elements.len());
-    for entry in elements.iter().flat_map(|element| entries(label, std::slice::from_ref(element))).flatten() {
-        if !all.iter().any(|known| known.held.key == entry.held.key && known.set == entry.set) {
-            all.push(entry);
-        }
-    }
-    all
-}
-
 /// The on-demand chains that the elements lead to, and how many of them do.
-fn references(found: &Found) -> Vec<(&str, u32)> {
+fn references(found: &[Held]) -> Vec<(&str, u32)> {
     let mut counts: Vec<(&str, u32)> = Vec::new();
-    for (_, held) in found {
+    for held in found {
         let (Some(Data::Jump(name)) | Some(Data::Goto(name))) = &held.data else {
             continue;
         };

@@ -11,6 +11,7 @@ const IPV6: u32 = 8;
 const ETHER: u32 = 9;
 const PROTOCOL: u32 = 12;
 const PORT: u32 = 13;
+const MARK: u32 = 19;
 const NAME: u32 = 41;
 
 const fn keys(kind: u32, length: u32) -> Keys {
@@ -39,6 +40,8 @@ pub(super) struct Set {
     pub(super) key: Keys,
     pub(super) mapped: Mapped,
     pub(super) about: &'static str,
+    /// The set of those who wait for its keys.
+    waiting: Option<&'static str>,
 }
 
 impl PartialEq for Set {
@@ -53,14 +56,28 @@ impl Set {
     pub(super) fn place(&self) -> Place<'static> {
         Place { table: self.table, set: self.name }
     }
+
+    /// The set of those who wait until this one's keys are free, each by its key and its place in the queue. `None` where
+    /// a key has one holder: it is the name of a link.
+    pub(super) fn waiting(&self) -> Option<Self> {
+        let key = keys(self.key.kind << 6 | MARK, self.key.length + 4);
+        self.waiting.map(|name| Self { name, key, about: WAITING, waiting: None, ..*self })
+    }
 }
 
 const fn inet(name: &'static str, part: Part, key: Keys, mapped: Mapped, about: &'static str) -> Set {
-    Set { table: INET, name, part, key, mapped, about }
+    Set { table: INET, name, part, key, mapped, about, waiting: None }
 }
 
 const fn bridge(name: &'static str, part: Part, key: Keys, about: &'static str) -> Set {
-    Set { table: BRIDGE, name, part, key, mapped: NOTHING, about }
+    Set { table: BRIDGE, name, part, key, mapped: NOTHING, about, waiting: None }
+}
+
+/// A set whose keys several can have: see [`Set::waiting`].
+macro_rules! shared {
+    ($name:literal, $($definition:expr),+) => {
+        Set { waiting: Some(concat!($name, "_waiting")), ..inet($name, $($definition),+) }
+    };
 }
 
 const ONE: &str = "a port of one host address -> container";
@@ -69,19 +86,20 @@ const HAIRPIN: &str = "container with published ports -> who is masqueraded on t
 const MASQUERADE: &str = "container -> masquerade what leaves its subnet";
 const MEMBERS: &str = "containers behind the admin chain and isolation";
 const ISOLATED: &str = "container -> which isolated bridge may reach it";
+const WAITING: &str = "those who have the same, in the order in which they came: the first takes it over";
 
-static PUBLISHED4: Set = inet("published4", Part::Publish, IPV4_PROTOCOL_PORT, IPV4_PORT, ONE);
-static PUBLISHED6: Set = inet("published6", Part::Publish, IPV6_PROTOCOL_PORT, IPV6_PORT, ONE);
-static PUBLISHED4_ANY: Set = inet("published4_any", Part::Publish, PROTOCOL_PORT, IPV4_PORT, ANY);
-static PUBLISHED6_ANY: Set = inet("published6_any", Part::Publish, PROTOCOL_PORT, IPV6_PORT, ANY);
-static HAIRPIN4: Set = inet("hairpin4", Part::Hairpin, IPV4_KEYS, VERDICT, HAIRPIN);
-static HAIRPIN6: Set = inet("hairpin6", Part::Hairpin, IPV6_KEYS, VERDICT, HAIRPIN);
-static MASQUERADE4: Set = inet("masquerade4", Part::Masquerade, IPV4_KEYS, VERDICT, MASQUERADE);
-static MASQUERADE6: Set = inet("masquerade6", Part::Masquerade, IPV6_KEYS, VERDICT, MASQUERADE);
-static MEMBERS4: Set = inet("members4", Part::Firewall, IPV4_KEYS, NOTHING, MEMBERS);
-static MEMBERS6: Set = inet("members6", Part::Firewall, IPV6_KEYS, NOTHING, MEMBERS);
-static ISOLATED4: Set = inet("isolated4", Part::Firewall, IPV4_KEYS, VERDICT, ISOLATED);
-static ISOLATED6: Set = inet("isolated6", Part::Firewall, IPV6_KEYS, VERDICT, ISOLATED);
+static PUBLISHED4: Set = shared!("published4", Part::Publish, IPV4_PROTOCOL_PORT, IPV4_PORT, ONE);
+static PUBLISHED6: Set = shared!("published6", Part::Publish, IPV6_PROTOCOL_PORT, IPV6_PORT, ONE);
+static PUBLISHED4_ANY: Set = shared!("published4_any", Part::Publish, PROTOCOL_PORT, IPV4_PORT, ANY);
+static PUBLISHED6_ANY: Set = shared!("published6_any", Part::Publish, PROTOCOL_PORT, IPV6_PORT, ANY);
+static HAIRPIN4: Set = shared!("hairpin4", Part::Hairpin, IPV4_KEYS, VERDICT, HAIRPIN);
+static HAIRPIN6: Set = shared!("hairpin6", Part::Hairpin, IPV6_KEYS, VERDICT, HAIRPIN);
+static MASQUERADE4: Set = shared!("masquerade4", Part::Masquerade, IPV4_KEYS, VERDICT, MASQUERADE);
+static MASQUERADE6: Set = shared!("masquerade6", Part::Masquerade, IPV6_KEYS, VERDICT, MASQUERADE);
+static MEMBERS4: Set = shared!("members4", Part::Firewall, IPV4_KEYS, NOTHING, MEMBERS);
+static MEMBERS6: Set = shared!("members6", Part::Firewall, IPV6_KEYS, NOTHING, MEMBERS);
+static ISOLATED4: Set = shared!("isolated4", Part::Firewall, IPV4_KEYS, VERDICT, ISOLATED);
+static ISOLATED6: Set = shared!("isolated6", Part::Firewall, IPV6_KEYS, VERDICT, ISOLATED);
 /// Its elements belong to chains, not to attachments, and come and go with them.
 pub(super) static ISOLATED_BRIDGES: Set =
     inet("isolated_bridges", Part::Firewall, IFNAME, NOTHING, "bridges with isolated containers");

@@ -23,7 +23,7 @@
 use nfnetlink::Message;
 
 use super::chains::{LOOPBACK4, MASQUERADE_PUBLISHED};
-use super::sets;
+use super::sets::{self, Set};
 use super::{BRIDGE, INET};
 use crate::expression::{Expressions, Interface, Side, Version};
 use crate::object::{Hook, Table, del_rules, new_chain, new_rule, new_set, new_table};
@@ -167,6 +167,13 @@ fn bridge(chains: &mut Chains) {
 
     chains.base("forward", "filter", FORWARD, BRIDGE_FILTER);
     chains.rule(|rule| rule.interface_in(Interface::Out, sets::ISOLATED_PORTS.name).drop());
+}
+
+/// The message that makes the set of those who wait for this one's keys, if it is not there.
+pub(super) fn create_waiting(set: &Set) -> Option<Message> {
+    /// Other than those of the sets that the same transaction may make.
+    const ID: u32 = 1000;
+    set.waiting().map(|set| new_set(set.place(), ID, set.key, set.mapped, set.about))
 }
 
 /// The messages that make a table, or that make an existing one whole again: our chains' rules are replaced,

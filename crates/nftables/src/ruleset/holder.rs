@@ -1,0 +1,86 @@
+//! Whose elements are inserted, and what becomes of those who have the same keys.
+
+use std::collections::BTreeMap;
+
+use cni_plugin::Attachment;
+use netlink::{Socket, if_found};
+
+use super::element::{Element, Entry, Part};
+use super::queue::Queue;
+use crate::object::Held;
+use crate::{Error, Result};
+
+/// On whose behalf elements are inserted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Holder<'a> {
+    /// The attachment's label.
+    pub label: &'a str,
+    /// The link on the host that is the attachment's alone, if there is one: the elements say so, and once nothing on the
+    /// host has that name or the label any more, they are nobody's.
+    pub link: Option<&'a str>,
+}
+
+impl<'a, L: AsRef<str> + ?Sized> From<&'a L> for Holder<'a> {
+    fn from(label: &'a L) -> Self {
+        Self { label: label.as_ref(), link: None }
+    }
+}
+
+/// The others who have what somebody wants.
+#[derive(Debug, Default)]
+pub(super) struct Rivals {
+    /// Whether those who were looked at are gone.
+    looked_at: BTreeMap<String, bool>,
+}
+
+impl Rivals {
+    /// The queue with `entry` in it. Who is gone is in it no more. A port that another container has is refused; everything
+    /// else can be had by several.
+    pub(super) fn enter(&mut self, queue: &Queue, element: &Element, entry: &Entry) -> Result<Vec<Held>> {
+        let own = &entry.held;
+        let mut next = Vec::with_capacity(1);
+        for held in queue.all() {
+            if held.label == own.label {
+                next.push(own.clone());
+            } else if entry.set.waiting().is_some() && !self.is_gone(held)? {
+                if entry.set.part == Part::Publish && !are_of_one_container(&held.label, &own.label) {
+                    return Err(Error::Taken { element: Box::new(element.clone()), holder: held.label.clone() });
+                }
+                next.push(held.clone());
+            }
+        }
+        if !next.iter().any(|held| held.label == own.label) {
+            next.push(own.clone());
+        }
+        Ok(next)
+    }
+
+    /// Those who turned out to be gone.
+    pub(super) fn gone(&self) -> Vec<&str> {
+        self.looked_at.iter().filter(|(_, is_gone)| **is_gone).map(|(label, _)| label.as_str()).collect()
+    }
+
+    /// Whether an element's holder is certainly gone: it ended with a link on the host, and there is none of that name or
+    /// with its label. What lives in a container leaves nothing on the host whose absence would tell anything.
+    fn is_gone(&mut self, held: &Held) -> Result<bool> {
+        let Some(link) = &held.link else { return Ok(false) };
+        if let Some(known) = self.looked_at.get(&held.label) {
+            return Ok(*known);
+        }
+        let is_gone = !exists(link, &held.label)
+            .map_err(|source| Error::Holder { holder: held.label.clone(), source: Box::new(source) })?;
+        self.looked_at.insert(held.label.clone(), is_gone);
+        Ok(is_gone)
+    }
+}
+
+/// Whether the host has a link of this name, or one that was given another name and still has the label.
+fn exists(link: &str, label: &str) -> netlink::Result<bool> {
+    let mut host = Socket::open()?;
+    Ok(if_found(host.link(link))?.is_some() || host.links()?.iter().any(|link| link.alias.as_deref() == Some(label)))
+}
+
+fn are_of_one_container(one: &str, other: &str) -> bool {
+    let container = |label| Attachment::from_label(label).map(|attachment| attachment.container);
+    container(one).is_some_and(|one| container(other) == Some(one))
+}
