@@ -93,6 +93,46 @@ fn who_is_asked_on_one_interface_answers_through_it() {
     outside.assert_reaches_tcp("[fd00:210:31::3]:80");
 }
 
+/// IPv6's commonest router is fe80::1, and an address of the length /32 or /128 has no gateway in its subnet at all. The first
+/// network's bridge takes nothing that comes from the second one's addresses, and the other way round.
+#[test]
+fn gateways_outside_of_the_subnet_are_the_interface_s_own() {
+    if reference_differs("it leaves routes through them in the main table") {
+        return;
+    }
+    let (host, outside) = wire();
+    outside.shell(
+        "for net in 10.1.0.0/24 10.3.0.5/32; do ip route add $net via 192.0.2.1; done
+         for net in fd00:1::/64 2001:db8:3::/64; do ip route add $net via 2001:db8::1; done",
+    );
+    host.shell(
+        "ip link add br3 type bridge; ip link set br3 up
+         ip addr add 169.254.1.1/32 dev br3; ip addr add fe80::1/64 dev br3 nodad
+         ip route add 10.3.0.5 dev br3; ip route add 2001:db8:3::/64 dev br3
+         nft add table inet guard
+         nft add chain inet guard forward '{ type filter hook forward priority 0; }'
+         nft add rule inet guard forward iifname br1 ip saddr 10.3.0.5 drop
+         nft add rule inet guard forward iifname br1 ip6 saddr 2001:db8:3::/64 drop
+         nft add rule inet guard forward iifname br3 ip saddr 10.1.0.0/24 drop
+         nft add rule inet guard forward iifname br3 ip6 saddr fd00:1::/64 drop",
+    );
+    let container = host.container("c1");
+    network(&host, 1, None).add(&container, "eth0").ok();
+    let ipam = json!({
+        "type": "static", "addresses": [{"address": "10.3.0.5/32"}, {"address": "2001:db8:3::5/64"}],
+        "routes": [{"dst": "0.0.0.0/0", "gw": "169.254.1.1"}, {"dst": "::/0", "gw": "fe80::1"}],
+    });
+    let bridge = json!({"type": "bridge", "bridge": "br3", "ipam": ipam});
+    let second = host.chain(&json!({"name": "net3", "plugins": [bridge, sbr(&json!({}))]}));
+    second.add(&container, "eth1").ok();
+    let _server = container.listen_tcp(80);
+    for address in ["10.1.0.2", "[fd00:1::2]", "10.3.0.5", "[2001:db8:3::5]"] {
+        outside.assert_reaches_tcp(&format!("{address}:80"));
+    }
+    second.check(&container, "eth1").ok();
+    second.del(&container, "eth1").ok();
+}
+
 #[test]
 fn what_a_killed_add_has_changed_del_takes_back() {
     if reference_differs("its DEL leaves the routes where ADD moved them") {

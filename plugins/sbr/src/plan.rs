@@ -22,22 +22,36 @@ pub(crate) struct Plan {
     pub(crate) removed: Vec<Route>,
 }
 
+/// The interface, as it is in the container and as the plugin before says.
+#[derive(Debug)]
+pub(crate) struct Interface<'a> {
+    /// Its index.
+    pub(crate) link: u32,
+    /// The addresses that the plugin before gave it.
+    pub(crate) ips: &'a [&'a IpConfig],
+    /// All that it has.
+    pub(crate) addresses: Vec<IpNetwork>,
+    /// Its routes in the main table.
+    pub(crate) routes: Vec<Route>,
+}
+
 impl Plan {
-    /// The addresses `ips` of the link with index `link`, whose routes in the main table are `routes`, get a free table each,
-    /// with those of the routes that are theirs; or rules alone if the configuration names a table.
-    pub(crate) fn new(config: &Config, link: u32, ips: &[&IpConfig], routes: &[Route], used: &[u32]) -> Self {
+    /// Each address gets a table that is not `used`, with those of the routes that are its own; or a rule alone if the
+    /// configuration names a table.
+    pub(crate) fn new(config: &Config, interface: &Interface<'_>, used: &[u32]) -> Self {
+        let (link, ips) = (interface.link, interface.ips);
         if let Some(table) = config.table {
             let rules = ips.iter().map(|ip| Rule::from_address(ip.address.ip(), table)).collect();
             return Self { rules, ..Self::default() };
         }
-        let routes: Vec<&Route> = routes.iter().filter(|route| !is_link_local(route.destination)).collect();
+        let routes: Vec<&Route> = interface.routes.iter().filter(|route| !is_link_local(route.destination)).collect();
         let mut plan = Self::default();
         for (ip, table) in ips.iter().zip((FIRST_TABLE..).filter(|table| !used.contains(table))) {
             plan.rules.push(Rule::from_address(ip.address.ip(), table));
             let default = default_route(config, link, ip);
             let is_wanted = |route: &Route| match &default {
                 Some(default) if route.is_default() => route.gateway == default.gateway,
-                _ => is_route_of(route, ip),
+                _ => interface.is_route_of(route, ip),
             };
             let own: Vec<&Route> = routes.iter().filter(|route| is_wanted(route)).copied().collect();
             // What the plugin before made may say more, as an MTU.
@@ -48,17 +62,39 @@ impl Plan {
             plan.set.extend(ips.iter().map(|ip| subnet_route(link, ip)));
         }
         let stays = |route: &Route| config.add_source_hints && route.gateway.is_none();
-        let is_taken_over = |route: &Route| ips.iter().any(|ip| is_route_of(route, ip));
+        let is_taken_over = |route: &Route| ips.iter().any(|ip| interface.is_route_of(route, ip));
         plan.removed.extend(routes.into_iter().filter(|route| is_taken_over(route) && !stays(route)).cloned());
         plan
+    }
+}
+
+impl Interface<'_> {
+    /// Whether a route is for what is sent from this address: it leads into or through its subnet, or is everybody's, as one
+    /// through a gateway that is in no address's subnet.
+    fn is_route_of(&self, route: &Route, ip: &IpConfig) -> bool {
+        if route.destination.is_ipv4() != ip.address.is_ipv4() {
+            return false;
+        }
+        let is_near = |address: IpAddr| ip.address.contains(address);
+        match (route.source, route.gateway) {
+            (Some(source), _) if is_near(source) => true,
+            (_, Some(gateway)) if is_near(gateway) => true,
+            (None, gateway) => !gateway.is_some_and(|gateway| self.is_near_an_address(gateway)),
+            _ => false,
+        }
+    }
+
+    /// Link-local addresses are near every router that has one as well, whatever it routes.
+    fn is_near_an_address(&self, gateway: IpAddr) -> bool {
+        self.addresses.iter().any(|address| !is_link_local(*address) && address.contains(gateway))
     }
 }
 
 /// The plugin before may have left it out.
 pub(crate) fn default_route(config: &Config, link: u32, ip: &IpConfig) -> Option<Route> {
     let own = ip.gateway.filter(|gateway| gateway.is_ipv4() == ip.address.is_ipv4());
-    let gateway = config.gateways.of_family(ip.address.ip()).or(own)?;
-    Some(Route::default_via(gateway, link))
+    let gateway = config.gateways.of_family(ip.address.ip()).or(own).filter(|gateway| !gateway.is_unspecified())?;
+    Some(Route { onlink: !ip.address.contains(gateway), ..Route::default_via(gateway, link) })
 }
 
 /// What others on the link are sent from, if a program does not say.
@@ -69,18 +105,6 @@ fn subnet_route(link: u32, ip: &IpConfig) -> Route {
         scope: Some(scope::LINK),
         table: table::MAIN,
         ..Route::new(ip.address)
-    }
-}
-
-/// Whether a route is for what is sent from this address: it leads into or through its subnet, or is everybody's.
-fn is_route_of(route: &Route, ip: &IpConfig) -> bool {
-    if route.destination.is_ipv4() != ip.address.is_ipv4() {
-        return false;
-    }
-    let is_near = |address: IpAddr| ip.address.contains(address);
-    match (route.source, route.gateway) {
-        (None, None) => true,
-        (source, gateway) => source.is_some_and(is_near) || gateway.is_some_and(is_near),
     }
 }
 
@@ -119,6 +143,12 @@ mod tests {
         Route { source: Some(source.parse().unwrap()), ..route(to) }
     }
 
+    /// An interface that has the addresses which the plugin before says.
+    fn interface<'a>(ips: &'a [&'a IpConfig], routes: &[Route]) -> Interface<'a> {
+        let addresses = ips.iter().map(|ip| ip.address).collect();
+        Interface { link: LINK, ips, addresses, routes: routes.to_vec() }
+    }
+
     fn tables_and_destinations(routes: &[Route]) -> Vec<(u32, String)> {
         routes.iter().map(|route| (route.table, route.destination.to_string())).collect()
     }
@@ -132,7 +162,7 @@ mod tests {
             route("fd00::/64"),
             route("fe80::/64"),
         ];
-        let plan = Plan::new(&Config::default(), LINK, &[&four, &six], &routes, &[100, 102]);
+        let plan = Plan::new(&Config::default(), &interface(&[&four, &six], &routes), &[100, 102]);
         let rules: Vec<_> = plan.rules.iter().map(|rule| (rule.source.to_string(), rule.table)).collect();
         assert_eq!(rules, [("10.1.0.2/32".to_owned(), 101), ("fd00::2/128".to_owned(), 103)]);
         let expected = [(101, "0.0.0.0/0"), (101, "10.1.0.0/24"), (101, "10.9.0.0/16"), (103, "fd00::/64")];
@@ -143,14 +173,15 @@ mod tests {
     #[test]
     fn a_configured_gateway_wins() {
         let four = ip("10.1.0.2/24", Some("10.1.0.1"));
-        let plan = Plan::new(&config(&json!({"gateways": ["10.1.0.254"]})), LINK, &[&four], &[], &[]);
+        let plan = Plan::new(&config(&json!({"gateways": ["10.1.0.254"]})), &interface(&[&four], &[]), &[]);
         assert_eq!(plan.set, [Route { table: 100, ..through("0.0.0.0/0", "10.1.0.254") }]);
     }
 
     #[test]
-    fn a_gateway_of_the_other_family_is_none() {
-        let six = ip("fd00::2/64", Some("10.1.0.1"));
-        assert!(Plan::new(&Config::default(), LINK, &[&six], &[], &[]).set.is_empty());
+    fn a_gateway_of_the_other_family_is_none_and_neither_is_the_unspecified_address() {
+        for six in [ip("fd00::2/64", Some("10.1.0.1")), ip("fd00::2/64", Some("::"))] {
+            assert!(Plan::new(&Config::default(), &interface(&[&six], &[]), &[]).set.is_empty());
+        }
     }
 
     #[test]
@@ -158,10 +189,10 @@ mod tests {
         let four = ip("10.1.0.2/24", Some("10.1.0.1"));
         let small = Route { mtu: Some(1400), ..through("0.0.0.0/0", "10.1.0.1") };
         let routes = [small.clone(), through("0.0.0.0/0", "10.1.0.9")];
-        let plan = Plan::new(&Config::default(), LINK, &[&four], &routes, &[]);
+        let plan = Plan::new(&Config::default(), &interface(&[&four], &routes), &[]);
         assert_eq!(plan.set, [Route { table: 100, ..small }]);
         let config = config(&json!({"gateways": ["10.1.0.254"]}));
-        let plan = Plan::new(&config, LINK, &[&four], &routes, &[]);
+        let plan = Plan::new(&config, &interface(&[&four], &routes), &[]);
         assert_eq!(plan.set, [Route { table: 100, ..through("0.0.0.0/0", "10.1.0.254") }]);
         assert_eq!(plan.removed, routes);
     }
@@ -169,7 +200,7 @@ mod tests {
     #[test]
     fn a_named_table_gets_rules_alone() {
         let four = ip("10.1.0.2/24", Some("10.1.0.1"));
-        let plan = Plan::new(&config(&json!({"table": 42})), LINK, &[&four], &[route("10.1.0.0/24")], &[42]);
+        let plan = Plan::new(&config(&json!({"table": 42})), &interface(&[&four], &[route("10.1.0.0/24")]), &[42]);
         assert_eq!(plan, Plan { rules: vec![Rule::from_address(four.address.ip(), 42)], ..Plan::default() });
     }
 
@@ -177,7 +208,7 @@ mod tests {
     fn with_source_hints_the_subnet_stays_in_the_main_table() {
         let four = ip("10.1.0.2/24", Some("10.1.0.1"));
         let routes = [connected("10.1.0.0/24", "10.1.0.2"), through("0.0.0.0/0", "10.1.0.1")];
-        let plan = Plan::new(&config(&json!({"addSourceHints": true})), LINK, &[&four], &routes, &[]);
+        let plan = Plan::new(&config(&json!({"addSourceHints": true})), &interface(&[&four], &routes), &[]);
         let hint = Route { scope: Some(scope::LINK), ..connected("10.1.0.2/24", "10.1.0.2") };
         assert_eq!(plan.set.last(), Some(&hint));
         assert_eq!(plan.removed, routes[1..]);
@@ -187,7 +218,7 @@ mod tests {
     fn routes_of_addresses_that_are_not_asked_about_stay() {
         let six = ip("fd00::2/64", None);
         let routes = [connected("10.1.0.0/24", "10.1.0.2"), route("fd00::/64")];
-        let plan = Plan::new(&Config::default(), LINK, &[&six], &routes, &[]);
+        let plan = Plan::new(&Config::default(), &interface(&[&six], &routes), &[]);
         assert_eq!(plan.removed, routes[1..]);
     }
 
@@ -195,8 +226,38 @@ mod tests {
     fn routes_of_another_subnet_are_not_this_addresss() {
         let (one, other) = (ip("10.1.0.2/24", None), ip("10.2.0.2/24", None));
         let routes = [connected("10.1.0.0/24", "10.1.0.2"), through("10.9.0.0/16", "10.2.0.1")];
-        let plan = Plan::new(&Config::default(), LINK, &[&one, &other], &routes, &[]);
+        let plan = Plan::new(&Config::default(), &interface(&[&one, &other], &routes), &[]);
         let expected = [(100, "10.1.0.0/24"), (101, "10.9.0.0/16")].map(|(table, to)| (table, to.to_owned()));
         assert_eq!(tables_and_destinations(&plan.set), expected);
+    }
+
+    #[test]
+    fn a_gateway_in_no_subnet_serves_every_address_of_its_family() {
+        let (four, six) = (ip("10.1.0.2/32", None), ip("2001:db8::5/64", None));
+        let routes = [through("0.0.0.0/0", "169.254.1.1"), through("::/0", "fe80::1")];
+        let ips = [&four, &six];
+        let mut interface = interface(&ips, &routes);
+        interface.addresses.push("fe80::5/64".parse().unwrap());
+        let plan = Plan::new(&Config::default(), &interface, &[]);
+        let expected = [(100, "0.0.0.0/0"), (101, "::/0")].map(|(table, to)| (table, to.to_owned()));
+        assert_eq!(tables_and_destinations(&plan.set), expected);
+        assert_eq!(plan.removed, routes);
+    }
+
+    #[test]
+    fn a_gateway_in_the_subnet_of_somebody_else_s_address_is_that_one_s() {
+        let four = ip("10.1.0.2/24", None);
+        let routes = [through("10.9.0.0/16", "10.2.0.1")];
+        let ips = [&four];
+        let mut interface = interface(&ips, &routes);
+        interface.addresses.push("10.2.0.9/24".parse().unwrap());
+        assert_eq!(Plan::new(&Config::default(), &interface, &[]).removed, []);
+    }
+
+    #[test]
+    fn a_gateway_of_the_address_may_be_outside_of_its_subnet() {
+        let four = ip("10.1.0.2/32", Some("10.1.0.1"));
+        let plan = Plan::new(&Config::default(), &interface(&[&four], &[]), &[]);
+        assert_eq!(plan.set, [Route { table: 100, onlink: true, ..through("0.0.0.0/0", "10.1.0.1") }]);
     }
 }

@@ -1,13 +1,14 @@
 //! Rules and routes in the container.
 
 use std::fs::File;
+use std::os::fd::AsFd as _;
 use std::path::Path;
 
 use cni_plugin::{Add, AddResult, Check, Del, IpConfig, Undo};
 use ipnetwork::IpNetwork;
 use netlink::{Family, Netns, Route, Rule, Socket, if_found, table};
 
-use crate::plan::{self, Plan};
+use crate::plan::{self, Interface, Plan};
 use crate::{Config, Error};
 
 const FAMILIES: [Family; 2] = [Family::V4, Family::V6];
@@ -19,9 +20,10 @@ pub(crate) fn apply(request: &Add<Config>, result: &AddResult, undo: &mut Undo) 
     if ips.is_empty() {
         return Err(Error::NoAddress { ifname: ifname.clone() });
     }
+    let netns = Netns::open(&request.netns)?;
     // Another attachment of the same container must not choose the same table.
-    let _lock = lock(&request.netns)?;
-    let mut inside = Socket::open_in(&Netns::open(&request.netns)?)?;
+    let _lock = lock(&netns)?;
+    let mut inside = Socket::open_in(&netns)?;
     let plan = make_plan(&mut inside, &request.network.config, ifname.as_str(), &ips)?;
     undo_additions(&plan, &request.netns, undo);
     carry_out_additions(&mut inside, &plan)?;
@@ -34,26 +36,29 @@ pub(crate) fn apply(request: &Add<Config>, result: &AddResult, undo: &mut Undo) 
 }
 
 /// The Go suite locks the namespace's own file as well.
-fn lock(netns: &Path) -> Result<File, Error> {
-    let failed = |source| Error::Lock { path: netns.display().to_string(), source };
-    let file = File::open(netns).map_err(failed)?;
+fn lock(netns: &Netns) -> Result<File, Error> {
+    let failed = |source| Error::Lock { path: netns.path().display().to_string(), source };
+    let file = File::from(netns.as_fd().try_clone_to_owned().map_err(failed)?);
     file.lock().map_err(failed)?;
     Ok(file)
 }
 
 fn make_plan(inside: &mut Socket, config: &Config, ifname: &str, ips: &[&IpConfig]) -> Result<Plan, Error> {
     let link = inside.link(ifname)?.index;
+    let mut interface = Interface { link, ips, addresses: Vec::new(), routes: Vec::new() };
     if config.table.is_some() {
-        return Ok(Plan::new(config, link, ips, &[], &[]));
+        return Ok(Plan::new(config, &interface, &[]));
     }
-    let (mut used, mut own) = (Vec::new(), Vec::new());
+    interface.addresses.extend(inside.addresses(link)?.iter().map(|address| address.network));
+    let mut used = Vec::new();
     for family in FAMILIES {
         used.extend(inside.rules(family)?.iter().map(|rule| rule.table));
         let routes = inside.routes_in_all_tables(family, None)?;
         used.extend(routes.iter().map(|route| route.table));
-        own.extend(routes.into_iter().filter(|route| route.link == Some(link) && route.table == table::MAIN));
+        let is_own = |route: &Route| route.link == Some(link) && route.table == table::MAIN;
+        interface.routes.extend(routes.into_iter().filter(is_own));
     }
-    Ok(Plan::new(config, link, ips, &own, &used))
+    Ok(Plan::new(config, &interface, &used))
 }
 
 fn carry_out_additions(inside: &mut Socket, plan: &Plan) -> Result<(), Error> {
