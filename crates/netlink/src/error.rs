@@ -142,6 +142,12 @@ impl Error {
         }
     }
 
+    /// The kernel has answered that it will not do it, and would not the next time either.
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        matches!(self, Error::Refused { .. } | Error::LinkNotFound { .. } | Error::LinkExists { .. })
+    }
+
     /// The kernel was built without what was asked for, or has no module for it.
     #[must_use]
     pub fn is_unsupported(&self) -> bool {

@@ -19,6 +19,7 @@ mod router;
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 pub use router::{enable_forwarding, refuse_router_advertisements, skip_duplicate_address_detection};
@@ -39,6 +40,12 @@ pub enum Error {
     InvalidSegment {
         /// The segment.
         segment: String,
+    },
+    /// It can only be written: `net.ipv4.route.flush`, for one.
+    #[error("sysctl {} cannot be read", path.display())]
+    WriteOnly {
+        /// The full path.
+        path: PathBuf,
     },
     /// It cannot be read.
     #[error("cannot read sysctl {}", path.display())]
@@ -69,10 +76,18 @@ impl Error {
         matches!(self, Error::NotFound { .. })
     }
 
-    /// It may not be read, even by root: `net.ipv4.route.flush`, for one, can only be written.
+    /// It can only be written, even by root.
     #[must_use]
-    pub fn is_denied(&self) -> bool {
-        matches!(self, Error::Read { source, .. } if source.kind() == io::ErrorKind::PermissionDenied)
+    pub fn is_write_only(&self) -> bool {
+        matches!(self, Error::WriteOnly { .. })
+    }
+
+    /// The kernel was asked to set it and has refused, as it would the next time.
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        use io::ErrorKind::{InvalidInput, PermissionDenied, ReadOnlyFilesystem, ResourceBusy, Unsupported};
+        let Error::Write { source, .. } = self else { return false };
+        matches!(source.kind(), InvalidInput | PermissionDenied | ReadOnlyFilesystem | ResourceBusy | Unsupported)
     }
 }
 
@@ -87,14 +102,22 @@ pub fn validate(key: &[&str]) -> Result<(), Error> {
 /// Reads a sysctl, without the line feed at its end.
 ///
 /// # Errors
-/// [`Error::NotFound`], [`Error::InvalidSegment`], [`Error::Read`].
+/// [`Error::NotFound`], [`Error::InvalidSegment`], [`Error::WriteOnly`], [`Error::Read`].
 pub fn read(key: &[&str]) -> Result<String, Error> {
     let path = path_of(key)?;
     match read_file(&path) {
         Ok(value) => Ok(value),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Err(Error::NotFound { path }),
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied && is_write_only(&path) => {
+            Err(Error::WriteOnly { path })
+        }
         Err(source) => Err(Error::Read { path, source }),
     }
+}
+
+/// A sysctl's permissions hold for root as well (`test_perm`, fs/proc/proc_sysctl.c).
+fn is_write_only(path: &Path) -> bool {
+    path.metadata().is_ok_and(|metadata| metadata.mode() & 0o444 == 0)
 }
 
 /// One read gives all: a sysctl of this tree is shorter than a page, and procfs answers at once.

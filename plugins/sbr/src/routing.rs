@@ -112,32 +112,37 @@ pub(crate) fn remove(request: &Del<Config>) -> Result<(), Error> {
     let is_ours = |rule: &Rule| named.map_or(rule.table >= plan::FIRST_TABLE, |table| rule.table == table);
     let mut outcome = Ok(());
     for rule in rules_for(&mut inside, &sources)?.into_iter().filter(is_ours) {
-        if let (Some(link), None) = (link, named) {
-            outcome = outcome.and(empty_table(&mut inside, &rule, link, result));
-        }
-        outcome = outcome.and(if_found(inside.batch().delete_rule(&rule).send()).map(drop));
+        let link = link.filter(|_| named.is_none());
+        outcome = outcome.and(take_back(&mut inside, &rule, link, result));
     }
     Ok(outcome?)
 }
 
-/// Moves a table's routes back to the main table, but for a default route that the plugin before did not make. Without a
-/// link there are none.
-fn empty_table(inside: &mut Socket, rule: &Rule, link: u32, result: Option<&AddResult>) -> netlink::Result<()> {
-    let routes = inside.routes(Family::of(rule.source.ip()), Some(link), rule.table)?;
+/// Moves a table's routes back to the main table, but for a default route that the plugin before did not make, and deletes the
+/// rule last: it alone tells which table that is. Without a link there are no routes.
+fn take_back(inside: &mut Socket, rule: &Rule, link: Option<u32>, result: Option<&AddResult>) -> netlink::Result<()> {
+    let routes = match link {
+        Some(link) => inside.routes(Family::of(rule.source.ip()), Some(link), rule.table)?,
+        None => Vec::new(),
+    };
     let is_known = |route: &Route| {
         let known = result.iter().flat_map(|result| &result.routes);
         known.into_iter().any(|known| known.dst.prefix() == 0 && known.dst.is_ipv4() == route.destination.is_ipv4())
     };
     let stay: Vec<Route> = routes.iter().filter(|route| !route.is_default() || is_known(route)).cloned().collect();
-    let mut outcome = restore(inside, &stay);
+    let outcome = match restore(inside, &stay) {
+        Err(error) if !error.is_refusal() => return Err(error),
+        outcome => outcome,
+    };
     for route in &routes {
-        outcome = outcome.and(if_found(inside.delete_route(route)).map(drop));
+        if_found(inside.delete_route(route))?;
     }
+    if_found(inside.batch().delete_rule(rule).send())?;
     outcome
 }
 
 /// Puts routes into the main table, beside those that other interfaces have to the same destinations; the routes that a gateway
-/// needs come first, as they did before.
+/// needs come first, as they did before. Those that the kernel refuses are told after all have been tried.
 fn restore(inside: &mut Socket, routes: &[Route]) -> netlink::Result<()> {
     let mut present = Vec::new();
     for family in FAMILIES {
@@ -154,6 +159,7 @@ fn restore(inside: &mut Socket, routes: &[Route]) -> netlink::Result<()> {
         let route = Route { table: table::MAIN, ..route.clone() };
         outcome = outcome.and(match inside.batch().add_parallel_route(&route).send() {
             Err(error) if error.is_exists() => Ok(()),
+            Err(error) if !error.is_refusal() => return Err(error),
             outcome => outcome,
         });
     }

@@ -13,16 +13,19 @@ use crate::key::Spelling;
 /// The reference's. Without that file everything is allowed.
 const FILE: &str = "/etc/cni/tuning/allowlist.conf";
 
+/// The most that is read of it, in bytes.
+const MAX: usize = 1 << 20;
+
 /// Makes sure that every sysctl is allowed.
 pub(crate) fn verify(config: &Config) -> Result<(), Error> {
     let mut keys = config.sysctl.0.iter().chain(&config.args.cni.sysctl.0).map(|(key, _)| key).peekable();
     if keys.peek().is_none() {
         return Ok(());
     }
-    match std::fs::read_to_string(FILE) {
+    match files::read_through_links(Path::new(FILE), MAX) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(source) => Err(Error::File { action: "read", path: FILE.into(), source }),
-        Ok(text) => verify_each(keys, &text),
+        Ok(text) => verify_each(keys, &String::from_utf8_lossy(&text)),
     }
 }
 

@@ -1,9 +1,9 @@
 //! What was there before, so that DEL can restore it. The kernel cannot hold it, so it is a file for each attachment, the
 //! reference's: each suite restores what the other has tuned.
 
-use std::fs::{self, DirBuilder, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::fs::{self, DirBuilder};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use cni_plugin::{Attachment, Failures};
@@ -16,6 +16,8 @@ use crate::{Config, Error};
 
 /// What a file is called until all of it is written.
 const UNFINISHED: &str = ".new";
+/// The most that a file says, in bytes: far more than any real one.
+const MAX: usize = 256 << 10;
 
 /// The file of one attachment.
 #[derive(Debug, Clone)]
@@ -99,14 +101,14 @@ impl Backup {
         path.into()
     }
 
-    /// In two steps, so that whoever is killed in between leaves the file as it was.
     fn write(&self, bytes: &[u8]) -> Result<(), Error> {
-        let unfinished = self.unfinished();
-        let written = create(&unfinished).and_then(|mut file| file.write_all(bytes));
-        written.and_then(|()| fs::rename(&unfinished, &self.file)).map_err(|error| {
-            let _ = remove(&unfinished);
-            failed("write", &self.file)(error)
-        })
+        let replace = || {
+            if bytes.len() > MAX {
+                return Err(io::Error::from(ErrorKind::FileTooLarge));
+            }
+            files::replace(&self.file, &self.unfinished(), bytes)
+        };
+        in_folder_of(&self.file, replace).map_err(failed("write", &self.file))
     }
 }
 
@@ -151,52 +153,52 @@ impl From<Contents> for Settings {
 pub(crate) fn collect(config: &Config, is_stale: impl Fn(&str) -> bool) -> Result<(), Error> {
     let dir = config.data_dir();
     let entries = match fs::read_dir(dir) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
         entries => entries.map_err(failed("list", dir))?,
     };
     let mut failures = Failures::new();
-    for entry in entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_file())) {
-        let path = entry.path();
-        if let Some(Some(bytes)) = failures.note(read(&path))
-            && is_stale(&Contents::read(&bytes).attachment)
-        {
-            failures.note(remove(&path));
-        }
+    for entry in entries {
+        failures.note(collect_one(&entry.map_err(failed("list", dir))?.path(), &is_stale));
     }
     Ok(failures.into_result()?)
 }
 
-/// For STATUS: an ADD could write its file.
-pub(crate) fn probe(config: &Config) -> Result<(), Error> {
-    let file = config.data_dir().join(".status");
-    create(&file).map_err(failed("write", &file))?;
-    remove(&file)
-}
-
-/// Only root may look: what a container's interface was is nobody else's business.
-fn create(file: &Path) -> io::Result<fs::File> {
-    let open = || OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(file);
-    match (open(), file.parent()) {
-        (Err(error), Some(dir)) if error.kind() == io::ErrorKind::NotFound => {
-            DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
-            open()
-        }
-        (file, _) => file,
+fn collect_one(path: &Path, is_stale: impl Fn(&str) -> bool) -> Result<(), Error> {
+    match read(path)? {
+        Some(bytes) if is_stale(&Contents::read(&bytes).attachment) => remove(path),
+        _ => Ok(()),
     }
 }
 
+/// For STATUS: an ADD could write its file.
+pub(crate) fn probe(config: &Config) -> Result<(), Error> {
+    let file = config.data_dir().join(format!(".status.{}", std::process::id()));
+    in_folder_of(&file, || files::create(&file, b"")).map_err(failed("write", &file))?;
+    remove(&file)
+}
+
+/// Only root may look into the folder: what a container's interface was is nobody else's business.
+fn in_folder_of(file: &Path, write: impl Fn() -> io::Result<()>) -> io::Result<()> {
+    match (write(), file.parent()) {
+        (Err(error), Some(dir)) if error.kind() == ErrorKind::NotFound => {
+            DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+            write()
+        }
+        (outcome, _) => outcome,
+    }
+}
+
+/// What is there under the name of a file of ours and is none says nothing.
 fn read(file: &Path) -> Result<Option<Vec<u8>>, Error> {
-    match fs::read(file) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+    match files::read(file, MAX) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) if files::is_not_regular(&error) || error.kind() == ErrorKind::FileTooLarge => Ok(Some(Vec::new())),
         bytes => bytes.map(Some).map_err(failed("read", file)),
     }
 }
 
 fn remove(file: &Path) -> Result<(), Error> {
-    match fs::remove_file(file) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed("remove", file)(error)),
-        _ => Ok(()),
-    }
+    files::remove(file).map_err(failed("remove", file))
 }
 
 fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {

@@ -29,7 +29,7 @@ impl Container {
         for (key, _) in &settings.sysctls {
             match key.read() {
                 Ok(value) => current.sysctls.push((key.clone(), value)),
-                Err(error) if error.is_denied() => {}
+                Err(error) if error.is_write_only() => {}
                 Err(error) => return Err(error.into()),
             }
         }
@@ -48,42 +48,68 @@ impl Container {
     }
 }
 
-/// Sets what is still there to what it was before, and goes on past failures.
-pub(crate) fn restore(netns: &Path, ifname: &IfName, before: &Settings) -> Result<(), cni_plugin::Error> {
-    let netns = match Netns::open(netns) {
-        Err(error) if error.is_gone() => return Ok(()),
-        netns => netns.map_err(Error::from)?,
-    };
-    netns.run(|| restore_inside(ifname, before)).map_err(Error::from)?
+/// What could not be restored.
+#[derive(Debug)]
+pub(crate) struct Unrestored {
+    failures: Failures,
+    /// The kernel has refused all of it, as it would the next time.
+    pub(crate) is_final: bool,
 }
 
-fn restore_inside(ifname: &IfName, before: &Settings) -> Result<(), cni_plugin::Error> {
-    let mut failures = Failures::new();
+impl Unrestored {
+    fn none() -> Self {
+        Self { failures: Failures::new(), is_final: true }
+    }
+
+    fn note(&mut self, outcome: Result<(), Error>) {
+        self.is_final &= outcome.as_ref().err().is_none_or(Error::is_refusal);
+        self.failures.note(outcome);
+    }
+
+    pub(crate) fn into_result(self) -> Result<(), cni_plugin::Error> {
+        self.failures.into_result()
+    }
+}
+
+/// Sets what is still there to what it was before, and goes on past failures.
+pub(crate) fn restore(netns: &Path, ifname: &IfName, before: &Settings) -> Unrestored {
+    let mut unrestored = Unrestored::none();
+    let netns = match Netns::open(netns) {
+        Err(error) if error.is_gone() => return unrestored,
+        netns => netns,
+    };
+    if let Err(error) = netns.and_then(|netns| netns.run(|| restore_inside(ifname, before, &mut unrestored))) {
+        unrestored.note(Err(error.into()));
+    }
+    unrestored
+}
+
+fn restore_inside(ifname: &IfName, before: &Settings, unrestored: &mut Unrestored) {
     for (key, value) in &before.sysctls {
         match key.write(value) {
             Err(error) if error.is_not_found() => {}
-            outcome => drop(failures.note(outcome.map_err(Error::from))),
+            outcome => unrestored.note(outcome.map_err(Error::from)),
         }
     }
     if before.concern_the_link() {
-        failures.note(restore_link(ifname, before));
+        restore_link(ifname, before, unrestored);
     }
-    failures.into_result()
 }
 
 /// All at once, or else, since the kernel stops at the first property that it cannot set, one by one.
-fn restore_link(ifname: &IfName, before: &Settings) -> Result<(), cni_plugin::Error> {
-    let mut socket = Socket::open().map_err(Error::from)?;
+fn restore_link(ifname: &IfName, before: &Settings, unrestored: &mut Unrestored) {
+    let mut socket = match Socket::open() {
+        Ok(socket) => socket,
+        Err(error) => return unrestored.note(Err(error.into())),
+    };
     let mut change = |settings: &Settings| match socket.change_link(ifname.as_str(), &settings.change()) {
         Err(error) if !error.is_not_found() => Err(Error::from(error)),
         _ => Ok(()),
     };
     if change(before).is_ok() {
-        return Ok(());
+        return;
     }
-    let mut failures = Failures::new();
     for property in before.properties_one_by_one().iter().filter(|property| !property.is_empty()) {
-        failures.note(change(property));
+        unrestored.note(change(property));
     }
-    failures.into_result()
 }

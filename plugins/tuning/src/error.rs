@@ -64,6 +64,17 @@ pub enum Error {
     },
 }
 
+impl Error {
+    /// The kernel has refused a value, as it would the next time.
+    pub(crate) fn is_refusal(&self) -> bool {
+        match self {
+            Self::Netlink(error) => error.is_refusal(),
+            Self::Sysctl(error) => error.is_refusal(),
+            _ => false,
+        }
+    }
+}
+
 impl From<Error> for cni_plugin::Error {
     fn from(error: Error) -> Self {
         let code = match error {

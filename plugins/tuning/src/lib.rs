@@ -46,12 +46,15 @@ impl Plugin for Tuning {
     fn del(request: &Del<Config>) -> Result<(), Error> {
         let backup = Backup::of(&request.network.config, &request.attachment);
         let Some(before) = backup.read()? else { return Ok(()) };
+        let Some(netns) = &request.netns else { return backup.remove() };
+        let unrestored = container::restore(netns, &request.attachment.ifname, &before);
+        let is_final = unrestored.is_final;
         let mut failures = Failures::new();
-        if let Some(netns) = &request.netns {
-            failures.note(container::restore(netns, &request.attachment.ifname, &before));
+        failures.note(unrestored.into_result());
+        // Also what the kernel refuses: it would refuse it the next time too, and keep the container for ever.
+        if is_final {
+            failures.note(backup.remove());
         }
-        // Also after a failure: what could not be restored now could not be later, and would keep the container for ever.
-        failures.note(backup.remove());
         Ok(failures.into_result()?)
     }
 
@@ -87,7 +90,7 @@ fn tune(request: &Add<Config>, wanted: &Settings, undo: &mut Undo) -> Result<(),
     let (netns, ifname) = (request.netns.clone(), ifname.clone());
     undo.push(format!("restore what was tuned on interface {ifname}"), move || {
         let mut failures = Failures::new();
-        failures.note(container::restore(&netns, &ifname, &before));
+        failures.note(container::restore(&netns, &ifname, &before).into_result());
         failures.note(backup.put_back(earlier));
         failures.into_result()
     });

@@ -216,6 +216,55 @@ fn a_kill_leaves_nothing_that_del_would_not_restore() {
     assert!(kills >= 5, "DEL was killed {kills} times only");
 }
 
+/// strace plays a host that has run out of something for a moment.
+#[test]
+fn a_del_that_failed_once_can_be_repeated() {
+    if reference_differs("it does not restore sysctls") {
+        return;
+    }
+    let host = Host::new();
+    let c1 = with_interface(&host, "c1");
+    let before = state(&c1);
+    let mut failures = 0;
+    for point in ["open", "openat", "sendto", "recvfrom"].iter().flat_map(|call| (1..=6).map(move |nth| (call, nth))) {
+        let (syscall, nth) = point;
+        call(&host, "ADD", &c1, &everything()).run().ok();
+        let inject = format!("inject=?{syscall}:error=ENOMEM:when={nth}");
+        let trace = format!("trace=?{syscall}");
+        let strace = ["strace", "-f", "-qqq", "-o", "/dev/null", "-e", &trace, "-e", &inject];
+        failures += usize::from(!call(&host, "DEL", &c1, &everything()).run_under(&strace).is_ok());
+        del(&host, &c1, &everything());
+        assert_eq!((state(&c1), backups(&host)), (before.clone(), String::new()), "{syscall} {nth}");
+    }
+    assert!(failures >= 5, "DEL failed {failures} times only");
+}
+
+/// A folder on a volume may be a tenant's.
+#[test]
+fn no_file_of_the_host_is_written_or_waited_for_through_the_folder() {
+    if reference_differs("it follows links and waits for FIFOs") {
+        return;
+    }
+    let host = Host::new();
+    let c1 = with_interface(&host, "c1");
+    host.write("/run/victim", "precious");
+    host.write("/run/tenant/.keep", "");
+    let config = json!({"mtu": 1400, "dataDir": "/run/tenant", "cni.dev/valid-attachments": []});
+    let before = state(&c1);
+    for trap in ["ln -sf /run/victim", "ln -sf /dev/zero", "mkfifo"] {
+        for file in [".status", "c1_eth0.json", "c1_eth0.json.new"] {
+            for (verb, sound) in [("STATUS", true), ("GC", true), ("ADD", true), ("DEL", false), ("DEL", true)] {
+                host.shell(&format!("rm -f /run/tenant/{file}; {trap} /run/tenant/{file}"));
+                let outcome = call(&host, verb, &c1, &config).run_under(&["timeout", "9"]);
+                assert!(outcome.is_ok() || !sound, "{trap} {file} {verb}: {}", outcome.finished);
+                assert_ne!(outcome.finished.status.code(), Some(124), "{trap} {file} {verb}");
+            }
+            host.shell("rm -rf /run/tenant/*; ip -n c1 link set eth0 mtu 1500");
+        }
+    }
+    assert_eq!((host.read("/run/victim").unwrap().as_str(), state(&c1)), ("precious", before));
+}
+
 fn run(host: &Host, binary: &str, verb: &str, container: &Container) -> Outcome {
     let mut config = everything();
     config["cniVersion"] = json!("1.0.0");
