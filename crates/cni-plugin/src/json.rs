@@ -16,6 +16,8 @@ use serde_json::{Map, Value};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Misfit {
     path: String,
+    /// The keys and places that lead to it, the innermost first.
+    segments: Vec<String>,
     message: String,
 }
 
@@ -23,7 +25,24 @@ impl Misfit {
     fn below(mut self, segment: &str) -> Self {
         let separator = if self.path.is_empty() || self.path.starts_with('[') { "" } else { "." };
         self.path = format!("{segment}{separator}{}", self.path);
+        self.segments.push(segment.to_owned());
         self
+    }
+
+    /// Takes the key away that has the value, or the list of it; whether there is such a key.
+    fn remove_from(&self, value: &mut Value) -> bool {
+        let mut place = value;
+        let mut keys = self.segments.iter().rev().peekable();
+        while let (Some(key), Value::Object(object)) = (keys.next(), place) {
+            let inner = get_in_mut(object, key).is_some_and(|inner| inner.is_object());
+            if !inner || keys.peek().is_none() {
+                object.retain(|name, _| !name.eq_ignore_ascii_case(key));
+                return true;
+            }
+            let Some(inner) = get_in_mut(object, key) else { return false };
+            place = inner;
+        }
+        false
     }
 }
 
@@ -37,7 +56,7 @@ impl std::error::Error for Misfit {}
 
 impl de::Error for Misfit {
     fn custom<T: fmt::Display>(message: T) -> Self {
-        Self { path: String::new(), message: message.to_string() }
+        Self { path: String::new(), segments: Vec::new(), message: message.to_string() }
     }
 }
 
@@ -53,6 +72,24 @@ impl From<serde_json::Error> for Misfit {
 /// [`Misfit`] names the place and what was expected there.
 pub fn from_value<T: DeserializeOwned>(value: &Value) -> Result<T, Misfit> {
     T::deserialize(Folding(value))
+}
+
+/// The same for what must not fail over a key that it may not even need: one with a value that does not fit is left out, and
+/// the others count.
+///
+/// # Errors
+/// What does not fit is not one key's value, or there is no end of it.
+pub(crate) fn fitting_from_value<T: DeserializeOwned>(value: &Value) -> Result<T, Misfit> {
+    /// More than a person would spoil; the rest is somebody's who wants to keep us busy.
+    const MOST: usize = 64;
+    let mut fitting = value.clone();
+    for _ in 0..MOST {
+        match from_value(&fitting) {
+            Err(misfit) if misfit.remove_from(&mut fitting) => {}
+            outcome => return outcome,
+        }
+    }
+    from_value(&fitting)
 }
 
 /// For a key whose empty text means that nothing is asked for: Go's types write what is absent so in places.
@@ -100,6 +137,10 @@ pub(crate) fn has_key(object: &Value, key: &str) -> bool {
 
 fn get_in<'a>(object: &'a Map<String, Value>, key: &str) -> Option<&'a Value> {
     object.iter().rfind(|(name, value)| name.eq_ignore_ascii_case(key) && !value.is_null()).map(|(_, value)| value)
+}
+
+fn get_in_mut<'a>(object: &'a mut Map<String, Value>, key: &str) -> Option<&'a mut Value> {
+    object.iter_mut().rfind(|(name, value)| name.eq_ignore_ascii_case(key) && !value.is_null()).map(|(_, value)| value)
 }
 
 struct Folding<'de>(&'de Value);
@@ -324,6 +365,22 @@ mod tests {
         }
         let error = from_value::<Key>(&json!({"key": "three"})).unwrap_err().to_string();
         assert_eq!(error, "key: \"three\" is none of one, two");
+    }
+
+    #[test]
+    fn what_does_not_fit_can_be_left_out() {
+        let value = json!({
+            "NAME": 5, "isGateway": true, "list": [{}, {"hostPort": "x"}],
+            "maybe": {"hostPort": 7, "tags": {"a.b": 1, "c": "2"}}
+        });
+        let outer: Outer = fitting_from_value(&value).unwrap();
+        assert!(outer.is_gateway);
+        assert_eq!((outer.name.as_str(), outer.list.len()), ("", 0));
+        let inner = outer.maybe.unwrap();
+        assert_eq!((inner.host_port, inner.tags.len()), (7, 1));
+        assert!(fitting_from_value::<Outer>(&json!([])).is_err());
+        let endless: Map<_, _> = (0..1000).map(|i| (i.to_string(), json!(i))).collect();
+        assert!(fitting_from_value::<Inner>(&json!({"tags": endless})).is_err());
     }
 
     #[test]

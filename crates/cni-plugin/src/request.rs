@@ -400,12 +400,13 @@ impl Call {
         AddResult::from_json(json::get(&self.raw, "prevResult")?, SpecVersion::LATEST).ok()
     }
 
-    /// The plugin's own keys. An ADD with keys that do not fit has failed, so a DEL with the same keys has nothing to find,
-    /// and must not fail over them: a runtime would stop there, and the plugins before this one in the chain would never
-    /// be asked to clean up.
+    /// The plugin's own keys. A DEL or GC must not fail over one that does not fit, and that it most likely does not need: a
+    /// runtime would stop there, and the plugins before this one in the chain would never be asked to clean up. Nor may
+    /// the other keys be lost over it: the ADD may have been before somebody spoilt the configuration, and they say where its
+    /// traces are.
     fn config<C: DeserializeOwned + Default>(&self) -> Result<C, Error> {
         match (self.verb, decode(&self.raw)) {
-            (Verb::Del, Err(_)) => Ok(C::default()),
+            (Verb::Del | Verb::Gc, Err(_)) => Ok(json::fitting_from_value(&self.raw).unwrap_or_default()),
             (_, config) => config,
         }
     }
@@ -473,6 +474,7 @@ mod tests {
     #[serde(default)]
     struct Config {
         mtu: u32,
+        bridge: String,
     }
 
     fn call(verb: Verb, raw: Value) -> Call {
@@ -482,11 +484,11 @@ mod tests {
 
     #[test]
     fn a_del_works_with_keys_that_an_add_refuses() {
-        let raw = json!({"cniVersion": "1.0.0", "name": "n", "mtu": "big"});
+        let raw = json!({"cniVersion": "1.0.0", "name": "n", "mtu": "big", "bridge": "br0"});
         let error = call(Verb::Add, raw.clone()).add::<Config>(SpecVersion::ALL).unwrap_err();
         assert!(error.details().starts_with("mtu: "), "{error}");
         let del = call(Verb::Del, raw).del::<Config>(SpecVersion::ALL).unwrap();
-        assert_eq!(del.network.config.mtu, 0);
+        assert_eq!((del.network.config.mtu, del.network.config.bridge.as_str()), (0, "br0"));
         assert!(
             call(Verb::Del, json!({"mtu": 1})).del::<Config>(SpecVersion::ALL).is_err(),
             "a name is needed all the same"
