@@ -66,6 +66,8 @@ impl TryFrom<WrittenAddress> for Address {
     fn try_from(WrittenAddress { address, gateway }: WrittenAddress) -> Result<Self, String> {
         usable(address.ip())?;
         match gateway {
+            // People write an address of zeroes where they want none.
+            Some(gateway) if gateway.is_unspecified() => Ok(Self { address, gateway: None }),
             Some(gateway) if gateway.is_ipv4() != address.is_ipv4() => {
                 Err(format!("gateway {gateway} is of another family than address {address}"))
             }
@@ -151,8 +153,11 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_gateway_is_none() {
-        let config = config(&json!({"ipam": {"addresses": [{"address": "10.1.0.2/24", "gateway": ""}]}})).unwrap();
-        assert_eq!(config.ipam().unwrap().addresses[0].gateway, None);
+    fn a_gateway_that_is_empty_or_zero_is_none() {
+        for gateway in ["", "0.0.0.0", "::"] {
+            let addresses = json!([{"address": "10.1.0.2/24", "gateway": gateway}]);
+            let config = config(&json!({"ipam": {"addresses": addresses}})).unwrap();
+            assert_eq!(config.ipam().unwrap().addresses[0].gateway, None);
+        }
     }
 }
