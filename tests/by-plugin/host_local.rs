@@ -1,4 +1,10 @@
 //! host-local: the folder it shares with the reference's, and what becomes of a reservation.
+//!
+//! - `faults`: system calls that fail, files that are none of ours, configurations that were spoilt
+//! - `gateways`: routers that are elsewhere, and none
+
+mod faults;
+mod gateways;
 
 use std::collections::BTreeSet;
 use std::thread;
@@ -212,10 +218,9 @@ fn an_exhausted_range_says_which_and_whom_to_ask() {
         assert_eq!(error.code, 11);
         assert_eq!(error.msg, "no address is free in 10.1.2.1 to 10.1.2.6 of 10.1.2.0/29: 5 of 5 are reserved");
         assert!(error.details.contains("/var/lib/cni/networks/net") && error.details.contains("GC"), "{error:?}");
-        assert_eq!(status().error().code, 50);
+        status().ok();
     });
     del(&host, OURS, "c3", &config);
-    status().ok();
     assert_eq!(addresses(&add(&host, OURS, "next", &config).ok())[1], "10.1.2.5/29");
 }
 
@@ -378,6 +383,61 @@ fn a_del_needs_neither_valid_ranges_nor_the_ones_of_the_add() {
         }
         del(&host, OURS, "c1", &network(&json!({"ranges": [[]]})));
     });
+}
+
+/// Written anew in the form of old versions, in place, which changes nothing but the file.
+#[test]
+fn a_reservation_that_names_only_the_container_is_released() {
+    let host = Host::new();
+    let config = dual_stack();
+    host.assert_leaves_nothing(|| {
+        add(&host, OURS, "c1", &config).ok();
+        host.shell("cd /var/lib/cni/networks/net; printf c1 > 10.1.0.2; printf c1 > fd00::2");
+        del(&host, OURS, "c1", &config);
+    });
+}
+
+/// How many system calls an ADD and a DEL of a container with one address of each of this many sets make.
+fn calls_for(sets: usize) -> usize {
+    let host = Host::new();
+    let ranges: Vec<_> = (0..sets).map(|i| json!([{"subnet": format!("10.{}.{}.0/24", i / 250, i % 250)}])).collect();
+    let config = network(&json!({"ranges": ranges}));
+    for (verb, trace) in [("ADD", "/run/add"), ("DEL", "/run/del")] {
+        call(&host, OURS, verb, "c1", &config).run_under(&["strace", "-f", "-qqq", "-o", trace]).ok();
+    }
+    assert_eq!(reservations(&host), "");
+    host.shell("cat /run/add /run/del | wc -l").trim().parse().unwrap()
+}
+
+#[test]
+fn the_cost_of_many_addresses_grows_with_their_number_only() {
+    if reference_differs("it reads every reservation for each one that it makes") {
+        return;
+    }
+    let (few, many) = (calls_for(100), calls_for(400));
+    assert!(many < 4 * few, "{few} system calls for 100 addresses, {many} for 400");
+}
+
+#[test]
+fn ten_thousand_ranges_are_possible_and_more_of_them_or_of_requests_are_refused() {
+    if reference_differs("it compares each with each other, for minutes") {
+        return;
+    }
+    let host = Host::new();
+    let with = |ranges: u32| {
+        let of = |i: u32| json!({"subnet": format!("{}/30", std::net::Ipv4Addr::from(0x0a00_0000 + (i << 2)))});
+        network(&json!({"ranges": [(0..ranges).map(of).collect::<Vec<_>>()]}))
+    };
+    add(&host, OURS, "c1", &with(10_000)).ok();
+    let error = add(&host, OURS, "c2", &with(10_001)).error();
+    assert!(error.code == 7 && error.details.contains("10001 ranges, and 10000 is the most"), "{error:?}");
+    let mut config = dual_stack();
+    let requested = (0..10_001_u32).map(|i| json!(std::net::Ipv4Addr::from(0x0a01_0000 + i))).collect::<Vec<_>>();
+    config["runtimeConfig"] = json!({"ips": requested});
+    let error = add(&host, OURS, "c2", &config).error();
+    assert!(error.code == 7 && error.msg.contains("10001 addresses are requested"), "{error:?}");
+    del(&host, OURS, "c1", &dual_stack());
+    assert_eq!(reservations(&host), "");
 }
 
 #[test]

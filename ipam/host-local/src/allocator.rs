@@ -36,7 +36,7 @@ fn first_gap(segment: RangeInclusive<u128>, occupied: &BTreeSet<u128>) -> Option
 /// The set's addresses as stretches of numbers, in the order to try them.
 fn segments(set: &RangeSet, last: Option<IpAddr>) -> Vec<RangeInclusive<u128>> {
     let ranges = set.ranges();
-    let at = last.and_then(|last| Some((ranges.iter().position(|range| range.contains(last))?, number(last))));
+    let at = last.and_then(|last| Some((set.position(last)?, number(last))));
     let Some((current, last)) = at else { return ranges.iter().map(crate::range::Range::numbers).collect() };
     let (first, end) = ranges[current].numbers().into_inner();
     let after = (last < end).then(|| last + 1..=end);

@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 /// What the kernel says of this boot; every `None` means that nothing can be proved.
@@ -11,17 +10,18 @@ const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 /// How much older than the boot a reservation has to be: file times are coarse, and clocks are corrected a little.
 const MARGIN: Duration = Duration::from_secs(60);
 
-/// The kernel's name for this boot (proc_sys_kernel(5)), another one after every restart.
+/// The kernel's name for this boot (proc_sys_kernel(5)), another one after every restart. `None` if it cannot be known now,
+/// for whatever reason: a runtime may not see that file at all (`ProcSubset=pid`, a chroot), or the host has no file
+/// descriptor left. That says nothing of the boot, and so it must not be compared with anything.
 pub(crate) fn id() -> Option<String> {
-    let id = read_short(Path::new(BOOT_ID)).ok()?.trim().to_owned();
-    (!id.is_empty()).then_some(id)
+    read_id().ok().filter(|id| !id.is_empty())
 }
 
-/// Reads a file of a line: one system call gives all of it.
-pub(crate) fn read_short(path: &Path) -> io::Result<String> {
-    let mut line = [0; 256];
-    let length = File::open(path)?.read(&mut line)?;
-    String::from_utf8(line[..length].to_vec()).map_err(io::Error::other)
+/// One read gives all of it.
+fn read_id() -> io::Result<String> {
+    let mut line = [0; 64];
+    let length = File::open(BOOT_ID)?.read(&mut line)?;
+    Ok(String::from_utf8_lossy(&line[..length]).trim().to_owned())
 }
 
 /// The time before which nothing can have been written in this boot.

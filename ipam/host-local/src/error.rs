@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use cni_plugin::Code;
+use cni_plugin::json::Misfit;
 
 use crate::owner::Owner;
 use crate::range::RangeError;
@@ -15,18 +16,22 @@ use crate::range::RangeError;
 pub enum Error {
     #[error("the configuration has no \"ipam\" object")]
     NoIpam,
+    #[error("the network configuration is not valid")]
+    Misfit(#[source] Misfit),
     #[error("the configured addresses are not valid")]
     Ranges(#[from] RangeError),
     #[error("{doing} {}", path.display())]
     Io { doing: &'static str, path: PathBuf, source: io::Error },
     #[error("{} is not a folder of this plugin", .0.display())]
     NotAFolder(PathBuf),
-    #[error("no address is free in {ranges}: {reserved} of {capacity} are reserved")]
-    Exhausted { ranges: String, reserved: usize, capacity: u128, dir: PathBuf },
+    #[error("no address is free in {ranges}: {reserved} of {capacity} are reserved{}", by_empty_files(empty))]
+    Exhausted { ranges: String, reserved: usize, capacity: u128, empty: Vec<IpAddr>, dir: PathBuf },
     #[error("{owner} already has {address} on this network")]
     Duplicate { owner: Owner, address: IpAddr },
     #[error("{text:?} is not an address that could be requested in {origin}")]
     NotAnAddress { text: String, origin: &'static str },
+    #[error("{count} addresses are requested, and {most} is the most")]
+    TooManyRequested { count: usize, most: usize },
     #[error("the requested address {address} is in none of the configured ranges ({ranges})")]
     RequestedOutside { address: IpAddr, ranges: String },
     #[error("the requested address {address} is the gateway of {ranges}")]
@@ -49,7 +54,9 @@ impl Error {
     fn code(&self) -> Code {
         match self {
             Self::NoIpam
+            | Self::Misfit(_)
             | Self::Ranges(_)
+            | Self::TooManyRequested { .. }
             | Self::NotAnAddress { .. }
             | Self::RequestedOutside { .. }
             | Self::RequestedGateway { .. }
@@ -69,6 +76,11 @@ impl Error {
         Some(match self {
             Self::NoIpam => "add \"ipam\": {\"type\": \"host-local\", \"subnet\": \"10.1.2.0/24\"}".into(),
             Self::NotAFolder(path) => format!("move {} away; it is made anew", path.display()),
+            Self::Exhausted { empty, dir, .. } if !empty.is_empty() => format!(
+                "remove the files that name no container, such as {}: a full disk or a power cut left them; the runtime's \
+                 garbage collection (CNI GC) removes them as well",
+                dir.join(empty[0].to_string()).display()
+            ),
             Self::Exhausted { dir, .. } => format!(
                 "each file in {} names the container that holds the address; delete containers, let the runtime's garbage \
                  collection (CNI GC) free what belongs to none, or configure a larger range",
@@ -76,6 +88,7 @@ impl Error {
             ),
             Self::Duplicate { .. } => "an ADD is repeated only after a DEL of the same container and interface".into(),
             Self::RequestedOutside { .. } | Self::RequestedGateway { .. } => "request another address".into(),
+            Self::TooManyRequested { .. } => "a container gets one address of each range set".into(),
             Self::RequestedTwice { .. } => "request one, or configure a range set for each".into(),
             Self::RequestedTaken { dir, address, .. } => {
                 format!(
@@ -86,8 +99,17 @@ impl Error {
             Self::NothingReserved { .. } | Self::Differs { .. } | Self::Unreported { .. } => {
                 "recreate the container: its addresses may be given to another one".into()
             }
-            Self::Ranges(_) | Self::Io { .. } | Self::NotAnAddress { .. } | Self::Protocol(_) => return None,
+            Self::Misfit(_) | Self::Ranges(_) | Self::Io { .. } | Self::NotAnAddress { .. } | Self::Protocol(_) => {
+                return None;
+            }
         })
+    }
+}
+
+fn by_empty_files(empty: &[IpAddr]) -> String {
+    match empty.len() {
+        0 => String::new(),
+        count => format!(", {count} of them by files that name no container"),
     }
 }
 

@@ -9,16 +9,19 @@ mod range;
 mod resolv;
 mod store;
 
+use std::cell::RefCell;
 use std::collections::HashSet;
 use std::net::IpAddr;
+use std::path::Path;
+use std::rc::Rc;
 
-use cni_plugin::{Add, AddResult, Check, Del, Dns, Gc, IpConfig, Network, Plugin, SpecVersion, Status, Undo};
+use cni_plugin::{Add, AddResult, Check, Del, Dns, Gc, IpConfig, NetworkName, Plugin, SpecVersion, Status, Undo};
 use ipnetwork::IpNetwork;
 
 pub use config::Config;
 pub use error::Error;
 pub use owner::{Holder, Owner};
-pub use range::{Range, RangeError, RangeSet, RangeSpec};
+pub use range::{Range, RangeError, RangeSet, RangeSets, RangeSpec};
 pub use store::Store;
 
 /// How many addresses are tried one by one before the folder is listed to find a free one.
@@ -37,33 +40,38 @@ impl Plugin for HostLocal {
 
     fn add(request: &Add<Config>, undo: &mut Undo) -> Result<AddResult, Error> {
         let network = &request.network;
-        let sets = config::range_sets(network)?;
-        let wishes = assign(&sets, config::requested(network)?)?;
-        let dns = network.config.resolv_conf()?.map_or_else(|| Ok(Dns::default()), resolv::read)?;
-        let routes = network.config.routes()?.to_vec();
+        let keys = network.config.keys()?;
+        let sets = keys.range_sets(network)?;
+        let wishes = assign(&sets, keys.requested(network)?)?;
+        let dns = keys.ipam()?.resolv_conf().map_or_else(|| Ok(Dns::default()), resolv::read)?;
+        let routes = keys.ipam()?.routes.clone();
         let ips = Allocation::start(request, undo)?.one_of_each(&sets, &wishes)?;
         Ok(AddResult { ips, routes, dns, ..AddResult::default() })
     }
 
     fn del(request: &Del<Config>) -> Result<(), Error> {
-        let Some(mut store) = existing_store(&request.network)? else { return Ok(()) };
+        let network = &request.network;
+        let Some(mut store) = Store::open_existing(&network.config.data_dir()?, &network.name)? else { return Ok(()) };
         Ok(store.release(&Owner::from(&request.attachment))?)
     }
 
     fn check(request: &Check<Config>) -> Result<(), Error> {
-        let sets = config::range_sets(&request.network)?;
+        let network = &request.network;
+        let sets = network.config.keys()?.range_sets(network)?;
         let owner = Owner::from(&request.attachment);
-        let Some(store) = existing_store(&request.network)? else { return Err(nothing_reserved(owner, &sets)) };
+        let store = Store::look(&network.config.data_dir()?, &network.name)?;
+        let Some(store) = store else { return Err(nothing_reserved(owner, &sets)) };
         let held = store.held_by(&owner)?;
         if held.is_empty() {
             return Err(nothing_reserved(owner, &sets));
         }
-        let reported: Vec<IpAddr> = request.expected.ips.iter().map(|ip| ip.address.ip()).collect();
+        let reported: HashSet<IpAddr> = request.expected.ips.iter().map(|ip| ip.address.ip()).collect();
         compare(&store, &owner, &held, &reported, &sets)
     }
 
     fn gc(request: &Gc<Config>) -> Result<(), Error> {
-        let Some(mut store) = existing_store(&request.network)? else { return Ok(()) };
+        let network = &request.network;
+        let Some(mut store) = Store::open_existing(&network.config.data_dir()?, &network.name)? else { return Ok(()) };
         let valid: HashSet<Owner> = request
             .valid
             .iter()
@@ -75,54 +83,53 @@ impl Plugin for HostLocal {
         Ok(store.retain(|owner| valid.contains(owner))?)
     }
 
+    /// A range that is full is no reason to fail: it says nothing of the network, and a runtime that hears of a failure may take
+    /// the whole host out of service.
     fn status(request: &Status<Config>) -> Result<(), Error> {
-        would_succeed(&request.network)
+        let network = &request.network;
+        network.config.keys()?.range_sets(network)?;
+        Store::try_writing(&network.config.data_dir()?, &network.name)
     }
-}
-
-fn existing_store(network: &Network<Config>) -> Result<Option<Store>, Error> {
-    Store::open_existing(network.config.data_dir()?, &network.name)
 }
 
 /// Which set has to give which requested address. Decided before anything is reserved: a wish that cannot be fulfilled
 /// fails the whole ADD.
-fn assign(sets: &[RangeSet], requested: Vec<IpAddr>) -> Result<Vec<Option<IpAddr>>, Error> {
-    let mut wishes = vec![None; sets.len()];
+fn assign(sets: &RangeSets, requested: Vec<IpAddr>) -> Result<Vec<Option<IpAddr>>, Error> {
+    let mut wishes = vec![None; sets.iter().len()];
     for address in requested {
-        let Some(i) = sets.iter().position(|set| set.range_of(address).is_some()) else {
-            return Err(Error::RequestedOutside { address, ranges: list(sets) });
+        let Some((i, set)) = sets.of(address) else {
+            return Err(Error::RequestedOutside { address, ranges: sets.to_string() });
         };
-        let ranges = sets[i].to_string();
-        if sets[i].is_gateway(address) {
-            return Err(Error::RequestedGateway { address, ranges });
+        if set.is_gateway(address) {
+            return Err(Error::RequestedGateway { address, ranges: set.to_string() });
         }
         if let Some(first) = wishes[i].replace(address) {
-            return Err(Error::RequestedTwice { first, second: address, ranges });
+            return Err(Error::RequestedTwice { first, second: address, ranges: set.to_string() });
         }
     }
     Ok(wishes)
 }
 
-fn list(sets: &[RangeSet]) -> String {
-    sets.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
-}
-
 /// An ADD that holds the lock.
-struct Allocation<'a> {
-    request: &'a Add<Config>,
-    undo: &'a mut Undo,
+struct Allocation {
     owner: Owner,
     store: Store,
+    /// What this ADD has reserved so far; shared with its undo.
+    given: Rc<RefCell<Vec<IpAddr>>>,
 }
 
-impl<'a> Allocation<'a> {
-    fn start(request: &'a Add<Config>, undo: &'a mut Undo) -> Result<Self, Error> {
-        let store = Store::open(request.network.config.data_dir()?, &request.network.name)?;
-        Ok(Self { request, undo, owner: Owner::from(&request.attachment), store })
+impl Allocation {
+    fn start(request: &Add<Config>, undo: &mut Undo) -> Result<Self, Error> {
+        let (data_dir, network) = (request.network.config.data_dir()?, request.network.name.clone());
+        let store = Store::open(&data_dir, &network)?;
+        let (owner, given) = (Owner::from(&request.attachment), Rc::<RefCell<Vec<IpAddr>>>::default());
+        let (to_free, of) = (given.clone(), owner.clone());
+        undo.push("free the addresses", move || free(&data_dir, &network, &of, &to_free.take()));
+        Ok(Self { owner, store, given })
     }
 
     /// One address of each set.
-    fn one_of_each(mut self, sets: &[RangeSet], wishes: &[Option<IpAddr>]) -> Result<Vec<IpConfig>, Error> {
+    fn one_of_each(mut self, sets: &RangeSets, wishes: &[Option<IpAddr>]) -> Result<Vec<IpConfig>, Error> {
         let held = self.store.held_by(&self.owner)?;
         let mut ips = Vec::new();
         for (i, (set, wish)) in sets.iter().zip(wishes).enumerate() {
@@ -133,9 +140,10 @@ impl<'a> Allocation<'a> {
             self.store.set_last_reserved(i, address)?;
             ips.extend(set.range_of(address).and_then(|range| {
                 let with_prefix = IpNetwork::new(address, range.prefix()).ok()?;
-                Some(IpConfig { interface: None, address: with_prefix, gateway: Some(range.gateway()) })
+                Some(IpConfig { interface: None, address: with_prefix, gateway: range.gateway() })
             }));
         }
+        self.store.seal();
         Ok(ips)
     }
 
@@ -146,7 +154,7 @@ impl<'a> Allocation<'a> {
         }
         let holder = match self.store.holder(address)? {
             Holder::Owner(owner) => owner.to_string(),
-            Holder::Nobody | Holder::Unknown => "a file that names no container".into(),
+            Holder::Nobody | Holder::Empty | Holder::Unknown => "a file that names no container".into(),
         };
         Err(Error::RequestedTaken { address, holder, dir: self.store.dir().into() })
     }
@@ -155,7 +163,7 @@ impl<'a> Allocation<'a> {
         if let Some(address) = held.iter().find(|address| set.range_of(**address).is_some()) {
             return Err(Error::Duplicate { owner: self.owner.clone(), address: *address });
         }
-        let last = self.store.last_reserved(i);
+        let last = self.store.last_reserved(i)?;
         for address in allocator::candidates(set, last).take(PROBES) {
             if self.reserve(address)? {
                 return Ok(address);
@@ -168,62 +176,56 @@ impl<'a> Allocation<'a> {
             }
             taken.push(address);
         }
-        Err(exhausted(&self.store, set, &taken))
+        Err(exhausted(&self.store, set, taken))
     }
 
     fn reserve(&mut self, address: IpAddr) -> Result<bool, Error> {
         let reserved = self.store.reserve(&self.owner, address)?;
         if reserved {
-            let data_dir = self.request.network.config.data_dir()?.to_owned();
-            let (network, owner) = (self.request.network.name.clone(), self.owner.clone());
-            self.undo.push(format!("free {address}"), move || match Store::open_existing(&data_dir, &network)? {
-                Some(mut store) => store.release_address(&owner, address),
-                None => Ok::<_, Error>(()),
-            });
+            self.given.borrow_mut().push(address);
         }
         Ok(reserved)
     }
 }
 
-/// How many of the taken addresses are in the set and could have been given.
-fn count(set: &RangeSet, taken: &[IpAddr]) -> usize {
-    taken.iter().filter(|address| set.range_of(**address).is_some() && !set.is_gateway(**address)).count()
-}
-
-fn exhausted(store: &Store, set: &RangeSet, taken: &[IpAddr]) -> Error {
-    Error::Exhausted {
-        ranges: set.to_string(),
-        reserved: count(set, taken),
-        capacity: set.capacity(),
-        dir: store.dir().into(),
+fn free(data_dir: &Path, network: &NetworkName, owner: &Owner, given: &[IpAddr]) -> Result<(), Error> {
+    if given.is_empty() {
+        return Ok(());
     }
+    let Some(mut store) = Store::open_existing(data_dir, network)? else { return Ok(()) };
+    Ok(store.release_addresses(owner, given)?)
 }
 
-fn nothing_reserved(owner: Owner, sets: &[RangeSet]) -> Error {
-    Error::NothingReserved { owner, ranges: list(sets) }
+/// The error that says so, or why that cannot be known.
+fn exhausted(store: &Store, set: &RangeSet, mut taken: Vec<IpAddr>) -> Error {
+    taken.retain(|address| set.range_of(*address).is_some() && !set.is_gateway(*address));
+    let (ranges, dir) = (set.to_string(), store.dir().into());
+    store.empty(&taken).map_or_else(
+        |error| error,
+        |empty| Error::Exhausted { ranges, reserved: taken.len(), capacity: set.capacity(), empty, dir },
+    )
+}
+
+fn nothing_reserved(owner: Owner, sets: &RangeSets) -> Error {
+    Error::NothingReserved { owner, ranges: sets.to_string() }
 }
 
 /// Every reported address of our ranges is held (other plugins of the chain may report their own), and none besides.
-fn compare(store: &Store, owner: &Owner, held: &[IpAddr], reported: &[IpAddr], sets: &[RangeSet]) -> Result<(), Error> {
-    let mut ours = reported.iter().filter(|address| sets.iter().any(|set| set.range_of(**address).is_some()));
-    if let Some(address) = ours.find(|address| !held.contains(address)) {
+fn compare(
+    store: &Store,
+    owner: &Owner,
+    held: &[IpAddr],
+    reported: &HashSet<IpAddr>,
+    sets: &RangeSets,
+) -> Result<(), Error> {
+    let held_set: HashSet<_> = held.iter().collect();
+    let mut ours = reported.iter().filter(|address| sets.of(**address).is_some());
+    if let Some(address) = ours.find(|address| !held_set.contains(address)) {
         let found = store.holder(*address)?.to_string();
         return Err(Error::Differs { address: *address, owner: owner.clone(), found });
     }
     match held.iter().find(|address| !reported.contains(address)) {
         Some(address) => Err(Error::Unreported { owner: owner.clone(), address: *address }),
-        None => Ok(()),
-    }
-}
-
-/// Would an ADD find its folder writable and an address in each set?
-fn would_succeed(network: &Network<Config>) -> Result<(), Error> {
-    let sets = config::range_sets(network)?;
-    let store = Store::open(network.config.data_dir()?, &network.name)?;
-    store.try_writing()?;
-    let taken = store.addresses()?;
-    match sets.iter().find(|set| count(set, &taken) as u128 >= set.capacity()) {
-        Some(full) => Err(exhausted(&store, full, &taken)),
         None => Ok(()),
     }
 }

@@ -43,19 +43,19 @@ impl Owner {
         Self { container: self.container.clone(), ifname: None }
     }
 
-    /// The name of the owner's n-th link; neither a container id nor an interface name can hold a colon.
-    pub(crate) fn link_name(&self, n: usize) -> String {
+    /// How the names of the owner's links begin; neither a container id nor an interface name can hold a colon.
+    pub(crate) fn link_prefix(&self) -> String {
         let container = self.container.as_str();
         let container = container.get(..MAX_CONTAINER_IN_LINK).unwrap_or(container);
         match &self.ifname {
-            Some(ifname) => format!("{container}:{ifname}:{n}"),
-            None => format!("{container}:{n}"),
+            Some(ifname) => format!("{container}:{ifname}"),
+            None => container.to_owned(),
         }
     }
 
     /// Whether a holder's links are named as this owner's: it is the owner, or the long names of both begin alike.
     pub(crate) fn shares_links_with(&self, holder: &Holder) -> bool {
-        matches!(holder, Holder::Owner(other) if other.link_name(0) == self.link_name(0))
+        matches!(holder, Holder::Owner(other) if other.link_prefix() == self.link_prefix())
     }
 }
 
@@ -75,8 +75,21 @@ pub enum Holder {
     Nobody,
     /// A reservation.
     Owner(Owner),
+    /// A file without a word in it: what a full disk or a power cut left of a reservation.
+    Empty,
     /// Something that nobody's DEL would match: not given away and not removed.
     Unknown,
+}
+
+impl Holder {
+    /// What a file with this content says.
+    pub(crate) fn of(content: &[u8]) -> Self {
+        // Some file systems fill with zeroes what a power cut kept from being written.
+        if content.iter().all(|byte| byte.is_ascii_whitespace() || *byte == 0) {
+            return Self::Empty;
+        }
+        std::str::from_utf8(content).ok().and_then(Owner::parse).map_or(Self::Unknown, Self::Owner)
+    }
 }
 
 impl fmt::Display for Holder {
@@ -84,6 +97,7 @@ impl fmt::Display for Holder {
         match self {
             Self::Nobody => f.write_str("not reserved"),
             Self::Owner(owner) => write!(f, "reserved for {owner}"),
+            Self::Empty => f.write_str("reserved by an empty file"),
             Self::Unknown => f.write_str("reserved by a file that names no container"),
         }
     }
@@ -101,8 +115,12 @@ pub(crate) mod tests {
 
     #[test]
     fn contents_that_name_no_container_have_no_owner() {
-        for content in ["", "two words", "c1\neth0", "c1\r\na/b", "../x\r\neth0", "c1\r\neth0\r\nmore"] {
-            assert_eq!(Owner::parse(content), None, "{content:?}");
+        for content in ["two words", "c1\neth0", "c1\r\na/b", "../x\r\neth0", "c1\r\neth0\r\nmore"] {
+            assert_eq!(Holder::of(content.as_bytes()), Holder::Unknown, "{content:?}");
+        }
+        assert_eq!(Holder::of(b"c1\xff"), Holder::Unknown);
+        for content in ["", "\r\n", "\n\n", " ", "\0\0\0"] {
+            assert_eq!(Holder::of(content.as_bytes()), Holder::Empty, "{content:?}");
         }
         assert_eq!(Owner::parse("c1\r\n"), Some(owner("c1", "any").without_interface()));
         assert_eq!(Owner::parse(" c1\r\neth0\n"), Some(owner("c1", "eth0")));

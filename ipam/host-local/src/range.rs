@@ -2,6 +2,7 @@
 //!
 //! An address is a number here (`u128` for either family), so that the largest IPv6 range costs no more than a `/30`.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::RangeInclusive;
@@ -9,6 +10,12 @@ use std::ops::RangeInclusive;
 use cni_plugin::{SpecVersion, ip};
 use ipnetwork::IpNetwork;
 use serde::{Deserialize, Deserializer};
+
+/// The most ranges that a network can have: more than any real one has.
+const MAX_RANGES: usize = 10_000;
+
+/// How many ranges or sets an error lists.
+const LISTED: usize = 8;
 
 /// Why ranges cannot be as they are configured; the text says which one, and what would be right.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -24,6 +31,8 @@ pub enum RangeError {
     HostBits { subnet: IpNetwork, network: IpNetwork },
     #[error("subnet {0} is too small to give addresses from: the smallest are /30 for IPv4 and /126 for IPv6")]
     TooSmall(IpNetwork),
+    #[error("gateway {gateway} is of another family than subnet {subnet}")]
+    GatewayFamily { gateway: IpAddr, subnet: IpNetwork },
     #[error("{what} {address} is not in subnet {subnet}")]
     Outside { what: &'static str, address: IpAddr, subnet: IpNetwork },
     #[error("rangeStart {start} comes after rangeEnd {end} in subnet {subnet}")]
@@ -32,6 +41,8 @@ pub enum RangeError {
     MixedFamilies(IpNetwork, IpNetwork),
     #[error("ranges {0} and {1} overlap")]
     Overlap(String, String),
+    #[error("there are {count} ranges, and {MAX_RANGES} is the most: a few large ones give as many addresses")]
+    TooMany { count: usize },
     #[error("there is more than one range set for a family, which CNI version {0} cannot express: use 0.3.0 or later")]
     OnePerFamily(SpecVersion),
 }
@@ -49,7 +60,7 @@ pub struct RangeSpec {
     /// The last address to give; the subnet's last one if absent, for IPv4 the one before the broadcast address.
     #[serde(deserialize_with = "ip::deserialize_optional")]
     pub range_end: Option<IpAddr>,
-    /// The gateway, which is never given; the subnet's second address if absent.
+    /// The gateway, which is never given; the subnet's second address if absent, none if it is 0.0.0.0 or `::`.
     #[serde(deserialize_with = "ip::deserialize_optional")]
     pub gateway: Option<IpAddr>,
 }
@@ -68,11 +79,12 @@ pub(crate) fn parse_requested(text: &str) -> Result<IpAddr, String> {
     }
 }
 
-/// A range that is known to be right: first to last address lie in the subnet, and so does the gateway.
+/// A range that is known to be right: first to last address lie in the subnet. The gateway need not: IPv6 routers are commonly
+/// known by their link-local address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Range {
     subnet: IpNetwork,
-    gateway: IpAddr,
+    gateway: Option<IpAddr>,
     first: u128,
     last: u128,
 }
@@ -89,7 +101,7 @@ impl TryFrom<&RangeSpec> for Range {
             Some(address) => Err(RangeError::Outside { what, address, subnet }),
             None => Ok(default),
         };
-        let gateway = address_of(subnet, inside("gateway", spec.gateway, second)?);
+        let gateway = gateway(spec, subnet)?;
         let first = inside("rangeStart", spec.range_start, second)?;
         let last = inside("rangeEnd", spec.range_end, number(last_address(subnet)))?;
         if first > last {
@@ -97,6 +109,16 @@ impl TryFrom<&RangeSpec> for Range {
             return Err(RangeError::Backwards { start, end, subnet });
         }
         Ok(Self { subnet, gateway, first, last })
+    }
+}
+
+/// People write an address of zeroes where they want none.
+fn gateway(spec: &RangeSpec, subnet: IpNetwork) -> Result<Option<IpAddr>, RangeError> {
+    match spec.gateway {
+        None => Ok(Some(address_of(subnet, number(subnet.network()) + 1))),
+        Some(gateway) if gateway.is_unspecified() => Ok(None),
+        Some(gateway) if gateway.is_ipv4() == subnet.is_ipv4() => Ok(Some(gateway)),
+        Some(gateway) => Err(RangeError::GatewayFamily { gateway, subnet }),
     }
 }
 
@@ -135,9 +157,9 @@ fn address_of(subnet: IpNetwork, number: u128) -> IpAddr {
 }
 
 impl Range {
-    /// The gateway.
+    /// The gateway, if there is one.
     #[must_use]
-    pub fn gateway(&self) -> IpAddr {
+    pub fn gateway(&self) -> Option<IpAddr> {
         self.gateway
     }
 
@@ -157,10 +179,6 @@ impl Range {
     pub fn contains(&self, address: IpAddr) -> bool {
         self.subnet.is_ipv4() == address.is_ipv4() && self.numbers().contains(&number(address))
     }
-
-    fn overlaps(&self, other: &Self) -> bool {
-        self.subnet.is_ipv4() == other.subnet.is_ipv4() && self.first <= other.last && other.first <= self.last
-    }
 }
 
 impl fmt::Display for Range {
@@ -172,7 +190,13 @@ impl fmt::Display for Range {
 
 /// Ranges of one family, from which a container gets one address.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RangeSet(Vec<Range>);
+pub struct RangeSet {
+    ranges: Vec<Range>,
+    /// The first numbers of the ranges with their places, in the order of the numbers.
+    by_first: Vec<(u128, usize)>,
+    /// As numbers.
+    gateways: BTreeSet<u128>,
+}
 
 impl TryFrom<&[RangeSpec]> for RangeSet {
     type Error = RangeError;
@@ -183,87 +207,149 @@ impl TryFrom<&[RangeSpec]> for RangeSet {
         if let Some(other) = ranges.iter().find(|range| range.subnet.is_ipv4() != first.subnet.is_ipv4()) {
             return Err(RangeError::MixedFamilies(first.subnet, other.subnet));
         }
-        Ok(Self(ranges))
+        let mut by_first: Vec<_> = ranges.iter().enumerate().map(|(i, range)| (range.first, i)).collect();
+        by_first.sort_unstable();
+        let gateways = ranges.iter().filter_map(|range| range.gateway.map(number)).collect();
+        Ok(Self { ranges, by_first, gateways })
     }
 }
 
 impl RangeSet {
-    /// All sets of a network, checked against each other.
-    ///
-    /// # Errors
-    /// No set, an invalid range, overlapping ranges, or more than one set of a family before CNI 0.3.0.
-    pub fn all<'a>(
-        specs: impl IntoIterator<Item = &'a [RangeSpec]>,
-        version: SpecVersion,
-    ) -> Result<Vec<Self>, RangeError> {
-        let sets = specs.into_iter().map(Self::try_from).collect::<Result<Vec<_>, _>>()?;
-        if sets.is_empty() {
-            return Err(RangeError::NoRanges);
-        }
-        let ranges: Vec<_> = sets.iter().flat_map(|set| &set.0).collect();
-        for (i, range) in ranges.iter().enumerate() {
-            if let Some(other) = ranges[i + 1..].iter().find(|other| range.overlaps(other)) {
-                return Err(RangeError::Overlap(range.to_string(), other.to_string()));
-            }
-        }
-        let of_ipv4 = sets.iter().filter(|set| set.is_ipv4()).count();
-        if version < SpecVersion::V0_3_0 && (of_ipv4 > 1 || sets.len() - of_ipv4 > 1) {
-            return Err(RangeError::OnePerFamily(version));
-        }
-        Ok(sets)
-    }
-
     /// Its ranges; at least one.
     #[must_use]
     pub fn ranges(&self) -> &[Range] {
-        &self.0
+        &self.ranges
     }
 
     fn is_ipv4(&self) -> bool {
-        self.0[0].subnet.is_ipv4()
+        self.ranges[0].subnet.is_ipv4()
+    }
+
+    /// The place among the ranges of the one that the address is in.
+    pub(crate) fn position(&self, address: IpAddr) -> Option<usize> {
+        let (_, place) = *last_not_after(&self.by_first, &number(address), |(first, _)| first)?;
+        self.ranges[place].contains(address).then_some(place)
     }
 
     /// The range that the address is in.
     #[must_use]
     pub fn range_of(&self, address: IpAddr) -> Option<&Range> {
-        self.0.iter().find(|range| range.contains(address))
+        self.position(address).map(|place| &self.ranges[place])
     }
 
     /// Whether the address is the gateway of one of the ranges.
     #[must_use]
     pub fn is_gateway(&self, address: IpAddr) -> bool {
-        self.0.iter().any(|range| range.gateway == address)
+        address.is_ipv4() == self.is_ipv4() && self.gateways.contains(&number(address))
     }
 
     /// The gateways, as numbers.
     pub(crate) fn gateways(&self) -> impl Iterator<Item = u128> {
-        self.0.iter().map(|range| number(range.gateway))
+        self.gateways.iter().copied()
     }
 
     /// A number as an address of this set's family.
     pub(crate) fn address(&self, number: u128) -> IpAddr {
-        address_of(self.0[0].subnet, number)
+        address_of(self.ranges[0].subnet, number)
     }
 
     /// How many addresses containers can get: all but the gateways.
     #[must_use]
     pub fn capacity(&self) -> u128 {
-        let all =
-            self.0.iter().fold(0_u128, |sum, range| sum.saturating_add((range.last - range.first).saturating_add(1)));
-        let mut gateways: Vec<_> =
-            self.0.iter().map(|range| range.gateway).filter(|gateway| self.range_of(*gateway).is_some()).collect();
-        gateways.sort_unstable();
-        gateways.dedup();
-        all - gateways.len() as u128
+        let sizes = self.ranges.iter().map(|range| (range.last - range.first).saturating_add(1));
+        let gateways = self.gateways().filter(|gateway| self.range_of(self.address(*gateway)).is_some()).count();
+        sizes.fold(0, u128::saturating_add) - gateways as u128
     }
 }
 
 impl fmt::Display for RangeSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (i, range) in self.0.iter().enumerate() {
-            write!(f, "{}{range}", if i == 0 { "" } else { ", " })?;
+        list(f, &self.ranges, ", ")
+    }
+}
+
+/// All range sets of a network, of which no two ranges overlap.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RangeSets {
+    sets: Vec<RangeSet>,
+    /// Where all ranges begin, in order, with their sets' places.
+    by_first: Vec<(Begin, usize)>,
+}
+
+/// Whether a range is of IPv4, and its first number.
+type Begin = (bool, u128);
+
+impl RangeSets {
+    /// Makes the sets and checks them against each other.
+    ///
+    /// # Errors
+    /// No set, an invalid range, too many, overlapping ones, or more than one set of a family before CNI 0.3.0.
+    pub fn new<'a>(specs: impl IntoIterator<Item = &'a [RangeSpec]>, version: SpecVersion) -> Result<Self, RangeError> {
+        let specs: Vec<_> = specs.into_iter().collect();
+        let count = specs.iter().map(|set| set.len()).sum();
+        if count > MAX_RANGES {
+            return Err(RangeError::TooMany { count });
         }
-        Ok(())
+        let sets = specs.into_iter().map(RangeSet::try_from).collect::<Result<Vec<_>, _>>()?;
+        let of_ipv4 = sets.iter().filter(|set| set.is_ipv4()).count();
+        if sets.is_empty() {
+            return Err(RangeError::NoRanges);
+        }
+        let by_first = in_order(&sets)?;
+        if version < SpecVersion::V0_3_0 && (of_ipv4 > 1 || sets.len() - of_ipv4 > 1) {
+            return Err(RangeError::OnePerFamily(version));
+        }
+        Ok(Self { sets, by_first })
+    }
+
+    /// The sets; at least one.
+    pub fn iter(&self) -> std::slice::Iter<'_, RangeSet> {
+        self.sets.iter()
+    }
+
+    /// The set that the address is in, with its place.
+    #[must_use]
+    pub fn of(&self, address: IpAddr) -> Option<(usize, &RangeSet)> {
+        let key = (address.is_ipv4(), number(address));
+        let (_, place) = *last_not_after(&self.by_first, &key, |(first, _)| first)?;
+        self.sets[place].position(address).map(|_| (place, &self.sets[place]))
+    }
+}
+
+/// The ranges of all sets, none overlapping the next.
+fn in_order(sets: &[RangeSet]) -> Result<Vec<(Begin, usize)>, RangeError> {
+    let mut all: Vec<(&Range, usize)> =
+        sets.iter().enumerate().flat_map(|(place, set)| set.ranges.iter().map(move |range| (range, place))).collect();
+    let begin = |range: &Range| (range.subnet.is_ipv4(), range.first);
+    all.sort_by_key(|(range, _)| begin(range));
+    for pair in all.windows(2) {
+        let [(range, _), (next, _)] = pair else { continue };
+        if range.subnet.is_ipv4() == next.subnet.is_ipv4() && next.first <= range.last {
+            return Err(RangeError::Overlap(range.to_string(), next.to_string()));
+        }
+    }
+    Ok(all.into_iter().map(|(range, place)| (begin(range), place)).collect())
+}
+
+/// Of entries in order, the last one that does not begin after `key`.
+fn last_not_after<'a, T, K: Ord>(entries: &'a [T], key: &K, begin: impl Fn(&T) -> &K) -> Option<&'a T> {
+    let after = entries.partition_point(|entry| begin(entry) <= key);
+    entries[..after].last()
+}
+
+impl fmt::Display for RangeSets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        list(f, &self.sets, "; ")
+    }
+}
+
+fn list(f: &mut fmt::Formatter<'_>, items: &[impl fmt::Display], separator: &str) -> fmt::Result {
+    for (i, item) in items.iter().take(LISTED).enumerate() {
+        write!(f, "{}{item}", if i == 0 { "" } else { separator })?;
+    }
+    match items.len().saturating_sub(LISTED) {
+        0 => Ok(()),
+        more => write!(f, "{separator}and {more} more"),
     }
 }
 
@@ -291,7 +377,7 @@ pub(crate) mod tests {
     fn defaults_leave_out_the_network_and_the_broadcast_address() {
         let range = Range::try_from(&spec(&serde_json::json!({"subnet": "10.1.2.0/24"}))).unwrap();
         assert_eq!(range.to_string(), "10.1.2.1 to 10.1.2.254 of 10.1.2.0/24");
-        assert_eq!(range.gateway().to_string(), "10.1.2.1");
+        assert_eq!(range.gateway().unwrap().to_string(), "10.1.2.1");
         let range = Range::try_from(&spec(&serde_json::json!({"subnet": "fd00::/64"}))).unwrap();
         assert_eq!(range.to_string(), "fd00::1 to fd00::ffff:ffff:ffff:ffff of fd00::/64");
     }
@@ -310,7 +396,10 @@ pub(crate) mod tests {
             (serde_json::json!({"subnet": "10.1.2.3/24"}), "write 10.1.2.0/24"),
             (serde_json::json!({"subnet": "10.1.2.0/31"}), "too small"),
             (serde_json::json!({"subnet": "fd00::/127"}), "too small"),
-            (serde_json::json!({"subnet": "10.1.2.0/24", "gateway": "10.1.3.1"}), "gateway 10.1.3.1 is not in"),
+            (
+                serde_json::json!({"subnet": "10.1.2.0/24", "gateway": "fe80::1"}),
+                "gateway fe80::1 is of another family",
+            ),
             (serde_json::json!({"subnet": "10.1.2.0/24", "rangeStart": "fd00::1"}), "rangeStart fd00::1 is not in"),
             (serde_json::json!({"subnet": "10.1.2.0/24", "rangeEnd": "10.1.3.1"}), "rangeEnd 10.1.3.1 is not in"),
             (
@@ -322,9 +411,9 @@ pub(crate) mod tests {
         }
     }
 
-    fn all(value: &serde_json::Value, version: SpecVersion) -> Result<Vec<RangeSet>, RangeError> {
+    fn all(value: &serde_json::Value, version: SpecVersion) -> Result<RangeSets, RangeError> {
         let specs: Vec<Vec<RangeSpec>> = json::from_value(value).unwrap();
-        RangeSet::all(specs.iter().map(Vec::as_slice), version)
+        RangeSets::new(specs.iter().map(Vec::as_slice), version)
     }
 
     #[test]
@@ -342,16 +431,16 @@ pub(crate) mod tests {
         let apart = serde_json::json!([[
             {"subnet": "10.1.2.0/24", "rangeEnd": "10.1.2.9"}, {"subnet": "10.1.2.0/24", "rangeStart": "10.1.2.10"}
         ]]);
-        assert_eq!(all(&apart, SpecVersion::LATEST).unwrap().len(), 1);
+        assert_eq!(all(&apart, SpecVersion::LATEST).unwrap().iter().len(), 1);
     }
 
     #[test]
     fn two_sets_of_a_family_need_version_0_3() {
         let two = serde_json::json!([[{"subnet": "10.1.2.0/24"}], [{"subnet": "10.1.3.0/24"}]]);
         assert!(all(&two, SpecVersion::V0_2_0).is_err());
-        assert_eq!(all(&two, SpecVersion::V0_3_0).unwrap().len(), 2);
+        assert_eq!(all(&two, SpecVersion::V0_3_0).unwrap().iter().len(), 2);
         let dual = serde_json::json!([[{"subnet": "10.1.2.0/24"}], [{"subnet": "fd00::/64"}]]);
-        assert_eq!(all(&dual, SpecVersion::V0_1_0).unwrap().len(), 2);
+        assert_eq!(all(&dual, SpecVersion::V0_1_0).unwrap().iter().len(), 2);
     }
 
     #[test]
@@ -359,6 +448,49 @@ pub(crate) mod tests {
         assert_eq!(set(&serde_json::json!([{"subnet": "10.1.2.0/24"}])).capacity(), 253);
         assert_eq!(set(&serde_json::json!([{"subnet": "10.1.2.0/24", "rangeStart": "10.1.2.8"}])).capacity(), 247);
         assert_eq!(set(&serde_json::json!([{"subnet": "::/0"}])).capacity(), u128::MAX - 1);
+    }
+
+    #[test]
+    fn a_gateway_need_not_be_in_the_subnet_and_is_left_out_only_if_it_is() {
+        for (subnet, gateway) in [("2001:db8::/126", "fe80::1"), ("10.1.2.0/29", "10.9.9.9")] {
+            let set = set(&serde_json::json!([{"subnet": subnet, "gateway": gateway}]));
+            assert_eq!(set.ranges()[0].gateway().unwrap().to_string(), gateway);
+            assert_eq!(set.capacity(), if set.is_ipv4() { 6 } else { 3 });
+        }
+    }
+
+    #[test]
+    fn a_gateway_of_zeroes_is_none() {
+        for (subnet, gateway) in [("10.1.2.0/30", "0.0.0.0"), ("10.1.2.0/30", "::"), ("fd00::/126", "::")] {
+            let set = set(&serde_json::json!([{"subnet": subnet, "gateway": gateway}]));
+            assert_eq!(set.ranges()[0].gateway(), None);
+            assert_eq!(set.capacity(), if set.is_ipv4() { 2 } else { 3 });
+        }
+    }
+
+    #[test]
+    fn the_set_of_an_address_is_found_among_many() {
+        let sets: Vec<_> = (0..250).rev().map(|i| serde_json::json!([{"subnet": format!("10.1.{i}.0/24")}])).collect();
+        let sets = all(&serde_json::Value::from(sets), SpecVersion::LATEST).unwrap();
+        for (address, place) in
+            [("10.1.249.7", Some(0)), ("10.1.0.1", Some(249)), ("10.1.0.0", None), ("10.2.0.1", None)]
+        {
+            assert_eq!(sets.of(address.parse().unwrap()).map(|(place, _)| place), place, "{address}");
+        }
+        assert_eq!(sets.of("::10.1.0.1".parse().unwrap()), None);
+    }
+
+    #[test]
+    fn what_is_too_much_is_refused_and_what_is_long_is_told_in_short() {
+        let of = |count: u32| {
+            let set: Vec<_> =
+                (0..count).map(|i| serde_json::json!({"subnet": format!("{}/30", Ipv4Addr::from(i << 2))})).collect();
+            all(&serde_json::json!([set]), SpecVersion::LATEST)
+        };
+        let words = of(10_001).unwrap_err().to_string();
+        assert!(words.starts_with("there are 10001 ranges, and 10000 is the most"), "{words}");
+        let words = of(10_000).unwrap().to_string();
+        assert!(words.ends_with(", and 9992 more"), "{words}");
     }
 
     #[test]

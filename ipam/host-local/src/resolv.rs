@@ -6,10 +6,13 @@ use cni_plugin::Dns;
 
 use crate::Error;
 
+/// The most that such a file may have, in bytes.
+const MAX_LENGTH: usize = 1 << 20;
+
 /// Reads the file that `resolvConf` names.
 pub(crate) fn read(path: &Path) -> Result<Dns, Error> {
-    let text =
-        std::fs::read(path).map_err(|source| Error::Io { doing: "read resolvConf", path: path.into(), source })?;
+    let text = files::read_through_links(path, MAX_LENGTH);
+    let text = text.map_err(|source| Error::Io { doing: "read resolvConf", path: path.into(), source })?;
     Ok(parse(&String::from_utf8_lossy(&text)))
 }
 
