@@ -260,6 +260,9 @@ fn who_is_certainly_gone_holds_nothing() {
         ruleset.insert(TWO, &wanted).unwrap();
         assert_eq!(ruleset.missing(TWO, &wanted).unwrap(), []);
         assert!(ruleset.holdings(&ALL).unwrap().iter().all(|holding| holding.label == TWO), "nor what nobody wants");
+        ruleset.insert(with_link(ONE, "vethone"), &[masquerade("10.0.0.4", "10.0.0.0/16")]).unwrap();
+        ruleset.insert(TWO, &[masquerade("10.0.0.4", "10.0.0.0/24")]).unwrap();
+        assert!(!listing().contains("10.0.0.0/16"), "{}", listing());
     });
 }
 

@@ -8,7 +8,7 @@ use super::element::{Element, Entry, Part, entries};
 use super::holder::{Holder, Rivals};
 use super::queue::Queue;
 use super::{ATTEMPTS, BRIDGE, INET, Ruleset, STALE, check_label, conflicts, skeleton};
-use crate::object::new_element;
+use crate::object::{Held, new_element};
 use crate::{Error, Result};
 
 /// What is cleared of those who are gone, when somebody else gets something of theirs. What the firewall wrote stays for its
@@ -21,9 +21,22 @@ struct Transaction {
     steps: Vec<String>,
     /// The sets that it makes for those who wait.
     waiting: BTreeSet<&'static str>,
+    /// The elements that it takes out, and those that it brings.
+    gone: Vec<Held>,
+    come: Vec<Held>,
 }
 
 impl Transaction {
+    fn new(generation: u32) -> Self {
+        Self {
+            batch: Batch::if_unchanged(subsystem::NFTABLES, generation),
+            steps: Vec::new(),
+            waiting: BTreeSet::new(),
+            gone: Vec::new(),
+            come: Vec::new(),
+        }
+    }
+
     fn push(&mut self, step: &str, messages: impl IntoIterator<Item = Message>) {
         for message in messages {
             self.batch.push(message);
@@ -104,9 +117,7 @@ impl Ruleset {
         repair: bool,
     ) -> Result<bool> {
         let repair = repair || *stale > 0;
-        let generation = self.connection.generation()?;
-        let batch = Batch::if_unchanged(subsystem::NFTABLES, generation);
-        let mut transaction = Transaction { batch, steps: Vec::new(), waiting: BTreeSet::new() };
+        let mut transaction = Transaction::new(self.connection.generation()?);
         self.prepare_tables(entries, repair, &mut transaction)?;
         self.prepare_chains(entries, repair, &mut transaction)?;
         for entry in entries {
@@ -114,6 +125,8 @@ impl Ruleset {
                 self.prepare_element(element, entry, rivals, &mut transaction)?;
             }
         }
+        let releases = self.releases(&transaction.gone, &transaction.come)?;
+        transaction.push("remove an nftables chain that nothing leads to", releases);
         let Transaction { batch, steps, .. } = transaction;
         match self.connection.commit(batch) {
             Ok(()) => Ok(true),
@@ -172,6 +185,9 @@ impl Ruleset {
             transaction.push(&step, skeleton::create_waiting(entry.set));
         }
         transaction.push(&step, queue.change_to(&next));
+        let (gone, come) = queue.differences(&next);
+        transaction.gone.extend(gone);
+        transaction.come.extend(come);
         Ok(())
     }
 }

@@ -79,6 +79,13 @@ impl Queue {
         messages
     }
 
+    /// Who is in the queue and not in `next`, and who is in `next` alone.
+    pub(super) fn differences(&self, next: &[Held]) -> (Vec<Held>, Vec<Held>) {
+        let gone = self.all().filter(|held| !next.iter().any(|other| other.is_like(held)));
+        let come = next.iter().filter(|held| !self.all().any(|other| other.is_like(held)));
+        (gone.cloned().collect(), come.cloned().collect())
+    }
+
     /// Where the element in this position lies.
     fn place(&self, position: usize) -> Option<(Place<'static>, Vec<u8>)> {
         let Some(number) = position.checked_sub(1) else { return Some((self.set.place(), self.key.clone())) };

@@ -3,7 +3,9 @@
 //! Deleting is dear: the kernel waits until no packet can see the elements any more. So there is one
 //! transaction at most, and none if there is nothing of ours.
 
-use nfnetlink::{Batch, subsystem};
+use std::collections::BTreeMap;
+
+use nfnetlink::{Batch, Message, subsystem};
 
 use super::chains::{bridge_of, is_on_demand};
 use super::element::{Element, Part, places};
@@ -75,7 +77,7 @@ impl Ruleset {
             if found.is_empty() {
                 return Ok(0);
             }
-            self.release_chains(&found, &mut batch)?;
+            self.releases(&found, &[])?.into_iter().for_each(|message| batch.push(message));
             match self.connection.commit(batch) {
                 Ok(()) => return Ok(found.len()),
                 Err(error) if error.is_restart() => {}
@@ -87,10 +89,11 @@ impl Ruleset {
         Err(Error::Contended(ATTEMPTS))
     }
 
-    /// Appends the removal of the on-demand chains that only `found` leads to. The kernel counts a chain's
-    /// rules and what leads to it in one number.
-    fn release_chains(&mut self, found: &[Held], batch: &mut Batch) -> Result<()> {
-        for (name, references) in references(found) {
+    /// The messages that remove the on-demand chains that nothing leads to any more, when the elements `gone` are not there
+    /// any more and `come` are. The kernel counts a chain's rules and what leads to it in one number.
+    pub(super) fn releases(&mut self, gone: &[Held], come: &[Held]) -> Result<Vec<Message>> {
+        let mut messages = Vec::new();
+        for (name, references) in references(gone, come) {
             let Some(state) = self.connection.chain(INET, name)? else {
                 continue;
             };
@@ -99,36 +102,35 @@ impl Ruleset {
             }
             let rules = self.connection.rules(INET, name, |_| ())?.len();
             if usize::try_from(state.uses - references.min(state.uses)) == Ok(rules) {
-                batch.push(del_chain(INET, name));
-                self.release_bridge(name, batch)?;
+                messages.push(del_chain(INET, name));
+                messages.extend(self.release_of_bridge(name)?);
             }
         }
-        Ok(())
+        Ok(messages)
     }
 
-    /// Appends the removal of an isolated bridge whose chain goes.
-    fn release_bridge(&mut self, chain: &str, batch: &mut Batch) -> Result<()> {
+    /// The message that removes an isolated bridge whose chain goes.
+    fn release_of_bridge(&mut self, chain: &str) -> Result<Option<Message>> {
         let place = ISOLATED_BRIDGES.place();
-        if let Some(bridge) = bridge_of(chain) {
-            let held = self.connection.element(place, &interface_name(&bridge))?;
-            held.into_iter().for_each(|held| batch.push(del_element(place, &held.key)));
-        }
-        Ok(())
+        let Some(bridge) = bridge_of(chain) else { return Ok(None) };
+        let held = self.connection.element(place, &interface_name(&bridge))?;
+        Ok(held.map(|held| del_element(place, &held.key)))
     }
 }
 
-/// The on-demand chains that the elements lead to, and how many of them do.
-fn references(found: &[Held]) -> Vec<(&str, u32)> {
-    let mut counts: Vec<(&str, u32)> = Vec::new();
-    for held in found {
-        let (Some(Data::Jump(name)) | Some(Data::Goto(name))) = &held.data else {
-            continue;
-        };
-        match counts.iter_mut().find(|(known, _)| known == name) {
-            Some((_, count)) => *count += 1,
-            None if is_on_demand(name) => counts.push((name, 1)),
-            None => {}
-        }
+/// The on-demand chains that more of the elements `gone` lead to than of `come`, and how many more.
+fn references<'a>(gone: &'a [Held], come: &'a [Held]) -> Vec<(&'a str, u32)> {
+    let mut counts: BTreeMap<&str, (u32, u32)> = BTreeMap::new();
+    gone.iter().filter_map(chain).for_each(|name| counts.entry(name).or_default().0 += 1);
+    come.iter().filter_map(chain).for_each(|name| counts.entry(name).or_default().1 += 1);
+    let fewer = counts.into_iter().map(|(name, (gone, come))| (name, gone.saturating_sub(come)));
+    fewer.filter(|(name, count)| *count > 0 && is_on_demand(name)).collect()
+}
+
+/// The chain that an element leads to.
+fn chain(held: &Held) -> Option<&str> {
+    match &held.data {
+        Some(Data::Jump(name) | Data::Goto(name)) => Some(name),
+        _ => None,
     }
-    counts
 }
