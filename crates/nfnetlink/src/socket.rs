@@ -13,6 +13,8 @@ use crate::{Batch, Error, Message, Reply, Result, flags};
 const BUFFER: usize = 32 * 1024;
 /// How often an interrupted dump is started anew.
 const DUMPS: usize = 100;
+/// How many answers of a page each fit a socket's default buffer, and some more.
+const AT_ONCE: usize = 16;
 /// Up to this size a batch fits a socket's default buffer.
 const SMALL: usize = 32 * 1024;
 
@@ -58,6 +60,39 @@ impl Socket {
     /// answer, or a failure of the socket.
     pub fn get<T>(&mut self, message: Message, read: impl Fn(&Reply<'_>) -> Option<T>) -> Result<T> {
         let sequence = self.send(message)?;
+        self.object(sequence, read)
+    }
+
+    /// Sends requests each of which is answered by one object, if that is there, and returns what `read` makes of them.
+    ///
+    /// # Errors
+    /// The first failure as [`Socket::get`] has it, but for [`Error::is_not_found`], which is `None`.
+    pub fn find<T>(
+        &mut self,
+        mut messages: Vec<Message>,
+        read: impl Fn(&Reply<'_>) -> Option<T>,
+    ) -> Result<Vec<Option<T>>> {
+        let mut all = Vec::with_capacity(messages.len());
+        for some in messages.chunks_mut(AT_ONCE) {
+            let (mut bytes, mut sequences) = (Vec::new(), Vec::new());
+            for message in some {
+                bytes.extend_from_slice(message.finish(self.sequence).ok_or(Error::TooLong)?);
+                sequences.push(self.sequence);
+                self.sequence = self.sequence.wrapping_add(1);
+            }
+            self.transmit(&bytes)?;
+            for sequence in sequences {
+                all.push(match self.object(sequence, &read) {
+                    Err(error) if error.is_not_found() => None,
+                    object => Some(object?),
+                });
+            }
+        }
+        Ok(all)
+    }
+
+    /// What `read` makes of the object that answers `sequence`.
+    fn object<T>(&mut self, sequence: u32, read: impl Fn(&Reply<'_>) -> Option<T>) -> Result<T> {
         let mut found = None;
         let refused = self.answers(sequence, |reply| {
             found = read(reply);

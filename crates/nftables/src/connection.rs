@@ -55,6 +55,13 @@ impl Connection {
         self.find(get_element(place, key), doing, |attributes| read_elements(attributes).next())
     }
 
+    /// Elements by their keys, in the order of these; many in one message to the kernel.
+    pub(crate) fn elements_at(&mut self, keys: &[(Place<'_>, Vec<u8>)]) -> Result<Vec<Option<Held>>> {
+        let messages = keys.iter().map(|(place, key)| get_element(*place, key)).collect();
+        let found = self.socket.find(messages, |reply| read_elements(reply.attributes()).next());
+        found.map_err(Error::doing("read elements of nftables sets"))
+    }
+
     /// All elements of a set, in the order of their keys; none if there is no such set. The kernel lists an
     /// element twice if the set's hash table grows or shrinks during the walk (lib/rhashtable.c): here it is
     /// once.

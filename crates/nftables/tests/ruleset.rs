@@ -104,6 +104,7 @@ fn everything_is_inserted_found_and_removed() {
 fn nft_lists_what_we_make_and_loads_it_again() {
     in_namespace(|| {
         let mut ruleset = Ruleset::open().unwrap();
+        ip("link add vethA type bridge");
         ruleset.insert(Holder { label: ONE, link: Some("vethA") }, &everything()).unwrap();
         // The same for the container's other interface, which waits; a link has one holder.
         ruleset.insert("ferrocni:other/one/eth1", &everything()[2..]).unwrap();

@@ -77,12 +77,8 @@ impl Ruleset {
     pub fn missing(&mut self, label: &str, elements: &[Element]) -> Result<Vec<Difference>> {
         let entries = entries(label.into(), elements)?;
         let mut differences = Vec::new();
-        for entry in &entries {
-            let served = self.connection.element(entry.set.place(), &entry.held.key)?;
-            if served.is_some_and(|held| held.is_like(&entry.held)) {
-                continue;
-            }
-            let queue = Queue::read(&mut self.connection, entry.set, &entry.held.key)?;
+        let keys: Vec<_> = entries.iter().map(|entry| (entry.set, entry.held.key.clone())).collect();
+        for (entry, queue) in entries.iter().zip(Queue::read(&mut self.connection, &keys)?) {
             if let Some(element) = elements.get(entry.element) {
                 differences.extend(difference(element, entry, &queue));
             }

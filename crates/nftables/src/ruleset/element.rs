@@ -1,5 +1,6 @@
 //! What plugins ask for, and where it lies in the tables.
 
+use std::collections::btree_map::Entry as Place;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::IpAddr;
@@ -171,15 +172,15 @@ pub(super) fn entries(holder: Holder<'_>, elements: &[Element]) -> Result<Vec<En
     for (index, element) in elements.iter().enumerate() {
         for (set, key, wanted) in element.keys()? {
             let data = wanted.as_ref().map(Wanted::data);
-            match known.get(&(set.name, key.clone())) {
-                None => {
-                    known.insert((set.name, key.clone()), data.clone());
+            match known.entry((set.name, key)) {
+                Place::Vacant(place) => {
                     let (label, link) = (holder.label.to_owned(), holder.link.map(str::to_owned));
-                    let chain = wanted.and_then(Wanted::chain);
-                    all.push(Entry { set, held: Held { key, data, label, link }, chain, element: index });
+                    let held = Held { key: place.key().1.clone(), data: data.clone(), label, link };
+                    all.push(Entry { set, held, chain: wanted.and_then(Wanted::chain), element: index });
+                    place.insert(data);
                 }
-                Some(same) if *same == data => {}
-                Some(_) => {
+                Place::Occupied(same) if *same.get() == data => {}
+                Place::Occupied(_) => {
                     return Err(Error::Taken { element: Box::new(element.clone()), holder: holder.label.to_owned() });
                 }
             }

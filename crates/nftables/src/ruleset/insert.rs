@@ -15,12 +15,36 @@ use crate::{Error, Result};
 /// DEL or GC: it is the only record of what it has to remove elsewhere.
 const CLEARED: [Part; 4] = [Part::Publish, Part::Hairpin, Part::Masquerade, Part::AntiSpoof];
 
-/// A conditional transaction under construction, whose steps have names for error messages.
+/// An insertion under way: what is wanted, and what has come to light in its attempts.
+struct Insertion<'a> {
+    elements: &'a [Element],
+    entries: Vec<Entry>,
+    rivals: Rivals,
+    /// Everything around the elements is made anew.
+    repairs: bool,
+    /// Somebody has one of the keys already, so all are looked up.
+    looks: bool,
+    stale: usize,
+}
+
+impl<'a> Insertion<'a> {
+    fn new(holder: Holder<'_>, elements: &'a [Element]) -> Result<Self> {
+        check_label(holder.label)?;
+        let entries = entries(holder, elements)?;
+        Ok(Self { elements, entries, rivals: Rivals::default(), repairs: false, looks: false, stale: 0 })
+    }
+}
+
+/// What a message of a transaction is for, in error messages.
+enum Step {
+    Element(usize),
+    Other(String),
+}
+
+/// A conditional transaction under construction.
 struct Transaction {
     batch: Batch,
-    steps: Vec<String>,
-    /// The sets that it makes for those who wait.
-    waiting: BTreeSet<&'static str>,
+    steps: Vec<Step>,
     /// The elements that it takes out, and those that it brings.
     gone: Vec<Held>,
     come: Vec<Held>,
@@ -28,19 +52,22 @@ struct Transaction {
 
 impl Transaction {
     fn new(generation: u32) -> Self {
-        Self {
-            batch: Batch::if_unchanged(subsystem::NFTABLES, generation),
-            steps: Vec::new(),
-            waiting: BTreeSet::new(),
-            gone: Vec::new(),
-            come: Vec::new(),
-        }
+        let batch = Batch::if_unchanged(subsystem::NFTABLES, generation);
+        Self { batch, steps: Vec::new(), gone: Vec::new(), come: Vec::new() }
     }
 
     fn push(&mut self, step: &str, messages: impl IntoIterator<Item = Message>) {
         for message in messages {
             self.batch.push(message);
-            self.steps.push(step.to_owned());
+            self.steps.push(Step::Other(step.to_owned()));
+        }
+    }
+
+    /// Appends messages about one of the elements.
+    fn push_about(&mut self, element: usize, messages: impl IntoIterator<Item = Message>) {
+        for message in messages {
+            self.batch.push(message);
+            self.steps.push(Step::Element(element));
         }
     }
 }
@@ -54,13 +81,10 @@ impl Ruleset {
     /// [`Error::Taken`] if another container publishes one of the ports; nothing has changed then, as after every
     /// other error.
     pub fn insert<'a>(&mut self, holder: impl Into<Holder<'a>>, elements: &[Element]) -> Result<()> {
-        let entries = checked(holder.into(), elements)?;
-        let (mut stale, mut rivals) = (0, Rivals::default());
+        let mut insertion = Insertion::new(holder.into(), elements)?;
         for _ in 0..ATTEMPTS {
-            if self.insert_elements(elements, &entries)?
-                || self.insert_prepared(elements, &entries, &mut rivals, &mut stale, false)?
-            {
-                return self.clear(&rivals);
+            if self.insert_elements(&mut insertion)? || self.insert_prepared(&mut insertion)? {
+                return self.clear(&insertion.rivals);
             }
         }
         Err(Error::Contended(ATTEMPTS))
@@ -72,11 +96,10 @@ impl Ruleset {
     /// # Errors
     /// Those of [`Ruleset::insert`].
     pub fn repair(&mut self, label: &str, elements: &[Element]) -> Result<()> {
-        let entries = checked(label.into(), elements)?;
-        let (mut stale, mut rivals) = (0, Rivals::default());
+        let mut insertion = Insertion { repairs: true, looks: true, ..Insertion::new(label.into(), elements)? };
         for _ in 0..ATTEMPTS {
-            if self.insert_prepared(elements, &entries, &mut rivals, &mut stale, true)? {
-                return self.clear(&rivals);
+            if self.insert_prepared(&mut insertion)? {
+                return self.clear(&insertion.rivals);
             }
         }
         Err(Error::Contended(ATTEMPTS))
@@ -89,56 +112,50 @@ impl Ruleset {
     }
 
     /// The steady state: one transaction of elements alone. `false` if something is missing or in the way.
-    fn insert_elements(&mut self, elements: &[Element], entries: &[Entry]) -> Result<bool> {
+    fn insert_elements(&mut self, insertion: &mut Insertion<'_>) -> Result<bool> {
         let mut batch = Batch::new(subsystem::NFTABLES);
-        for entry in entries {
+        for entry in &insertion.entries {
             batch.push(new_element(entry.set.place(), &entry.held, false));
         }
         match self.connection.commit(batch) {
             Ok(()) => Ok(true),
-            Err(error) if conflicts(&error) => Ok(false),
+            Err(error) if conflicts(&error) => {
+                insertion.looks |= !error.is_not_found();
+                Ok(false)
+            }
             Err(source) => {
-                let element = failed(&source).and_then(|index| elements.get(entries.get(index)?.element));
-                let doing =
-                    element.map_or("insert nftables elements".to_owned(), |element| format!("insert {element}"));
-                Err(Error::Netlink { doing, source })
+                let step = failed(&source).and_then(|index| insertion.entries.get(index));
+                let step = step.map(|entry| Step::Element(entry.element));
+                Err(Error::Netlink { doing: in_words(step.as_ref(), insertion.elements), source })
             }
         }
     }
 
-    /// Looks at what is there and brings what is missing along. `false` if the ruleset changed in between, or
-    /// may have. Where the tables are there, yet a set or a chain of theirs is not, the second attempt repairs.
-    fn insert_prepared(
-        &mut self,
-        elements: &[Element],
-        entries: &[Entry],
-        rivals: &mut Rivals,
-        stale: &mut usize,
-        repair: bool,
-    ) -> Result<bool> {
-        let repair = repair || *stale > 0;
+    /// Brings what is missing along. `false` if the ruleset changed in between, or may have, or if a key is in the way. Where
+    /// the tables are there, yet a set or a chain of theirs is not, the second attempt repairs.
+    fn insert_prepared(&mut self, insertion: &mut Insertion<'_>) -> Result<bool> {
+        let repair = insertion.repairs || insertion.stale > 0;
         let mut transaction = Transaction::new(self.connection.generation()?);
-        self.prepare_tables(entries, repair, &mut transaction)?;
-        self.prepare_chains(entries, repair, &mut transaction)?;
-        for entry in entries {
-            if let Some(element) = elements.get(entry.element) {
-                self.prepare_element(element, entry, rivals, &mut transaction)?;
-            }
-        }
+        self.prepare_tables(&insertion.entries, repair, &mut transaction)?;
+        self.prepare_chains(&insertion.entries, repair, &mut transaction)?;
+        self.prepare_elements(insertion, &mut transaction)?;
         let releases = self.releases(&transaction.gone, &transaction.come)?;
         transaction.push("remove an nftables chain that nothing leads to", releases);
         let Transaction { batch, steps, .. } = transaction;
         match self.connection.commit(batch) {
             Ok(()) => Ok(true),
             Err(error) if error.is_restart() => Ok(false),
-            Err(error) if *stale < STALE && conflicts(&error) => {
-                *stale += 1;
+            Err(error) if conflicts(&error) && !error.is_not_found() && !insertion.looks => {
+                insertion.looks = true;
+                Ok(false)
+            }
+            Err(error) if insertion.stale < STALE && conflicts(&error) => {
+                insertion.stale += 1;
                 Ok(false)
             }
             Err(source) => {
                 let step = failed(&source).and_then(|index| steps.get(index));
-                let doing = step.map_or("change the nftables ruleset".to_owned(), Clone::clone);
-                Err(Error::Netlink { doing, source })
+                Err(Error::Netlink { doing: in_words(step, insertion.elements), source })
             }
         }
     }
@@ -171,31 +188,40 @@ impl Ruleset {
         Ok(())
     }
 
-    fn prepare_element(
-        &mut self,
-        element: &Element,
-        entry: &Entry,
-        rivals: &mut Rivals,
-        transaction: &mut Transaction,
-    ) -> Result<()> {
-        let queue = Queue::read(&mut self.connection, entry.set, &entry.held.key)?;
-        let next = rivals.enter(&queue, element, entry)?;
-        let step = format!("insert {element}");
-        if next.len() > 1 && transaction.waiting.insert(entry.set.name) {
-            transaction.push(&step, skeleton::create_waiting(entry.set));
+    /// Where somebody has one of the keys, each is looked up, and its queue becomes what it has to be.
+    fn prepare_elements(&mut self, insertion: &mut Insertion<'_>, transaction: &mut Transaction) -> Result<()> {
+        let Insertion { elements, entries, rivals, looks, .. } = insertion;
+        if !*looks {
+            for entry in entries.iter() {
+                transaction.push_about(entry.element, [new_element(entry.set.place(), &entry.held, false)]);
+            }
+            return Ok(());
         }
-        transaction.push(&step, queue.change_to(&next));
-        let (gone, come) = queue.differences(&next);
-        transaction.gone.extend(gone);
-        transaction.come.extend(come);
+        let keys: Vec<_> = entries.iter().map(|entry| (entry.set, entry.held.key.clone())).collect();
+        let mut waiting = BTreeSet::new();
+        for (entry, queue) in entries.iter().zip(Queue::read(&mut self.connection, &keys)?) {
+            let Some(element) = elements.get(entry.element) else { continue };
+            let next = rivals.enter(&queue, element, entry)?;
+            if next.len() > 1 && waiting.insert(entry.set.name) {
+                transaction.push_about(entry.element, skeleton::create_waiting(entry.set));
+            }
+            transaction.push_about(entry.element, queue.change_to(&next));
+            let (gone, come) = queue.differences(&next);
+            transaction.gone.extend(gone);
+            transaction.come.extend(come);
+        }
         Ok(())
     }
 }
 
-/// What is to be inserted, if it can be.
-fn checked(holder: Holder<'_>, elements: &[Element]) -> Result<Vec<Entry>> {
-    check_label(holder.label)?;
-    entries(holder, elements)
+fn in_words(step: Option<&Step>, elements: &[Element]) -> String {
+    let element = |index: usize| elements.get(index).map(|element| format!("insert {element}"));
+    match step {
+        Some(Step::Other(words)) => Some(words.clone()),
+        Some(Step::Element(index)) => element(*index),
+        None => None,
+    }
+    .unwrap_or_else(|| "change the nftables ruleset".to_owned())
 }
 
 /// Which message of the batch the kernel refused.

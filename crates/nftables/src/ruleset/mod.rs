@@ -130,11 +130,9 @@ impl Ruleset {
     /// # Errors
     /// [`Error::Netlink`] if the kernel refuses.
     pub fn holders(&mut self, element: &Element) -> Result<Vec<String>> {
-        let mut labels = Vec::new();
-        for (set, key) in element::places(std::slice::from_ref(element)) {
-            labels.extend(Queue::read(&mut self.connection, set, &key)?.all().map(|held| held.label.clone()));
-        }
-        Ok(labels)
+        let places: Vec<_> = element::places(std::slice::from_ref(element)).collect();
+        let queues = Queue::read(&mut self.connection, &places)?;
+        Ok(queues.iter().flat_map(Queue::all).map(|held| held.label.clone()).collect())
     }
 
     /// The addresses of the [`Element::Member`]s all of whose labels `pick` picks, each with the prefix length of a host.

@@ -25,14 +25,38 @@ pub(super) struct Queue {
 }
 
 impl Queue {
-    /// Looks a key up.
-    pub(super) fn read(connection: &mut Connection, set: &'static Set, key: &[u8]) -> Result<Self> {
-        let mut queue = Self { set, key: key.to_vec(), places: vec![connection.element(set.place(), key)?] };
-        while let Some((place, numbered)) = queue.place(queue.places.len()) {
-            let Some(waiting) = connection.element(place, &numbered)? else { break };
-            queue.places.push(Some(Held { key: queue.key.clone(), ..waiting }));
+    /// Looks keys up, in their order.
+    pub(super) fn read(connection: &mut Connection, keys: &[(&'static Set, Vec<u8>)]) -> Result<Vec<Self>> {
+        let mut queues: Vec<Self> =
+            keys.iter().map(|(set, key)| Self { set, key: key.clone(), places: Vec::new() }).collect();
+        // Nearly always that is all: who is served, and that nobody waits.
+        let places: Vec<_> = queues.iter().flat_map(|queue| [queue.place(0), queue.place(1)]).flatten().collect();
+        let mut found = connection.elements_at(&places)?.into_iter();
+        for queue in &mut queues {
+            queue.places.push(found.next().flatten());
+            if queue.set.waiting().is_some() && queue.push(found.next().flatten()) {
+                queue.read_on(connection)?;
+            }
         }
-        Ok(queue)
+        Ok(queues)
+    }
+
+    /// Looks up who else waits.
+    fn read_on(&mut self, connection: &mut Connection) -> Result<()> {
+        while let Some((place, numbered)) = self.place(self.places.len()) {
+            let waiting = connection.element(place, &numbered)?;
+            if !self.push(waiting) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Appends who was found to wait, if anybody was.
+    fn push(&mut self, waiting: Option<Held>) -> bool {
+        let is_found = waiting.is_some();
+        self.places.extend(waiting.map(|held| Some(Held { key: self.key.clone(), ..held })));
+        is_found
     }
 
     /// All queues of a set, read in full.

@@ -29,10 +29,7 @@ impl Ruleset {
     /// others, or such that [`Ruleset::insert`] would have refused them, and a missing table, are not errors.
     pub fn remove(&mut self, label: &str, elements: &[Element]) -> Result<usize> {
         let places: Vec<_> = places(elements).collect();
-        let read = |ruleset: &mut Self| {
-            places.iter().map(|(set, key)| Queue::read(&mut ruleset.connection, set, key)).collect()
-        };
-        self.remove_from(read, |holder| holder == label)
+        self.remove_from(|ruleset| Queue::read(&mut ruleset.connection, &places), |holder| holder == label)
     }
 
     /// Removes everything in `parts` whose label `pick` picks, and returns how many entries of sets that were.
