@@ -6,18 +6,18 @@ use std::ops::RangeInclusive;
 
 use crate::range::{RangeSet, number};
 
-/// The set's addresses in the order to try them: from the one after `last` round to `last` itself, without gateways.
+/// The set's addresses in the order to try them: from the one after `last` round to `last` itself, without the gateways.
 ///
 /// Without a `last`, or with one that is not in the set (its ranges were changed), it starts at the beginning.
 pub(crate) fn candidates(set: &RangeSet, last: Option<IpAddr>) -> impl Iterator<Item = IpAddr> {
     let numbers = segments(set, last).into_iter().flatten();
-    numbers.map(|number| set.address(number)).filter(|address| !set.is_gateway(*address))
+    numbers.map(|number| set.address(number)).filter(|address| !set.withholds(*address))
 }
 
 /// The first of [`candidates`] that is not `taken`, found without going through them one by one.
 pub(crate) fn first_free(set: &RangeSet, last: Option<IpAddr>, taken: &[IpAddr]) -> Option<IpAddr> {
     let in_set = taken.iter().filter(|address| set.range_of(**address).is_some());
-    let occupied: BTreeSet<u128> = in_set.map(|address| number(*address)).chain(set.gateways()).collect();
+    let occupied: BTreeSet<u128> = in_set.map(|address| number(*address)).chain(set.withheld()).collect();
     segments(set, last).into_iter().find_map(|segment| first_gap(segment, &occupied)).map(|free| set.address(free))
 }
 

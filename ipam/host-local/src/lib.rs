@@ -100,7 +100,7 @@ fn assign(sets: &RangeSets, requested: Vec<IpAddr>) -> Result<Vec<Option<IpAddr>
         let Some((i, set)) = sets.of(address) else {
             return Err(Error::RequestedOutside { address, ranges: sets.to_string() });
         };
-        if set.is_gateway(address) {
+        if set.withholds(address) {
             return Err(Error::RequestedGateway { address, ranges: set.to_string() });
         }
         if let Some(first) = wishes[i].replace(address) {
@@ -198,7 +198,7 @@ fn free(data_dir: &Path, network: &NetworkName, owner: &Owner, given: &[IpAddr])
 
 /// The error that says so, or why that cannot be known.
 fn exhausted(store: &Store, set: &RangeSet, mut taken: Vec<IpAddr>) -> Error {
-    taken.retain(|address| set.range_of(*address).is_some() && !set.is_gateway(*address));
+    taken.retain(|address| set.range_of(*address).is_some() && !set.withholds(*address));
     let (ranges, dir) = (set.to_string(), store.dir().into());
     store.empty(&taken).map_or_else(
         |error| error,

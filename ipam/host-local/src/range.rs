@@ -85,6 +85,8 @@ pub(crate) fn parse_requested(text: &str) -> Result<IpAddr, String> {
 pub struct Range {
     subnet: IpNetwork,
     gateway: Option<IpAddr>,
+    /// What is never given: the gateway, or the address that a bridge takes where there is none.
+    withheld: IpAddr,
     first: u128,
     last: u128,
 }
@@ -102,13 +104,14 @@ impl TryFrom<&RangeSpec> for Range {
             None => Ok(default),
         };
         let gateway = gateway(spec, subnet)?;
+        let withheld = gateway.unwrap_or(address_of(subnet, second));
         let first = inside("rangeStart", spec.range_start, second)?;
         let last = inside("rangeEnd", spec.range_end, number(last_address(subnet)))?;
         if first > last {
             let (start, end) = (address_of(subnet, first), address_of(subnet, last));
             return Err(RangeError::Backwards { start, end, subnet });
         }
-        Ok(Self { subnet, gateway, first, last })
+        Ok(Self { subnet, gateway, withheld, first, last })
     }
 }
 
@@ -194,8 +197,8 @@ pub struct RangeSet {
     ranges: Vec<Range>,
     /// The first numbers of the ranges with their places, in the order of the numbers.
     by_first: Vec<(u128, usize)>,
-    /// As numbers.
-    gateways: BTreeSet<u128>,
+    /// What is never given, as numbers.
+    withheld: BTreeSet<u128>,
 }
 
 impl TryFrom<&[RangeSpec]> for RangeSet {
@@ -209,8 +212,8 @@ impl TryFrom<&[RangeSpec]> for RangeSet {
         }
         let mut by_first: Vec<_> = ranges.iter().enumerate().map(|(i, range)| (range.first, i)).collect();
         by_first.sort_unstable();
-        let gateways = ranges.iter().filter_map(|range| range.gateway.map(number)).collect();
-        Ok(Self { ranges, by_first, gateways })
+        let withheld = ranges.iter().map(|range| number(range.withheld)).collect();
+        Ok(Self { ranges, by_first, withheld })
     }
 }
 
@@ -237,15 +240,15 @@ impl RangeSet {
         self.position(address).map(|place| &self.ranges[place])
     }
 
-    /// Whether the address is the gateway of one of the ranges.
+    /// Whether the address is never given: it is the gateway of one of the ranges.
     #[must_use]
-    pub fn is_gateway(&self, address: IpAddr) -> bool {
-        address.is_ipv4() == self.is_ipv4() && self.gateways.contains(&number(address))
+    pub fn withholds(&self, address: IpAddr) -> bool {
+        address.is_ipv4() == self.is_ipv4() && self.withheld.contains(&number(address))
     }
 
-    /// The gateways, as numbers.
-    pub(crate) fn gateways(&self) -> impl Iterator<Item = u128> {
-        self.gateways.iter().copied()
+    /// What is never given, as numbers.
+    pub(crate) fn withheld(&self) -> impl Iterator<Item = u128> {
+        self.withheld.iter().copied()
     }
 
     /// A number as an address of this set's family.
@@ -253,12 +256,12 @@ impl RangeSet {
         address_of(self.ranges[0].subnet, number)
     }
 
-    /// How many addresses containers can get: all but the gateways.
+    /// How many addresses containers can get.
     #[must_use]
     pub fn capacity(&self) -> u128 {
         let sizes = self.ranges.iter().map(|range| (range.last - range.first).saturating_add(1));
-        let gateways = self.gateways().filter(|gateway| self.range_of(self.address(*gateway)).is_some()).count();
-        sizes.fold(0, u128::saturating_add) - gateways as u128
+        let withheld = self.withheld().filter(|number| self.range_of(self.address(*number)).is_some()).count();
+        sizes.fold(0, u128::saturating_add) - withheld as u128
     }
 }
 
@@ -460,11 +463,11 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_gateway_of_zeroes_is_none() {
+    fn a_gateway_of_zeroes_is_none_and_a_bridge_can_take_the_first_address() {
         for (subnet, gateway) in [("10.1.2.0/30", "0.0.0.0"), ("10.1.2.0/30", "::"), ("fd00::/126", "::")] {
             let set = set(&serde_json::json!([{"subnet": subnet, "gateway": gateway}]));
             assert_eq!(set.ranges()[0].gateway(), None);
-            assert_eq!(set.capacity(), if set.is_ipv4() { 2 } else { 3 });
+            assert_eq!(set.capacity(), if set.is_ipv4() { 1 } else { 2 });
         }
     }
 

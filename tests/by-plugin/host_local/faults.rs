@@ -286,6 +286,17 @@ fn del_and_gc_need_nothing_of_a_spoilt_configuration_but_the_folder() {
         gc(&host, &spoilt, &[]).ok();
         assert_eq!(left(), "", "{key}");
     }
+    let bridge = |ipam: Value| {
+        host.chain(
+            &json!({"name": "net", "plugins": [{"type": "bridge", "bridge": "br0", "ipam": network(&ipam)["ipam"]}]}),
+        )
+    };
+    let mut spoilt = good.clone();
+    spoilt["subnet"] = json!("$10.71.0.0/24");
+    let c3 = host.container("c3");
+    bridge(good.clone()).add(&c3, "eth0").ok();
+    bridge(spoilt).del(&c3, "eth0").ok();
+    assert_eq!(left(), "", "through a bridge");
     add(&host, OURS, "c1", &network(&good)).ok();
     let mut no_folder = network(&good);
     no_folder["ipam"]["dataDir"] = json!(5);
@@ -297,5 +308,5 @@ fn del_and_gc_need_nothing_of_a_spoilt_configuration_but_the_folder() {
             assert!(error.code == 7 && error.details.contains(words), "{spoilt}: {error:?}");
         }
     }
-    assert_eq!(left().trim(), "10.71.0.14");
+    assert_eq!(left().trim(), "10.71.0.15");
 }

@@ -1,7 +1,7 @@
 //! Gateways that are in no range, and none.
 
 use serde_json::{Value, json};
-use tests::{Chain, Host, Inside as _, reference_differs, wire};
+use tests::{Chain, Host, Inside as _, address, reference_differs, wire};
 
 use super::{OURS, add, call, del, network};
 
@@ -35,16 +35,55 @@ fn a_gateway_outside_of_the_subnet_is_reported_and_takes_no_address_of_it() {
 }
 
 #[test]
-fn a_gateway_of_zeroes_is_none_and_its_place_is_given() {
+fn a_gateway_of_zeroes_is_none() {
     if reference_differs("it reports the zeroes") {
         return;
     }
     let host = Host::new();
     for (i, (subnet, zeroes, address)) in
-        [("10.1.2.0/24", "0.0.0.0", "10.1.2.1/24"), ("fd00::/64", "::", "fd00::1/64")].into_iter().enumerate()
+        [("10.1.2.0/24", "0.0.0.0", "10.1.2.2/24"), ("fd00::/64", "::", "fd00::2/64")].into_iter().enumerate()
     {
         let config = network(&json!({"subnet": subnet, "gateway": zeroes}));
         assert_eq!(add(&host, OURS, &format!("c{i}"), &config).ok()["ips"], json!([{"address": address}]));
+    }
+}
+
+/// A bridge that is to be a gateway takes the first address where none is configured.
+#[test]
+fn no_container_has_the_address_of_its_bridge() {
+    let host = Host::new();
+    let c1 = host.container("c1");
+    let ipam = json!({
+        "type": "host-local", "ranges": [[{"subnet": "10.1.2.0/24", "gateway": "0.0.0.0"}]],
+        "routes": [{"dst": "0.0.0.0/0"}]
+    });
+    let bridge = json!({"type": "bridge", "bridge": "br0", "isGateway": true, "ipam": ipam});
+    let network = host.chain(&json!({"name": "net", "plugins": [bridge]}));
+    let result = network.add(&c1, "eth0").ok();
+    network.check(&c1, "eth0").ok();
+    if reference_differs("its bridge has no address then") {
+        return;
+    }
+    let _server = host.listen_tcp(80);
+    assert_eq!(c1.assert_reaches_tcp("10.1.2.1:80").ip().to_string(), address(&result, 0));
+}
+
+#[test]
+fn macvlan_s_default_route_needs_no_gateway() {
+    let (host, _outside) = wire();
+    let c1 = host.container("c1");
+    for ipam in [
+        json!({"type": "host-local", "subnet": "10.1.2.0/24", "gateway": "0.0.0.0"}),
+        json!({"type": "static", "addresses": [{"address": "10.1.2.2/24", "gateway": "0.0.0.0"}]}),
+    ] {
+        let mut ipam = ipam;
+        ipam["routes"] = json!([{"dst": "0.0.0.0/0"}]);
+        let plugin = json!({"type": "macvlan", "master": "uplink", "ipam": ipam});
+        let network = host.chain(&json!({"name": "net", "plugins": [plugin]}));
+        network.add(&c1, "eth0").ok();
+        network.check(&c1, "eth0").ok();
+        assert!(c1.shell("ip route").starts_with("default dev eth0"));
+        network.del(&c1, "eth0").ok();
     }
 }
 
@@ -67,7 +106,7 @@ fn macvlan_s_containers_reach_the_world_through_a_gateway_outside_of_their_subne
     }
     network.add(&c1, "eth0").ok();
     network.check(&c1, "eth0").ok();
-    let _servers = outside.shell("ip addr add 203.0.113.1/32 dev lo; ip addr add 2001:db8:9::1/128 dev lo nodad");
+    outside.shell("ip addr add 203.0.113.1/32 dev lo; ip addr add 2001:db8:9::1/128 dev lo nodad");
     let _server = outside.listen_tcp(80);
     for far in ["203.0.113.1:80", "[2001:db8:9::1]:80"] {
         c1.assert_reaches_tcp(far);
