@@ -1,8 +1,9 @@
 //! The keys of `ipam`.
 
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-use cni_plugin::{Args, Network};
+use cni_plugin::{Args, Network, ip};
 use serde::Deserialize;
 
 use crate::Error;
@@ -24,6 +25,22 @@ const DEFAULT_REQUEST: [u8; 5] = [3, 1, 6, 15, 119];
 #[serde(default)]
 pub struct Config {
     ipam: Ipam,
+    #[serde(rename = "runtimeConfig")]
+    runtime_config: Ips,
+    args: CniArgs,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+struct CniArgs {
+    cni: Ips,
+}
+
+/// Addresses that a container shall have: the capability `ips`, or `args.cni.ips`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+struct Ips {
+    ips: Vec<String>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -127,7 +144,7 @@ impl Config {
 /// What to tell the servers and what to ask of them.
 ///
 /// # Errors
-/// A value is too long.
+/// A value is too long, or an address cannot be asked for.
 pub(crate) fn wishes(network: &Network<Config>) -> Result<Wishes, Error> {
     let ipam = &network.config.ipam;
     let mut provide = Vec::new();
@@ -146,7 +163,35 @@ pub(crate) fn wishes(network: &Network<Config>) -> Result<Wishes, Error> {
         request: network.config.request(),
         priority: (ipam.priority != 0).then_some(ipam.priority),
         suppress_gateway: ipam.suppress.contains(&Suppressed::Gateway),
+        addresses: requested(network)?,
     })
+}
+
+/// The addresses that the container shall have, from all three places that can say so, one of a family at most.
+fn requested(network: &Network<Config>) -> Result<Vec<IpAddr>, Error> {
+    let config = &network.config;
+    let of_args = argument(&network.args, "IP").filter(|text| !text.is_empty());
+    let of_keys = config.args.cni.ips.iter().chain(&config.runtime_config.ips).map(String::as_str);
+    let mut requested: Vec<IpAddr> = Vec::new();
+    for text in of_args.into_iter().chain(of_keys) {
+        let address = parse(text).map_err(|_| Error::NotAnAddress { text: text.into() })?;
+        let family = Family::of(address);
+        match requested.iter().find(|known| Family::of(**known) == family) {
+            Some(known) if *known == address => {}
+            Some(known) => return Err(Error::TwoAddresses { family, addresses: [*known, address] }),
+            None if config.families().contains(&family) => requested.push(address),
+            None => return Err(Error::NoSuchFamily { family, address }),
+        }
+    }
+    Ok(requested)
+}
+
+/// An address with or without a prefix length, which is the server's to say.
+fn parse(text: &str) -> Result<IpAddr, String> {
+    match text.split_once('/') {
+        Some((address, prefix)) if prefix.parse::<u8>().is_ok() => ip::parse(address),
+        _ => ip::parse(text),
+    }
 }
 
 /// A value of `CNI_ARGS`, read as the reference does here: whatever is no pair is passed over.
@@ -210,6 +255,14 @@ mod tests {
         ] {
             assert!(config(&bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn an_address_may_carry_a_prefix_length() {
+        for text in ["10.5.0.7", "10.5.0.7/24"] {
+            assert_eq!(parse(text), Ok(IpAddr::from([10, 5, 0, 7])), "{text}");
+        }
+        assert!(parse("10.5.0.7/x").is_err() && parse("").is_err());
     }
 
     #[test]

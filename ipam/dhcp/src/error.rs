@@ -1,4 +1,5 @@
 use std::io;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use cni_plugin::{Attachment, Code};
@@ -12,6 +13,14 @@ use crate::lease::Family;
 pub enum Error {
     #[error("the value to provide as DHCP option {option} has {length} bytes, and an option holds 255")]
     ValueTooLong { option: u8, length: usize },
+    #[error("{text:?} is not an address that a server could be asked for")]
+    NotAnAddress { text: String },
+    #[error("{} and {} are both asked for, and a container gets one address by {}", addresses[0], addresses[1], family.protocol())]
+    TwoAddresses { family: Family, addresses: [IpAddr; 2] },
+    #[error("{address} is asked for, but {family} is not among the \"families\" of this network's \"ipam\"")]
+    NoSuchFamily { family: Family, address: IpAddr },
+    #[error("{attachment} was to have the address {wanted}, and has another lease already")]
+    OtherAddress { attachment: Attachment, wanted: IpAddr },
     #[error("no dhcp daemon listens on {}", socket.display())]
     Absent { socket: PathBuf },
     #[error("who listens on {} is not this plugin's dhcp daemon", socket.display())]
@@ -44,9 +53,12 @@ pub enum Error {
 impl Error {
     fn code(&self) -> Code {
         match self {
-            Self::ValueTooLong { .. } => Code::InvalidConfig,
+            Self::ValueTooLong { .. }
+            | Self::NotAnAddress { .. }
+            | Self::TwoAddresses { .. }
+            | Self::NoSuchFamily { .. } => Code::InvalidConfig,
             Self::Absent { .. } | Self::NotOurs { .. } | Self::OtherVersion { .. } => Code::Unavailable,
-            Self::Silent { .. } | Self::Ended { .. } => Code::TryAgainLater,
+            Self::OtherAddress { .. } | Self::Silent { .. } | Self::Ended { .. } => Code::TryAgainLater,
             Self::Talk { .. } | Self::Store { .. } => Code::Io,
             Self::Daemon(error) => error.code(),
             Self::Path { .. } => Code::InvalidEnvironment,
@@ -72,6 +84,9 @@ impl Error {
             Self::OtherLease { .. } => {
                 "the server has given it another address since; the daemon's log says whether the interface has it"
                     .into()
+            }
+            Self::OtherAddress { .. } => {
+                "run DEL first; and a daemon of an older release does not know how to ask".into()
             }
             Self::Locked { .. } => "stop that one first, or give this one another -socketpath".into(),
             _ => return None,

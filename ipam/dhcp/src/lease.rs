@@ -23,6 +23,12 @@ impl Family {
     /// Both.
     pub(crate) const ALL: [Self; 2] = [Self::Ipv4, Self::Ipv6];
 
+    /// That of an address.
+    #[must_use]
+    pub(crate) fn of(address: IpAddr) -> Self {
+        if address.is_ipv4() { Self::Ipv4 } else { Self::Ipv6 }
+    }
+
     /// As it stands in the configuration and in file names.
     #[must_use]
     pub(crate) fn as_str(self) -> &'static str {

@@ -15,6 +15,7 @@ mod v6;
 mod wishes;
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 
 use cni_plugin::{
     Add, AddResult, Attachment, Check, Del, Dns, Failures, Gc, NetworkName, Plugin, SpecVersion, Status, Undo,
@@ -87,13 +88,18 @@ fn allocate(request: &Add<Config>, undo: &mut Undo) -> Result<Vec<Settings>, Err
     let netns =
         std::path::absolute(&request.netns).map_err(|source| Error::Path { path: request.netns.clone(), source })?;
     let (families, wishes) = (config.families(), config::wishes(&request.network)?);
+    let wanted = wishes.addresses.clone();
     let question = Request::Allocate { attachment: attachment.clone(), netns, families, wishes };
     match ask(config.socket(), &question)? {
         Answer::Allocated { leases, fresh } => {
             if fresh {
                 undo.push("release the leases", move || release(&config, &attachment));
             }
-            Ok(leases)
+            let is_missing = |wanted: &IpAddr| !leases.iter().any(|lease| lease.address.ip() == *wanted);
+            match wanted.into_iter().find(is_missing) {
+                Some(wanted) => Err(Error::OtherAddress { attachment: request.attachment.clone(), wanted }),
+                None => Ok(leases),
+            }
         }
         _ => Err(wrong_answer(&config)),
     }

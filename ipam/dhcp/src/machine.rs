@@ -18,14 +18,14 @@ pub(crate) struct Pace {
     pub(crate) request: Duration,
     /// After how long at most.
     pub(crate) longest: Duration,
+    /// How long a server that has offered something has for the answer to the request before others are sought.
+    pub(crate) answer: Duration,
     /// When to give up an attempt and begin another.
     pub(crate) attempt: Duration,
 }
 
 /// After being turned down a client waits so long before it asks again, or both would talk without pause.
 const SULK: Duration = Duration::from_secs(1);
-/// How often a server that has offered something is asked for it before others are.
-const REQUESTS: u32 = 4;
 /// A server with this preference is taken at once (RFC 8415, section 18.2.1).
 pub(crate) const TAKE_AT_ONCE: u8 = 255;
 
@@ -246,7 +246,7 @@ impl Machine {
                 let note = Action::Note(format!("no server has answered for {seconds} s; it is asked on"));
                 vec![note, self.seek(now, random)]
             }
-            Question::Request(_) if exchange.times >= REQUESTS => vec![self.seek(now, random)],
+            Question::Request(_) if now.since(exchange.began) >= self.pace.answer => vec![self.seek(now, random)],
             _ => vec![self.ask(question, exchange, now, random)],
         }
     }
@@ -317,7 +317,8 @@ impl Machine {
         let (message, pause) = match &question {
             Question::Seek { .. } => (Message::Seek, self.doubled(self.pace.first, exchange.times, random())),
             Question::Request(offer) => {
-                (Message::Request(offer.clone()), self.doubled(self.pace.request, exchange.times, random()))
+                let left = exchange.began.after(self.pace.answer).since(now);
+                (Message::Request(offer.clone()), self.doubled(self.pace.request, exchange.times, random()).min(left))
             }
             Question::Renew => (Message::Renew, self.half_until(end(|lease| lease.rebind_at), now)),
             Question::Rebind => (Message::Rebind, self.half_until(end(|lease| lease.expires_at), now)),

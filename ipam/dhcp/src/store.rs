@@ -5,9 +5,9 @@
 //! lease, `<network>:<container>:<interface>:<family>`. None of these words can hold a colon.
 
 use std::fmt;
-use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
-use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::fs::{self, DirBuilder, File, TryLockError};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use cni_plugin::{Attachment, ContainerId, IfName, NetworkName};
@@ -16,10 +16,13 @@ use serde::de::DeserializeOwned;
 
 use crate::Error;
 use crate::lease::Family;
+use crate::protocol::MAX_LINE;
 
 const ROOT: &str = "/run/ferrocni/dhcp";
 /// No lease's file has this name, for want of colons.
 const LOCK: &str = "lock";
+/// The most that a lease's file has, in bytes: what a plugin has said, and a message from a server.
+const MAX: usize = 2 * MAX_LINE;
 /// With this begins the name of what becomes a lease's file once it is whole. No network's name begins so.
 const UNFINISHED: &str = ".";
 
@@ -79,8 +82,8 @@ impl Store {
         let failed = |source| Error::Store { doing: "create", path: self.dir.clone(), source };
         DirBuilder::new().recursive(true).mode(0o700).create(&self.dir).map_err(failed)?;
         let path = self.dir.join(LOCK);
-        let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path);
-        let file = file.map_err(|source| Error::Store { doing: "open", path: path.clone(), source })?;
+        let file =
+            files::open_lock(&path).map_err(|source| Error::Store { doing: "open", path: path.clone(), source })?;
         match file.try_lock() {
             Ok(()) => Ok(file),
             Err(TryLockError::WouldBlock) => Err(Error::Locked { path }),
@@ -95,12 +98,7 @@ impl Store {
     pub(crate) fn save(&self, key: &Key, record: &impl Serialize) -> Result<(), Error> {
         let path = self.dir.join(key.file_name());
         let unfinished = self.dir.join(format!("{UNFINISHED}{}", key.file_name()));
-        let write = || -> io::Result<()> {
-            let bytes = serde_json::to_vec(record)?;
-            let mut file = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&unfinished)?;
-            file.write_all(&bytes)?;
-            fs::rename(&unfinished, &path)
-        };
+        let write = || -> io::Result<()> { files::replace(&path, &unfinished, &serde_json::to_vec(record)?) };
         write().map_err(|source| Error::Store { doing: "write", path: path.clone(), source })
     }
 
@@ -110,12 +108,10 @@ impl Store {
     /// That of the file system.
     pub(crate) fn remove(&self, key: &Key) -> Result<(), Error> {
         let path = self.dir.join(key.file_name());
-        match fs::remove_file(&path) {
+        match files::remove(&path) {
             // A name that is too long for a file was too long for an ADD.
-            Err(source) if !matches!(source.kind(), ErrorKind::NotFound | ErrorKind::InvalidFilename) => {
-                Err(Error::Store { doing: "remove", path, source })
-            }
-            _ => Ok(()),
+            Err(error) if error.kind() == ErrorKind::InvalidFilename => Ok(()),
+            outcome => outcome.map_err(|source| Error::Store { doing: "remove", path, source }),
         }
     }
 
@@ -147,7 +143,7 @@ impl Store {
         let unfinished = |name: &&String| name.strip_prefix(UNFINISHED).and_then(Key::from_file_name).is_some();
         names.iter().filter(unfinished).try_for_each(|name| {
             let path = self.dir.join(name);
-            fs::remove_file(&path).map_err(|source| Error::Store { doing: "remove", path, source })
+            files::remove(&path).map_err(|source| Error::Store { doing: "remove", path, source })
         })
     }
 
@@ -166,9 +162,9 @@ impl Store {
     /// That of the file system.
     pub(crate) fn load<T: DeserializeOwned>(&self, key: &Key) -> Result<Option<T>, Error> {
         let path = self.dir.join(key.file_name());
-        match fs::read(&path) {
+        match files::read(&path, MAX) {
             Ok(bytes) => Ok(serde_json::from_slice(&bytes).ok()),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) if error.kind() == ErrorKind::NotFound || files::is_not_regular(&error) => Ok(None),
             Err(source) => Err(Error::Store { doing: "read", path, source }),
         }
     }

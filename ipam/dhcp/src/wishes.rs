@@ -1,8 +1,12 @@
 //! What a client tells a server about itself and asks of it.
 
+use std::net::IpAddr;
+
 use cni_plugin::Attachment;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+
+use crate::lease::Family;
 
 /// What the network configuration says about the leases.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,6 +19,16 @@ pub(crate) struct Wishes {
     pub(crate) priority: Option<u32>,
     /// Leave out the gateway and default routes.
     pub(crate) suppress_gateway: bool,
+    /// The addresses that ADD shall get, one of a family at most. Files of older releases have none.
+    #[serde(default)]
+    pub(crate) addresses: Vec<IpAddr>,
+}
+
+impl Wishes {
+    /// The address of a family that ADD shall get.
+    pub(crate) fn address(&self, family: Family) -> Option<IpAddr> {
+        self.addresses.iter().copied().find(|address| Family::of(*address) == family)
+    }
 }
 
 /// The longest client identifier with its type, since an option's length is one byte.

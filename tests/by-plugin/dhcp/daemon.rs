@@ -259,7 +259,8 @@ fn an_add_whose_plugin_was_killed_is_given_up() {
     scene.server = Some(dhcp::serve(&scene.host, &dhcp::RANGES));
     // Who is still seeking asks ten times in this time.
     thread::sleep(Duration::from_secs(1));
-    assert!(!dhcp::server_log(&scene.host).contains("DHCPDISCOVER"));
+    // One may have been under way.
+    assert!(dhcp::server_log(&scene.host).matches("DHCPDISCOVER").count() < 2);
     call(&scene.host, "DEL", &c1).run().ok();
 }
 
@@ -370,10 +371,13 @@ fn the_unit_s_capabilities_suffice() {
     let c1 = scene.host.container("c1");
     // IPv6 is switched off, as runtimes leave it: then the daemon has to set something inside.
     c1.shell("echo 1 > /proc/sys/net/ipv6/conf/default/disable_ipv6");
-    let network = scene.network(&json!({"families": ["ipv4", "ipv6"]}));
+    let network = network(&scene.host, &json!({"families": ["ipv4", "ipv6"]}));
     let result = network.add(&c1, "eth0").ok();
     scene.wait_for_log(&format!("renewed {}", leased(&result)));
     // As if the server had given another one: the interface is changed.
+    // Not while the daemon writes the file.
+    scene.daemon = None;
+    scene.host.shell("rm /run/dhcp.pid");
     let file = "/run/ferrocni/dhcp/run:cni:dhcp.sock/net:c1:eth0:ipv6";
     let other =
         scene.host.read(file).unwrap().replace(result["ips"][1]["address"].as_str().unwrap(), "fd00:5::7:7/128");
@@ -381,8 +385,7 @@ fn the_unit_s_capabilities_suffice() {
     let mut record: Value = serde_json::from_str(&other).unwrap();
     record["configured"] = configured["configured"].clone();
     scene.host.write(file, record.to_string());
-    scene.host.shell("kill -9 $(cat /run/dhcp.pid); rm /run/dhcp.pid");
-    let _daemon = scene.host.spawn(["sh", "-c", &line]);
+    scene.daemon = Some(scene.host.spawn(["sh", "-c", &line]));
     dhcp::eventually("the address is changed", || super::addresses(&c1, "-6") == ["fd00:5::7:7/128"]);
     network.del(&c1, "eth0").ok();
     scene.wait_for_server_log("DHCPRELEASE(lan) 10.5.0.");

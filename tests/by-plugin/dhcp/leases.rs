@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tests::{Capture, Cni, Container, Host, Inside as _, address, dhcp, every_plugin_rules, reference_differs};
 
-use super::{Scene, addresses, gateways, leased};
+use super::{Scene, addresses, gateways, leased, network};
 
 const BOTH: [&str; 2] = ["ipv4", "ipv6"];
 
@@ -106,7 +106,7 @@ fn both_families_are_given_at_once_or_not_at_all() {
     if reference_differs("it has no IPv6") {
         return;
     }
-    let mut scene = Scene::with(&dhcp::RANGES, &["-timeout 3s"]);
+    let mut scene = Scene::with(&dhcp::RANGES, &["-resendtimeout 3s"]);
     let c1 = scene.host.container("c1");
     let network = |scene: &Scene| scene.network(&json!({"families": BOTH})).add(&c1, "eth0");
     let result = network(&scene).ok();
@@ -362,9 +362,28 @@ fn garbage_collection_releases_what_is_not_listed_and_nothing_else() {
     assert_eq!(dhcp::leases(&scene.host), [""; 0]);
 }
 
+/// `-timeout` is for one request alone. The server comes late, and a bridge with the spanning tree protocol lets nothing
+/// through for twice its forward delay after the container's port has come.
 #[test]
-fn no_server_is_an_error_within_the_timeout() {
-    let scene = Scene::without_server(&["-timeout 1s", "-resendmax 1s"]);
+fn a_server_is_asked_until_the_resend_timeout_whatever_the_timeout_of_a_request() {
+    let mut scene = Scene::without_server(&["-timeout 1s", "-resendmax 1s"]);
+    scene.host.shell("ip link set lan type bridge stp_state 1 forward_delay 200");
+    let c1 = scene.host.container("c1");
+    let (host, server) = (&scene.host, &mut scene.server);
+    let result = std::thread::scope(|scope| {
+        let adding = scope.spawn(|| network(host, &json!({})).add(&c1, "eth0").ok());
+        // Longer than one request may take.
+        std::thread::sleep(std::time::Duration::from_millis(2500));
+        assert!(!adding.is_finished());
+        *server = Some(dhcp::serve(host, &dhcp::RANGES));
+        adding.join().unwrap()
+    });
+    assert!(leased(&result).starts_with("10.5.0."), "{result}");
+}
+
+#[test]
+fn no_server_is_an_error_within_the_resend_timeout() {
+    let scene = Scene::without_server(&["-resendtimeout 1s", "-resendmax 1s"]);
     let c1 = scene.host.container("c1");
     if reference_differs("it tries for minutes") {
         return;
@@ -373,7 +392,7 @@ fn no_server_is_an_error_within_the_timeout() {
     let error = scene.network(&json!({})).add(&c1, "eth0").error();
     assert_eq!(error.code, 11, "{error:?}");
     assert!(error.msg.contains("no DHCPv4 server gave an address over eth0 within 1 s"), "{error:?}");
-    assert!(error.details.contains("-timeout"), "{error:?}");
+    assert!(error.details.contains("-resendtimeout"), "{error:?}");
     scene.host.snapshot().assert_nothing_since(&before);
 }
 
@@ -383,7 +402,7 @@ fn an_exhausted_server_is_quoted() {
         return;
     }
     let range = ["--dhcp-range=10.5.0.10,10.5.0.10,255.255.255.0,1h", "--dhcp-range=fd00:5::5,fd00:5::5,64,1h"];
-    let scene = Scene::with(&range, &["-timeout 2s"]);
+    let scene = Scene::with(&range, &["-resendtimeout 2s"]);
     let (c1, c2) = (container(&scene.host, "c1"), container(&scene.host, "c2"));
     let ipam = json!({"families": ["ipv6"]});
     call(&scene.host, "ADD", &c1, &ipam).run().ok();
@@ -396,7 +415,7 @@ fn an_interface_that_cannot_speak_is_named() {
     if reference_differs("it tries for minutes") {
         return;
     }
-    let scene = Scene::with(&dhcp::RANGES, &["-timeout 1s"]);
+    let scene = Scene::with(&dhcp::RANGES, &["-resendtimeout 1s"]);
     let c1 = container(&scene.host, "c1");
     let add = || call(&scene.host, "ADD", &c1, &json!({})).run().error();
     scene.host.shell("ip link set c1 down");
@@ -410,6 +429,40 @@ fn an_interface_that_cannot_speak_is_named() {
     c1.shell("ip tuntap add eth0 mode tun");
     let error = add();
     assert!(error.msg.contains("eth0 has no Ethernet address"), "{error:?}");
+}
+
+/// By any of the three ways in which a runtime asks. A server that gives another one, because it is somebody else's or in none
+/// of its ranges, has not given what was asked for.
+#[test]
+fn an_address_that_was_asked_for_is_given_or_the_add_fails() {
+    if reference_differs("it asks for none") {
+        return;
+    }
+    let scene = Scene::with(&dhcp::RANGES, &["-timeout 1s"]);
+    let families = json!({"families": ["ipv4", "ipv6"]});
+    let add = |name: &str, args: &str, more: &Value| {
+        let container = container(&scene.host, name);
+        let mut config = json!({"type": "bridge", "name": "net", "ipam": families});
+        config["ipam"]["type"] = json!("dhcp");
+        config.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        scene.host.cni("dhcp").command("ADD").container(&container).args(args).config(&config).run()
+    };
+    let of_keys = json!({"args": {"cni": {"ips": ["10.5.0.99"]}}});
+    let of_runtime = json!({"runtimeConfig": {"ips": ["10.5.0.111/24", "fd00:5::1:77/64"]}});
+    assert_eq!(leased(&add("c1", "IgnoreUnknown=1;IP=10.5.0.88", &json!({})).ok()), "10.5.0.88/24");
+    assert_eq!(leased(&add("c2", "", &of_keys).ok()), "10.5.0.99/24");
+    let both = add("c3", "", &of_runtime).ok();
+    assert_eq!((leased(&both).as_str(), &both["ips"][1]["address"]), ("10.5.0.111/24", &json!("fd00:5::1:77/128")));
+    let before = dhcp::leases(&scene.host);
+    for (name, wanted) in [("c4", "10.5.0.88"), ("c5", "10.9.9.9")] {
+        let error = add(name, &format!("IP={wanted}"), &json!({"ipam": {"type": "dhcp"}})).error();
+        assert!(error.code == 11 && error.details.contains(&format!("{wanted} was asked for")), "{error:?}");
+    }
+    assert_eq!(dhcp::leases(&scene.host), before);
+    for (wanted, words) in [("10.5.0.88;x;IP=nine", "nine"), ("fd00:5::1:5", "families")] {
+        let error = add(&format!("of-{words}"), &format!("IP={wanted}"), &json!({"ipam": {"type": "dhcp"}})).error();
+        assert!(error.code == 7 && error.msg.contains(words), "{error:?}");
+    }
 }
 
 /// What was made of bytes from the network must not make two lines of a resolv.conf.

@@ -47,7 +47,7 @@ impl Client {
             Family::Ipv4 => (AFTER_DISCOVER, AFTER_REQUEST),
             Family::Ipv6 => (DHCPV6, DHCPV6),
         };
-        Pace { first, request, longest: flags.resend_max, attempt: flags.resend_timeout }
+        Pace { first, request, longest: flags.resend_max, answer: flags.timeout, attempt: flags.resend_timeout }
     }
 
     /// Which way a message goes over the link with index `link`, and where.
@@ -106,7 +106,7 @@ impl Client {
     }
 
     fn v6(&self) -> v6::Client<'_> {
-        v6::Client { duid: &self.id }
+        v6::Client { duid: &self.id, wanted: self.wishes.address(Family::Ipv6) }
     }
 }
 

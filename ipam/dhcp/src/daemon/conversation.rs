@@ -41,7 +41,7 @@ pub(super) async fn hold(stream: UnixStream, leases: Rc<Leases>) {
             return;
         }
     };
-    let patience = if let Request::Allocate { .. } = request { leases.flags().timeout } else { USUALLY };
+    let patience = if let Request::Allocate { .. } = request { leases.flags().resend_timeout } else { USUALLY };
     if writer.write_all(&line(Answer::Wait { seconds: patience.as_secs() + 1 })).await.is_err() {
         return;
     }

@@ -53,7 +53,7 @@ impl End {
         let (protocol, ifname) = (key.family.protocol(), &key.attachment.ifname);
         let msg = format!("no {protocol} server gave an address over {ifname} within {} s", waited.as_secs_f64());
         let details = obstacle
-            .unwrap_or("is there one on the link, or a relay? The daemon's flag -timeout says how long to wait");
+            .unwrap_or("is there one on the link, or a relay? The daemon's flag -resendtimeout says how long to wait");
         Self::Failed(Error::new(Code::TryAgainLater, msg).with_details(details))
     }
 }

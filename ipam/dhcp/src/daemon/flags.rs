@@ -11,9 +11,9 @@ Usage: dhcp daemon [flags]
   -socketpath path         listen there (default /run/cni/dhcp.sock)
   -hostprefix path         the host's files are below this path: the socket, the namespaces and the leases
   -pidfile path            write the process id to this file
-  -timeout duration        an ADD fails if it has no lease after this time (default 10s)
+  -timeout duration        a server that has offered an address has this long to give it (default 10s)
   -resendmax duration      ask a server that does not answer again after this time at most (default 62s)
-  -resendtimeout duration  say so, and begin with short times again, after this time (default 3m28s)
+  -resendtimeout duration  an ADD fails if it has no lease after this time; the log says so of others (default 3m28s)
   -broadcast               have servers answer to everybody on the link
 ";
 

@@ -16,7 +16,7 @@ use super::holding::Holding;
 use super::log::describe;
 use super::place::{Inside, PlaceError};
 use crate::lease::{Lease, Settings};
-use crate::machine::{Action, Event, Machine, Message, Reply};
+use crate::machine::{Action, Event, Machine, Message, Offer, Reply};
 use crate::moment::Moment;
 
 /// The timers do not count the time in which the host is suspended, so the clock is looked at now and then.
@@ -44,9 +44,11 @@ pub(super) struct Keeper {
     commands: mpsc::UnboundedReceiver<Command>,
     /// There until its ADD is told.
     ready: Option<Ready>,
-    /// How long that waits.
-    patience: Duration,
+    /// Since when that waits, and until when.
+    began: Moment,
     deadline: Moment,
+    /// How long servers that would give what was asked for have after one that would not.
+    answer: Duration,
 }
 
 /// What the task waits for.
@@ -65,9 +67,9 @@ impl Keeper {
     ) -> Self {
         let client = Client::new(&holding.key, holding.record.wishes.clone(), flags.broadcast);
         let machine = Machine::new(client.pace(flags), holding.record.lease.clone());
-        let patience = flags.timeout.min(flags.resend_timeout);
-        let deadline = if ready.is_some() { Moment::now().after(patience) } else { Moment::NEVER };
-        Self { holding, client, machine, channel: None, commands, ready, patience, deadline }
+        let began = Moment::now();
+        let deadline = if ready.is_some() { began.after(flags.resend_timeout) } else { Moment::NEVER };
+        Self { holding, client, machine, channel: None, commands, ready, began, deadline, answer: flags.timeout }
     }
 
     /// Keeps the lease until there is nothing to keep.
@@ -116,7 +118,7 @@ impl Keeper {
                 Happening::Command(command) => self.obey(command)?,
                 Happening::Time if Moment::now() >= self.deadline => {
                     let Holding { key, log, .. } = &self.holding;
-                    return Err(End::no_lease(key, self.patience, log.obstacle()));
+                    return Err(End::no_lease(key, self.deadline.since(self.began), log.obstacle()));
                 }
                 Happening::Time => self.step(Event::Wake)?,
                 Happening::Message(Ok(message)) => self.read(&message)?,
@@ -145,7 +147,9 @@ impl Keeper {
                 biased;
                 command = self.commands.recv() => self.obey(command)?,
                 outcome = &mut ready => return outcome.map_err(|error| End::unable(&key, error)),
-                () = until(self.deadline) => return Err(End::no_carrier(&key, self.patience)),
+                () = until(self.deadline) => {
+                    return Err(End::no_carrier(&key, self.deadline.since(self.began)));
+                }
             }
         }
     }
@@ -165,12 +169,29 @@ impl Keeper {
     fn read(&mut self, message: &[u8]) -> Result<(), End> {
         let Some(transaction) = self.machine.transaction() else { return Ok(()) };
         match self.client.read(message, transaction, self.machine.is_seeking()) {
+            Ok(Some(Reply::Offer(offer))) if !self.is_wanted(&offer) => Ok(()),
             Ok(Some(reply)) => self.step(Event::Heard(reply)),
             Ok(None) => Ok(()),
             Err(why) => {
                 self.holding.log.hinder(format!("a server's answer cannot be used: {why}"));
                 Ok(())
             }
+        }
+    }
+
+    /// An ADD that asks for an address gets that one, or fails when all servers had the time to answer.
+    fn is_wanted(&mut self, offer: &Offer) -> bool {
+        let Holding { key, record, log, .. } = &mut self.holding;
+        match record.wishes.address(key.family).filter(|wanted| self.ready.is_some() && *wanted != offer.address) {
+            Some(wanted) => {
+                self.deadline = self.deadline.min(Moment::now().after(self.answer));
+                log.hinder(format!(
+                    "{wanted} was asked for and a server offered {}: is it in the server's range, and nobody else's?",
+                    offer.address
+                ));
+                false
+            }
+            None => true,
         }
     }
 

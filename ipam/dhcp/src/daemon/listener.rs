@@ -2,7 +2,7 @@
 
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
@@ -49,10 +49,16 @@ pub(super) fn open(flags: &Flags) -> Result<(Listening, UnixListener), cni_plugi
         }
     };
     if let Some(pidfile) = &flags.pidfile {
-        fs::write(pidfile, std::process::id().to_string()).map_err(failed("write", pidfile))?;
+        let id = std::process::id().to_string();
+        let written = files::create(pidfile, id.as_bytes()).and_then(|()| readable_by_all(pidfile));
+        written.map_err(failed("write", pidfile))?;
         listening.made.push(pidfile.clone());
     }
     Ok((listening, listener))
+}
+
+fn readable_by_all(file: &Path) -> io::Result<()> {
+    fs::set_permissions(file, fs::Permissions::from_mode(0o644))
 }
 
 /// The name by which plugins know the socket.
@@ -66,9 +72,12 @@ fn named(inherited: Option<&UnixListener>, flags: &Flags) -> PathBuf {
 /// A socket's file outlives a daemon that was killed; another suite's daemon may be alive behind it.
 fn refuse_another(path: &Path) -> Result<(), cni_plugin::Error> {
     match UnixStream::connect(path) {
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) => Ok(()),
+        Err(source) => {
+            Err(Error::Store { doing: "find out whether somebody listens on", path: path.into(), source }.into())
+        }
         Ok(_) => Err(cni_plugin::Error::new(Code::Internal, format!("somebody listens on {} already", path.display()))
             .with_details("stop that daemon first, or give this one another -socketpath")),
-        Err(_) => Ok(()),
     }
 }
 

@@ -17,7 +17,7 @@ use dhcproto::v4::{
 };
 use dhcproto::{Encodable, v4};
 
-use crate::lease::{Grant, Lease};
+use crate::lease::{Family, Grant, Lease};
 use crate::machine::{Message, Offer, Reply, TAKE_AT_ONCE};
 use crate::wishes::Wishes;
 
@@ -60,7 +60,12 @@ impl Client<'_> {
         let address = |address: IpAddr| if let IpAddr::V4(address) = address { address } else { Ipv4Addr::UNSPECIFIED };
         let held = lease.map_or(Ipv4Addr::UNSPECIFIED, |lease| address(lease.settings.address.ip()));
         let kind = match message {
-            Message::Seek => MessageType::Discover,
+            Message::Seek => {
+                if let Some(IpAddr::V4(wanted)) = self.wishes.address(Family::Ipv4) {
+                    wire.opts_mut().insert(DhcpOption::RequestedIpAddress(wanted));
+                }
+                MessageType::Discover
+            }
             Message::Request(offer) => {
                 wire.opts_mut().insert(DhcpOption::RequestedIpAddress(address(offer.address)));
                 wire.opts_mut().insert(DhcpOption::ServerIdentifier(server_address(&offer.server)));

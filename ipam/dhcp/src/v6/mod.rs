@@ -39,6 +39,8 @@ const DEFAULT_TIMES: [u64; 2] = [500, 800];
 pub(crate) struct Client<'a> {
     /// Its DUID.
     pub(crate) duid: &'a [u8],
+    /// The address that it would like to have.
+    pub(crate) wanted: Option<IpAddr>,
 }
 
 impl Client<'_> {
@@ -53,15 +55,15 @@ impl Client<'_> {
     ) -> Vec<u8> {
         let held = lease.map(|lease| lease.settings.address.ip());
         let (kind, address, server) = match message {
-            Message::Seek => (MessageType::Solicit, None, None),
+            Message::Seek => (MessageType::Solicit, self.wanted, None),
             Message::Request(offer) => (MessageType::Request, Some(offer.address), Some(&offer.server)),
             Message::Renew => (MessageType::Renew, held, lease.map(|lease| &lease.server)),
             Message::Rebind => (MessageType::Rebind, held, None),
         };
         let mut wire = self.blank(kind, transaction, elapsed, address, server);
         let options = wire.opts_mut();
-        if *message == Message::Seek {
-            // Two messages less with a server that wants it as well (section 18.2.1).
+        if *message == Message::Seek && self.wanted.is_none() {
+            // Two messages less with a server that wants it as well (section 18.2.1), whatever address it gives.
             options.insert(DhcpOption::RapidCommit);
         }
         let wanted = vec![OptionCode::DomainNameServers, OptionCode::DomainSearchList];

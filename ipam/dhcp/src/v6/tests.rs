@@ -9,7 +9,7 @@ const TRANSACTION: u32 = 0xff12_3456;
 const ADVERTISE: u8 = 2;
 const REPLY: u8 = 7;
 
-const CLIENT: Client<'static> = Client { duid: DUID };
+const CLIENT: Client<'static> = Client { duid: DUID, wanted: None };
 
 fn option(code: u16, value: &[u8]) -> Vec<u8> {
     let length = u16::try_from(value.len()).unwrap();
