@@ -6,8 +6,9 @@
 //!
 //! The kernel filters: one message, whatever the size of its table (`CTA_FILTER` on flush, Linux 6.8). Older
 //! kernels list the entries that match (`CTA_FILTER` on dump, Linux 5.8), or all of them, and each is
-//! deleted by itself.
+//! deleted by itself; so it is done with many filters.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use nfnetlink::{Attributes, Message, Socket, family, flags, subsystem};
@@ -17,6 +18,8 @@ use uapi::{attribute, filter, ip, operation, proto, tuple};
 
 const TCP: u8 = 6;
 const UDP: u8 = 17;
+/// Up to this many filters the kernel looks for the entries of each. It walks its whole table for it, a millisecond or more.
+const FEW: usize = 16;
 
 /// The result of a removal.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -44,6 +47,10 @@ pub enum Version {
     V4,
     /// IPv6.
     V6,
+}
+
+impl Version {
+    const BOTH: [Self; 2] = [Self::V4, Self::V6];
 }
 
 /// Which entries to remove: those that match everything given.
@@ -74,7 +81,27 @@ pub fn remove(filters: &[Filter]) -> Result<()> {
         Err(error) if error.is_unsupported() => return Ok(()),
         other => other.map_err(first.failed("reach"))?,
     };
+    if filters.len() > FEW {
+        return Version::BOTH.into_iter().try_for_each(|version| remove_many(&mut socket, filters, version));
+    }
     filters.iter().try_for_each(|filter| remove_matching(&mut socket, filter))
+}
+
+/// Removes the entries of one version that match any of many filters: one look at the table for all of them, where the
+/// kernel would look at it once for each.
+fn remove_many(socket: &mut Socket, filters: &[Filter], version: Version) -> Result<()> {
+    let mut by_destination: BTreeMap<_, Vec<&Filter>> = BTreeMap::new();
+    for filter in filters.iter().filter(|filter| filter.version == version) {
+        by_destination.entry((filter.protocol, filter.port)).or_default().push(filter);
+    }
+    let Some(any) = by_destination.values().flatten().next() else { return Ok(()) };
+    let listed = socket.dump(&any.request(operation::GET), |reply, found| {
+        let entry = reply.attributes();
+        let candidates = destination(entry).and_then(|destination| by_destination.get(&destination));
+        let matching = candidates.into_iter().flatten().find(|filter| filter.matches(entry));
+        found.extend(matching.map(|filter| filter.deletion(entry)));
+    });
+    delete(socket, any, or_none(listed, any)?)
 }
 
 fn remove_matching(socket: &mut Socket, filter: &Filter) -> Result<()> {
@@ -90,7 +117,12 @@ fn remove_matching(socket: &mut Socket, filter: &Filter) -> Result<()> {
 }
 
 fn remove_one_by_one(socket: &mut Socket, filter: &Filter) -> Result<()> {
-    for message in list(socket, filter)? {
+    let messages = list(socket, filter)?;
+    delete(socket, filter, messages)
+}
+
+fn delete(socket: &mut Socket, filter: &Filter, messages: Vec<Message>) -> Result<()> {
+    for message in messages {
         match socket.command(message) {
             Err(error) if error.is_not_found() => {}
             other => other.map_err(filter.failed("remove"))?,
@@ -111,10 +143,21 @@ fn list(socket: &mut Socket, filter: &Filter) -> Result<Vec<Message>> {
     if listed.as_ref().is_err_and(nfnetlink::Error::is_unsupported) {
         listed = dump(&filter.request(operation::GET));
     }
+    or_none(listed, filter)
+}
+
+fn or_none(listed: nfnetlink::Result<Vec<Message>>, filter: &Filter) -> Result<Vec<Message>> {
     match listed {
         Err(error) if error.is_unsupported() => Ok(Vec::new()),
         other => other.map_err(filter.failed("list")),
     }
+}
+
+/// The protocol and the port that an entry's first packet was sent to.
+fn destination(entry: Attributes<'_>) -> Option<(u8, u16)> {
+    let proto = entry.inside(attribute::TUPLE_ORIG).inside(tuple::PROTO);
+    let [number] = proto.find(proto::NUMBER)?.value else { return None };
+    Some((*number, proto.find(proto::DST_PORT)?.be16()?))
 }
 
 impl Filter {
@@ -172,7 +215,6 @@ impl Filter {
     /// Whether an entry matches: the kernel's own filter may be missing.
     fn matches(&self, entry: Attributes<'_>) -> bool {
         let orig = entry.inside(attribute::TUPLE_ORIG);
-        let proto = orig.inside(tuple::PROTO);
         let reply = entry.inside(attribute::TUPLE_REPLY);
         let equals = |wanted: Option<IpAddr>, tuple: Attributes<'_>, v4, v6| match wanted {
             None => true,
@@ -183,8 +225,7 @@ impl Filter {
                 tuple.inside(tuple::IP).find(v6).is_some_and(|found| found.value == address.octets())
             }
         };
-        proto.find(proto::NUMBER).is_some_and(|found| found.value == [self.protocol])
-            && proto.find(proto::DST_PORT).and_then(|found| found.be16()) == Some(self.port)
+        destination(entry) == Some((self.protocol, self.port))
             && equals(self.address, orig, ip::V4_DST, ip::V6_DST)
             && equals(self.reply_source, reply, ip::V4_SRC, ip::V6_SRC)
     }

@@ -85,6 +85,20 @@ fn a_filter_removes_what_matches_and_nothing_else() {
 }
 
 #[test]
+fn one_look_serves_many_filters() {
+    for (filter, left) in cases() {
+        in_namespace(|| {
+            let others = (1000..1100).map(|port| Filter { port, ..filter });
+            let filters: Vec<Filter> = others.chain([filter]).collect();
+            some_connections();
+            remove(&filters).unwrap();
+            assert_eq!(count(), left, "{filter:?}\n{}", conntrack("-L"));
+            remove(&filters).expect("nothing is left to remove");
+        });
+    }
+}
+
+#[test]
 fn the_ports_of_other_protocols_count_too() {
     in_namespace(|| {
         let insert = |port: u16| {
