@@ -1,6 +1,7 @@
 //! The Go suite's published ports: PREROUTING and OUTPUT send what is for the host itself through
 //! `CNI-HOSTPORT-DNAT`, which sends each container's ports to the container's own chain.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 
 use ipnetwork::IpNetwork;
@@ -207,16 +208,17 @@ impl Wanted {
     }
 
     fn lacking<'a>(&'a self, saved: &Saved) -> Option<(&'a Chain, &'a Rule)> {
-        let rule = self.rules.iter().find(|rule| !saved.contains(&self.chain, rule)).map(|rule| (&self.chain, rule));
-        let entry = || {
-            let found = |rule: &&Rule| match self.conditional {
-                true => saved.jumps(&dnat(), &self.chain),
-                false => saved.contains(&dnat(), rule),
-            };
-            self.entries.iter().find(|rule| !found(rule)).map(|rule| (&self.chain, rule))
+        let rule = first_missing(&self.rules, &saved.all_of(&self.chain));
+        let entry = || match self.conditional {
+            true => self.entries.first().filter(|_| !saved.jumps(&dnat(), &self.chain)),
+            false => first_missing(&self.entries, &saved.all_of(&dnat())),
         };
-        rule.or_else(entry)
+        rule.or_else(entry).map(|rule| (&self.chain, rule))
     }
+}
+
+fn first_missing<'a>(rules: &'a [Rule], saved: &BTreeSet<Vec<String>>) -> Option<&'a Rule> {
+    rules.iter().find(|rule| !saved.contains(rule.as_words()))
 }
 
 /// The rules of the shared chain that lead to the container's. Like the Go suite's they name all ports,

@@ -1,6 +1,8 @@
 //! What `iptables-save` printed, searched where it lies: a host with thousands of rules must not cost
 //! a parsed copy of each.
 
+use std::collections::BTreeSet;
+
 use crate::rule::split;
 use crate::{Chain, Rule};
 
@@ -23,6 +25,11 @@ impl Saved {
     /// Whether `chain` holds this very rule.
     pub(crate) fn contains(&self, chain: &Chain, rule: &Rule) -> bool {
         self.rules_of(chain).any(|line| split(line) == rule.as_words())
+    }
+
+    /// All rules of `chain`, in words, where many are looked for.
+    pub(crate) fn all_of(&self, chain: &Chain) -> BTreeSet<Vec<String>> {
+        self.rules_of(chain).map(split).collect()
     }
 
     /// Whether some rule of `chain` jumps to `target`.

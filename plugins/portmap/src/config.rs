@@ -6,7 +6,6 @@ use nftables::Protocol;
 use serde::{Deserialize, Deserializer};
 
 use crate::Error;
-use crate::error::MOST_PORTS;
 
 /// The keys of `portmap`; see the README for what they do.
 #[derive(Debug, Deserialize)]
@@ -106,12 +105,6 @@ impl Config {
     /// The published ports.
     pub(crate) fn ports(&self) -> &[PortMapping] {
         &self.runtime_config.port_mappings
-    }
-
-    /// An ADD costs as much as it has mappings, and no host needs more than it has ports.
-    pub(crate) fn refuse_too_many(&self) -> Result<(), Error> {
-        let count = self.ports().len();
-        if count > MOST_PORTS { Err(Error::TooMany { count }) } else { Ok(()) }
     }
 
     /// The user's own conditions for one family, in iptables' words.

@@ -3,9 +3,6 @@ use std::net::IpAddr;
 use cni_plugin::{Attachment, Code};
 use nftables::Protocol;
 
-/// Every port of every protocol, once.
-pub(crate) const MOST_PORTS: usize = 3 * u16::MAX as usize;
-
 /// What keeps a port from being published.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -38,12 +35,6 @@ pub enum Error {
         port: u16,
         /// The label of the attachment that has it.
         holder: String,
-    },
-    /// More mappings than a host has ports.
-    #[error("{count} port mappings: a host has {} ports of each protocol, {MOST_PORTS} in all", u16::MAX)]
-    TooMany {
-        /// How many there are.
-        count: usize,
     },
     /// Two ways to mark.
     #[error("\"markMasqBit\" and \"externalSetMarkChain\" cannot be used together: each says how to mark connections")]
@@ -94,7 +85,7 @@ impl From<Error> for cni_plugin::Error {
     fn from(error: Error) -> Self {
         let code = match error {
             Error::Cni(inner) => return inner,
-            Error::TwoMarks | Error::NeedsIptables { .. } | Error::TooMany { .. } => Code::InvalidConfig,
+            Error::TwoMarks | Error::NeedsIptables { .. } => Code::InvalidConfig,
             _ => Code::Internal,
         };
         let reply = Self::from_chain(code, &error);

@@ -32,7 +32,6 @@ impl Plugin for Portmap {
         let result = request.network.chained_on()?;
         let published = Published::new(config, &request.attachment, result);
         let method = config.method()?;
-        config.refuse_too_many()?;
         if !published.is_empty() {
             match method {
                 Method::Nftables => rules::insert(&published, undo)?,

@@ -126,7 +126,11 @@ fn a_container_s_ports_are_served_by_its_first_network_and_then_by_the_next() {
             continue;
         }
         let host = Host::new();
-        host.shell("ip addr add 192.0.2.1/24 dev lo; ip addr add 2001:db8::1/64 dev lo nodad");
+        // The kernel adds the route some time after the address.
+        host.shell(
+            "ip addr add 192.0.2.1/24 dev lo; ip addr add 2001:db8::1/64 dev lo nodad
+             until ip -6 route show table local dev lo | grep -q 2001:db8::1; do sleep 0.01; done",
+        );
         let web = host.container("web");
         let network = |number| publishing_with(&host, number, &json!({}), &mappings);
         let networks = [(network(first), "eth0", first), (network(second), "eth1", second)];

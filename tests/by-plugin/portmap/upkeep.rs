@@ -312,6 +312,28 @@ fn five_thousand_ports_change_nothing() {
 }
 
 #[test]
+fn one_container_has_twenty_thousand_ports() {
+    if reference_differs("it would take minutes") {
+        return;
+    }
+    let host = Host::new();
+    let web = host.container("web");
+    let both = |port| [("tcp", port, 80), ("udp", port, 53)];
+    let mappings: Vec<_> = (20_000..30_000).flat_map(both).collect();
+    let network = publishing(&host, 1, &mappings);
+    host.assert_leaves_nothing(|| {
+        network.add(&web, "eth0").ok();
+        network.check(&web, "eth0").ok();
+        let _servers = (web.listen_tcp(80), web.listen_udp(53));
+        for port in [20_000, 29_999] {
+            host.assert_reaches_tcp(&format!("127.0.0.1:{port}"));
+            host.assert_reaches_udp(&format!("127.0.0.1:{port}"));
+        }
+        network.del(&web, "eth0").ok();
+    });
+}
+
+#[test]
 fn in_the_steady_state_it_runs_nobody() {
     if reference_differs("it runs iptables") {
         return;
