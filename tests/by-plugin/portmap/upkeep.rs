@@ -354,6 +354,32 @@ fn in_the_steady_state_it_runs_nobody() {
     }
 }
 
+/// The kernel has done what it was asked for, and nobody hears of it.
+#[test]
+fn an_add_that_loses_an_answer_leaves_nothing() {
+    if reference_differs("it asks iptables") {
+        return;
+    }
+    let host = Host::new();
+    let (first, web) = (host.container("first"), host.container("web"));
+    publishing(&host, 1, &[("tcp", 8079, 80)]).add(&first, "eth0").ok();
+    let network = publishing(&host, 1, &MAPPINGS);
+    let last = network.add_all_but_last(&web, "eth0");
+    let loses = |answer: usize| {
+        let inject = format!("inject=recvfrom:error=ENOMEM:when={answer}");
+        let strace = ["strace", "-f", "-qqq", "-o", "/dev/null", "-e", "trace=recvfrom", "-e", &inject];
+        host.assert_leaves_nothing(|| {
+            let has_failed = !last.run_under(&strace).is_ok();
+            if !has_failed {
+                portmap_del(&host, "web", &json!({"name": "net1", "type": "portmap"}));
+            }
+            has_failed
+        })
+    };
+    let lost = (1..).take_while(|answer| loses(*answer)).count();
+    assert!(lost >= 3, "{lost} answers only");
+}
+
 /// A DEL that cannot remove what the reference left does the rest, and says so.
 #[test]
 fn del_goes_on_past_iptables() {
