@@ -369,7 +369,7 @@ fn live_containers_of_the_reference_keep_their_addresses() {
     restart(&host);
     add(&host, REFERENCE, "live2", &config).ok();
     add(&host, OURS, "c2", &config).ok();
-    // The reference was here after the restart as far as anybody can tell, and nothing is older than the real one.
+    // The reference was here after the restart as far as can be told, and nothing is older than the real one.
     assert_eq!(reservations(&host).split(' ').filter(|name| name.starts_with("10.")).count(), 4);
 }
 

@@ -1,4 +1,4 @@
-//! static: addresses that somebody names.
+//! static: addresses that are named.
 
 use serde_json::{Value, json};
 use tests::{Chain, Cni, Host, Inside as _, Outcome, every_plugin_rules, reference_differs, wire};

@@ -80,7 +80,7 @@ pub fn from_value<T: DeserializeOwned>(value: &Value) -> Result<T, Misfit> {
 /// # Errors
 /// What does not fit is not one key's value, or there is no end of it.
 pub(crate) fn fitting_from_value<T: DeserializeOwned>(value: &Value) -> Result<T, Misfit> {
-    /// More than a person would spoil; the rest is somebody's who wants to keep us busy.
+    /// More than a person spoils by mistake.
     const MOST: usize = 64;
     let mut fitting = value.clone();
     for _ in 0..MOST {

@@ -1,7 +1,7 @@
 //! Files in folders where others may write.
 //!
 //! A folder that a configuration names (`dataDir`) may be on a volume that belongs to a tenant. What is there under a name of
-//! ours can be a symbolic link to any file of the host, a FIFO that holds whoever opens it for ever, or a file without an end.
+//! ours can be a symbolic link to any file of the host, a FIFO whose opening never ends, or a file without an end.
 //! So nothing here follows a symbolic link in a path's last place, waits in opening, takes anything but a regular file, or
 //! reads more than it was told to. Missing is [`ErrorKind::NotFound`], and nothing else is.
 //!
@@ -101,7 +101,7 @@ pub fn open_lock(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// Opens a file, waits until nobody else has it locked, and keeps it locked for as long as the value lives.
+/// Opens a file, waits until no other process has it locked, and keeps it locked for as long as the value lives.
 ///
 /// # Errors
 /// As for [`open_lock`].
@@ -115,7 +115,7 @@ pub fn lock(path: &Path) -> io::Result<File> {
     }
 }
 
-/// Opens a regular file, and says how long it is. It is looked at after it was opened, so that nobody can exchange it in
+/// Opens a regular file, and says how long it is. It is looked at after it was opened, so that it cannot be exchanged in
 /// between.
 fn open(options: &mut OpenOptions, path: &Path, follow: i32) -> io::Result<(File, u64)> {
     let file = options.custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY | follow).open(path).map_err(irregular)?;

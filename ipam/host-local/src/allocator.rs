@@ -1,4 +1,4 @@
-//! Which address is next: round robin, so that an address rests as long as possible before somebody else gets it.
+//! Which address is next: round robin, so that an address rests as long as possible before another container gets it.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;

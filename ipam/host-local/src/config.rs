@@ -21,7 +21,7 @@ const DEFAULT_DATA_DIR: &str = "/var/lib/cni/networks";
 const MAX_REQUESTED: usize = 10_000;
 
 /// A network configuration, of which each verb reads the keys that it needs: a DEL has to find the reservations also where
-/// somebody has spoilt the ranges since.
+/// the ranges have been spoilt since.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(transparent)]
 pub struct Config(Value);

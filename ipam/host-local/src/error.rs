@@ -62,7 +62,7 @@ impl Error {
             | Self::RequestedGateway { .. }
             | Self::RequestedTwice { .. } => Code::InvalidConfig,
             Self::Io { .. } | Self::NotAFolder(_) => Code::Io,
-            // Somebody else has to let go of an address first, and then the same ADD succeeds.
+            // Once another container has let go of an address, the same ADD succeeds.
             Self::Exhausted { .. } | Self::RequestedTaken { .. } => Code::TryAgainLater,
             Self::Duplicate { .. } | Self::NothingReserved { .. } | Self::Differs { .. } | Self::Unreported { .. } => {
                 Code::Internal

@@ -154,7 +154,7 @@ impl Allocation {
         }
         let holder = match self.store.holder(address)? {
             Holder::Owner(owner) => owner.to_string(),
-            Holder::Nobody | Holder::Empty | Holder::Unknown => "a file that names no container".into(),
+            Holder::Free | Holder::Empty | Holder::Unknown => "a file that names no container".into(),
         };
         Err(Error::RequestedTaken { address, holder, dir: self.store.dir().into() })
     }

@@ -71,13 +71,13 @@ impl fmt::Display for Owner {
 /// What is at an address's place in the folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Holder {
-    /// Nothing: the address is free.
-    Nobody,
+    /// Nothing.
+    Free,
     /// A reservation.
     Owner(Owner),
     /// A file without a word in it: what a full disk or a power cut left of a reservation.
     Empty,
-    /// Something that nobody's DEL would match: not given away and not removed.
+    /// Something that no DEL would match: not given away and not removed.
     Unknown,
 }
 
@@ -95,7 +95,7 @@ impl Holder {
 impl fmt::Display for Holder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Nobody => f.write_str("not reserved"),
+            Self::Free => f.write_str("not reserved"),
             Self::Owner(owner) => write!(f, "reserved for {owner}"),
             Self::Empty => f.write_str("reserved by an empty file"),
             Self::Unknown => f.write_str("reserved by a file that names no container"),

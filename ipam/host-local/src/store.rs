@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! <dataDir>/<network>/           0755
-//!     lock                       held with flock(2) by whoever reads or changes anything
+//!     lock                       held with flock(2) while anything is read or changed
 //!     10.1.2.3                   0600, "<container id>\r\n<interface>": a reservation
 //!     last_reserved_ip.<set>     where the round of each range set stands
 //!     .ferrocni/                 0700, ours; the reference passes it by
@@ -12,8 +12,8 @@
 //!
 //! The reservations are the truth, the links only find them: who holds an address is always read from its file. The seal
 //! says that every reservation has its link. After each change the folder's modification time is set to the nanosecond and
-//! noted in the seal; whoever else changes the folder (the reference, a person, a process of ours that was killed) changes
-//! that time with it, which breaks the seal. Then everything is read once and linked again. So a reservation and its release
+//! noted in the seal; any other change to the folder (by the reference, by a person, by a process of ours that was killed)
+//! changes that time as well, which breaks the seal. Then everything is read once and linked again. So a reservation and its release
 //! cost the same with ten and with ten thousand others, and no program has to know of the links. The reference removes every
 //! path below the folder whose content matches, through links too, and so cleans them up itself.
 //!
@@ -156,7 +156,7 @@ impl Store {
         let path = self.path(address);
         match files::read(&path, MAX_CONTENT) {
             Ok(content) => Ok(Holder::of(&content)),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Holder::Nobody),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Holder::Free),
             Err(error) if is_no_word_of_ours(&error) => Ok(Holder::Unknown),
             Err(error) => Err(failed("read", &path)(error)),
         }
@@ -185,7 +185,7 @@ impl Store {
         Ok(addresses)
     }
 
-    /// Reserves an address; `false` if it is taken, by whomever.
+    /// Reserves an address; `false` if it is taken already.
     ///
     /// # Errors
     /// The reservation cannot be written; it does not exist then.
@@ -204,7 +204,7 @@ impl Store {
                 Ok(false)
             }
             Err(error) => {
-                // The failure before says more, and a link that leads nowhere misleads nobody.
+                // The failure before says more, and a link that leads nowhere does no harm.
                 let _ = self.take_link_back(owner, &link);
                 Err(error)
             }
@@ -263,7 +263,7 @@ impl Store {
             let stale = match failures.note(self.holder(address)) {
                 Some(Holder::Owner(owner)) => !valid(&owner),
                 Some(Holder::Empty) => true,
-                Some(Holder::Nobody | Holder::Unknown) | None => false,
+                Some(Holder::Free | Holder::Unknown) | None => false,
             };
             if stale {
                 failures.note(self.remove_unless_protected(address));
@@ -323,7 +323,7 @@ impl Store {
         self.dir.join(format!("last_reserved_ip.{set}"))
     }
 
-    /// A name that nobody looks at, for what is not whole yet.
+    /// A name that stands for no reservation, for what is not whole yet.
     fn new_path(&self) -> PathBuf {
         self.links.join("new")
     }
@@ -365,7 +365,7 @@ impl Store {
     }
 }
 
-/// Whether somebody took the right to write away from a reservation, to say that it is to stay.
+/// Whether a reservation is read-only, by which an administrator says that it is to stay.
 fn is_protected(file: &fs::Metadata) -> bool {
     !file.is_file() || file.permissions().readonly()
 }

@@ -159,9 +159,9 @@ fn old_files_are_freed_only_where_there_is_nothing_else() {
     assert_eq!(scratch.visible(), ["lock"]);
 }
 
-/// The reference frees an address and gives it to somebody else, and ours reads of it only by the link.
+/// The reference frees an address and gives it to another container, and ours reads of it only by the link.
 #[test]
-fn a_link_whose_address_went_to_somebody_else_frees_nothing() {
+fn a_link_whose_address_went_to_another_container_frees_nothing() {
     let scratch = Scratch::new("reused");
     let mut store = scratch.store();
     assert!(store.reserve(&owner("c1", "eth0"), ip("10.1.2.2")).unwrap());
@@ -173,7 +173,7 @@ fn a_link_whose_address_went_to_somebody_else_frees_nothing() {
 
 /// The reference removes a reservation and the link to it.
 #[test]
-fn a_link_that_somebody_else_removed_hides_no_later_one() {
+fn a_link_that_another_program_removed_hides_no_later_one() {
     let scratch = Scratch::new("gap");
     scratch.reserve_three();
     fs::remove_file(scratch.path(".ferrocni/c1:eth0:0")).unwrap();
@@ -263,7 +263,7 @@ fn a_restart_takes_back_everything_whatever_the_clock_says() {
 
 /// The first time in a folder that the reference has been using: its containers are alive.
 #[test]
-fn only_what_is_older_than_the_boot_goes_if_somebody_else_was_here() {
+fn only_what_is_older_than_the_boot_goes_if_another_program_was_here() {
     let scratch = Scratch::new("migration");
     scratch.foreign("10.1.2.2", "c1\r\neth0");
     scratch.foreign("10.1.2.3", "c2\r\neth0");
@@ -428,7 +428,7 @@ fn thousands_of_addresses_of_one_owner_are_linked_in_one_go() {
 
 /// A full disk, or what a power cut leaves.
 #[test]
-fn empty_files_are_told_from_what_somebody_wrote() {
+fn empty_files_are_told_from_those_with_a_word() {
     let scratch = Scratch::new("empty");
     for (name, content) in [("10.1.2.2", ""), ("10.1.2.3", "\r\n"), ("10.1.2.4", "c"), ("10.1.2.5", "c1\r\neth0")] {
         scratch.foreign(name, content);

@@ -82,7 +82,7 @@ impl From<&Address> for IpConfig {
     }
 }
 
-/// An address that somebody asks for, if need be without its prefix length: some runtimes know none.
+/// An address that is asked for, if need be without its prefix length: some runtimes know none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub(crate) enum Asked {

@@ -160,7 +160,7 @@ fn check_and_status_change_nothing_whatever_fails_and_not_even_after_a_restart()
 
 /// As for a runtime in a chroot, or with `ProcSubset=pid`.
 #[test]
-fn who_does_not_see_the_boot_id_frees_nothing_and_makes_nobody_else_do_so() {
+fn a_program_that_does_not_see_the_boot_id_frees_nothing_and_has_no_other_do_so() {
     if reference_differs("it takes nothing back") {
         return;
     }

@@ -23,12 +23,12 @@ type Links = HashMap<String, BTreeMap<usize, IpAddr>>;
 struct Seal {
     /// It was set in another boot, as far as both are known.
     of_another_boot: bool,
-    /// Nobody has touched the folder since.
+    /// The folder has not been touched since.
     unbroken: bool,
 }
 
 impl Store {
-    /// Brings the links up to date if somebody else changed the folder, and frees what is from before this boot.
+    /// Brings the links up to date if another program changed the folder, and frees what is from before this boot.
     pub(super) fn catch_up(&mut self) -> Result<(), Error> {
         let seal = self.read_seal()?;
         if seal.unbroken && !seal.of_another_boot {
@@ -99,7 +99,7 @@ impl Store {
         }
     }
 
-    /// Frees what no container of this boot can hold. If nobody touched the folder since we sealed it in an earlier boot,
+    /// Frees what no container of this boot can hold. If the folder was not touched since we sealed it in an earlier boot,
     /// that is everything, whatever the clock says. Otherwise the reference may have made reservations in this boot, and only
     /// what is provably older goes; which is nothing as long as this boot is not known.
     fn take_back(&mut self, seal: &Seal) -> Result<(), Error> {
@@ -229,8 +229,8 @@ impl Store {
         self.unlink(link)
     }
 
-    /// Where the owner's links lead, by their numbers. Each may be somebody else's address by now. There is never a gap in
-    /// the numbers: we leave none, and if somebody else removed one, the seal was broken and all were numbered again.
+    /// Where the owner's links lead, by their numbers. Each may be another owner's address by now. There is never a gap in
+    /// the numbers: we leave none, and if another program removed one, the seal was broken and all were numbered again.
     fn targets_of(&self, owner: &Owner) -> Result<Vec<IpAddr>, Error> {
         let prefix = owner.link_prefix();
         (0..).map_while(|n| self.target(&self.link_path(&prefix, n)).transpose()).collect()
