@@ -90,11 +90,16 @@ fn allocate(request: &Add<Config>, undo: &mut Undo) -> Result<Vec<Settings>, Err
     let (families, wishes) = (config.families(), config::wishes(&request.network)?);
     let wanted = wishes.addresses.clone();
     let question = Request::Allocate { attachment: attachment.clone(), netns, families, wishes };
-    match ask(config.socket(), &question)? {
-        Answer::Allocated { leases, fresh } => {
-            if fresh {
-                undo.push("release the leases", move || release(&config, &attachment));
-            }
+    let answer = ask(config.socket(), &question);
+    // Also those that the daemon has told of when nothing could be heard any more.
+    if matches!(answer, Ok(Answer::Allocated { fresh: true, .. }) | Err(Error::Talk { .. })) {
+        undo.push("release the leases", {
+            let config = config.clone();
+            move || release(&config, &attachment)
+        });
+    }
+    match answer? {
+        Answer::Allocated { leases, .. } => {
             let is_missing = |wanted: &IpAddr| !leases.iter().any(|lease| lease.address.ip() == *wanted);
             match wanted.into_iter().find(is_missing) {
                 Some(wanted) => Err(Error::OtherAddress { attachment: request.attachment.clone(), wanted }),

@@ -431,6 +431,23 @@ fn an_interface_that_cannot_speak_is_named() {
     assert!(error.msg.contains("eth0 has no Ethernet address"), "{error:?}");
 }
 
+/// strace plays a connection that breaks when the daemon has answered, for which it is given some time.
+#[test]
+fn an_add_that_does_not_hear_the_answer_gives_the_address_back() {
+    if reference_differs("it asks in another way") {
+        return;
+    }
+    let scene = Scene::new(&[]);
+    let c1 = container(&scene.host, "c1");
+    for nth in 1..=2 {
+        let inject = format!("inject=recvfrom:error=EIO:delay_enter=500ms:when={nth}");
+        let strace = ["strace", "-f", "-qqq", "-o", "/dev/null", "-e", "trace=recvfrom", "-e", &inject];
+        assert!(!call(&scene.host, "ADD", &c1, &json!({})).run_under(&strace).is_ok(), "{nth}");
+        dhcp::eventually("nothing is left", || scene.host.shell("ls /run/ferrocni/dhcp/*") == "lock\n");
+        dhcp::eventually("the address is given back", || dhcp::leases(&scene.host).is_empty());
+    }
+}
+
 /// By any of the three ways in which a runtime asks. A server that gives another one, because it is somebody else's or in none
 /// of its ranges, has not given what was asked for.
 #[test]

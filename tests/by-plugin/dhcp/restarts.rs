@@ -177,7 +177,10 @@ fn a_file_that_is_no_lease_does_no_harm() {
     }
     scene.host.write(format!("{DIR}/.net:c1:eth0:ipv4"), "half a le");
     scene.host.write(format!("{DIR}/readme"), "somebody's");
+    scene.host.shell(&format!("cd {DIR}; mkfifo net:f:eth0:ipv4; ln -s readme net:l:eth0:ipv4"));
     scene.restart_daemon();
+    // In the way of the file that the next renewal writes.
+    scene.host.shell(&format!("ln -s readme {DIR}/.net:c1:eth0:ipv4"));
     scene.wait_for_log("container z on network net (interface eth0), DHCPv6: its file cannot be read and is removed");
     scene.wait_for_log("renewed");
     assert_eq!(files(&scene.host), "net:c1:eth0:ipv4 ");
