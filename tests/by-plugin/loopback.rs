@@ -109,6 +109,24 @@ fn del_succeeds_whatever_became_of_the_namespace() {
     }
 }
 
+/// Root of a user namespace may enter the network namespaces that it made, but not come back to the host's.
+#[test]
+fn a_namespace_of_a_user_namespace_below_is_set_up() {
+    const ADD_AND_LOOK: &str = r#"
+        mkfifo /run/made
+        unshare --net sh -c 'echo > /run/made; exec sleep 60' > /dev/null 2>&1 &
+        trap "kill $!" EXIT
+        read -r _ < /run/made
+        CNI_NETNS=/proc/$!/ns/net "$0"
+        nsenter --net=/proc/$!/ns/net ip link show lo up >&2"#;
+    let host = Host::new();
+    let c1 = host.container("c1");
+    let in_user_namespace = ["unshare", "--user", "--map-root-user", "sh", "-euc", ADD_AND_LOOK];
+    let outcome = call(&host, "ADD", &c1, &json!({})).run_under(&in_user_namespace);
+    assert!(outcome.finished.stderr.contains("lo:"), "{}", outcome.finished);
+    assert_eq!(outcome.ok()["interfaces"][0]["name"], "lo");
+}
+
 #[test]
 fn add_and_check_name_a_namespace_that_is_none() {
     if reference_differs("it has one code for everything") {

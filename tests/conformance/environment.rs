@@ -3,7 +3,7 @@
 use serde_json::json;
 use tests::{Host, Inside as _, is_reference, reference_differs};
 
-use crate::scene::{PLUGINS, Scene, error, error_with, versions_of};
+use crate::scene::{INSIDE_ONLY, PLUGINS, Scene, bridge_config, error, error_with, versions_of};
 
 const ADD: [&str; 4] = ["CNI_CONTAINERID", "CNI_NETNS", "CNI_IFNAME", "CNI_PATH"];
 const DEL: [&str; 3] = ["CNI_CONTAINERID", "CNI_IFNAME", "CNI_PATH"];
@@ -136,6 +136,34 @@ fn the_hosts_own_namespace_is_refused() {
         }
     }
     scene.host.snapshot().assert_nothing_since(&before);
+}
+
+/// A runtime that may not enter the container's namespace hears that, whichever plugin has to go inside. (dhcp's daemon goes
+/// there, with rights of its own.)
+#[test]
+fn a_namespace_that_may_not_be_entered_is_an_error() {
+    if reference_differs("other words") {
+        return;
+    }
+    let scene = Scene::new();
+    let ipam = &bridge_config()["ipam"];
+    let need_a_kernel_feature = [
+        json!({"type": "dummy", "ipam": ipam}),
+        json!({"type": "ipvlan", "master": "br0", "ipam": ipam}),
+        json!({"type": "vlan", "master": "br0", "vlanId": 5, "ipam": ipam}),
+        json!({"type": "vrf", "vrfname": "blue", "prevResult": scene.result}),
+    ];
+    let others = INSIDE_ONLY.into_iter().chain(["bandwidth", "bridge", "ptp"]).map(|plugin| scene.config(plugin));
+    let before = scene.host.snapshot();
+    for config in others.chain(need_a_kernel_feature) {
+        let add = scene.call_with(config["type"].as_str().unwrap(), "ADD", &config);
+        let error = error_with(4, add.run_under(&["setpriv", "--bounding-set", "-sys_admin"]));
+        let says = format!("{} {}", error.msg, error.details).to_lowercase();
+        for words in ["cannot enter network namespace", "operation not permitted"] {
+            assert!(says.contains(words), "{}: {error:?}", config["type"]);
+        }
+        scene.host.snapshot().assert_nothing_since(&before);
+    }
 }
 
 /// The exception: who means it says so.

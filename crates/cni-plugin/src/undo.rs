@@ -3,7 +3,8 @@
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-type Step = Box<dyn FnOnce() -> Result<(), Box<dyn std::error::Error>>>;
+/// On a thread inside the container's namespace, one may be pushed too.
+type Step = Box<dyn FnOnce() -> Result<(), Box<dyn std::error::Error>> + Send>;
 
 /// What an ADD has changed so far, and how to take it back.
 ///
@@ -33,7 +34,7 @@ impl Undo {
     }
 
     /// Remembers how to take back what was just done; `label` says what the step does, for the report when it fails.
-    pub fn push<E>(&mut self, label: impl Into<String>, step: impl FnOnce() -> Result<(), E> + 'static)
+    pub fn push<E>(&mut self, label: impl Into<String>, step: impl FnOnce() -> Result<(), E> + Send + 'static)
     where
         E: Into<Box<dyn std::error::Error>>,
     {
@@ -41,8 +42,11 @@ impl Undo {
     }
 
     /// The same for what can be taken back only as long as everything else is as it is now, whatever will be done after it.
-    pub(crate) fn push_first<E>(&mut self, label: impl Into<String>, step: impl FnOnce() -> Result<(), E> + 'static)
-    where
+    pub(crate) fn push_first<E>(
+        &mut self,
+        label: impl Into<String>,
+        step: impl FnOnce() -> Result<(), E> + Send + 'static,
+    ) where
         E: Into<Box<dyn std::error::Error>>,
     {
         self.first.push((label.into(), Box::new(move || step().map_err(Into::into))));
@@ -75,34 +79,34 @@ impl fmt::Debug for Undo {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use std::cell::RefCell;
-    use std::rc::Rc;
+    use std::sync::{Arc, Mutex};
 
     #[test]
     fn steps_run_last_first_and_past_failures() {
-        let order = Rc::new(RefCell::new(Vec::new()));
+        let order = Arc::new(Mutex::new(Vec::new()));
         let mut undo = Undo::new();
         for i in 0..3 {
-            let order = Rc::clone(&order);
+            let order = Arc::clone(&order);
             undo.push(format!("undo {i}"), move || {
-                order.borrow_mut().push(i);
+                order.lock().unwrap().push(i);
                 if i == 1 { Err(std::io::Error::other("stuck")) } else { Ok(()) }
             });
         }
         assert_eq!(undo.roll_back(), ["could not undo 1: stuck"]);
-        assert_eq!(*order.borrow(), [2, 1, 0]);
+        assert_eq!(*order.lock().unwrap(), [2, 1, 0]);
         assert!(undo.roll_back().is_empty(), "each step runs once");
     }
 
     #[test]
     fn what_depends_on_all_the_rest_is_taken_back_before_it() {
-        let order = Rc::new(RefCell::new(Vec::new()));
+        let order = Arc::new(Mutex::new(Vec::new()));
         let note = |word| {
-            let order = Rc::clone(&order);
+            let order = Arc::clone(&order);
             move || {
-                order.borrow_mut().push(word);
+                order.lock().unwrap().push(word);
                 Ok::<_, std::io::Error>(())
             }
         };
@@ -111,21 +115,21 @@ mod tests {
         undo.push_first("undo", note("lease"));
         undo.push("undo", note("rule"));
         assert!(undo.roll_back().is_empty());
-        assert_eq!(*order.borrow(), ["lease", "rule", "link"]);
+        assert_eq!(*order.lock().unwrap(), ["lease", "rule", "link"]);
     }
 
     #[test]
     fn a_step_that_panics_does_not_keep_the_others_from_running() {
-        let ran = Rc::new(RefCell::new(false));
+        let ran = Arc::new(Mutex::new(false));
         let mut undo = Undo::new();
-        let flag = Rc::clone(&ran);
+        let flag = Arc::clone(&ran);
         undo.push("run", move || -> Result<(), std::io::Error> {
-            *flag.borrow_mut() = true;
+            *flag.lock().unwrap() = true;
             Ok(())
         });
         undo.push("panic", || -> Result<(), std::io::Error> { panic!("a bug") });
         assert_eq!(undo.roll_back(), ["could not panic: a bug, see stderr"]);
-        assert!(*ran.borrow());
+        assert!(*ran.lock().unwrap());
     }
 
     #[test]

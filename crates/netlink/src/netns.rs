@@ -2,8 +2,12 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::net::UnixDatagram;
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
+use std::thread;
 
+use nix::errno::Errno;
 use nix::libc;
 use nix::sched::CloneFlags;
 use nix::sys::statfs;
@@ -59,6 +63,15 @@ pub enum NetnsError {
     /// The kernel makes no new one.
     #[error("cannot make a network namespace")]
     Make(#[source] io::Error),
+    /// It does not tell its cookie.
+    #[error("cannot read the cookie of network namespace {}", path.display())]
+    Cookie {
+        /// The path it was opened from.
+        path: PathBuf,
+        /// The errno.
+        #[source]
+        source: io::Error,
+    },
 }
 
 impl NetnsError {
@@ -148,38 +161,29 @@ impl Netns {
     /// belongs to the next namespace once this one is gone. `None` before Linux 5.14 (`SO_NETNS_COOKIE`).
     ///
     /// # Errors
-    /// When the namespace cannot be entered.
+    /// When the namespace cannot be entered, or there is no descriptor left.
     pub fn cookie(&self) -> Result<Option<u64>, NetnsError> {
-        self.run(|| std::os::unix::net::UnixDatagram::unbound().ok().and_then(|socket| cookie(socket.as_fd())))
+        self.run(|| UnixDatagram::unbound().and_then(|socket| cookie(socket.as_fd())))?
+            .map_err(|source| NetnsError::Cookie { path: self.path.clone(), source })
     }
 
     /// Runs `body` inside the namespace: the calling thread enters it, and is back when this returns.
     ///
     /// Nothing can be left in the wrong namespace: the way back is taken by a guard, also when `body` returns early or
-    /// panics, and if the kernel should bar it, the process ends there and then. A thread of its own that enters and ends
-    /// would need no way back, but costs 150 to 200 µs here, a tenth of a whole ADD.
+    /// panics, and if the kernel should bar it, the process ends there and then.
     ///
     /// # Errors
-    /// When the thread cannot enter, or could not come back; `body` has not run then.
-    pub fn run<T>(&self, body: impl FnOnce() -> T) -> Result<T, NetnsError> {
-        let failed = |source| NetnsError::Enter { path: self.path.clone(), source };
-        let home = WayBack::here().map_err(failed)?;
-        nix::sched::setns(&self.file, CloneFlags::CLONE_NEWNET).map_err(|errno| failed(errno.into()))?;
-        let outcome = body();
-        drop(home);
-        Ok(outcome)
+    /// When the namespace cannot be entered; `body` has not run then.
+    pub fn run<T: Send>(&self, body: impl FnOnce() -> T + Send) -> Result<T, NetnsError> {
+        elsewhere(|| enter(&self.file), body).map_err(|source| NetnsError::Enter { path: self.path.clone(), source })
     }
 
     /// Runs `body` inside a new namespace that nobody else is in, and that is gone afterwards: to try what the kernel can do.
     ///
     /// # Errors
-    /// When the kernel makes no namespace (CAP_SYS_ADMIN), or the thread could not come back; `body` has not run then.
-    pub fn run_in_new<T>(body: impl FnOnce() -> T) -> Result<T, NetnsError> {
-        let home = WayBack::here().map_err(NetnsError::Make)?;
-        nix::sched::unshare(CloneFlags::CLONE_NEWNET).map_err(|errno| NetnsError::Make(errno.into()))?;
-        let outcome = body();
-        drop(home);
-        Ok(outcome)
+    /// When the kernel makes no namespace (CAP_SYS_ADMIN); `body` has not run then.
+    pub fn run_in_new<T: Send>(body: impl FnOnce() -> T + Send) -> Result<T, NetnsError> {
+        elsewhere(|| nix::sched::unshare(CloneFlags::CLONE_NEWNET), body).map_err(NetnsError::Make)
     }
 
     /// The descriptor, for a message that moves a link here.
@@ -188,18 +192,42 @@ impl Netns {
     }
 }
 
-/// Takes the thread back to the namespace that it came from.
-struct WayBack(File);
-
-impl WayBack {
-    fn here() -> io::Result<Self> {
-        File::open(current_path()).map(Self)
+/// Runs `body` where `leave` leads: on this thread if it can come back, else on one that ends there. A thread of its own
+/// costs 150 to 200 µs here, a tenth of a whole ADD.
+fn elsewhere<T: Send>(
+    leave: impl FnOnce() -> nix::Result<()> + Send,
+    body: impl FnOnce() -> T + Send,
+) -> io::Result<T> {
+    let home = File::open(current_path())?;
+    // Who may enter a container's namespace need not be allowed back: the host's belongs to a user namespace above its own.
+    if enter(&home).is_err() {
+        return on_a_thread(|| leave().map(|()| body()).map_err(io::Error::from));
     }
+    leave()?;
+    let _way_back = WayBack(home);
+    Ok(body())
 }
+
+fn enter(namespace: &File) -> nix::Result<()> {
+    nix::sched::setns(namespace, CloneFlags::CLONE_NEWNET)
+}
+
+fn on_a_thread<T: Send>(work: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T> {
+    thread::scope(|scope| {
+        let thread = thread::Builder::new().spawn_scoped(scope, work)?;
+        thread.join().unwrap_or_else(|panic| resume_unwind(panic))
+    })
+}
+
+/// How often the way back is tried: what the kernel needs for it, memory, may be short for a moment.
+const ATTEMPTS: usize = 10;
+
+/// Takes a thread that has left back to the namespace that it came from.
+struct WayBack(File);
 
 impl Drop for WayBack {
     fn drop(&mut self) {
-        if nix::sched::setns(&self.0, CloneFlags::CLONE_NEWNET).is_err() {
+        if !(0..ATTEMPTS).any(|_| enter(&self.0).is_ok()) {
             // Whatever came next would happen to the wrong host.
             std::process::abort();
         }
@@ -231,17 +259,20 @@ fn namespace_type(file: BorrowedFd<'_>) -> io::Result<i32> {
     if kind < 0 { Err(io::Error::last_os_error()) } else { Ok(kind) }
 }
 
-/// The cookie of the namespace that a socket belongs to.
+/// The cookie of the namespace that a socket belongs to; `None` where the kernel knows no such option.
 #[expect(unsafe_code, reason = "the option is in no binding")]
-fn cookie(socket: BorrowedFd<'_>) -> Option<u64> {
-    let mut cookie = 0_u64;
-    let mut length = libc::socklen_t::try_from(size_of::<u64>()).ok()?;
+fn cookie(socket: BorrowedFd<'_>) -> io::Result<Option<u64>> {
+    let (mut cookie, mut length): (u64, libc::socklen_t) = (0, 8);
     let (level, option) = (libc::SOL_SOCKET, libc::SO_NETNS_COOKIE);
-    // SAFETY: the kernel writes at most `length` bytes, which is the size of the number, and then `length` itself; both
+    // SAFETY: the kernel writes at most `length` bytes, which is the size of the `u64`, and then `length` itself; both
     // live until the call returns.
     let status =
         unsafe { libc::getsockopt(socket.as_raw_fd(), level, option, (&raw mut cookie).cast(), &raw mut length) };
-    (status == 0).then_some(cookie)
+    match Errno::result(status) {
+        Ok(_) => Ok(Some(cookie)),
+        Err(Errno::ENOPROTOOPT) => Ok(None),
+        Err(errno) => Err(errno.into()),
+    }
 }
 
 fn describe(kind: std::fs::FileType) -> &'static str {
