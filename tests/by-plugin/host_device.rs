@@ -40,7 +40,7 @@ fn scene() -> (Host, Container) {
 
 /// A host-device plugin for `nic0` with these keys beside.
 fn config(keys: &Value) -> Value {
-    let mut config = json!({"type": "host-device", "device": "nic0"});
+    let mut config = json!({"type": "host-device", "device": "nic0", "enabledad": false});
     config.as_object_mut().unwrap().extend(keys.as_object().unwrap().clone());
     config
 }

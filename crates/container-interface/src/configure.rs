@@ -150,6 +150,10 @@ fn add_addresses_and_routes(socket: &mut Socket, setup: &Setup<'_>, order: Order
 }
 
 fn wait_for_ipv6(socket: &mut Socket, setup: &Setup<'_>) -> Result<(), Error> {
+    // Where nobody can hear the question, the kernel asks it as soon as there is a carrier.
+    if setup.detect_duplicates && !socket.link(setup.index)?.carrier {
+        return Ok(());
+    }
     let awaited: Vec<IpAddr> = setup.ips.iter().map(|ip| ip.address.ip()).filter(IpAddr::is_ipv6).collect();
     if setup.detect_duplicates && !awaited.is_empty() {
         socket.wait_until_usable(setup.index, &awaited, USABLE_WITHIN)?;

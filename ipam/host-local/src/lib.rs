@@ -9,11 +9,10 @@ mod range;
 mod resolv;
 mod store;
 
-use std::cell::RefCell;
 use std::collections::HashSet;
 use std::net::IpAddr;
 use std::path::Path;
-use std::rc::Rc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use cni_plugin::{Add, AddResult, Check, Del, Dns, Gc, IpConfig, NetworkName, Plugin, SpecVersion, Status, Undo};
 use ipnetwork::IpNetwork;
@@ -110,19 +109,33 @@ fn assign(sets: &RangeSets, requested: Vec<IpAddr>) -> Result<Vec<Option<IpAddr>
     Ok(wishes)
 }
 
+/// Addresses that an ADD and its undo both know of.
+#[derive(Clone, Default)]
+struct Given(Arc<Mutex<Vec<IpAddr>>>);
+
+impl Given {
+    fn push(&self, address: IpAddr) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(address);
+    }
+
+    fn take(&self) -> Vec<IpAddr> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
 /// An ADD that holds the lock.
 struct Allocation {
     owner: Owner,
     store: Store,
     /// What this ADD has reserved so far; shared with its undo.
-    given: Rc<RefCell<Vec<IpAddr>>>,
+    given: Given,
 }
 
 impl Allocation {
     fn start(request: &Add<Config>, undo: &mut Undo) -> Result<Self, Error> {
         let (data_dir, network) = (request.network.config.data_dir()?, request.network.name.clone());
         let store = Store::open(&data_dir, &network)?;
-        let (owner, given) = (Owner::from(&request.attachment), Rc::<RefCell<Vec<IpAddr>>>::default());
+        let (owner, given) = (Owner::from(&request.attachment), Given::default());
         let (to_free, of) = (given.clone(), owner.clone());
         undo.push("free the addresses", move || free(&data_dir, &network, &of, &to_free.take()));
         Ok(Self { owner, store, given })
@@ -182,7 +195,7 @@ impl Allocation {
     fn reserve(&mut self, address: IpAddr) -> Result<bool, Error> {
         let reserved = self.store.reserve(&self.owner, address)?;
         if reserved {
-            self.given.borrow_mut().push(address);
+            self.given.push(address);
         }
         Ok(reserved)
     }

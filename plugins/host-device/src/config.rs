@@ -22,6 +22,7 @@ pub struct Config {
     #[serde(rename = "runtimeConfig")]
     runtime_config: RuntimeConfig,
     capabilities: Capabilities,
+    enabledad: Option<bool>,
     pub(crate) dns: Dns,
 }
 
@@ -73,6 +74,11 @@ impl Config {
             (Some((_, selector)), None) => Ok(selector),
             (Some((first, _)), Some((second, _))) => Err(Error::TwoSelectors { first, second }),
         }
+    }
+
+    /// Whether to look for other owners of IPv6 addresses. Others are on the wire, and nobody knows their addresses.
+    pub(crate) fn detect_duplicates(&self) -> bool {
+        self.enabledad.unwrap_or(true)
     }
 
     /// Which device it will be is for the runtime to say, with each ADD.

@@ -34,7 +34,9 @@ impl Plugin for HostDevice {
         let device = Device::locate(request.network.config.selector()?)?;
         let netns = Netns::open(&request.netns)?;
         if device.is_in_userspace() {
-            return add_addresses(request, ipam.as_ref(), undo);
+            let mut result = add_addresses(request, ipam.as_ref(), undo)?;
+            list_interface(&mut result, userspace_interface(request));
+            return Ok(result);
         }
         let (mut host, mut inside) = (Socket::open()?, Socket::open_in(&netns)?);
         let on_host = device.link(&mut host)?;
@@ -42,12 +44,11 @@ impl Plugin for HostDevice {
         let link = transfer::give(&mut host, &mut inside, &on_host, &netns, &request.attachment, undo)?;
         let mut result = add_addresses(request, ipam.as_ref(), undo)?;
         transfer::undo_gift(&netns, &request.attachment, &on_host, undo);
-        for ip in &mut result.ips {
-            ip.interface = Some(0);
-        }
         let pci_id = pci.map(|address| address.as_str().to_owned()).unwrap_or_default();
-        result.interfaces = vec![Interface { pci_id, ..container_interface::link::describe(&link, &request.netns) }];
-        let setup = Setup::new(&netns, &request.attachment.ifname, link.index, &result);
+        let described = container_interface::link::describe(&link, &request.netns);
+        list_interface(&mut result, Interface { pci_id, ..described });
+        let detect_duplicates = request.network.config.detect_duplicates();
+        let setup = Setup { detect_duplicates, ..Setup::new(&netns, &request.attachment.ifname, link.index, &result) };
         container_interface::configure(&mut inside, &setup, None)?;
         Ok(result)
     }
@@ -99,6 +100,21 @@ fn add_addresses(request: &Add<Config>, ipam: Option<&Delegate<'_>>, undo: &mut 
         result.dns = dns.clone();
     }
     Ok(result)
+}
+
+/// All addresses are those of the one interface.
+fn list_interface(result: &mut AddResult, interface: Interface) {
+    result.interfaces = vec![interface];
+    for ip in &mut result.ips {
+        ip.interface = Some(0);
+    }
+}
+
+/// What a program in the container will make of the device: of that no more than the name is known.
+fn userspace_interface(request: &Add<Config>) -> Interface {
+    let attachment = &request.attachment;
+    let sandbox = request.netns.display().to_string();
+    Interface { name: attachment.ifname.to_string(), sandbox, ..Interface::default() }
 }
 
 fn take_back(request: &Del<Config>) -> Result<(), Error> {

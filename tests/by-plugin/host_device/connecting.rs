@@ -71,6 +71,41 @@ fn a_device_without_carrier_is_connected_all_the_same() {
     host.assert_reaches_tcp("[fd00:1::2]:80");
 }
 
+/// The same with an address that somebody may have: the kernel looks for others once there is a wire.
+#[test]
+fn a_device_without_carrier_does_not_wait_for_who_cannot_answer() {
+    let (host, c1) = scene();
+    host.shell("ip link set wire down");
+    let mut keys = addresses();
+    keys["enabledad"] = json!(true);
+    network(&host, &keys).add(&c1, "eth0").ok();
+    assert_eq!(c1.addresses("eth0"), ["10.1.0.2/24", "fd00:1::2/64"]);
+}
+
+/// On a wire with strangers the kernel's default is kept: nobody uses an address that another host has.
+#[test]
+fn an_ipv6_address_that_somebody_on_the_wire_has_is_refused_unless_told_otherwise() {
+    let (host, c1) = scene();
+    host.shell("ip addr add fd00:1::a/64 dev wire nodad");
+    let mut keys = json!({"ipam": {"type": "static", "addresses": [{"address": "fd00:1::a/64"}]}});
+    if !reference_differs("it cannot be told") {
+        network(&host, &keys).add(&c1, "eth0").ok();
+        network(&host, &keys).del(&c1, "eth0").ok();
+    }
+    keys["enabledad"] = json!(null);
+    if reference_differs("it leaves the address in place, as a duplicate that is not used") {
+        network(&host, &keys).add(&c1, "eth0").ok();
+        c1.shell("until ip -6 address show dev eth0 dadfailed | grep -q fd00:1::a; do sleep 0.05; done");
+        return;
+    }
+    let error = assert_comes_back(&host, || network(&host, &keys).add(&c1, "eth0").error());
+    assert!(format!("{} {}", error.msg, error.details).contains("fd00:1::a"), "{error:?}");
+    host.shell("ip addr del fd00:1::a/64 dev wire");
+    network(&host, &keys).add(&c1, "eth0").ok();
+    let tentative = c1.ip_json(["-6", "address", "show", "dev", "eth0", "tentative"]).to_string();
+    assert!(!tentative.contains("fd00:1::a"), "ADD waits for the outcome: {tentative}");
+}
+
 /// The host calls its device as the container calls another one of its own.
 #[test]
 fn names_may_clash_between_host_and_container() {

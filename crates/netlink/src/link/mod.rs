@@ -49,6 +49,8 @@ pub struct Link {
     pub up: bool,
     /// It is up and can carry packets (`IFF_RUNNING`): a veth's other end is up too, a bridge has a port.
     pub running: bool,
+    /// It is up, and something is at the other end of its wire. `running` follows, when the kernel gets round to it.
+    pub carrier: bool,
     /// It was set to receive everything (`IFF_PROMISC`).
     pub promiscuous: bool,
     /// It was set to receive all multicasts (`IFF_ALLMULTI`).

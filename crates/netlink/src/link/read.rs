@@ -16,6 +16,7 @@ const IFLA_TXQLEN: u16 = 13;
 const IFLA_LINKINFO: u16 = 18;
 const IFLA_IFALIAS: u16 = 20;
 const IFLA_AF_SPEC: u16 = 26;
+const IFLA_CARRIER: u16 = 33;
 const IFLA_LINK_NETNSID: u16 = 37;
 
 const IFLA_INFO_KIND: u16 = 1;
@@ -50,6 +51,7 @@ pub(crate) fn read(message: &Message<'_>) -> Result<Link> {
         mtu: 0,
         up: flags & IFF_UP != 0,
         running: flags & IFF_RUNNING != 0,
+        carrier: false,
         promiscuous: flags & IFF_PROMISC != 0,
         all_multicast: flags & IFF_ALLMULTI != 0,
         tx_queue_len: 0,
@@ -79,6 +81,7 @@ fn read_attribute(attribute: &Attribute<'_>, link: &mut Link) -> Result<()> {
         // 0: the link underneath is in a namespace this one has no number for.
         IFLA_LINK => link.peer_index = Some(attribute.u32()?).filter(|&index| index != 0),
         IFLA_TXQLEN => link.tx_queue_len = attribute.u32()?,
+        IFLA_CARRIER => link.carrier = attribute.u8()? != 0,
         IFLA_MASTER => link.master = Some(attribute.u32()?),
         IFLA_IFALIAS => link.alias = Some(attribute.text()),
         IFLA_LINK_NETNSID => link.peer_netns_id = Some(attribute.i32()?).filter(|&id| id >= 0),
