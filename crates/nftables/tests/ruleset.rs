@@ -200,6 +200,28 @@ fn who_has_the_same_address_waits_and_takes_over() {
 }
 
 #[test]
+fn who_waits_is_no_trace_when_who_was_served_is_removed_by_hand() {
+    in_namespace(|| {
+        let mut ruleset = Ruleset::open().unwrap();
+        let member = [Element::Member { address: address("10.0.0.2") }];
+        for again in [false, true] {
+            ruleset.insert(ONE, &member).unwrap();
+            ruleset.insert(TWO, &member).unwrap();
+            nft(&["-f", "-"], "delete element inet ferrocni members4 { 10.0.0.2 }\n");
+            assert!(matches!(ruleset.missing(TWO, &member).unwrap()[..], [Difference::Absent { .. }]));
+            if again {
+                ruleset.insert(TWO, &member).unwrap();
+                ruleset.insert(TWO, &member).unwrap();
+                ruleset.repair(TWO, &member).unwrap();
+                assert_eq!(ruleset.holders(&member[0]).unwrap(), [TWO]);
+            }
+            ruleset.remove(TWO, &member).unwrap();
+            assert_eq!(ruleset.holdings(&ALL).unwrap(), []);
+        }
+    });
+}
+
+#[test]
 fn many_wait_in_the_order_in_which_they_came() {
     in_namespace(|| {
         let mut ruleset = Ruleset::open().unwrap();

@@ -38,10 +38,12 @@ impl Rivals {
     /// else can be had by several.
     pub(super) fn enter(&mut self, queue: &Queue, element: &Element, entry: &Entry) -> Result<Vec<Held>> {
         let own = &entry.held;
-        let mut next = Vec::with_capacity(1);
+        let mut next: Vec<Held> = Vec::with_capacity(1);
+        let has_own = |next: &[Held]| next.iter().any(|held| held.label == own.label);
         for held in queue.all() {
             if held.label == own.label {
-                next.push(own.clone());
+                // Twice if who was served was removed by hand, and own came again while it waited.
+                next.extend((!has_own(&next)).then(|| own.clone()));
             } else if entry.set.waiting().is_some() && !self.is_gone(held)? {
                 if entry.set.part == Part::Publish && !are_of_one_container(&held.label, &own.label) {
                     return Err(Error::Taken { element: Box::new(element.clone()), holder: held.label.clone() });
@@ -49,9 +51,7 @@ impl Rivals {
                 next.push(held.clone());
             }
         }
-        if !next.iter().any(|held| held.label == own.label) {
-            next.push(own.clone());
-        }
+        next.extend((!has_own(&next)).then(|| own.clone()));
         Ok(next)
     }
 

@@ -136,6 +136,8 @@ impl Ruleset {
     fn insert_prepared(&mut self, insertion: &mut Insertion<'_>) -> Result<bool> {
         let repair = insertion.repairs || insertion.stale > 0;
         let mut transaction = Transaction::new(self.connection.generation()?);
+        // Who was gone can have come again since, if this is not the first attempt.
+        insertion.rivals = Rivals::default();
         self.prepare_tables(&insertion.entries, repair, &mut transaction)?;
         self.prepare_chains(&insertion.entries, repair, &mut transaction)?;
         self.prepare_elements(insertion, &mut transaction)?;

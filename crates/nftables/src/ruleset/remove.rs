@@ -65,8 +65,8 @@ impl Ruleset {
             let mut batch = Batch::if_unchanged(subsystem::NFTABLES, generation);
             let mut found = Vec::new();
             for queue in read(self)? {
-                let (go, stay): (Vec<Held>, Vec<Held>) = queue.all().cloned().partition(|held| pick(&held.label));
-                if !go.is_empty() {
+                if queue.all().any(|held| pick(&held.label)) {
+                    let (go, stay): (Vec<Held>, Vec<Held>) = queue.all().cloned().partition(|held| pick(&held.label));
                     queue.change_to(&stay).into_iter().for_each(|message| batch.push(message));
                     found.extend(go);
                 }
