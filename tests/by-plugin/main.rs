@@ -2,6 +2,7 @@
 //!
 //! - `bandwidth`: how fast a container receives and sends
 //! - `bridge`: the interface plugin, and the container's end of its links
+//! - `deleting`: DEL does not wait until the kernel has freed what is gone
 //! - `dhcp`: leases from a real server, and the daemon that keeps them
 //! - `dummy`: interfaces that lead nowhere, as far as any kernel goes
 //! - `examples`: every file in `conf/` does what its name says
@@ -26,6 +27,7 @@
 
 mod bandwidth;
 mod bridge;
+mod deleting;
 mod dhcp;
 mod dummy;
 mod examples;

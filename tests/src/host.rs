@@ -74,11 +74,24 @@ impl Host {
     #[must_use]
     #[allow(clippy::new_without_default, reason = "starting a machine is not a default value")]
     pub fn new() -> Self {
+        Self::with(Init::Tini)
+    }
+
+    /// A host as a container without an init is one: its first process never reaps an orphan.
+    ///
+    /// # Panics
+    /// Without root.
+    #[must_use]
+    pub fn without_reaper() -> Self {
+        Self::with(Init::Cat)
+    }
+
+    fn with(init: Init) -> Self {
         assert!(geteuid().is_root(), "these tests make namespaces: run them as root");
         for folder in PRIVATE {
             fs::create_dir_all(folder).unwrap_or_else(|error| panic!("create {folder}: {error}"));
         }
-        let (mut init, alive) = on_a_thread(init_in_new_namespaces);
+        let (mut init, alive) = on_a_thread(|| init_in_new_namespaces(init));
         let namespaces = Namespaces::of(init.id());
         let watchdog = watch(init.id(), &namespaces);
         wait_until_ready(&mut init);
@@ -268,14 +281,23 @@ fn has_link(index: u64) -> bool {
     links.flatten().any(|link| is_it(link.path()))
 }
 
+/// The first process of a host's pid namespace.
+#[derive(Clone, Copy)]
+enum Init {
+    /// Reaps the orphans that runtimes and plugins leave.
+    Tini,
+    /// Reaps nothing.
+    Cat,
+}
+
 /// Unshares everything on the calling thread and starts init, who is the first in the new pid namespace.
-fn init_in_new_namespaces() -> (Child, ChildStdin) {
+fn init_in_new_namespaces(init: Init) -> (Child, ChildStdin) {
     use CloneFlags as Clone;
     let new =
         Clone::CLONE_NEWNET | Clone::CLONE_NEWNS | Clone::CLONE_NEWPID | Clone::CLONE_NEWUTS | Clone::CLONE_NEWIPC;
     unshare(new).unwrap_or_else(|errno| panic!("make namespaces, which needs CAP_SYS_ADMIN: {errno}"));
     mount_private_folders();
-    start_init()
+    start_init(init)
 }
 
 /// The thread's own mount namespace gets the private folders, and a `/sys` that shows the new network
@@ -298,17 +320,17 @@ fn attach(source: Option<&str>, target: &str, kind: Option<&str>, flags: MsFlags
         .unwrap_or_else(|errno| panic!("mount {kind:?} {source:?} on {target}: {errno}"));
 }
 
-/// Init is a bash: it reaps the orphans that runtimes leave, which other shells do not do while they wait.
 /// IPv4's settings are copied from the machine's by the kernel, so forwarding is switched off by hand.
-fn start_init() -> (Child, ChildStdin) {
+fn start_init(init: Init) -> (Child, ChildStdin) {
     let script = "mount -t proc proc /proc; ip link set lo up
         echo 0 > /proc/sys/net/ipv4/ip_forward; echo 0 > /proc/sys/net/ipv6/conf/all/forwarding
-        mkdir -p /run/netns /run/lock; echo ready; read -r end";
-    let mut init = command(["bash", "-euc", script])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("run bash as a host's init");
+        mkdir -p /run/netns /run/lock; echo ready; exec cat >/dev/null";
+    let shell = ["sh", "-euc", script];
+    let mut init = match init {
+        Init::Tini => command([&["tini", "--"], &shell[..]].concat()),
+        Init::Cat => command(shell),
+    };
+    let mut init = init.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("run a host's init");
     let alive = init.stdin.take().expect("stdin is a pipe");
     (init, alive)
 }

@@ -66,6 +66,6 @@ impl Cni<'_> {
     fn run_killed(&self, syscall: &str, nth: usize) -> Outcome {
         let trace = format!("trace=?{syscall}");
         let inject = format!("inject=?{syscall}:signal=KILL:when={nth}");
-        self.run_under(&["strace", "-f", "-qqq", "-o", "/dev/null", "-e", &trace, "-e", &inject])
+        self.run_under(&["strace", "-qqq", "-o", "/dev/null", "-e", &trace, "-e", &inject])
     }
 }

@@ -35,34 +35,29 @@ pub fn elements(addresses: impl IntoIterator<Item = IpNetwork>) -> impl Iterator
 /// Removes an attachment's rules, whichever backend made them: the elements that are `known`, if the result of ADD tells
 /// which ones it can have, otherwise all with its label in these parts of the ruleset.
 ///
-/// The ruleset comes back open, because closing it waits until the kernel has forgotten what was removed.
-///
 /// # Errors
 /// Those of either backend; the other one has done its work all the same.
-pub fn remove(attachment: &Attachment, parts: &[Part], known: Option<&[Element]>) -> Result<Ruleset, Error> {
+pub fn remove(attachment: &Attachment, parts: &[Part], known: Option<&[Element]>) -> Result<(), Error> {
     let label = attachment.label();
-    // Before anything is removed from nftables, or closing this module's socket would wait for it too.
     let removed = by_iptables::remove(attachment.network.as_str(), attachment.container.as_str());
     let mut ruleset = Ruleset::open()?;
     match known {
         Some(elements) => ruleset.remove(&label, elements)?,
         None => ruleset.remove_where(parts, |holder| holder == label)?,
     };
-    removed?;
-    Ok(ruleset)
+    Ok(removed?)
 }
 
-/// Removes the rules of attachments that are no longer valid. The ruleset comes back open, as from [`remove`].
+/// Removes the rules of attachments that are no longer valid.
 ///
 /// # Errors
 /// Those of either backend; the other one has done its work all the same.
-pub fn collect<C>(request: &Gc<C>, parts: &[Part]) -> Result<Ruleset, Error> {
+pub fn collect<C>(request: &Gc<C>, parts: &[Part]) -> Result<(), Error> {
     let valid: Vec<&str> = request.valid.iter().map(|attachment| attachment.container.as_str()).collect();
     let removed = by_iptables::collect_garbage(request.network.name.as_str(), &valid);
     let mut ruleset = Ruleset::open()?;
     ruleset.remove_where(parts, |holder| request.is_stale(holder))?;
-    removed?;
-    Ok(ruleset)
+    Ok(removed?)
 }
 
 /// For STATUS: the backend, if there is to be one, can take the rules that an ADD would need.

@@ -1,6 +1,7 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 
+use aftermath::Child;
 use netlink_packet_core::Emitable;
 use netlink_sys::protocols::NETLINK_ROUTE;
 use nix::libc;
@@ -159,6 +160,15 @@ impl Socket {
         let sent = self.inner.send(&outgoing.bytes, 0).map_err(Error::socket("send on"))?;
         debug_assert_eq!(sent, outgoing.bytes.len(), "netlink takes a message whole or not at all");
         Ok(())
+    }
+
+    /// Has a child process send requests, of which the last is acknowledged, and wait until the kernel has done all that
+    /// they entail. The first one's number, and the child; the answers come to this socket.
+    pub(crate) fn send_by_a_child(&mut self, outgoing: &mut Outgoing) -> io::Result<(u32, Child)> {
+        let first = self.next_sequence;
+        outgoing.add_flags_to_last(NLM_F_ACK);
+        self.next_sequence = outgoing.number_from(first);
+        Ok((first, aftermath::send(self.as_fd(), &outgoing.bytes)?))
     }
 
     /// Reads one datagram into `buffer`.

@@ -23,7 +23,7 @@ const RTNLGRP_IPV6_ROUTE: u32 = 11;
 struct Awaited<'a> {
     groups: &'static [u32],
     /// Asks for the present state: what the notifications of the past would have said.
-    ask: &'a dyn Fn(&mut Outgoing),
+    ask: &'a dyn Fn(&mut Outgoing) -> Result<()>,
     request: Request,
     describe: &'a dyn Fn() -> String,
     timeout: Duration,
@@ -43,7 +43,7 @@ impl Socket {
         }
         let awaited = Awaited {
             groups: &[RTNLGRP_LINK],
-            ask: &|outgoing| link::push_get(outgoing, link),
+            ask: &|outgoing| link::push_get(outgoing, &link.into()),
             request: Request::GetLink(link.into()),
             describe: &|| format!("link #{link} going up"),
             timeout,
@@ -61,7 +61,10 @@ impl Socket {
         let mut pending = addresses.to_vec();
         let awaited = Awaited {
             groups: &[RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR],
-            ask: &|outgoing| address::push_list(outgoing, link),
+            ask: &|outgoing| {
+                address::push_list(outgoing, link);
+                Ok(())
+            },
             request: Request::ListAddresses { link },
             describe: &|| format!("address {addresses:?} of link #{link} becoming usable"),
             timeout,
@@ -90,7 +93,10 @@ impl Socket {
         }
         let awaited = Awaited {
             groups: &[RTNLGRP_IPV6_ROUTE],
-            ask: &|outgoing| route::push_list_local(outgoing, link),
+            ask: &|outgoing| {
+                route::push_list_local(outgoing, link);
+                Ok(())
+            },
             request: Request::ListRoutes,
             describe: &|| format!("address {addresses:?} of link #{link} becoming local"),
             timeout,
@@ -147,11 +153,11 @@ impl Socket {
 
     fn ask(&mut self, awaited: &Awaited<'_>) -> Result<()> {
         let mut outgoing = Outgoing::default();
-        (awaited.ask)(&mut outgoing);
+        (awaited.ask)(&mut outgoing)?;
         self.send(&mut outgoing)
     }
 
-    fn readable_before(&self, deadline: Instant) -> Result<bool> {
+    pub(crate) fn readable_before(&self, deadline: Instant) -> Result<bool> {
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             // Rounded up, or the last millisecond would be spent spinning.
@@ -165,7 +171,7 @@ impl Socket {
     }
 
     /// Empties the queue, so that the next exchange starts clean.
-    fn discard_rest(&self) {
+    pub(crate) fn discard_rest(&self) {
         let mut buffer = Vec::new();
         while self.receive(&mut buffer, libc::MSG_DONTWAIT).is_ok() {}
     }

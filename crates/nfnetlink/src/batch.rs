@@ -34,6 +34,11 @@ impl Batch {
         self.messages.push(message);
     }
 
+    /// What the messages ask for, in their subsystem's numbers.
+    pub fn operations(&self) -> impl Iterator<Item = u8> {
+        self.messages.iter().map(Message::operation)
+    }
+
     /// The number of messages.
     #[must_use]
     pub fn len(&self) -> usize {

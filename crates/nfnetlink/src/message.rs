@@ -36,6 +36,12 @@ impl Message {
         Self { bytes, too_long: false }
     }
 
+    /// What it asks for, in its subsystem's numbers.
+    pub(crate) fn operation(&self) -> u8 {
+        let [_subsystem, operation] = u16::from_ne_bytes([self.bytes[4], self.bytes[5]]).to_be_bytes();
+        operation
+    }
+
     /// Appends an attribute with this payload.
     pub fn bytes(&mut self, kind: u16, value: &[u8]) -> &mut Self {
         let start = self.begin(kind);

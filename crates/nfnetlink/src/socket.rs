@@ -1,6 +1,7 @@
 //! The socket: requests, dumps and batches.
 
 use std::io;
+use std::os::fd::AsFd as _;
 
 use netlink_sys::{SocketAddr, protocols::NETLINK_NETFILTER};
 use nix::libc;
@@ -254,6 +255,17 @@ impl Socket {
     fn make_room(&self, bytes: usize) {
         if bytes > SMALL {
             let _ = setsockopt(&self.socket, sockopt::SndBufForce, &(2 * bytes));
+        }
+    }
+}
+
+/// Closing waits while the kernel frees what was removed from nf_tables, by whichever process (`nft_rcv_nl_event`,
+/// net/netfilter/nf_tables_api.c): so it is put off.
+impl Drop for Socket {
+    fn drop(&mut self) {
+        // Without another descriptor, closing this one is waiting.
+        if let Ok(another) = self.socket.as_fd().try_clone_to_owned() {
+            aftermath::keep(another);
         }
     }
 }

@@ -89,6 +89,9 @@ impl Connection {
     }
 
     pub(crate) fn commit(&mut self, batch: Batch) -> nfnetlink::Result<()> {
+        if batch.operations().any(|operation| operation::REMOVALS.contains(&operation)) {
+            aftermath::expect();
+        }
         self.socket.commit(batch)
     }
 

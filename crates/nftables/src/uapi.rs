@@ -14,6 +14,9 @@ pub(crate) mod operation {
     pub(crate) const GET_ELEMENT: u8 = 13;
     pub(crate) const DEL_ELEMENT: u8 = 14;
     pub(crate) const GET_GENERATION: u8 = 16;
+
+    /// Those that leave the kernel something to free.
+    pub(crate) const REMOVALS: [u8; 3] = [DEL_CHAIN, DEL_RULE, DEL_ELEMENT];
 }
 
 pub(crate) mod table {

@@ -71,11 +71,9 @@ impl Plugin for Bridge {
     fn del(request: &Del<Config>) -> Result<(), Error> {
         let mut failures = Failures::new();
         // Rules before the address they speak of: once released it may belong to somebody else.
-        // The ruleset stays open until the end: closing it waits for the kernel, which deleting the link does anyway.
-        let ruleset = failures.note(rules::remove(request));
+        failures.note(rules::remove(request));
         request.network.delete_and_release(ipam::SIBLINGS, &mut failures, || veth::delete(request));
         failures.note(parent_interface::detach(&request.attachment));
-        drop(ruleset);
         Ok(failures.into_result()?)
     }
 
@@ -90,11 +88,10 @@ impl Plugin for Bridge {
 
     fn gc(request: &Gc<Config>) -> Result<(), Error> {
         let mut failures = Failures::new();
-        let ruleset = failures.note(rules::collect(request));
+        failures.note(rules::collect(request));
         failures.note(veth::collect(request));
         failures.note(parent_interface::detach_stale(|label| request.is_stale(label)));
         failures.note(request.network.forward_to_ipam(ipam::SIBLINGS));
-        drop(ruleset);
         Ok(failures.into_result()?)
     }
 

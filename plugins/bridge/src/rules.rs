@@ -4,7 +4,7 @@ use cni_plugin::{Add, AddResult, Attachment, Check, Del, Gc, Interface, Undo};
 use container_interface::veth::{self, Pair};
 use masquerade::{Backend, Rules};
 use netlink::Mac;
-use nftables::{Element, Part, Ruleset};
+use nftables::{Element, Part};
 
 use crate::{Config, Error};
 
@@ -45,14 +45,14 @@ fn container_mac(attachment: &Attachment, result: &AddResult) -> Option<Mac> {
 }
 
 /// Removes an attachment's rules: with a result its keys are known, without one they are searched for by label.
-pub(crate) fn remove(request: &Del<Config>) -> Result<Ruleset, Error> {
+pub(crate) fn remove(request: &Del<Config>) -> Result<(), Error> {
     let attachment = &request.attachment;
     let known = request.network.prev_result.as_ref().and_then(|result| possible(attachment, result));
     Ok(masquerade::remove(attachment, PARTS, known.as_deref())?)
 }
 
 /// Removes the rules of attachments that are no longer valid.
-pub(crate) fn collect(request: &Gc<Config>) -> Result<Ruleset, Error> {
+pub(crate) fn collect(request: &Gc<Config>) -> Result<(), Error> {
     Ok(masquerade::collect(request, PARTS)?)
 }
 

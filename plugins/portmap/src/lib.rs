@@ -47,12 +47,11 @@ impl Plugin for Portmap {
         let mut failures = Failures::new();
         let known = request.network.prev_result.as_ref();
         let published = known.map(|result| Published::new(&request.network.config, &request.attachment, result));
-        let ruleset = failures.note(rules::remove(&request.attachment, published.as_ref()));
+        failures.note(rules::remove(&request.attachment, published.as_ref()));
         // After the rules, or a packet in between would make the entry anew.
         if let Some(published) = &published {
             failures.note(stale::forget_own(published));
         }
-        drop(ruleset);
         Ok(failures.into_result()?)
     }
 

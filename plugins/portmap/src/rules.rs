@@ -86,11 +86,8 @@ fn by_its_iptables_name(protocol: Protocol) -> iptables::portmap::Protocol {
 
 /// Removes an attachment's rules. What ADD was told gives the keys; where it is not told again, or not all of it, they are
 /// searched for by label.
-///
-/// The ruleset comes back open, because closing it waits until the kernel has forgotten what was removed.
-pub(crate) fn remove(attachment: &Attachment, published: Option<&Published<'_>>) -> Result<Ruleset, Error> {
+pub(crate) fn remove(attachment: &Attachment, published: Option<&Published<'_>>) -> Result<(), Error> {
     let label = attachment.label();
-    // Before anything is removed from nftables, or closing this module's socket would wait for it too.
     let by_iptables = iptables::portmap::remove(attachment.network.as_str(), attachment.container.as_str());
     let mut ruleset = Ruleset::open()?;
     let search = match published {
@@ -107,8 +104,7 @@ pub(crate) fn remove(attachment: &Attachment, published: Option<&Published<'_>>)
     if search {
         ruleset.remove_where(PARTS, |holder| holder == label)?;
     }
-    by_iptables?;
-    Ok(ruleset)
+    Ok(by_iptables?)
 }
 
 pub(crate) fn check(published: &Published<'_>) -> Result<(), Error> {

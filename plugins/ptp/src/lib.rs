@@ -58,11 +58,9 @@ impl Plugin for Ptp {
     fn del(request: &Del<Config>) -> Result<(), Error> {
         let mut failures = Failures::new();
         // Rules before the address they speak of: once released it may belong to somebody else.
-        // The ruleset stays open until the end: closing it waits for the kernel, which deleting the link does anyway.
         let known = request.network.prev_result.as_ref().map(|result| elements(&request.attachment, result));
-        let ruleset = failures.note(masquerade::remove(&request.attachment, PARTS, known.as_deref()));
+        failures.note(masquerade::remove(&request.attachment, PARTS, known.as_deref()));
         request.network.delete_and_release(ipam::SIBLINGS, &mut failures, || veth::delete(request));
-        drop(ruleset);
         Ok(failures.into_result()?)
     }
 
@@ -74,10 +72,9 @@ impl Plugin for Ptp {
 
     fn gc(request: &Gc<Config>) -> Result<(), Error> {
         let mut failures = Failures::new();
-        let ruleset = failures.note(masquerade::collect(request, PARTS));
+        failures.note(masquerade::collect(request, PARTS));
         failures.note(veth::collect(request));
         failures.note(request.network.forward_to_ipam(ipam::SIBLINGS));
-        drop(ruleset);
         Ok(failures.into_result()?)
     }
 

@@ -3,6 +3,7 @@
 pub(crate) mod bridge_vlan;
 mod change;
 mod create;
+mod delete;
 mod kind;
 mod read;
 
@@ -164,16 +165,6 @@ impl Socket {
         })
     }
 
-    /// Deletes a link, and with it its peer, addresses and routes.
-    ///
-    /// Deleting a veth waits 10 to 35 ms inside the kernel: delete one end only, once.
-    ///
-    /// # Errors
-    /// [`Error::LinkNotFound`], or the kernel's refusal.
-    pub fn delete_link(&mut self, link: impl Into<LinkRef>) -> Result<()> {
-        self.batch().delete_link(link).send()
-    }
-
     /// Changes a link; see [`LinkChange`].
     ///
     /// # Errors
@@ -188,11 +179,11 @@ fn without_statistics() -> LinkAttribute {
     LinkAttribute::ExtMask(vec![LinkExtentMask::SkipStats])
 }
 
-pub(crate) fn push_get(outgoing: &mut Outgoing, index: u32) {
-    let mut message = LinkMessage::default();
-    message.header.index = index;
+pub(crate) fn push_get(outgoing: &mut Outgoing, link: &LinkRef) -> Result<()> {
+    let mut message = message_for(link)?;
     message.attributes.push(without_statistics());
-    outgoing.push(Request::GetLink(index.into()), RTM_GETLINK, 0, &message);
+    outgoing.push(Request::GetLink(link.clone()), RTM_GETLINK, 0, &message);
+    Ok(())
 }
 
 pub(crate) fn push_delete(outgoing: &mut Outgoing, link: &LinkRef) -> Result<()> {

@@ -1,0 +1,112 @@
+//! Deleting a link.
+//!
+//! The link, its peer, their addresses and routes are gone within a millisecond, and the kernel says so to all who listen.
+//! The request is answered 10 to 35 ms later, when nothing can use their memory any more (`netdev_run_todo`,
+//! net/core/dev.c): that is left to a child process.
+
+use std::time::{Duration, Instant};
+
+use aftermath::Child;
+use nix::libc;
+
+use crate::error::{Error, Request, Result};
+use crate::link::{LinkRef, RTM_DELLINK, push_delete, push_get, read};
+use crate::message::{Message, Verdict, next_message};
+use crate::socket::{Outgoing, Socket};
+use crate::wait::RTNLGRP_LINK;
+
+/// How often to see whether the child is still there: it may be killed before it has asked.
+const CHILD_CHECK: Duration = Duration::from_secs(1);
+/// `AF_UNSPEC`, the family of what is about the link itself.
+const OF_THE_LINK: u8 = 0;
+
+/// A link that a child process was told to delete.
+struct Removal<'a> {
+    link: &'a LinkRef,
+    /// The number of the request.
+    sequence: u32,
+    child: Child,
+}
+
+impl Socket {
+    /// Deletes a link, and with it its peer, addresses and routes. It has left the namespace when this returns; what the
+    /// kernel still does then goes on without the caller.
+    ///
+    /// # Errors
+    /// [`Error::LinkNotFound`], or the kernel's refusal.
+    pub fn delete_link(&mut self, link: impl Into<LinkRef>) -> Result<()> {
+        let link = link.into();
+        let mut outgoing = Outgoing::default();
+        push_delete(&mut outgoing, &link)?;
+        self.subscribe(RTNLGRP_LINK)?;
+        let is_gone = match self.send_by_a_child(&mut outgoing) {
+            Ok((sequence, child)) => self.listen_for(Removal { link: &link, sequence, child }),
+            Err(_no_child) => Ok(false),
+        };
+        self.unsubscribe(RTNLGRP_LINK)?;
+        self.discard_rest();
+        if is_gone? { Ok(()) } else { self.batch().delete_link(link).send() }
+    }
+
+    /// Listens until the link is gone: true. False if the child has ended without having asked.
+    fn listen_for(&mut self, mut removal: Removal<'_>) -> Result<bool> {
+        let mut buffer = Vec::new();
+        loop {
+            if !self.readable_before(Instant::now() + CHILD_CHECK)? {
+                if removal.child.has_ended() {
+                    return Ok(false);
+                }
+                continue;
+            }
+            match self.receive(&mut buffer, libc::MSG_DONTWAIT) {
+                Ok(()) if removal.is_told_by(&buffer)? => return Ok(true),
+                // The queue ran over, and what is awaited may be lost.
+                Err(error) if error.errno() == Some(libc::ENOBUFS) => {
+                    self.discard_rest();
+                    self.ask_for(removal.link)?;
+                }
+                Err(error) if error.errno() != Some(libc::EAGAIN) => return Err(error),
+                _ => {}
+            }
+        }
+    }
+
+    fn ask_for(&mut self, link: &LinkRef) -> Result<()> {
+        let mut outgoing = Outgoing::default();
+        push_get(&mut outgoing, link)?;
+        self.send(&mut outgoing)
+    }
+}
+
+impl Removal<'_> {
+    /// Whether a datagram says that the link is gone.
+    fn is_told_by(&self, mut datagram: &[u8]) -> Result<bool> {
+        while let Some(message) = next_message(&mut datagram)? {
+            match message.verdict()? {
+                Verdict::Done if message.sequence == self.sequence => return Ok(true),
+                Verdict::Refused(errno, words) => return self.refused(&message, errno, words),
+                Verdict::None if self.is_notified_by(&message)? => return Ok(true),
+                _ => {}
+            }
+        }
+        Ok(false)
+    }
+
+    /// The deletion was refused. Or it is the answer to a question after the link: then there is none, which is well.
+    fn refused(&self, message: &Message<'_>, errno: i32, words: Option<String>) -> Result<bool> {
+        let error = Error::refused(Request::DeleteLink(self.link.clone()), errno, words);
+        if message.sequence != self.sequence && error.is_not_found() { Ok(true) } else { Err(error) }
+    }
+
+    /// A bridge says of a port that leaves it, in its own family, what the kernel says of a link that is gone.
+    fn is_notified_by(&self, message: &Message<'_>) -> Result<bool> {
+        if message.kind != RTM_DELLINK || message.body.first() != Some(&OF_THE_LINK) {
+            return Ok(false);
+        }
+        let gone = read(message)?;
+        Ok(match self.link {
+            LinkRef::Index(index) => gone.index == *index,
+            LinkRef::Name(name) => gone.name == *name,
+        })
+    }
+}
