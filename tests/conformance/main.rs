@@ -17,7 +17,6 @@
 //! - `bad_input`: input from somebody who makes a mistake, or means harm
 //! - `mutations`: the same with every value of a configuration replaced
 //! - `interrupted`: killed in the middle, or with nobody listening
-//! - `scene`: a host on which each plugin has something good to do
 
 #![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
 
@@ -32,5 +31,6 @@ mod mutations;
 mod operations;
 mod previous_result;
 mod results;
-mod scene;
 mod version;
+
+use tests::scene;

@@ -29,6 +29,12 @@ impl<'h> Cni<'h> {
         Self { host, binary: dir.join(plugin), environment, stdin: Vec::new() }
     }
 
+    /// The host it is run on.
+    #[must_use]
+    pub fn host(&self) -> &'h Host {
+        self.host
+    }
+
     /// CNI_COMMAND.
     #[must_use]
     pub fn command(self, verb: &str) -> Self {

@@ -23,7 +23,8 @@
 //! What is where: [`Host`] and [`Container`] with everything of [`Inside`] (commands, traffic);
 //! [`Capture`] shows frames; [`Cni`] runs one plugin, [`Chain`] a whole network configuration as libcni does; [`Snapshot`] tells what
 //! somebody left behind; [`every_plugin_rules`] is what holds for each plugin; [`Cni::killed_at_every_change`]
-//! kills a plugin wherever it changes something. [`dhcp`] is a link with a DHCP server.
+//! kills a plugin wherever it changes something. [`dhcp`] is a link with a DHCP server,
+//! [`scene`] a host on which each plugin has something good to do.
 //!
 //! `CNI_BIN_DIR` points the suite at other binaries. A test is first proved on the Go reference suite
 //! (`CNI_BIN_DIR=/usr/lib/cni`, Debian's `containernetworking-plugins`); where the reference cannot do what
@@ -41,6 +42,7 @@ mod host;
 mod kill;
 mod namespaces;
 mod rules;
+pub mod scene;
 mod snapshot;
 mod traffic;
 

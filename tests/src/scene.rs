@@ -1,9 +1,11 @@
 //! A host on which each plugin has something good to do.
 
 use serde_json::{Value, json};
-use tests::{Background, Cni, CniError, Container, Host, Inside as _, Outcome, dhcp, is_reference, newest_version};
 
-pub(crate) const PLUGINS: [&str; 16] = [
+use crate::{Background, Cni, CniError, Container, Host, Inside as _, Outcome, dhcp, is_reference, newest_version};
+
+/// The plugins that work on any kernel.
+pub const PLUGINS: [&str; 16] = [
     "bandwidth",
     "bridge",
     "dhcp",
@@ -23,21 +25,21 @@ pub(crate) const PLUGINS: [&str; 16] = [
 ];
 
 /// Those of [`PLUGINS`] that put an interface into the container, for which an IPAM plugin gives addresses.
-pub(crate) const INTERFACES: [&str; 5] = ["bridge", "host-device", "macvlan", "ptp", "tap"];
+pub const INTERFACES: [&str; 5] = ["bridge", "host-device", "macvlan", "ptp", "tap"];
 
 /// What these have done is undone with the container's namespace, or inside it.
-pub(crate) const INSIDE_ONLY: [&str; 7] = ["host-device", "loopback", "macvlan", "none", "sbr", "tap", "tuning"];
+pub const INSIDE_ONLY: [&str; 7] = ["host-device", "loopback", "macvlan", "none", "sbr", "tap", "tuning"];
 
 /// Every released version of the specification.
-pub(crate) const VERSIONS: [&str; 7] = ["0.1.0", "0.2.0", "0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"];
+pub const VERSIONS: [&str; 7] = ["0.1.0", "0.2.0", "0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"];
 
 /// Those of [`VERSIONS`] that the tested binaries speak.
-pub(crate) fn versions() -> impl Iterator<Item = &'static str> {
+pub fn versions() -> impl Iterator<Item = &'static str> {
     VERSIONS.into_iter().filter(|version| !(is_reference() && *version == "1.1.0"))
 }
 
 /// The versions that a plugin promises.
-pub(crate) fn versions_of(plugin: &str) -> impl Iterator<Item = &'static str> {
+pub fn versions_of(plugin: &str) -> impl Iterator<Item = &'static str> {
     let first = match plugin {
         "bandwidth" => "0.3.0",
         "firewall" => "0.4.0",
@@ -47,7 +49,7 @@ pub(crate) fn versions_of(plugin: &str) -> impl Iterator<Item = &'static str> {
 }
 
 /// A network on a bridge, with `ipam` of host-local.
-pub(crate) fn bridge_config() -> Value {
+pub fn bridge_config() -> Value {
     json!({
         "type": "bridge", "bridge": "br0", "isGateway": true, "ipMasq": true,
         "ipam": {"type": "host-local", "ranges": [[{"subnet": "10.1.0.0/24"}], [{"subnet": "fd00:1::/64"}]]},
@@ -64,24 +66,40 @@ fn ptp_config() -> Value {
 
 /// A host with four containers: `attached` has been connected to a network, `fresh` has not, `sharing` has the host's own
 /// namespace, and `leasing` has an interface on a link with a DHCP server.
-pub(crate) struct Scene {
+#[derive(Debug)]
+pub struct Scene {
     _dhcp: [Background; 2],
-    pub(crate) host: Host,
-    pub(crate) leasing: Container,
-    pub(crate) attached: Container,
-    pub(crate) fresh: Container,
-    pub(crate) sharing: Container,
+    /// The host.
+    pub host: Host,
+    /// With an interface on a link with a DHCP server.
+    pub leasing: Container,
+    /// Connected to [`bridge_config`]'s network by `eth0`.
+    pub attached: Container,
+    /// Not connected to anything.
+    pub fresh: Container,
+    /// In the host's own namespace.
+    pub sharing: Container,
     /// What the bridge reported for `attached`.
-    pub(crate) result: Value,
+    pub result: Value,
 }
 
 impl Scene {
-    pub(crate) fn new() -> Self {
+    /// A scene whose network speaks the newest version.
+    ///
+    /// # Panics
+    /// If it cannot be made.
+    #[must_use]
+    #[allow(clippy::new_without_default, reason = "starting a machine is not a default value")]
+    pub fn new() -> Self {
         Self::at(newest_version())
     }
 
     /// A scene whose network speaks that version.
-    pub(crate) fn at(version: &str) -> Self {
+    ///
+    /// # Panics
+    /// If it cannot be made.
+    #[must_use]
+    pub fn at(version: &str) -> Self {
         let host = Host::new();
         let (attached, fresh) = (host.container("attached"), host.container("fresh"));
         let sharing = host.container_at("sharing", "/proc/1/ns/net".as_ref());
@@ -98,7 +116,7 @@ impl Scene {
     }
 
     /// A configuration with which the plugin succeeds.
-    pub(crate) fn config(&self, plugin: &str) -> Value {
+    pub fn config(&self, plugin: &str) -> Value {
         match plugin {
             "bandwidth" => json!({
                 "type": "bandwidth",
@@ -139,7 +157,7 @@ impl Scene {
     }
 
     /// The container that the plugin has something to do for: chained plugins come after a bridge.
-    pub(crate) fn container(&self, plugin: &str) -> &Container {
+    pub fn container(&self, plugin: &str) -> &Container {
         match plugin {
             "bandwidth" | "portmap" | "firewall" | "sbr" | "tuning" => &self.attached,
             "host" => &self.sharing,
@@ -149,20 +167,20 @@ impl Scene {
     }
 
     /// A call that succeeds: ADD always, CHECK and DEL after it.
-    pub(crate) fn call(&self, plugin: &str, verb: &str) -> Cni<'_> {
+    pub fn call(&self, plugin: &str, verb: &str) -> Cni<'_> {
         self.call_with(plugin, verb, &self.config(plugin))
     }
 
     /// The same with another configuration.
-    pub(crate) fn call_with(&self, plugin: &str, verb: &str, config: &Value) -> Cni<'_> {
+    pub fn call_with(&self, plugin: &str, verb: &str, config: &Value) -> Cni<'_> {
         let ifname = if plugin == "loopback" { "lo" } else { "eth0" };
         self.host.cni(plugin).command(verb).ifname(ifname).container(self.container(plugin)).config(config)
     }
 
     /// DEL by somebody who knows no more than the specification demands: no result of ADD, no namespace.
-    pub(crate) fn blind_del(&self, plugin: &str) -> Outcome {
+    pub fn blind_del(&self, plugin: &str) -> Outcome {
         let mut config = self.config(plugin);
-        config.as_object_mut().unwrap().remove("prevResult");
+        config.as_object_mut().expect("an object").remove("prevResult");
         let call = self.call_with(plugin, "DEL", &config);
         // Of a namespace that is gone they have nothing to take back; of one that is there they have.
         if INSIDE_ONLY.contains(&plugin) { call.run() } else { call.netns("").run() }
@@ -170,9 +188,9 @@ impl Scene {
 
     /// GC of everything but what the scene began with: the bridge's attachment, to which a chained plugin has not
     /// added anything yet.
-    pub(crate) fn gc(&self, plugin: &str) -> Outcome {
+    pub fn gc(&self, plugin: &str) -> Outcome {
         let mut config = self.config(plugin);
-        config.as_object_mut().unwrap().remove("prevResult");
+        config.as_object_mut().expect("an object").remove("prevResult");
         let began_with = json!([{"containerID": "attached", "ifname": "eth0"}]);
         let with_addresses = plugin == "host-local" || INTERFACES.contains(&plugin);
         config["cni.dev/valid-attachments"] = if with_addresses { began_with } else { json!([]) };
@@ -192,7 +210,7 @@ fn leasing(host: &Host) -> Container {
 /// The error of a plugin that says it as it has to: exit status 1 and one JSON object on stdout, with nothing in it
 /// but what the specification names.
 #[track_caller]
-pub(crate) fn error(outcome: Outcome) -> CniError {
+pub fn error(outcome: Outcome) -> CniError {
     let finished = &outcome.finished;
     assert_eq!(finished.status.code(), Some(1), "{finished}");
     let reply = outcome.json.as_ref().unwrap_or_else(|| panic!("no JSON, or more than that: {finished}"));
@@ -206,7 +224,7 @@ pub(crate) fn error(outcome: Outcome) -> CniError {
 
 /// [`error`] with that code. The reference says most of its failures with 999.
 #[track_caller]
-pub(crate) fn error_with(code: u64, outcome: Outcome) -> CniError {
+pub fn error_with(code: u64, outcome: Outcome) -> CniError {
     let error = error(outcome);
     assert!(error.code == code || is_reference(), "code {code} expected: {error:?}");
     error

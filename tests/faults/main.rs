@@ -1,0 +1,68 @@
+//! System calls that fail: each that a verb makes fails once, with an errno that it can have.
+//!
+//! What a verb does without a fault is learned with strace first. Then it is run again for each of its calls, from the one
+//! on with which it reads its configuration, and that call fails. The errnos take turns, so that each kind of call meets
+//! each of its own. Whatever fails:
+//!
+//! - the reply is a success, or an error in JSON with exit status 1;
+//! - a success means what it says: everything is as after the same verb without a fault;
+//! - a failed ADD has left nothing, a failed DEL or GC can be repeated, and then nothing is left;
+//! - CHECK and STATUS change nothing, and CHECK does not overlook that something is missing;
+//! - another attachment of the same network keeps its addresses, links and rules all the time.
+//!
+//! - `attachments`: the host of such a test, with the attachment that is tested and the other one
+//! - `calls`: what calls a verb makes, and how each can fail
+//! - `verbs`: what has to be so after each verb
+//!
+//! Plugins whose links this machine's kernel may lack are tested as far as they get without them.
+
+#![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
+
+mod attachments;
+mod calls;
+mod verbs;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+macro_rules! plugins {
+    ($($name:ident: $plugin:literal)*) => {
+        $(#[test] fn $name() { verbs::survive_every_fault($plugin); })*
+        const TESTED: &[&str] = &[$($plugin),*];
+    };
+}
+
+plugins! {
+    bandwidth: "bandwidth"
+    bridge: "bridge"
+    dhcp: "dhcp"
+    dummy: "dummy"
+    firewall: "firewall"
+    host: "host"
+    host_device: "host-device"
+    host_local: "host-local"
+    ipvlan: "ipvlan"
+    loopback: "loopback"
+    macvlan: "macvlan"
+    none: "none"
+    portmap: "portmap"
+    ptp: "ptp"
+    sbr: "sbr"
+    static_ipam: "static"
+    tap: "tap"
+    tuning: "tuning"
+    vlan: "vlan"
+    vrf: "vrf"
+}
+
+/// A folder with a `main.rs` is a program of that name.
+#[test]
+fn no_plugin_is_forgotten() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let folders = ["plugins", "ipam"].map(|kind| fs::read_dir(root.join(kind)).unwrap());
+    let programs = folders.into_iter().flatten().map(|entry| entry.unwrap());
+    let programs = programs.filter(|folder| folder.path().join("src/main.rs").exists());
+    let names: BTreeSet<String> = programs.map(|folder| folder.file_name().into_string().unwrap()).collect();
+    assert_eq!(names, TESTED.iter().map(|&name| name.to_owned()).collect());
+}
