@@ -67,6 +67,9 @@ pub trait Plugin {
 /// The most a configuration may have, in bytes: far more than any real one, far less than would hurt the host.
 const MAX_CONFIG: u64 = 4 << 20;
 
+/// What a verb needs of memory, but for configurations of unusual size. It costs nothing until it is used.
+const MEMORY: usize = 1 << 20;
+
 /// The suite that a program belongs to, as its about text has it.
 #[derive(Debug, Clone, Copy)]
 pub struct Suite {
@@ -149,6 +152,7 @@ fn answer<P: Plugin>(command: &str, variable: impl Fn(&str) -> String) -> ExitCo
     let mut version = SpecVersion::LATEST.as_str().to_owned();
     let mut undo = Undo::new();
     let outcome = catch_unwind(AssertUnwindSafe(|| {
+        reserve_memory()?;
         let call = read_call(command, variable)?;
         if let Some(text) = call.version_text() {
             text.clone_into(&mut version);
@@ -204,6 +208,19 @@ fn unavailable(error: Error) -> Error {
         }
         _ => error,
     }
+}
+
+/// Has the allocator take the memory from the system at once. When it is refused here, that is an error like any other; later,
+/// in the middle of things, it would be the end of the process. ([`main!`]'s allocator keeps what is given back.)
+fn reserve_memory() -> Result<(), Error> {
+    let mut memory = Vec::<u8>::new();
+    memory.try_reserve_exact(MEMORY).map_err(|refusal| {
+        Error::new(Code::TryAgainLater, format!("the system has no {} KiB of memory for the plugin", MEMORY >> 10))
+            .with_details(refusal.to_string())
+    })?;
+    // An allocation that nobody uses may be optimised away.
+    std::hint::black_box(&mut memory);
+    Ok(())
 }
 
 fn read_call(command: &str, variable: impl Fn(&str) -> String) -> Result<Call, Error> {
