@@ -186,6 +186,12 @@ impl Failures {
         Self::default()
     }
 
+    /// Whether nothing has failed yet.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Takes a step's outcome: its value, or `None` after noting why there is none.
     pub fn note<T, E: Into<Error>>(&mut self, outcome: Result<T, E>) -> Option<T> {
         outcome.map_err(|error| self.0.push(error.into())).ok()
