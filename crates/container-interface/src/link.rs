@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use cni_plugin::{Attachment, Failures, Gc, Interface, Undo};
-use netlink::{Link, LinkChange, Netns, NewLink, Socket, if_found};
+use netlink::{Link, LinkChange, Mac, Netns, NewLink, Socket, if_found};
 
 use crate::Error;
 
@@ -28,12 +28,42 @@ pub fn create(
             // Something else, then, that a parent can have only once.
             return Err(error.into());
         }
+        Err(error @ netlink::Error::Socket { .. }) => {
+            undo_unanswered_creation(netns, attachment, undo);
+            return Err(error.into());
+        }
         outcome => outcome?,
     }
     undo_creation(netns, attachment, undo);
     let label = attachment.label();
     let change = LinkChange { alias: Some(&label), ..LinkChange::default() };
     Ok(inside.change_and_read(attachment.ifname.as_str(), &change)?)
+}
+
+/// For a link of the host that is about to be made: the kernel may do it and its answer get lost. The hardware address tells it
+/// from another one of that name.
+pub fn undo_creation_on_host(name: &str, mac: Mac, undo: &mut Undo) {
+    let name = name.to_owned();
+    undo.push(format!("delete link {name}"), move || {
+        let mut host = Socket::open()?;
+        match if_found(host.link(name.as_str()))? {
+            Some(link) if link.mac == Some(mac) => if_found(host.delete_link(link.index)).map(drop),
+            _ => Ok(()),
+        }
+    });
+}
+
+/// The kernel may have made the link, and its answer was lost. It has no label yet, which tells it from one that an earlier
+/// ADD has made.
+fn undo_unanswered_creation(netns: &Netns, attachment: &Attachment, undo: &mut Undo) {
+    let (path, ifname) = (netns.path().to_owned(), attachment.ifname.clone());
+    undo.push(format!("delete interface {ifname} in the container"), move || {
+        let mut inside = Socket::open_in(&Netns::open(path)?)?;
+        match if_found(inside.link(ifname.as_str()))? {
+            Some(link) if link.alias.is_none() => if_found(inside.delete_link(link.index)).map(drop),
+            _ => Ok(()),
+        }
+    });
 }
 
 /// An IPAM plugin may need the interface, so the link is made before its call and would be undone after it. But once an

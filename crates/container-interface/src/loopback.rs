@@ -19,9 +19,9 @@ pub fn set_up(inside: &mut Socket, netns: Netns, lo: &Link, undo: &mut Undo) -> 
         return Ok(());
     }
     let index = lo.index;
-    set(inside, index, true)?;
+    // First, for the kernel may do it and its answer get lost.
     undo.push("set lo down", move || set(&mut Socket::open_in(&netns)?, index, false));
-    Ok(())
+    set(inside, index, true)
 }
 
 /// For DEL: sets `lo` down, if there still is a container.

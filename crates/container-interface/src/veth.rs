@@ -93,6 +93,8 @@ pub fn create<C>(
         mtu: options.mtu,
         netns: Some(netns),
     };
+    // First, for the kernel may do it and its answer get lost.
+    link::undo_creation_on_host(&name, options.host_mac, undo);
     let created = host.create_veth(&Veth {
         mac: Some(options.host_mac),
         mtu: options.mtu,
@@ -112,7 +114,6 @@ pub fn create<C>(
         master: created.master,
         mtu: created.mtu,
     };
-    pair.undo_creation(undo);
     sysctl::refuse_router_advertisements(&pair.host_name)?;
     Ok(pair)
 }
@@ -131,8 +132,7 @@ impl Pair {
     /// An IPAM plugin may need the interface, so the pair is made before its call and would be undone after it. But once an
     /// address is released it may be somebody else's, and nobody may have it any more: say it again after the call.
     pub fn undo_creation(&self, undo: &mut Undo) {
-        let (name, index) = (&self.host_name, self.host_index);
-        undo.push(format!("delete link {name}"), move || if_found(Socket::open()?.delete_link(index)).map(drop));
+        link::undo_creation_on_host(&self.host_name, self.host_mac, undo);
     }
 
     /// The host's end as it stands in the result.

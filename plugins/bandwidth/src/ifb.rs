@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 
 use cni_plugin::{Attachment, Undo};
-use container_interface::link::may_be_of;
+use container_interface::link::{may_be_of, undo_creation_on_host};
 use netlink::{Link, LinkChange, LinkKind, Mac, NewLink, Socket, if_found};
 use sha2::{Digest as _, Sha512};
 
@@ -52,7 +52,7 @@ fn create_under_a_free_name(
     let mac = Mac::random()?;
     for name in names(attachment) {
         let link = NewLink { mac: Some(mac), mtu: Some(mtu), up: true, ..NewLink::new(&name, LinkKind::Ifb) };
-        undo_creation(&name, mac, undo);
+        undo_creation_on_host(&name, mac, undo);
         match host.create_link(&link) {
             Err(error) if error.is_exists() && !is_own(host, &name, attachment)? => {}
             Err(error) if error.is_exists() => break,
@@ -60,18 +60,6 @@ fn create_under_a_free_name(
         }
     }
     Err(container_interface::Error::AttachedAlready { attachment: attachment.clone() }.into())
-}
-
-/// Said before it is made, for the kernel's answer can be lost. The address tells it from somebody else's of that name.
-fn undo_creation(name: &str, mac: Mac, undo: &mut Undo) {
-    let name = name.to_owned();
-    undo.push(format!("delete link {name}"), move || {
-        let mut host = Socket::open()?;
-        match if_found(host.link(name.as_str()))? {
-            Some(link) if link.mac == Some(mac) => if_found(host.delete_link(link.index)).map(drop),
-            _ => Ok(()),
-        }
-    });
 }
 
 /// Whether the link of that name says that it is the attachment's.
