@@ -36,6 +36,9 @@ enum BackendKey {
     Nftables,
     Iptables,
     Firewalld,
+    /// Any other word, "none" for one: the reference takes it for none at all.
+    #[serde(other)]
+    Unknown,
 }
 
 /// Who may open connections to a container.
@@ -61,14 +64,19 @@ pub(crate) enum Backend {
 }
 
 impl Config {
+    /// The backend is a word without meaning.
+    pub(crate) fn has_unknown_backend(&self) -> bool {
+        self.backend == BackendKey::Unknown
+    }
+
     /// The backend asked for, or the one that fits this host: firewalld where it runs, else nftables.
     pub(crate) fn backend(&self) -> Backend {
         match self.backend {
             BackendKey::Nftables => Backend::Nftables,
             BackendKey::Iptables => Backend::Iptables,
             BackendKey::Firewalld => Backend::Firewalld,
-            BackendKey::Choose if firewalld::is_running() => Backend::Firewalld,
-            BackendKey::Choose => Backend::Nftables,
+            BackendKey::Choose | BackendKey::Unknown if firewalld::is_running() => Backend::Firewalld,
+            BackendKey::Choose | BackendKey::Unknown => Backend::Nftables,
         }
     }
 }
@@ -122,7 +130,11 @@ mod tests {
         {
             assert_eq!(config(&json!({"backend": name})).unwrap().backend(), backend);
         }
-        assert!(config(&json!({"backend": "pf"})).is_err());
+        let chosen = config(&json!({})).unwrap().backend();
+        for unknown in ["none", "pf", "IPTABLES"] {
+            assert_eq!(config(&json!({"backend": unknown})).unwrap().backend(), chosen, "{unknown}");
+        }
+        assert!(config(&json!({"backend": 1})).is_err());
         assert!(config(&json!({"iptablesAdminChainName": "a b"})).is_err());
     }
 }

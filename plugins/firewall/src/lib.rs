@@ -31,6 +31,9 @@ impl Plugin for Firewall {
         let config = &request.network.config;
         let result = request.network.chained_on()?;
         let member = Member::new(config, &request.attachment, result)?;
+        if config.has_unknown_backend() {
+            request.network.note("this \"backend\" is unknown, and taken for none: this host's own is chosen");
+        }
         if !member.addresses.is_empty() {
             let backend = config.backend();
             member::enlist(&member, backend, undo)?;
@@ -49,16 +52,18 @@ impl Plugin for Firewall {
         let Some(mut ruleset) = failures.note(Ruleset::open().map_err(Error::from)) else {
             return Ok(failures.into_result()?);
         };
-        let addresses = failures.note(member::addresses(request, &mut ruleset)).unwrap_or_default();
-        failures.note(forward::withdraw(&addresses));
-        failures.note(forward::open_unused_bridges(|holder| holder == label));
-        failures.note(zone::unbind(config, &addresses));
-        // Last: until here the elements tell a repeated DEL which addresses it is about.
-        failures.note(match Member::of_removal(request) {
-            Some(member) => ruleset.remove(&label, &member.elements()).map_err(Error::from),
-            None => ruleset.remove_where(member::PARTS, |holder| holder == label).map_err(Error::from),
-        });
-        Ok(failures.into_result()?)
+        if let Some(addresses) = failures.note(member::addresses(request, &mut ruleset)) {
+            failures.note(forward::withdraw(&addresses));
+            failures.note(forward::open_unused_bridges(|holder| holder == label));
+            failures.note(zone::unbind(config, &addresses));
+        }
+        // Only then: the elements tell a repeated DEL which addresses it is about.
+        failures.into_result()?;
+        match Member::of_removal(request) {
+            Some(member) => ruleset.remove(&label, &member.elements())?,
+            None => ruleset.remove_where(member::PARTS, |holder| holder == label)?,
+        };
+        Ok(())
     }
 
     fn check(request: &Check<Config>) -> Result<(), Error> {
@@ -84,8 +89,9 @@ impl Plugin for Firewall {
             failures.note(zone::unbind(&request.network.config, &addresses));
         }
         failures.note(forward::open_unused_bridges(|holder| request.is_stale(holder)));
-        failures.note(ruleset.remove_where(member::PARTS, |holder| request.is_stale(holder)).map_err(Error::from));
-        Ok(failures.into_result()?)
+        failures.into_result()?;
+        ruleset.remove_where(member::PARTS, |holder| request.is_stale(holder))?;
+        Ok(())
     }
 
     fn status(request: &Status<Config>) -> Result<(), Error> {

@@ -157,3 +157,33 @@ fn gc_takes_the_stale_ones_only() {
     drop(host.lose(stale.container));
     host.snapshot().assert_nothing_since(&before);
 }
+
+/// The rules name an address and no container: if the elements that do went first, nobody would find them again.
+#[test]
+fn a_del_that_failed_at_iptables_can_be_repeated() {
+    if reference_differs("it finds its rules by the result of ADD alone") {
+        return;
+    }
+    let host = Host::new();
+    let one = network(&host, 1, &by_iptables(&json!({})), &[]);
+    let web = Attached::to(&one, "web");
+    let config = json!({"name": "net1", "type": "firewall", "backend": "iptables"});
+    let del = || host.cni("firewall").command("DEL").container(&web.container).config(&config);
+    host.shell("mkdir /run/empty; mount --bind /run/empty /usr/sbin");
+    let error = del().run().error();
+    assert!(error.msg.contains("iptables"), "{error:?}");
+    host.shell("/bin/umount /usr/sbin");
+    assert!(host.run(["iptables-save"]).contains("10.1.0.2"));
+    del().run().ok();
+    assert!(!host.run(["iptables-save"]).contains("10.1.0.2"));
+}
+
+#[test]
+fn an_unknown_backend_is_none_at_all() {
+    let host = Host::new();
+    let one = network(&host, 1, &json!({"backend": "none"}), &[]);
+    let web = Attached::to(&one, "web");
+    let filters = host.run(["nft", "list", "ruleset"]) + &host.run(["iptables-save"]);
+    assert!(filters.contains(&web.v4), "{filters}");
+    one.del(&web.container, "eth0").ok();
+}
