@@ -38,7 +38,7 @@ mod sockopt;
 
 pub use argument::{Argument, Chain, Comment, Interface};
 pub use error::{Error, Result};
-pub use presence::{admin_rules, forward_drops};
+pub use presence::{admin_rules, forward_drops, publishes};
 pub use program::{Family, Table, Variant, probe};
 pub(crate) use restore::Restore;
 pub(crate) use rule::Rule;

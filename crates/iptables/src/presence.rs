@@ -29,6 +29,17 @@ pub fn admin_rules(family: Family, admin: &Chain) -> Result<Vec<Variant>> {
     Ok(found(chain.is_some_and(|chain| chain.has_rules), false))
 }
 
+/// Whether ports of containers are published by iptables, by this suite or the reference. iptables-legacy tells that the chain
+/// for them is there, not that it is empty.
+///
+/// # Errors
+/// If the kernel's tables cannot be read.
+pub fn publishes(family: Family) -> Result<bool> {
+    let chain = Chain::new("CNI-HOSTPORT-DNAT")?;
+    let by_nft = ask(|inspector| inspector.chain(table_of(family, Table::Nat), chain.as_str()))?;
+    Ok(by_nft.is_some_and(|chain| chain.has_rules) || legacy::has_chain(family, Table::Nat, &chain)?)
+}
+
 /// The variants whose table has this chain.
 pub(crate) fn variants(family: Family, table: Table, chain: &Chain) -> Result<Vec<Variant>> {
     let by_nft = ask(|inspector| inspector.chain_exists(table_of(family, table), chain.as_str()))?;

@@ -48,6 +48,7 @@ impl Plugin for Portmap {
         let known = request.network.prev_result.as_ref();
         let published = known.map(|result| Published::new(&request.network.config, &request.attachment, result));
         failures.note(rules::remove(&request.attachment, published.as_ref()));
+        failures.note(localhost::close(&request.attachment, published.as_ref()));
         // After the rules, or a packet in between would make the entry anew.
         if let Some(published) = &published {
             failures.note(stale::forget_own(published));

@@ -2,7 +2,9 @@
 //!
 //! The kernel drops packets from 127.0.0.1 that leave through a real interface, unless `route_localnet` allows it there.
 //! That would also let neighbours on that interface reach services on the host's loopback (CVE-2020-8558), so it is switched
-//! on only behind the ruleset's filter, which drops what comes from or goes to 127.0.0.0/8 and did not start on `lo`.
+//! on only behind the ruleset's filter, which drops what comes from or goes to 127.0.0.0/8 and did not start on `lo`; only on a
+//! link that leads to the container, never on one to the outside that its address happens to be routed through; and it is
+//! switched off with the last port behind that link.
 //!
 //! For ::1 there is no such switch. There the kernel refuses the answers, because it looks for ::1 on the interface they came
 //! through; a local route to ::1 on that interface lets it find them. Neighbours gain nothing by it: a packet that arrives
@@ -10,8 +12,10 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
+use cni_plugin::Attachment;
+use container_interface::veth;
 use ipnetwork::IpNetwork;
-use netlink::{Link, Route, RouteType, Socket, table};
+use netlink::{Family, Link, Route, RouteType, Socket, if_found, table};
 use nftables::Ruleset;
 
 use crate::Error;
@@ -28,21 +32,116 @@ pub(crate) fn open(published: &Published<'_>) -> Result<(), Error> {
     let mut socket = Socket::open()?;
     for target in published.serving() {
         let address = target.address.ip();
-        let Some(link) = link_to(&mut socket, address)? else { continue };
+        let Some(link) = link_to(&mut socket, published, address)? else { continue };
         match address {
-            IpAddr::V4(_) => open_ipv4(published, &socket.link(link)?)?,
-            IpAddr::V6(_) => open_ipv6(&mut socket, link)?,
+            IpAddr::V4(_) => open_ipv4(published, &link)?,
+            IpAddr::V6(_) => open_ipv6(&mut socket, &link)?,
         }
     }
     Ok(())
 }
 
-/// The link to a container; none where the host has no way to it, as with macvlan.
-fn link_to(socket: &mut Socket, address: IpAddr) -> Result<Option<u32>, Error> {
+/// The link to the container; none where the host has no way to it, or one through a link to others, as with macvlan, behind
+/// a bridge that is no gateway, or where the address is of a subnet beyond.
+fn link_to(socket: &mut Socket, published: &Published<'_>, address: IpAddr) -> Result<Option<Link>, Error> {
+    let Some(link) = routed_through(socket, address)? else { return Ok(None) };
+    Ok(if leads_to_container(socket, published, &link)? { Some(link) } else { None })
+}
+
+fn routed_through(socket: &mut Socket, address: IpAddr) -> Result<Option<Link>, Error> {
     match socket.route_to(address) {
         Err(error) if error.is_unreachable() => Ok(None),
-        route => Ok(route?.link),
+        route => Ok(match route?.link {
+            Some(index) => if_found(socket.link(index))?,
+            None => None,
+        }),
     }
+}
+
+/// The result lists the link, or it is the attachment's own or that one's bridge: results before 0.3.0 list nothing.
+fn leads_to_container(socket: &mut Socket, published: &Published<'_>, link: &Link) -> Result<bool, Error> {
+    if published.ways.contains(&link.name) {
+        return Ok(true);
+    }
+    let own = if_found(socket.link(veth::host_name(published.attachment).as_str()))?;
+    Ok(own.is_some_and(|own| own.index == link.index || own.master == Some(link.index)))
+}
+
+/// Takes the way back from the host's links to the container when no published port is left behind them. The container's own
+/// link needs nothing: it goes.
+pub(crate) fn close(attachment: &Attachment, published: Option<&Published<'_>>) -> Result<(), Error> {
+    let mut socket = Socket::open()?;
+    let own = if_found(socket.link(veth::host_name(attachment).as_str()))?;
+    let mut links = Vec::new();
+    if let Some(bridge) = own.as_ref().and_then(|own| own.master) {
+        links.extend(if_found(socket.link(bridge))?);
+    }
+    for name in published.iter().flat_map(|published| &published.ways) {
+        if links.iter().chain(&own).all(|link| link.name != *name) {
+            links.extend(if_found(socket.link(name.as_str()))?);
+        }
+    }
+    close_all_unused(&links)
+}
+
+/// The host's bridges, and links into VLANs of them, behind which containers have these addresses.
+pub(crate) fn ways_to(addresses: &[IpAddr]) -> Result<Vec<Link>, Error> {
+    let mut socket = Socket::open()?;
+    let mut links: Vec<Link> = Vec::new();
+    for address in addresses {
+        let Some(link) = routed_through(&mut socket, *address)? else { continue };
+        let is_shared = matches!(link.kind.as_deref(), Some("bridge" | "vlan"));
+        if is_shared && links.iter().all(|known| known.index != link.index) {
+            links.push(link);
+        }
+    }
+    Ok(links)
+}
+
+/// Closes each of the links behind which no published port is left.
+pub(crate) fn close_all_unused(links: &[Link]) -> Result<(), Error> {
+    let (mut socket, mut ruleset) = (Socket::open()?, Ruleset::open()?);
+    links.iter().try_for_each(|link| close_unused(&mut socket, &mut ruleset, link))
+}
+
+/// Whoever publishes a port inserts its elements first and opens the link then: what this closes although somebody came in
+/// between, it opens again.
+fn close_unused(socket: &mut Socket, ruleset: &mut Ruleset, link: &Link) -> Result<(), Error> {
+    let key = ["ipv4", "conf", link.name.as_str(), "route_localnet"];
+    if is_open(&key)? && !is_used(socket, ruleset, link, Family::V4)? {
+        sysctl::write(&key, "0")?;
+        if is_used(socket, ruleset, link, Family::V4)? {
+            sysctl::write(&key, "1")?;
+        }
+    }
+    if !is_used(socket, ruleset, link, Family::V6)?
+        && if_found(socket.delete_route(&loopback_behind(link)))?.is_some()
+        && is_used(socket, ruleset, link, Family::V6)?
+    {
+        open_ipv6(socket, link)?;
+    }
+    Ok(())
+}
+
+fn is_open(key: &[&str]) -> Result<bool, Error> {
+    match sysctl::read(key) {
+        Err(error) if error.is_not_found() => Ok(false),
+        value => Ok(value? == "1"),
+    }
+}
+
+/// Whether a container behind the link may have published ports.
+fn is_used(socket: &mut Socket, ruleset: &mut Ruleset, link: &Link, family: Family) -> Result<bool, Error> {
+    let addresses = if_found(socket.addresses_of(link.index, family))?.unwrap_or_default();
+    let by_iptables = match family {
+        Family::V4 => iptables::Family::V4,
+        Family::V6 => iptables::Family::V6,
+    };
+    let by_nftables = match ruleset.publishes_in(addresses.iter().map(|address| address.network)) {
+        Err(error) if error.is_unsupported() => false,
+        answer => answer?,
+    };
+    Ok(by_nftables || iptables::publishes(by_iptables)?)
 }
 
 fn open_ipv4(published: &Published<'_>, link: &Link) -> Result<(), Error> {
@@ -67,15 +166,18 @@ pub(crate) fn check(published: &Published<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-fn open_ipv6(socket: &mut Socket, link: u32) -> Result<(), Error> {
-    let route = Route {
-        link: Some(link),
+fn loopback_behind(link: &Link) -> Route {
+    Route {
+        link: Some(link.index),
         table: table::LOCAL,
         priority: Some(BEHIND_LO),
         kind: RouteType::Local,
         ..Route::new(IpNetwork::from(IpAddr::V6(Ipv6Addr::LOCALHOST)))
-    };
-    match socket.add_route(&route) {
+    }
+}
+
+fn open_ipv6(socket: &mut Socket, link: &Link) -> Result<(), Error> {
+    match socket.add_route(&loopback_behind(link)) {
         Err(error) if !error.is_exists() => Err(error.into()),
         _ => Ok(()),
     }

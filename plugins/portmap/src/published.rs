@@ -18,6 +18,8 @@ pub(crate) struct Published<'a> {
     pub(crate) targets: Vec<IpConfig>,
     /// The attachment's own link on the host, if it has one.
     pub(crate) link: Option<String>,
+    /// The host's links that lead to the container, as the result lists them.
+    pub(crate) ways: Vec<String>,
 }
 
 impl<'a> Published<'a> {
@@ -28,7 +30,9 @@ impl<'a> Published<'a> {
             ips.find(|ip| ip.address.is_ipv4() == is_ipv4).cloned()
         };
         let targets = [first(true), first(false)].into_iter().flatten().collect();
-        Self { config, attachment, targets, link: veth::listed_host_end(attachment, &result.interfaces) }
+        let on_host = result.interfaces.iter().filter(|interface| interface.sandbox.is_empty());
+        let ways = on_host.map(|interface| interface.name.clone()).collect();
+        Self { config, attachment, targets, link: veth::listed_host_end(attachment, &result.interfaces), ways }
     }
 
     /// Nothing is published, for want of mappings or of an address that could serve one.

@@ -6,7 +6,7 @@ use iptables::portmap::{Mapping, Masquerading, PortMap};
 use nftables::{Element, Holder, Part, Protocol, Ruleset};
 
 use crate::published::Published;
-use crate::{Config, Error};
+use crate::{Config, Error, localhost};
 
 /// The parts of the ruleset that are this plugin's.
 const PARTS: &[Part] = &[Part::Publish, Part::Hairpin];
@@ -114,7 +114,10 @@ pub(crate) fn check(published: &Published<'_>) -> Result<(), Error> {
 
 /// Removes the rules of attachments that are no longer valid.
 pub(crate) fn collect(request: &Gc<Config>) -> Result<(), Error> {
-    Ruleset::open()?.remove_where(PARTS, |holder| request.is_stale(holder))?;
+    let mut ruleset = Ruleset::open()?;
+    let ways = localhost::ways_to(&ruleset.publishing(|holder| request.is_stale(holder))?)?;
+    ruleset.remove_where(PARTS, |holder| request.is_stale(holder))?;
     let valid: Vec<&str> = request.valid.iter().map(|attachment| attachment.container.as_str()).collect();
-    Ok(iptables::portmap::collect_garbage(request.network.name.as_str(), &valid)?)
+    iptables::portmap::collect_garbage(request.network.name.as_str(), &valid)?;
+    localhost::close_all_unused(&ways)
 }

@@ -4,7 +4,7 @@ use serde_json::json;
 use tests::{Container, Host, Inside, reference_differs, wire};
 
 use super::{publishing, publishing_with};
-use crate::networks::{bridged, ports, without_br_netfilter};
+use crate::networks::{bridged, portmap, ports, without_br_netfilter};
 
 const LOCALNET: [&str; 6] = ["nft", "list", "chain", "inet", "ferrocni", "localnet"];
 
@@ -180,4 +180,69 @@ fn the_filter_is_there_with_iptables_too() {
     let mappings = &ports(&[("tcp", 8081, 80)])["portMappings"];
     publishing_with(&host, 1, &json!({"backend": "iptables"}), mappings).add(&again, "eth0").ok();
     attacker.assert_blocked_tcp("127.0.0.1:9000");
+}
+
+/// What opens the host's loopback addresses, by link.
+fn opened(host: &Host) -> String {
+    host.shell(
+        "cd /proc/sys/net/ipv4/conf; grep -l 1 */route_localnet | sed 's|/.*||' || true
+         ip -6 route show table local ::1 | grep -v 'dev lo ' | sed 's/.*dev \\([^ ]*\\).*/::1 \\1/' || true",
+    )
+}
+
+/// Behind a bridge that is no gateway, the way to a container's address is the way to the outside.
+#[test]
+fn a_link_to_the_outside_is_never_opened() {
+    if reference_differs("it opens whatever link the address is routed through") {
+        return;
+    }
+    let (host, _outside) = wire();
+    host.shell("ip route replace default via 192.0.2.2; ip -6 route replace default via 2001:db8::2");
+    let web = host.container("web");
+    let mut config = bridged(1, &[portmap(&json!({}))]);
+    config["plugins"][0]["isDefaultGateway"] = json!(false);
+    config["plugins"][0]["ipMasq"] = json!(false);
+    host.chain(&config).capabilities(&ports(&[("tcp", 8080, 80)])).add(&web, "eth0").ok();
+    assert_eq!(opened(&host), "");
+}
+
+#[test]
+fn the_last_port_behind_a_bridge_closes_it() {
+    if reference_differs("it leaves route_localnet on") {
+        return;
+    }
+    let host = Host::new();
+    let (one, two, three) = (host.container("one"), host.container("two"), host.container("three"));
+    let network = |port| publishing(&host, 1, &[("tcp", port, 80)]);
+    network(8080).add(&one, "eth0").ok();
+    network(8081).add(&two, "eth0").ok();
+    assert_eq!(opened(&host), "br1\n::1 br1\n");
+    network(8080).del(&one, "eth0").ok();
+    assert_eq!(opened(&host), "br1\n::1 br1\n", "another container publishes a port");
+    network(8081).del(&two, "eth0").ok();
+    assert_eq!(opened(&host), "");
+    network(8082).add(&three, "eth0").ok();
+    assert_eq!(opened(&host), "br1\n::1 br1\n");
+    network(8082).gc(&[]).ok();
+    assert_eq!(opened(&host), "");
+}
+
+#[test]
+fn the_way_back_closes_what_was_open_before_the_filter_goes() {
+    if reference_differs("it has no filter") {
+        return;
+    }
+    let host = Host::new();
+    let web = host.container("web");
+    publishing(&host, 1, &[("tcp", 8080, 80)]).add(&web, "eth0").ok();
+    host.shell(
+        "ip link add own type bridge; ip link add port master own type veth
+         echo 1 > /proc/sys/net/ipv4/conf/own/route_localnet",
+    );
+    assert_eq!(opened(&host), "br1\nown\n::1 br1\n");
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../scripts/uninstall.sh");
+    host.run([script]);
+    assert_eq!(opened(&host), "own\n", "what is the administrator's stays");
+    assert_eq!(host.run(["nft", "list", "tables"]).matches("ferrocni").count(), 0);
+    host.run([script]);
 }

@@ -282,7 +282,7 @@ fn same_version(one: IpAddr, other: IpAddr) -> Result<()> {
 }
 
 /// The subnet without host bits, so that all its containers name the same chain.
-fn network(subnet: IpNetwork) -> IpNetwork {
+pub(super) fn network(subnet: IpNetwork) -> IpNetwork {
     IpNetwork::new(subnet.network(), subnet.prefix()).unwrap_or(subnet)
 }
 

@@ -24,6 +24,7 @@ mod check;
 mod element;
 mod holder;
 mod insert;
+mod publishing;
 mod queue;
 mod remove;
 mod sets;
