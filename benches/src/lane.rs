@@ -21,6 +21,8 @@ pub(crate) struct Lane {
     suite: Suite,
     network: Network,
     namespace: PathBuf,
+    /// The ports of the container that comes and goes.
+    ports: Vec<(u16, u16)>,
 }
 
 /// The three verbs of a chain on two sides.
@@ -41,9 +43,15 @@ impl Lane {
             host.add_wire()?;
         }
         let namespace = host.add_namespace("probe")?;
-        let lane = Self { host, suite: suite.clone(), network, namespace };
+        let ports = vec![(8080, 80), (8443, 443)];
+        let lane = Self { host, suite: suite.clone(), network, namespace, ports };
         lane.attach("neighbour", vec![(7000, 80), (7001, 443)])?;
         Ok(lane)
+    }
+
+    /// The same, with a container that comes and goes with these published ports.
+    pub(crate) fn publishing(self, ports: Vec<(u16, u16)>) -> Self {
+        Self { ports, ..self }
     }
 
     /// Attaches a container that stays.
@@ -56,8 +64,7 @@ impl Lane {
 
     /// The container that comes and goes, as it is called in `round`.
     pub(crate) fn probe(&self, round: usize) -> Container {
-        let ports = vec![(8080, 80), (8443, 443)];
-        Container { id: format!("probe-{round}"), namespace: self.namespace.clone(), ports }
+        Container { id: format!("probe-{round}"), namespace: self.namespace.clone(), ports: self.ports.clone() }
     }
 
     /// ADD of `container` by `suite`, which is this lane's or starts its plugins in another way.

@@ -33,10 +33,11 @@ pub(crate) fn plain() -> Network {
     network("bench-plain", vec![bridge(false)])
 }
 
-/// (b): what a container with published ports gets.
+/// (b): what a container with published ports gets from Podman.
 pub(crate) fn published() -> Network {
     let portmap = json!({"type": "portmap", "capabilities": {"portMappings": true}});
-    network("bench-b", vec![bridge(true), portmap, json!({"type": "firewall"})])
+    let firewall = json!({"type": "firewall", "backend": ""});
+    network("bench-b", vec![bridge(true), portmap, firewall, json!({"type": "tuning"})])
 }
 
 /// A link of its own between container and host.

@@ -31,6 +31,8 @@ pub(crate) struct Options {
     pub(crate) rushes: usize,
     /// How many published ports fill a host.
     pub(crate) ports: u16,
+    /// How many published ports one container has, at the most.
+    pub(crate) ports_of_one: u16,
     /// How many reservations fill a network.
     pub(crate) reservations: u32,
     /// ferrocni's plugins; `None` = beside this program.
@@ -53,11 +55,21 @@ pub(crate) enum Task {
 impl Options {
     fn full() -> Self {
         let theirs = "/usr/lib/cni".into();
-        Self { ipvlan: false, rounds: 40, rush: 100, rushes: 2, ports: 5000, reservations: 10_000, ours: None, theirs }
+        Self {
+            ipvlan: false,
+            rounds: 40,
+            rush: 100,
+            rushes: 2,
+            ports: 5000,
+            ports_of_one: 20_000,
+            reservations: 10_000,
+            ours: None,
+            theirs,
+        }
     }
 
     fn quick() -> Self {
-        Self { rounds: 1, rush: 8, rushes: 1, ports: 20, reservations: 200, ..Self::full() }
+        Self { rounds: 1, rush: 8, rushes: 1, ports: 20, ports_of_one: 40, reservations: 200, ..Self::full() }
     }
 }
 

@@ -29,6 +29,15 @@ pub(crate) fn published_ports(suite: &Suite, ports: u16, rounds: usize) -> Resul
     take_turns(&full, &empty, rounds)
 }
 
+/// (b) of a container that publishes `many` ports, against one that publishes `few`.
+pub(crate) fn ports_of_one(suite: &Suite, many: u16, few: u16, rounds: usize) -> Result<Verbs> {
+    let publisher = |ports: u16| -> Result<Lane> {
+        let lane = Lane::new(suite, networks::published())?;
+        Ok(lane.publishing((0..ports).map(|port| (FIRST_PORT + port, port + 1)).collect()))
+    };
+    take_turns(&publisher(many)?, &publisher(few)?, rounds)
+}
+
 /// host-local alone with `count` reservations, files such as an earlier ADD left, against one with none but the
 /// neighbour's.
 pub(crate) fn reservations(suite: &Suite, count: u32, rounds: usize) -> Result<Verbs> {

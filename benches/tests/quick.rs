@@ -18,7 +18,7 @@ fn quick_run_prints_every_row() {
         "reference: ",
         "(a) bridge(ipMasq)+host-local",
         "(a') bridge+host-local",
-        "(b) (a)+portmap(2 ports)+firewall",
+        "(b) (a)+portmap(2 ports)+firewall+tuning",
         "macvlan+host-local",
         "ptp+host-local",
         "tuning, after a bridge",
@@ -33,6 +33,7 @@ fn quick_run_prints_every_row() {
         "  (b) DEL, 20 published ports",
         "  host-local ADD, 200 reservations",
         "  host-local DEL, 200 reservations",
+        "  (b) ADD, 40 and 2 ports",
         "peak memory",
         "file size",
         "  loopback ",
@@ -40,8 +41,9 @@ fn quick_run_prints_every_row() {
         "  bandwidth ",
         "  sbr ",
         "  static ",
-        "8 parallel ADDs of (b)",
-        "  wall time",
+        "8 of (b) in parallel",
+        "  ADD, wall time",
+        "  DEL, wall time",
         "  succeeded / distinct addresses       8 / 8 of 8",
     ];
     for row in expected {
