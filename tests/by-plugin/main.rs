@@ -19,6 +19,7 @@
 //! - `ptp`: links of containers to the host, without a bridge
 //! - `sbr`: routes by the source address
 //! - `static_ipam`: addresses that somebody names
+//! - `sysctls`: what an ADD sets of them, and how it does where it may not
 //! - `tap`: an interface whose other end is a program
 //! - `tuning`: sysctls, and properties of interfaces
 //! - `vlan`: VLANs of the host's links, as far as every kernel goes
@@ -44,6 +45,7 @@ mod portmap;
 mod ptp;
 mod sbr;
 mod static_ipam;
+mod sysctls;
 mod tap;
 mod tuning;
 mod vlan;

@@ -117,7 +117,7 @@ pub(crate) fn set_ipv6_sysctls(setup: &Setup<'_>) -> Result<(), Error> {
         sysctl::set_if_different(&["ipv6", "conf", link, "disable_ipv6"], "0")?;
     }
     for (key, value) in [("accept_dad", detect), ("ndisc_notify", "1"), ("keep_addr_on_down", "1")] {
-        sysctl::write(&["ipv6", "conf", setup.ifname.as_str(), key], value)?;
+        sysctl::take_precaution(&["ipv6", "conf", setup.ifname.as_str(), key], value)?;
     }
     Ok(())
 }

@@ -8,6 +8,7 @@
 //! - [`loopback`] is the one that is there already
 //! - [`mac`] is the hardware address that somebody asked for
 //! - [`point_to_point`] knows the routes of links that lead to a gateway only
+//! - [`router`] has the host forward what containers send
 //! - [`veth`] makes and deletes links that have another end on the host
 
 mod check;
@@ -18,6 +19,7 @@ pub mod loopback;
 pub mod mac;
 pub mod point_to_point;
 mod reconfigure;
+pub mod router;
 pub mod veth;
 
 pub use check::{check, check_sandbox};

@@ -24,6 +24,7 @@ const HEADER_LEN: usize = 8;
 const IFA_F_SECONDARY: u32 = 0x01;
 const IFA_F_DADFAILED: u32 = 0x08;
 const IFA_F_TENTATIVE: u32 = 0x40;
+const IFA_F_PERMANENT: u32 = 0x80;
 
 /// An address to be given to a link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,6 +63,8 @@ pub struct Address {
     pub tentative: bool,
     /// IPv6: somebody else has this address.
     pub duplicate: bool,
+    /// It goes one day unless somebody renews it: a router, a DHCP client.
+    pub expires: bool,
 }
 
 impl Socket {
@@ -190,5 +193,6 @@ pub(crate) fn read(message: &Message<'_>) -> Result<Option<Address>> {
         secondary: flags & IFA_F_SECONDARY != 0,
         tentative: flags & IFA_F_TENTATIVE != 0,
         duplicate: flags & IFA_F_DADFAILED != 0,
+        expires: flags & IFA_F_PERMANENT == 0,
     }))
 }

@@ -31,6 +31,7 @@ const HEADER_LEN: usize = 12;
 const HOP_LEN: usize = 8;
 const WHAT: &str = "a route";
 const RTPROT_KERNEL: u8 = 2;
+const RTPROT_RA: u8 = 9;
 const RTNH_F_ONLINK: u32 = 4;
 const RTM_F_CLONED: u32 = 0x200;
 
@@ -141,6 +142,8 @@ pub struct Route {
     pub kind: RouteType,
     /// The kernel made it, for an address of the link (`RTPROT_KERNEL`), and will again; only read.
     pub is_kernels: bool,
+    /// A router on the link said so (`RTPROT_RA`); only read.
+    pub is_advertised: bool,
 }
 
 impl Route {
@@ -160,6 +163,7 @@ impl Route {
             onlink: false,
             kind: RouteType::Unicast,
             is_kernels: false,
+            is_advertised: false,
         }
     }
 
@@ -390,6 +394,7 @@ fn read_any(message: &Message<'_>) -> Result<Option<Route>> {
         onlink: flags & RTNH_F_ONLINK != 0,
         kind: RouteType::from_number(kind),
         is_kernels: protocol == RTPROT_KERNEL,
+        is_advertised: protocol == RTPROT_RA,
         ..Route::new(default_destination(family))
     };
     for attribute in message.attributes(HEADER_LEN, WHAT)? {

@@ -15,14 +15,14 @@
 //! /proc/sys/net shows each *thread* the values of its own network namespace (`net_ctl_permissions` and
 //! `is_seen`, net/sysctl_net.c), so a value inside a container is reached from a thread that has entered it.
 
-mod router;
+mod precaution;
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-pub use router::{enable_forwarding, refuse_router_advertisements, skip_duplicate_address_detection};
+pub use precaution::{refuse_router_advertisements, skip_duplicate_address_detection, take_precaution};
 
 const ROOT: &str = "/proc/sys/net";
 
@@ -63,7 +63,22 @@ pub enum Error {
         path: PathBuf,
         /// The value.
         value: String,
-        /// The errno: `EINVAL` for a value the kernel does not take, `EROFS` where /proc/sys is read-only.
+        /// The errno: `EINVAL` for a value the kernel does not take.
+        #[source]
+        source: io::Error,
+    },
+    /// It cannot be set from here, as in a container or a service that sees /proc/sys read-only.
+    #[error(
+        "cannot set sysctl {} to {value:?}, which is read-only here: if all of /proc/sys is, as in a container or a service \
+         with ProtectKernelTunables, set it beforehand outside, or make /proc/sys writable inside",
+        path.display()
+    )]
+    Forbidden {
+        /// The full path.
+        path: PathBuf,
+        /// The value.
+        value: String,
+        /// The errno: `EROFS`, `EACCES` or `EPERM`.
         #[source]
         source: io::Error,
     },
@@ -130,7 +145,7 @@ fn read_file(path: &Path) -> io::Result<String> {
 /// Writes a sysctl.
 ///
 /// # Errors
-/// [`Error::NotFound`], [`Error::InvalidSegment`], [`Error::Write`].
+/// [`Error::NotFound`], [`Error::InvalidSegment`], [`Error::Write`], [`Error::Forbidden`].
 pub fn write(key: &[&str], value: &str) -> Result<(), Error> {
     let path = path_of(key)?;
     // The kernel takes a value in one write; a second one would be a second value.
@@ -138,6 +153,9 @@ pub fn write(key: &[&str], value: &str) -> Result<(), Error> {
     match written {
         Ok(()) => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Err(Error::NotFound { path }),
+        Err(source) if matches!(source.kind(), io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied) => {
+            Err(Error::Forbidden { path, value: value.to_owned(), source })
+        }
         Err(source) => Err(Error::Write { path, value: value.to_owned(), source }),
     }
 }
@@ -151,12 +169,16 @@ pub fn write(key: &[&str], value: &str) -> Result<(), Error> {
 /// As for [`read`] and [`write()`].
 pub fn set_if_different(key: &[&str], value: &str) -> Result<Option<String>, Error> {
     let old = read(key)?;
-    // The kernel separates the numbers of a list by tabs, people by spaces.
-    if old.split_whitespace().eq(value.split_whitespace()) {
+    if is_same(&old, value) {
         return Ok(None);
     }
     write(key, value)?;
     Ok(Some(old))
+}
+
+/// The kernel separates the numbers of a list by tabs, people by spaces.
+fn is_same(value: &str, other: &str) -> bool {
+    value.split_whitespace().eq(other.split_whitespace())
 }
 
 fn path_of(key: &[&str]) -> Result<PathBuf, Error> {

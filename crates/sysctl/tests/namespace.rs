@@ -3,10 +3,7 @@
 use std::thread;
 
 use nix::sched::{CloneFlags, unshare};
-use sysctl::{
-    Error, enable_forwarding, read, refuse_router_advertisements, set_if_different, skip_duplicate_address_detection,
-    write,
-};
+use sysctl::{Error, read, refuse_router_advertisements, set_if_different, skip_duplicate_address_detection, write};
 
 const FORWARD: &[&str] = &["ipv4", "ip_forward"];
 
@@ -73,23 +70,6 @@ fn a_refused_value_is_named_with_its_path() {
         let Error::Write { source, .. } = error else { panic!("{error:?}") };
         assert_eq!(source.raw_os_error(), Some(nix::libc::EINVAL));
     });
-}
-
-#[test]
-fn only_the_families_of_the_addresses_are_forwarded() {
-    const FORWARD_V6: &[&str] = &["ipv6", "conf", "all", "forwarding"];
-    for (addresses, v4, v6) in
-        [(&["10.1.0.1"][..], "1", "0"), (&["fd00::1"], "0", "1"), (&["10.1.0.1", "fd00::1"], "1", "1")]
-    {
-        in_new_netns(|| {
-            for key in [FORWARD, FORWARD_V6] {
-                write(key, "0").expect("writable");
-            }
-            let addresses: Vec<_> = addresses.iter().map(|text| text.parse().expect("an address")).collect();
-            enable_forwarding(&addresses).expect("set");
-            assert_eq!((read(FORWARD).expect("readable"), read(FORWARD_V6).expect("readable")), (v4.into(), v6.into()));
-        });
-    }
 }
 
 #[test]

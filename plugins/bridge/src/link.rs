@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use cni_plugin::IpConfig;
+use container_interface::router;
 use ipnetwork::IpNetwork;
 use netlink::{AddressSpec, Bridge, Family, Link, LinkChange, Mac, Socket, if_found};
 
@@ -12,6 +13,9 @@ use crate::{Config, Error, vlan};
 /// How long the kernel may take to answer for a new gateway address; it is a matter of a millisecond.
 const LOCAL_WITHIN: Duration = Duration::from_secs(5);
 
+/// Says that a bridge is ours. It is no attachment's, but the network's.
+const ALIAS: &str = "ferrocni:bridge";
+
 /// The bridge, up: found, or made.
 pub(crate) fn ensure(host: &mut Socket, config: &Config) -> Result<Link, Error> {
     let bridge = match find(host, config)? {
@@ -19,20 +23,29 @@ pub(crate) fn ensure(host: &mut Socket, config: &Config) -> Result<Link, Error> 
         None => create(host, config)?,
     };
     vlan::require_filtering(&bridge, config)?;
+    take_precautions(&bridge)?;
     let promiscuous = (config.promisc_mode && !bridge.promiscuous).then_some(true);
-    if !bridge.up {
-        sysctl::skip_duplicate_address_detection(&bridge.name)?;
-    }
-    // Also for a bridge that was found: whoever made it may have been killed before this, or may not have thought of it.
-    if bridge.accepts_routers == Some(true) {
-        sysctl::refuse_router_advertisements(&bridge.name)?;
-    }
     let up = (!bridge.up).then_some(true);
     let change = LinkChange { up, promiscuous, ..LinkChange::default() };
     if change != LinkChange::default() {
         host.change_link(bridge.index, &change)?;
     }
     Ok(bridge)
+}
+
+/// For a bridge of ours, also one that was found: its maker may have been killed before this. How an administrator's
+/// treats routers and duplicates is the administrator's to say.
+fn take_precautions(bridge: &Link) -> Result<(), Error> {
+    if bridge.alias.as_deref() != Some(ALIAS) {
+        return Ok(());
+    }
+    if !bridge.up {
+        sysctl::skip_duplicate_address_detection(&bridge.name)?;
+    }
+    if bridge.accepts_routers == Some(true) {
+        sysctl::refuse_router_advertisements(&bridge.name)?;
+    }
+    Ok(())
 }
 
 /// The link of the bridge's name, which has to be a bridge.
@@ -53,11 +66,12 @@ fn create(host: &mut Socket, config: &Config) -> Result<Link, Error> {
     // with them, while everybody's neighbour tables still hold the old one. It stays down until its sysctls are set.
     let wanted =
         Bridge { name, mac: Some(Mac::random()?), mtu: config.mtu(), up: false, vlan_filtering: config.has_vlans() };
-    match host.create_bridge(&wanted) {
+    let bridge = match host.create_bridge(&wanted) {
         // Another attachment was faster.
-        Err(error) if error.is_exists() => find(host, config)?.ok_or_else(|| error.into()),
-        bridge => bridge.map_err(vlan::explain),
-    }
+        Err(error) if error.is_exists() => return find(host, config)?.ok_or_else(|| error.into()),
+        bridge => bridge.map_err(vlan::explain)?,
+    };
+    Ok(host.change_and_read(bridge.index, &LinkChange { alias: Some(ALIAS), ..LinkChange::default() })?)
 }
 
 /// For STATUS: nothing else has the bridge's name, and its VLANs are kept apart.
@@ -88,7 +102,7 @@ pub(crate) fn make_gateway(host: &mut Socket, link: &Link, config: &Config, ips:
     }
     let gateways: Vec<IpAddr> = wanted.iter().map(IpNetwork::ip).collect();
     host.wait_until_local(link.index, &gateways, LOCAL_WITHIN)?;
-    Ok(sysctl::enable_forwarding(&gateways)?)
+    Ok(router::enable_forwarding(host, &gateways)?)
 }
 
 /// The addresses that the router has, of the families of those that it has to have.

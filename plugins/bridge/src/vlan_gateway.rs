@@ -71,9 +71,9 @@ fn connect(host: &mut Socket, bridge: &Link, gateway: &Link, vlan: VlanId, confi
         _ => {}
     }
     let up = LinkChange { up: Some(true), ..LinkChange::default() };
+    let Some(port) = port else { return Ok(host.change_link(gateway.index, &up)?) };
     sysctl::refuse_router_advertisements(&gateway.name)?;
     sysctl::skip_duplicate_address_detection(&gateway.name)?;
-    let Some(port) = port else { return Ok(host.change_link(gateway.index, &up)?) };
     sysctl::refuse_router_advertisements(&port.name)?;
     // A bridge that was removed and made anew has lost this port.
     host.change_link(port.index, &LinkChange { master: Some(bridge.index), ..up })?;

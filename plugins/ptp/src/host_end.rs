@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use cni_plugin::{Attachment, IpConfig};
+use container_interface::router;
 use container_interface::veth::{Pair, host_end_differs};
 use ipnetwork::IpNetwork;
 use netlink::{AddressSpec, Link, Request, Route, Socket, scope};
@@ -69,7 +70,7 @@ fn link_towards(host: &mut Socket, address: IpAddr) -> Result<Option<Link>, Erro
 pub(crate) fn open(host: &mut Socket, pair: &Pair, ips: &[IpConfig]) -> Result<(), Error> {
     let gateways = gateways(ips);
     host.wait_until_local(pair.host_index, &gateways, LOCAL_WITHIN)?;
-    Ok(sysctl::enable_forwarding(&gateways)?)
+    Ok(router::enable_forwarding(host, &gateways)?)
 }
 
 /// For CHECK: addresses and routes of the host's end.
