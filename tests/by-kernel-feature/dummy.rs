@@ -185,8 +185,7 @@ fn an_add_that_fails_leaves_nothing_and_harms_nobody() {
     host.assert_leaves_nothing(|| call(&host, "ADD", &c2, &small).ifname("eth1").run().error());
     assert_eq!(c2.links(), ["lo", "eth0"]);
     if !reference_differs("it has no STATUS") {
-        let error = host.cni("dummy").command("STATUS").config(&small).run().error();
-        assert!(error.code == 50 && error.msg.contains("10.2.0.0/30"), "{error:?}");
+        host.cni("dummy").command("STATUS").config(&small).run().ok();
     }
 }
 
