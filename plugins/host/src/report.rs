@@ -51,7 +51,7 @@ mod tests {
 
     fn address(link: u32, network: &str, scope: u8) -> Address {
         let network = network.parse().expect("an address");
-        Address { link, network, scope, secondary: false, tentative: false, duplicate: false }
+        Address { link, network, scope, secondary: false, tentative: false, duplicate: false, expires: false }
     }
 
     fn selected(addresses: &[Address]) -> Vec<String> {
