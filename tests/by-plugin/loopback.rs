@@ -109,6 +109,34 @@ fn del_succeeds_whatever_became_of_the_namespace() {
     }
 }
 
+/// Runtimes give the paths of containers that are gone to the next ones.
+#[test]
+fn del_leaves_the_container_alone_that_has_the_path_by_now() {
+    if reference_differs("it does not know one container from another") {
+        return;
+    }
+    let host = Host::new();
+    let c2 = host.container("c2");
+    let c1 = host.container_at("c1", &c2.netns);
+    network(&host).add(&c2, "lo").ok();
+    call(&host, "DEL", &c1, &json!({})).run().ok();
+    assert!(c2.is_up("lo"));
+    call(&host, "DEL", &c2, &json!({"name": "another"})).ifname("eth1").run().ok();
+    assert!(!c2.is_up("lo"), "it is one, whatever the attachment");
+    assert!(c2.ip_json(["link", "show", "lo"])[0].get("ifalias").is_none());
+}
+
+#[test]
+fn an_alias_that_lo_has_stays() {
+    let host = Host::new();
+    let c1 = host.container("c1");
+    c1.shell("ip link set lo alias mine");
+    network(&host).add(&c1, "lo").ok();
+    network(&host).del(&c1, "lo").ok();
+    assert!(!c1.is_up("lo"));
+    assert_eq!(c1.ip_json(["link", "show", "lo"])[0]["ifalias"], "mine");
+}
+
 /// Root of a user namespace may enter the network namespaces that it made, but not come back to the host's.
 #[test]
 fn a_namespace_of_a_user_namespace_below_is_set_up() {

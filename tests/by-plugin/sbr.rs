@@ -289,6 +289,21 @@ fn del_takes_the_rules_with_or_without_the_result() {
     assert!(del().run().is_ok() || reference_differs("its release of 2022 wants the interface"));
 }
 
+/// Runtimes give the paths of containers that are gone to the next ones, and IPAM plugins their addresses.
+#[test]
+fn del_leaves_the_container_alone_that_has_the_path_by_now() {
+    if reference_differs("it does not know one container from another") {
+        return;
+    }
+    let host = Host::new();
+    let (container, _, result) = on_two_networks(&host, &json!({}));
+    let gone = host.container_at("gone", &container.netns);
+    let state = || (rules(&container, "-4"), rules(&container, "-6"), routes(&container, "-4", "main"));
+    let before = state();
+    call(&host, "sbr", "DEL", &gone, &result).run().ok();
+    assert_eq!(state(), before);
+}
+
 #[test]
 fn a_namespace_that_is_gone_is_no_obstacle_and_is_not_made_anew() {
     if reference_differs("it makes a regular file in the place of a namespace that is gone") {

@@ -5,7 +5,7 @@ use std::path::Path;
 use cni_plugin::{Attachment, Failures, Gc, Interface, Undo};
 use netlink::{Link, LinkChange, Mac, Netns, NewLink, Socket, if_found};
 
-use crate::Error;
+use crate::{Error, veth};
 
 /// Makes the attachment's link in the container, on a parent in `host`'s namespace, and labels it.
 ///
@@ -124,6 +124,21 @@ pub fn collect<C>(request: &Gc<C>, kind: &str) -> Result<(), cni_plugin::Error> 
 pub fn enter(netns: Option<&Path>) -> Result<Option<Socket>, Error> {
     let netns = open_netns(netns)?;
     Ok(netns.as_ref().map(Socket::open_in).transpose()?)
+}
+
+/// The same for a plugin that changes an interface which another one made. `None` as well if the interface is another
+/// attachment's: the path leads to the next container by now.
+///
+/// # Errors
+/// When the namespace is there, but cannot be entered, or the kernel refuses.
+pub fn enter_own(netns: Option<&Path>, attachment: &Attachment) -> Result<Option<Socket>, Error> {
+    let Some(netns) = open_netns(netns)? else { return Ok(None) };
+    let mut inside = Socket::open_in(&netns)?;
+    let is_of_another = match if_found(inside.link(attachment.ifname.as_str()))? {
+        Some(link) => veth::is_of_another(&link, &netns, attachment)?,
+        None => false,
+    };
+    Ok((!is_of_another).then_some(inside))
 }
 
 /// The container's namespace, for DEL; `None` if it is gone.

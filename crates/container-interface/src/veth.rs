@@ -185,8 +185,8 @@ fn delete_in_container<C>(request: &Del<C>) -> Result<(), Error> {
 }
 
 /// An ADD that failed because the interface's name was taken is followed by a DEL, which must not take the interface of
-/// the attachment that has it.
-fn is_of_another(inside: &Link, netns: &Netns, attachment: &Attachment) -> Result<bool, Error> {
+/// the attachment that has it. A veth may have its label on the host.
+pub(crate) fn is_of_another(inside: &Link, netns: &Netns, attachment: &Attachment) -> Result<bool, Error> {
     if !link::may_be_of(inside, attachment) {
         return Ok(true);
     }

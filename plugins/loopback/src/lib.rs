@@ -24,7 +24,7 @@ impl Plugin for Loopback {
         let netns = Netns::open(&request.netns)?;
         let mut inside = Socket::open_in(&netns)?;
         let lo = inside.link(loopback::NAME)?;
-        loopback::set_up(&mut inside, netns, &lo, undo)?;
+        loopback::set_up(&mut inside, netns, &lo, &request.attachment, undo)?;
         match &request.network.prev_result {
             Some(result) => Ok(result.clone()),
             None => loopback::describe(&mut inside, &lo, &request.netns),
@@ -32,7 +32,7 @@ impl Plugin for Loopback {
     }
 
     fn del(request: &Del<Config>) -> Result<(), Error> {
-        loopback::set_down(request.netns.as_deref())
+        loopback::set_down(request.netns.as_deref(), &request.attachment)
     }
 
     fn check(request: &Check<Config>) -> Result<(), Error> {

@@ -29,7 +29,7 @@ impl Plugin for NoNetwork {
         let netns = Netns::open(&request.netns)?;
         let mut inside = Socket::open_in(&netns)?;
         let lo = alone::loopback(&mut inside)?;
-        loopback::set_up(&mut inside, netns, &lo, undo)?;
+        loopback::set_up(&mut inside, netns, &lo, &request.attachment, undo)?;
         match &request.network.prev_result {
             Some(result) => Ok(result.clone()),
             None => Ok(loopback::describe(&mut inside, &lo, &request.netns)?),
@@ -37,7 +37,7 @@ impl Plugin for NoNetwork {
     }
 
     fn del(request: &Del<Config>) -> Result<(), Error> {
-        Ok(loopback::set_down(request.netns.as_deref())?)
+        Ok(loopback::set_down(request.netns.as_deref(), &request.attachment)?)
     }
 
     fn check(request: &Check<Config>) -> Result<(), Error> {

@@ -98,7 +98,8 @@ fn undo_removals(plan: &Plan, netns: &Path, undo: &mut Undo) {
 
 /// Takes back what ADD did for the addresses that the result says, and for those that the interface has.
 pub(crate) fn remove(request: &Del<Config>) -> Result<(), Error> {
-    let Some(mut inside) = container_interface::link::enter(request.netns.as_deref())? else { return Ok(()) };
+    let inside = container_interface::link::enter_own(request.netns.as_deref(), &request.attachment)?;
+    let Some(mut inside) = inside else { return Ok(()) };
     let ifname = request.attachment.ifname.as_str();
     let result = request.network.prev_result.as_ref();
     let known = result.iter().flat_map(|result| result.ips_of(ifname));

@@ -7,6 +7,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use cni_plugin::{Attachment, Failures};
+use netlink::Netns;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -19,6 +20,13 @@ const UNFINISHED: &str = ".new";
 /// The most that a file says, in bytes: far more than any real one.
 const MAX: usize = 256 << 10;
 
+/// What is to be restored, and where.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    pub(crate) settings: Settings,
+    namespace: String,
+}
+
 /// The file of one attachment.
 #[derive(Debug, Clone)]
 pub(crate) struct Backup {
@@ -26,12 +34,14 @@ pub(crate) struct Backup {
     label: String,
 }
 
-/// What it says. The reference does not know the first and the last key, and goes over them.
+/// What it says. The reference does not know the first two keys and the last one, and goes over them.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 struct Contents {
     #[serde(skip_serializing_if = "String::is_empty")]
     attachment: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    namespace: String,
     #[serde(skip_serializing_if = "String::is_empty")]
     mac: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -55,13 +65,16 @@ impl Backup {
     /// Remembers the settings, and returns what the file said before.
     ///
     /// A list may have this plugin twice. Then the file is there, and what it remembers of the time before both is kept.
-    pub(crate) fn keep(&self, before: &Settings) -> Result<Option<Vec<u8>>, Error> {
-        let earlier = self.bytes()?.filter(|bytes| Contents::read(bytes).attachment == self.label);
+    pub(crate) fn keep(&self, before: &Settings, netns: &Netns) -> Result<Option<Vec<u8>>, Error> {
+        let namespace = identity(netns)?;
+        let is_ours =
+            |contents: &Contents| contents.attachment == self.label && is_same(&contents.namespace, &namespace);
+        let earlier = self.bytes()?.filter(|bytes| is_ours(&Contents::read(bytes)));
         let all = match &earlier {
             Some(bytes) => Settings::from(Contents::read(bytes)).or(before),
             None => before.clone(),
         };
-        self.write(&Contents::of(&all, &self.label).bytes())?;
+        self.write(&Contents { attachment: self.label.clone(), namespace, ..Contents::of(&all) }.bytes())?;
         Ok(earlier)
     }
 
@@ -75,11 +88,11 @@ impl Backup {
 
     /// What is to be restored; nothing if there is no file, or if it is another network's. What cannot be read says nothing,
     /// and can go.
-    pub(crate) fn read(&self) -> Result<Option<Settings>, Error> {
+    pub(crate) fn read(&self) -> Result<Option<Kept>, Error> {
         let contents = self.bytes()?.map(|bytes| Contents::read(&bytes));
         let may_be_ours = |contents: &Contents| contents.attachment.is_empty() || contents.attachment == self.label;
         match contents {
-            Some(contents) if may_be_ours(&contents) => Ok(Some(contents.into())),
+            Some(contents) if may_be_ours(&contents) => Ok(Some(Kept::from(contents))),
             Some(_) => Ok(None),
             // An ADD that was killed may not have got further than this.
             None => remove(&self.unfinished()).map(|()| None),
@@ -113,15 +126,15 @@ impl Backup {
 }
 
 impl Contents {
-    fn of(settings: &Settings, label: &str) -> Self {
+    fn of(settings: &Settings) -> Self {
         Self {
-            attachment: label.to_owned(),
             mac: settings.mac.map(|mac| mac.to_string()).unwrap_or_default(),
             promisc: settings.promisc,
             mtu: settings.mtu,
             allmulti: settings.allmulti,
             tx_queue_len: settings.tx_queue_len,
             sysctl: settings.sysctls.iter().map(|(key, value)| (key.to_string(), value.clone().into())).collect(),
+            ..Self::default()
         }
     }
 
@@ -133,6 +146,32 @@ impl Contents {
     fn bytes(&self) -> Vec<u8> {
         serde_json::to_vec(self).unwrap_or_default()
     }
+}
+
+impl Kept {
+    /// Whether the namespace can be the one that was tuned, and not the next one under its path.
+    pub(crate) fn may_be_of(&self, netns: &Netns) -> Result<bool, Error> {
+        Ok(is_same(&self.namespace, &identity(netns)?))
+    }
+}
+
+impl From<Contents> for Kept {
+    fn from(contents: Contents) -> Self {
+        Self { namespace: contents.namespace.clone(), settings: contents.into() }
+    }
+}
+
+/// The reference, and earlier releases, do not say which namespace they mean.
+fn is_same(noted: &str, namespace: &str) -> bool {
+    noted.is_empty() || noted == namespace
+}
+
+/// Before Linux 5.14 it is the inode's number, which a later namespace may have again.
+fn identity(netns: &Netns) -> Result<String, Error> {
+    Ok(match netns.cookie()? {
+        Some(cookie) => format!("cookie {cookie}"),
+        None => format!("inode {}", netns.id().inode),
+    })
 }
 
 impl From<Contents> for Settings {

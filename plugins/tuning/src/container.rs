@@ -1,7 +1,5 @@
 //! The container, from inside: what its interface and its sysctls are, and how they change.
 
-use std::path::Path;
-
 use cni_plugin::{Failures, IfName};
 use netlink::{Link, Netns, Socket};
 
@@ -72,13 +70,9 @@ impl Unrestored {
 }
 
 /// Sets what is still there to what it was before, and goes on past failures.
-pub(crate) fn restore(netns: &Path, ifname: &IfName, before: &Settings) -> Unrestored {
+pub(crate) fn restore(netns: &Netns, ifname: &IfName, before: &Settings) -> Unrestored {
     let mut unrestored = Unrestored::none();
-    let netns = match Netns::open(netns) {
-        Err(error) if error.is_gone() => return unrestored,
-        netns => netns,
-    };
-    if let Err(error) = netns.and_then(|netns| netns.run(|| restore_inside(ifname, before, &mut unrestored))) {
+    if let Err(error) = netns.run(|| restore_inside(ifname, before, &mut unrestored)) {
         unrestored.note(Err(error.into()));
     }
     unrestored

@@ -9,13 +9,15 @@ mod error;
 mod key;
 mod settings;
 
+use std::sync::Arc;
+
 use cni_plugin::{Add, AddResult, Check, Del, Failures, Gc, Plugin, SpecVersion, Status, Undo};
 use netlink::Netns;
 
 pub use config::Config;
 pub use error::Error;
 
-use backup::Backup;
+use backup::{Backup, Kept};
 use container::Container;
 use settings::Settings;
 
@@ -39,15 +41,16 @@ impl Plugin for Tuning {
         }
         duplicates::refuse(request.network.text())?;
         allowlist::verify(&request.network.config)?;
-        Netns::open(&request.netns)?.run(|| tune(request, &wanted, undo))??;
+        let netns = Arc::new(Netns::open(&request.netns)?);
+        netns.run(|| tune(request, &netns, &wanted, undo))??;
         Ok(wanted.shown_in(result, ifname))
     }
 
     fn del(request: &Del<Config>) -> Result<(), Error> {
         let backup = Backup::of(&request.network.config, &request.attachment);
-        let Some(before) = backup.read()? else { return Ok(()) };
-        let Some(netns) = &request.netns else { return backup.remove() };
-        let unrestored = container::restore(netns, &request.attachment.ifname, &before);
+        let Some(kept) = backup.read()? else { return Ok(()) };
+        let Some(netns) = tuned_namespace(request, &kept)? else { return backup.remove() };
+        let unrestored = container::restore(&netns, &request.attachment.ifname, &kept.settings);
         let is_final = unrestored.is_final;
         let mut failures = Failures::new();
         failures.note(unrestored.into_result());
@@ -80,14 +83,24 @@ impl Plugin for Tuning {
     }
 }
 
+/// The namespace that ADD tuned, unless it is gone, with all that was in it.
+fn tuned_namespace(request: &Del<Config>, kept: &Kept) -> Result<Option<Netns>, Error> {
+    let Some(path) = &request.netns else { return Ok(None) };
+    match Netns::open(path) {
+        Err(error) if error.is_gone() => Ok(None),
+        Err(error) => Err(error.into()),
+        Ok(netns) => Ok(if kept.may_be_of(&netns)? { Some(netns) } else { None }),
+    }
+}
+
 /// In the container: remembers what is there, and changes it.
-fn tune(request: &Add<Config>, wanted: &Settings, undo: &mut Undo) -> Result<(), Error> {
+fn tune(request: &Add<Config>, netns: &Arc<Netns>, wanted: &Settings, undo: &mut Undo) -> Result<(), Error> {
     let ifname = &request.attachment.ifname;
     let mut container = Container::enter(ifname, wanted)?;
     let before = container.current(wanted)?;
     let backup = Backup::of(&request.network.config, &request.attachment);
-    let earlier = backup.keep(&before)?;
-    let (netns, ifname) = (request.netns.clone(), ifname.clone());
+    let earlier = backup.keep(&before, netns)?;
+    let (netns, ifname) = (Arc::clone(netns), ifname.clone());
     undo.push(format!("restore what was tuned on interface {ifname}"), move || {
         let mut failures = Failures::new();
         failures.note(container::restore(&netns, &ifname, &before).into_result());

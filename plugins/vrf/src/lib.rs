@@ -32,7 +32,8 @@ impl Plugin for Vrf {
     }
 
     fn del(request: &Del<Config>) -> Result<(), Error> {
-        let Some(mut inside) = container_interface::link::enter(request.netns.as_deref())? else { return Ok(()) };
+        let inside = container_interface::link::enter_own(request.netns.as_deref(), &request.attachment)?;
+        let Some(mut inside) = inside else { return Ok(()) };
         let left = member::leave(&mut inside, &request.attachment.ifname)?;
         domain::remove_if_empty(&mut inside, &request.network.config, left)
     }

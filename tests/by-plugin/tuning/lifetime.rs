@@ -169,6 +169,39 @@ fn del_leaves_another_networks_file_alone() {
     assert_eq!((state(&c1), backups(&host).trim()), (tuned, "c1_eth0.json"));
 }
 
+/// Runtimes give the paths of containers that are gone to the next ones. What was tuned went with the namespace.
+#[test]
+fn del_leaves_the_container_alone_that_has_the_path_by_now() {
+    if reference_differs("its files do not say which namespace they mean") {
+        return;
+    }
+    let host = Host::new();
+    let (c1, c2) = (with_interface(&host, "c1"), with_interface(&host, "c2"));
+    call(&host, "ADD", &c1, &everything()).run().ok();
+    call(&host, "ADD", &c2, &everything()).run().ok();
+    let tuned = state(&c2);
+    del(&host, &host.container_at("c1", &c2.netns), &everything());
+    assert_eq!((state(&c2), backups(&host).trim()), (tuned, "c2_eth0.json"));
+}
+
+/// An ADD may come again for a container whose DEL never came: what the file remembers is of the namespace before.
+#[test]
+fn what_was_before_in_a_namespace_that_is_gone_is_not_restored_in_the_next() {
+    if reference_differs("it does not restore sysctls") {
+        return;
+    }
+    let host = Host::new();
+    let c1 = with_interface(&host, "c1");
+    c1.shell("echo 50 > /proc/sys/net/core/somaxconn");
+    call(&host, "ADD", &c1, &everything()).run().ok();
+    drop(host.lose(c1));
+    let c1 = with_interface(&host, "c1");
+    let before = state(&c1);
+    call(&host, "ADD", &c1, &everything()).run().ok();
+    del(&host, &c1, &everything());
+    assert_eq!(state(&c1), before);
+}
+
 #[test]
 fn gc_removes_the_files_of_attachments_that_are_gone_and_no_others() {
     if reference_differs("it has no GC") {
