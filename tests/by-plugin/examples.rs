@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use tests::{
-    Background, Container, Host, Inside as _, address, assert_examples_are_tested, dhcp, every_plugin_rules,
+    Background, Container, EXAMPLES, Host, Inside as _, address, assert_examples_are_tested, dhcp, every_plugin_rules,
     every_rule_but_blind_del, example, examples_of, reference_differs, wire,
 };
 
@@ -27,6 +27,20 @@ fn port(result: &Value, index: usize, port: u16) -> String {
 #[test]
 fn every_example_is_tested() {
     assert_examples_are_tested(THIS);
+}
+
+/// Podman 4 and others of its time take no result of 1.1.0: an example is of that version only if it says something that 1.0.0 does
+/// not know.
+#[test]
+fn an_example_is_of_the_oldest_version_that_has_what_it_says() {
+    const SINCE_1_1_0: [&str; 8] =
+        ["cniVersions", "disableGC", "loadOnlyInlinedPlugins", "advmss", "priority", "scope", "socketPath", "pciID"];
+    for (name, _) in EXAMPLES {
+        let example = example(name);
+        let text = example.to_string();
+        let is_new = SINCE_1_1_0.iter().any(|key| text.contains(&format!("\"{key}\":")));
+        assert_eq!(example["cniVersion"], if is_new { "1.1.0" } else { "1.0.0" }, "conf/{name}.conflist");
+    }
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! Podman 4.3 with its CNI backend. It writes the network configurations itself: bridge, portmap, firewall
 //! and tuning, at version 0.4.0.
 
+use std::fs;
+
 use serde_json::Value;
 use tests::{Container, Host, Inside as _, reference_differs};
 
@@ -86,6 +88,23 @@ fn two_containers_talk_and_one_is_published() {
     drop((web, peer));
     podman(&host, "stop -t0 web");
     podman(&host, "rm -f -t0 web peer");
+    assert_nothing_left(&host, &before, &[]);
+}
+
+/// conf/published-ports.conflist, which names the ports itself, in the folder of networks.
+#[test]
+fn an_example_serves_as_it_is() {
+    let host = host_with_podman();
+    let outside = host.neighbour();
+    let example = concat!(env!("CARGO_MANIFEST_DIR"), "/../conf/published-ports.conflist");
+    host.write("/etc/cni/net.d/published-ports.conflist", fs::read_to_string(example).unwrap());
+    let name = tests::example("published-ports")["name"].as_str().unwrap().to_owned();
+    let before = host.snapshot();
+    let (web, _) = run(&host, "web", &format!("--network {name}"));
+    let server = web.listen_tcp(80);
+    outside.assert_reaches_tcp("192.0.2.1:8080");
+    drop((server, web));
+    podman(&host, "rm -f -t0 web");
     assert_nothing_left(&host, &before, &[]);
 }
 

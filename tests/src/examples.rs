@@ -6,8 +6,6 @@ use std::{env, fs};
 
 use serde_json::Value;
 
-use crate::binaries::{is_reference, newest_version};
-
 /// Every file of `conf/`, and the test that proves what the file promises. A file whose network cannot be had
 /// on every kernel has its test in `by_kernel_feature`, in the module of the feature that it needs.
 #[rustfmt::skip]
@@ -73,7 +71,7 @@ fn tests_of_this_executable() -> String {
     String::from_utf8(listed.stdout).expect("names of tests are text")
 }
 
-/// The example `conf/<name>.conflist`. A reference that is too old for its `cniVersion` gets its own.
+/// The example `conf/<name>.conflist`.
 ///
 /// # Panics
 /// If there is no such file, or no JSON in it.
@@ -82,11 +80,7 @@ fn tests_of_this_executable() -> String {
 pub fn example(name: &str) -> Value {
     let file = examples_dir().join(name).with_extension("conflist");
     let text = fs::read_to_string(&file).unwrap_or_else(|error| panic!("read {}: {error}", file.display()));
-    let mut conflist: Value = serde_json::from_str(&text).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
-    if is_reference() {
-        conflist["cniVersion"] = newest_version().into();
-    }
-    conflist
+    serde_json::from_str(&text).unwrap_or_else(|e| panic!("{}: {e}", file.display()))
 }
 
 fn examples_dir() -> PathBuf {
