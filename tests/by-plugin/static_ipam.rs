@@ -101,6 +101,24 @@ fn the_runtimes_wishes_count_as_with_the_reference() {
     }
 }
 
+/// What Go programs write that have the reference's own type: it has two fields whose names differ in case only.
+#[test]
+fn an_address_as_go_writes_it_is_read() {
+    let host = Host::new();
+    for keys in [
+        r#""address": "10.1.0.2/24", "Address": {"IP": "", "Mask": null}, "Version": """#,
+        r#""Address": {"IP": "", "Mask": null}, "address": "10.1.0.2/24""#,
+        r#""ADDRESS": "10.1.0.2/24""#,
+        r#""ADDRESS": "10.1.0.3/24", "address": "10.1.0.2/24""#,
+        r#""address": "10.1.0.3/24", "ADDRESS": "10.1.0.2/24""#,
+    ] {
+        let ipam = format!(r#"{{"type": "static", "addresses": [{{{keys}}}]}}"#);
+        let config = format!(r#"{{"cniVersion": "1.0.0", "name": "net", "type": "bridge", "ipam": {ipam}}}"#);
+        let reply = call(&host, "static", "ADD", &json!({})).stdin(config).run().ok();
+        assert_eq!(given(&reply), ["10.1.0.2/24 -"], "{keys}");
+    }
+}
+
 #[test]
 fn an_address_that_is_asked_for_keeps_the_gateway_of_its_subnet() {
     if reference_differs("it loses the gateways, and takes no address without prefix length") {

@@ -199,7 +199,9 @@ fn try_it(scene: &Scene, plugin: &str, config: &Value) {
     let added = scene.call_with(plugin, "ADD", config).run();
     assert!(!added.finished.stderr.contains("panicked"), "{plugin} {config}: {}", added.finished);
     if !added.is_ok() {
-        error(added);
+        let error = error(added);
+        let words = ["invalid type", "invalid value", "u8", "u16", "u32", "u64", "sequence", "struct "];
+        assert!(!words.iter().any(|word| error.details.contains(word)), "Rust's words: {config}: {error:?}");
         return;
     }
     let deleted = scene.call_with(plugin, "DEL", config).run();

@@ -1,70 +1,17 @@
 //! Deserializing as Go does, because that is what every existing configuration was tested with: keys match without regard
-//! to case, `null` is the same as leaving the key out, the last of several wins, and unknown keys are ignored.
-//!
-//! Errors say where: `ipam.ranges[0][1].subnet: …`.
+//! to case, unless one is exactly another field's name, `null` is the same as leaving the key out, the last of several wins,
+//! and unknown keys are ignored.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::de::{
-    self, Deserialize as _, DeserializeOwned, DeserializeSeed, Deserializer, IntoDeserializer, MapAccess, SeqAccess,
-    Visitor,
+    self, Deserialize as _, DeserializeOwned, DeserializeSeed, Deserializer, Error as _, IntoDeserializer, MapAccess,
+    SeqAccess, Unexpected, Visitor,
 };
 use serde_json::{Map, Value};
 
-/// A value that does not fit its type, and where it stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Misfit {
-    path: String,
-    /// The keys and places that lead to it, the innermost first.
-    segments: Vec<String>,
-    message: String,
-}
-
-impl Misfit {
-    fn below(mut self, segment: &str) -> Self {
-        let separator = if self.path.is_empty() || self.path.starts_with('[') { "" } else { "." };
-        self.path = format!("{segment}{separator}{}", self.path);
-        self.segments.push(segment.to_owned());
-        self
-    }
-
-    /// Takes the key away that has the value, or the list of it; whether there is such a key.
-    fn remove_from(&self, value: &mut Value) -> bool {
-        let mut place = value;
-        let mut keys = self.segments.iter().rev().peekable();
-        while let (Some(key), Value::Object(object)) = (keys.next(), place) {
-            let inner = get_in_mut(object, key).is_some_and(|inner| inner.is_object());
-            if !inner || keys.peek().is_none() {
-                object.retain(|name, _| !name.eq_ignore_ascii_case(key));
-                return true;
-            }
-            let Some(inner) = get_in_mut(object, key) else { return false };
-            place = inner;
-        }
-        false
-    }
-}
-
-impl fmt::Display for Misfit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.path.is_empty() { f.write_str(&self.message) } else { write!(f, "{}: {}", self.path, self.message) }
-    }
-}
-
-impl std::error::Error for Misfit {}
-
-impl de::Error for Misfit {
-    fn custom<T: fmt::Display>(message: T) -> Self {
-        Self { path: String::new(), segments: Vec::new(), message: message.to_string() }
-    }
-}
-
-impl From<serde_json::Error> for Misfit {
-    fn from(error: serde_json::Error) -> Self {
-        de::Error::custom(error)
-    }
-}
+pub use crate::misfit::Misfit;
 
 /// Reads `T` out of a JSON value as Go would.
 ///
@@ -139,35 +86,32 @@ fn get_in<'a>(object: &'a Map<String, Value>, key: &str) -> Option<&'a Value> {
     object.iter().rfind(|(name, value)| name.eq_ignore_ascii_case(key) && !value.is_null()).map(|(_, value)| value)
 }
 
-fn get_in_mut<'a>(object: &'a mut Map<String, Value>, key: &str) -> Option<&'a mut Value> {
+pub(crate) fn get_in_mut<'a>(object: &'a mut Map<String, Value>, key: &str) -> Option<&'a mut Value> {
     object.iter_mut().rfind(|(name, value)| name.eq_ignore_ascii_case(key) && !value.is_null()).map(|(_, value)| value)
 }
 
 struct Folding<'de>(&'de Value);
 
-macro_rules! forward {
-    ($($method:ident)*) => {$(
-        fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
-            Ok(self.0.$method(visitor)?)
-        }
-    )*};
-}
-
 impl<'de> Deserializer<'de> for Folding<'de> {
     type Error = Misfit;
 
-    forward! {
-        deserialize_bool deserialize_i8 deserialize_i16 deserialize_i32 deserialize_i64 deserialize_i128 deserialize_u8
-        deserialize_u16 deserialize_u32 deserialize_u64 deserialize_u128 deserialize_f32 deserialize_f64
-        deserialize_char deserialize_str deserialize_string deserialize_bytes deserialize_byte_buf deserialize_unit
-        deserialize_identifier
+    serde::forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct identifier map
+        tuple tuple_struct
     }
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
         match self.0 {
-            Value::Object(object) => visitor.visit_map(Entries::all(object)),
+            Value::Null => visitor.visit_unit(),
+            Value::Bool(value) => visitor.visit_bool(*value),
+            Value::Number(number) => match (number.as_u64(), number.as_i64()) {
+                (Some(number), _) => visitor.visit_u64(number),
+                (None, Some(number)) => visitor.visit_i64(number),
+                (None, None) => visitor.visit_f64(number.as_f64().unwrap_or(f64::NAN)),
+            },
+            Value::String(text) => visitor.visit_borrowed_str(text),
             Value::Array(array) => visitor.visit_seq(Elements { rest: array.iter(), index: 0 }),
-            scalar => Ok(scalar.deserialize_any(visitor)?),
+            Value::Object(object) => visitor.visit_map(Entries::all(object)),
         }
     }
 
@@ -181,31 +125,14 @@ impl<'de> Deserializer<'de> for Folding<'de> {
             Value::Object(object) => visitor.visit_map(Entries::of_fields(object, fields)),
             Value::Null => visitor.visit_map(Entries { rest: Vec::new().into_iter(), value: None }),
             // Not to the visitor as it is: a derived one would take an array's elements for its fields.
-            other => Err(de::Error::custom(format!("expected an object, found {}", kind(other)))),
+            other => Err(Misfit::invalid_type(unexpected(other), &"a map")),
         }
-    }
-
-    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
-        self.deserialize_any(visitor)
     }
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
         if self.0.is_null() {
             return visitor.visit_seq(Elements { rest: [].iter(), index: 0 });
         }
-        self.deserialize_any(visitor)
-    }
-
-    fn deserialize_tuple<V: Visitor<'de>>(self, _len: usize, visitor: V) -> Result<V::Value, Misfit> {
-        self.deserialize_any(visitor)
-    }
-
-    fn deserialize_tuple_struct<V: Visitor<'de>>(
-        self,
-        _name: &'static str,
-        _len: usize,
-        visitor: V,
-    ) -> Result<V::Value, Misfit> {
         self.deserialize_any(visitor)
     }
 
@@ -217,17 +144,17 @@ impl<'de> Deserializer<'de> for Folding<'de> {
         visitor.visit_newtype_struct(self)
     }
 
-    fn deserialize_unit_struct<V: Visitor<'de>>(self, name: &'static str, visitor: V) -> Result<V::Value, Misfit> {
-        Ok(self.0.deserialize_unit_struct(name, visitor)?)
-    }
-
+    /// One of several words.
     fn deserialize_enum<V: Visitor<'de>>(
         self,
-        name: &'static str,
-        variants: &'static [&'static str],
+        _name: &'static str,
+        _variants: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Misfit> {
-        Ok(self.0.deserialize_enum(name, variants, visitor)?)
+        match self.0 {
+            Value::String(word) => visitor.visit_enum(word.as_str().into_deserializer()),
+            other => Err(Misfit::invalid_type(unexpected(other), &"a string")),
+        }
     }
 
     fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
@@ -235,14 +162,14 @@ impl<'de> Deserializer<'de> for Folding<'de> {
     }
 }
 
-fn kind(value: &Value) -> &'static str {
+fn unexpected(value: &Value) -> Unexpected<'_> {
     match value {
-        Value::Null => "null",
-        Value::Bool(_) => "a boolean",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a string",
-        Value::Array(_) => "an array",
-        Value::Object(_) => "an object",
+        Value::Null => Unexpected::Unit,
+        Value::Bool(value) => Unexpected::Bool(*value),
+        Value::Number(_) => Unexpected::Other("a number"),
+        Value::String(text) => Unexpected::Str(text),
+        Value::Array(_) => Unexpected::Seq,
+        Value::Object(_) => Unexpected::Map,
     }
 }
 
@@ -259,9 +186,17 @@ impl<'de> Entries<'de> {
 
     /// One entry for each field that is there, under the field's own spelling.
     fn of_fields(object: &'de Map<String, Value>, fields: &'static [&'static str]) -> Self {
-        let entries: Vec<_> =
-            fields.iter().filter_map(|field| get_in(object, field).map(|value| (*field, value))).collect();
-        Self { rest: entries.into_iter(), value: None }
+        let field_of = |key: &str| {
+            let exact = fields.iter().find(|field| **field == key);
+            exact.or_else(|| fields.iter().find(|field| field.eq_ignore_ascii_case(key)))
+        };
+        let present: Vec<_> = object
+            .iter()
+            .filter(|(_, value)| !value.is_null())
+            .filter_map(|(key, value)| Some((*field_of(key)?, value)))
+            .collect();
+        let last = |field: &&'static str| present.iter().rfind(|(name, _)| name == field).copied();
+        Self { rest: fields.iter().filter_map(last).collect::<Vec<_>>().into_iter(), value: None }
     }
 }
 
@@ -339,6 +274,24 @@ mod tests {
         let value: Value =
             serde_json::from_str(r#"{"name": null, "list": null, "isgateway": true, "isGateway": false}"#).unwrap();
         assert_eq!(from_value::<Outer>(&value).unwrap(), Outer::default());
+        let value = serde_json::from_str(r#"{"isGateway": false, "isgateway": true}"#).unwrap();
+        assert!(from_value::<Outer>(&value).unwrap().is_gateway);
+    }
+
+    #[test]
+    fn a_key_that_is_exactly_another_fields_is_not_this_one() {
+        #[derive(Debug, Default, PartialEq, Deserialize)]
+        #[serde(default)]
+        struct Pair {
+            address: String,
+            #[serde(rename = "Address")]
+            other: u8,
+        }
+        for text in [r#"{"address": "a", "Address": 1}"#, r#"{"Address": 1, "address": "a"}"#] {
+            let pair: Pair = from_value(&serde_json::from_str(text).unwrap()).unwrap();
+            assert_eq!((pair.address.as_str(), pair.other), ("a", 1), "{text}");
+        }
+        assert_eq!(from_value::<Pair>(&json!({"ADDRESS": "a"})).unwrap().address, "a");
     }
 
     #[test]

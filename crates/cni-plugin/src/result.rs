@@ -128,6 +128,38 @@ impl Dns {
     }
 }
 
+/// `dns` of a network whose IPAM plugin may have one of its own. A list that is there and empty says something too: none.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(from = "WrittenDns")]
+pub struct NetworkDns(Option<Dns>);
+
+impl NetworkDns {
+    /// What the container gets, whatever the IPAM plugin says, if the network says anything.
+    pub fn replace(&self, dns: &mut Dns) {
+        if let Some(own) = &self.0 {
+            dns.clone_from(own);
+        }
+    }
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct WrittenDns {
+    nameservers: Option<Vec<String>>,
+    domain: String,
+    search: Option<Vec<String>>,
+    options: Option<Vec<String>>,
+}
+
+impl From<WrittenDns> for NetworkDns {
+    fn from(written: WrittenDns) -> Self {
+        let WrittenDns { nameservers, domain, search, options } = written;
+        let says_nothing = domain.is_empty() && [&nameservers, &search, &options].iter().all(|list| list.is_none());
+        let [nameservers, search, options] = [nameservers, search, options].map(Option::unwrap_or_default);
+        Self((!says_nothing).then_some(Dns { nameservers, domain, search, options }))
+    }
+}
+
 /// `ips` of 0.3.0 and later as they are written.
 #[derive(Serialize, Deserialize)]
 struct WrittenIp {
@@ -415,6 +447,23 @@ mod tests {
         assert_eq!(of_eth0([Some(2), Some(2)]), ["10.1.2.3", "fd00::3"]);
         assert_eq!(of_eth0([Some(2), Some(1)]), ["10.1.2.3"]);
         assert_eq!(of_eth0([Some(2), Some(0)]), ["fd00::3"]);
+    }
+
+    #[test]
+    fn a_network_that_says_none_has_none_whatever_its_ipam_says() {
+        let of_ipam = || Dns { nameservers: vec!["10.1.2.1".into()], ..Dns::default() };
+        let left = |dns: Value| {
+            let mut left = of_ipam();
+            json::from_value::<NetworkDns>(&dns).unwrap().replace(&mut left);
+            left
+        };
+        for nothing in [json!(null), json!({}), json!({"nameservers": null}), json!({"domain": ""})] {
+            assert_eq!(left(nothing), of_ipam());
+        }
+        for none in [json!({"nameservers": []}), json!({"search": []}), json!({"options": []})] {
+            assert_eq!(left(none), Dns::default());
+        }
+        assert_eq!(left(json!({"domain": "a.test"})), Dns { domain: "a.test".into(), ..Dns::default() });
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use cni_plugin::{Dns, IpConfig, Route, cidr, ip};
 use ipnetwork::IpNetwork;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use crate::Error;
 
@@ -59,11 +60,14 @@ struct WrittenAddress {
     address: IpNetwork,
     #[serde(default, deserialize_with = "ip::deserialize_optional")]
     gateway: Option<IpAddr>,
+    /// The reference's own type has a field of this name beside the other; what is written from there has both.
+    #[serde(default, rename = "Address")]
+    _in_the_reference: IgnoredAny,
 }
 
 impl TryFrom<WrittenAddress> for Address {
     type Error = String;
-    fn try_from(WrittenAddress { address, gateway }: WrittenAddress) -> Result<Self, String> {
+    fn try_from(WrittenAddress { address, gateway, .. }: WrittenAddress) -> Result<Self, String> {
         usable(address.ip())?;
         match gateway {
             // People write an address of zeroes where they want none.

@@ -1,4 +1,4 @@
-use cni_plugin::{Args, Dns, IfName};
+use cni_plugin::{Args, IfName, NetworkDns};
 use container_interface::mac::{self, MacKey};
 use masquerade::Backend;
 use netlink::Mac;
@@ -32,7 +32,7 @@ pub struct Config {
     pub(crate) enabledad: bool,
     pub(crate) disable_container_interface: bool,
     pub(crate) port_isolation: bool,
-    pub(crate) dns: Dns,
+    pub(crate) dns: NetworkDns,
     args: ConfigArgs,
     runtime_config: MacKey,
 }
@@ -57,7 +57,7 @@ impl Default for Config {
             enabledad: false,
             disable_container_interface: false,
             port_isolation: false,
-            dns: Dns::default(),
+            dns: NetworkDns::default(),
             args: ConfigArgs::default(),
             runtime_config: MacKey::default(),
         }

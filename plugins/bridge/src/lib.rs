@@ -52,9 +52,7 @@ impl Plugin for Bridge {
         pair.undo_creation(undo);
         result.interfaces =
             vec![describe_on_host(&bridge), pair.describe_host_end(), pair.describe_container_end(request)];
-        if !config.dns.is_empty() {
-            result.dns = config.dns.clone();
-        }
+        config.dns.replace(&mut result.dns);
         if ipam.is_some() {
             addresses::complete(&mut result, config);
             let vlan_gateway = vlan_gateway::ensure(&mut host, &bridge, config)?;

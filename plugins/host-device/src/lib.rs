@@ -95,10 +95,7 @@ fn add_addresses(request: &Add<Config>, ipam: Option<&Delegate<'_>>, undo: &mut 
         Some(ipam) => ipam.allocate(undo)?,
         None => AddResult::default(),
     };
-    let dns = &request.network.config.dns;
-    if !dns.is_empty() {
-        result.dns = dns.clone();
-    }
+    result.dns = request.network.config.dns.clone();
     Ok(result)
 }
 

@@ -1,4 +1,4 @@
-use cni_plugin::Dns;
+use cni_plugin::NetworkDns;
 use masquerade::Backend;
 use serde::Deserialize;
 
@@ -9,7 +9,7 @@ pub struct Config {
     ip_masq: bool,
     ip_masq_backend: Backend,
     mtu: u32,
-    pub(crate) dns: Dns,
+    pub(crate) dns: NetworkDns,
 }
 
 impl Config {
@@ -38,7 +38,7 @@ mod tests {
     fn absent_keys_have_the_reference_s_defaults() {
         let config = config(&json!({})).unwrap();
         assert_eq!((config.masquerade(), config.mtu()), (None, None));
-        assert!(config.dns.is_empty());
+        assert_eq!(config.dns, NetworkDns::default());
     }
 
     #[test]

@@ -91,9 +91,7 @@ fn complete(result: &mut AddResult, config: &Config) -> Result<(), Error> {
         ip.interface = Some(CONTAINER_INTERFACE);
         ip.gateway.ok_or(Error::NoGateway { address: ip.address })?;
     }
-    if !config.dns.is_empty() {
-        result.dns = config.dns.clone();
-    }
+    config.dns.replace(&mut result.dns);
     Ok(())
 }
 

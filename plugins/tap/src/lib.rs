@@ -36,10 +36,7 @@ impl Plugin for Tap {
             ip.interface = Some(0);
         }
         result.interfaces = vec![container_interface::link::describe(&link, &request.netns)];
-        let dns = &request.network.config.dns;
-        if !dns.is_empty() {
-            result.dns = dns.clone();
-        }
+        result.dns = request.network.config.dns.clone();
         let setup = Setup::new(&netns, &request.attachment.ifname, link.index, &result);
         container_interface::configure(&mut inside, &setup, None)?;
         tap.keep()?;
