@@ -518,6 +518,36 @@ fn an_ipam_plugin_that_is_not_in_cni_path_is_named_with_the_path() {
     });
 }
 
+/// Where CNI_PATH cannot be searched there may be one: a later directory's is taken, and else that is the error.
+#[test]
+fn a_directory_that_cannot_be_searched_is_not_one_without_the_plugin() {
+    let notebook = Notebook::new();
+    notebook.host.shell("ln -s notebook /run/nowhere; ln -s loop /run/loop");
+    notebook.call("ADD").path(&format!("/run/loop:/run/plugins:{}", bin_dir().display())).run().ok();
+    notebook.call("DEL").path("/run/nowhere:/run/loop:/run/plugins").run().ok();
+    if reference_differs("it says that there is none") {
+        return;
+    }
+    for verb in ["ADD", "DEL"] {
+        let error = error(notebook.call(verb).path("/run/loop:/run/nowhere").run());
+        assert!(error.code == 5 && error.msg.contains("/run/loop/notebook"), "{error:?}");
+    }
+}
+
+/// Somebody is installing it.
+#[test]
+fn an_ipam_plugin_that_is_being_written_is_tried_again_later() {
+    if reference_differs("it waits for seconds") {
+        return;
+    }
+    let notebook = Notebook::new();
+    let _writer =
+        notebook.host.spawn(["sh", "-c", "exec 3>> /run/plugins/notebook; touch /run/writing; exec sleep 1000"]);
+    notebook.host.shell("until [ -e /run/writing ]; do sleep 0.01; done");
+    let error = error(notebook.call("ADD").run());
+    assert!(error.code == 11 && error.msg.contains("notebook"), "{error:?}");
+}
+
 /// `type`: "Must not contain characters disallowed in file paths" (Plugin configuration objects, `ipam`): nothing
 /// outside of `CNI_PATH` is run.
 #[test]

@@ -8,7 +8,7 @@ use std::process::{Command, Output, Stdio};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::error::{Code, Error};
+use crate::error::{Code, Error, is_absence};
 use crate::json;
 use crate::name::PluginType;
 use crate::request::{Call, Verb};
@@ -94,14 +94,10 @@ impl<'a> Delegate<'a> {
     pub(crate) fn find<'p>(
         kind: PluginType,
         call: Call,
-        mut path: impl Iterator<Item = &'p Path>,
+        path: impl Iterator<Item = &'p Path>,
         siblings: &'a [Sibling],
     ) -> Result<Self, Error> {
-        let found = path.find_map(|dir| {
-            let file = dir.join(kind.as_str());
-            file.is_file().then_some(file)
-        });
-        let Some(file) = found else {
+        let Some(file) = locate(&kind, path)? else {
             let code = if call.verb == Verb::Status { Code::Unavailable } else { Code::InvalidConfig };
             return Err(Error::new(code, format!("plugin {kind} is not in CNI_PATH ({})", call.path))
                 .with_details("install it there, or correct the configuration's \"type\""));
@@ -181,6 +177,24 @@ impl<'a> Delegate<'a> {
     }
 }
 
+/// The first program of that name. Where one directory cannot be searched, another may have it; if none has, that is no proof
+/// that there is none.
+fn locate<'p>(kind: &PluginType, path: impl Iterator<Item = &'p Path>) -> Result<Option<PathBuf>, Error> {
+    let mut unseen = None;
+    for dir in path {
+        let file = dir.join(kind.as_str());
+        match std::fs::metadata(&file) {
+            Ok(metadata) if metadata.is_file() => return Ok(Some(file)),
+            Err(error) if !is_absence(&error) => unseen = Some((file, error)),
+            _ => {}
+        }
+    }
+    unseen.map_or(Ok(None), |(file, error)| {
+        Err(Error::new(Code::Io, format!("look for plugin {kind} at {}", file.display()))
+            .with_details(error.to_string()))
+    })
+}
+
 fn endless(kind: &PluginType) -> Error {
     Error::config(format!("plugin {kind} is not executed: {MAX_DEPTH} plugins have called one another before it"))
         .with_details(
@@ -188,7 +202,8 @@ fn endless(kind: &PluginType) -> Error {
         )
 }
 
-/// Whether a file is in the directory of the running program, symbolic links resolved.
+/// Whether a file is in the directory of the running program, symbolic links resolved. One of which that cannot be told is
+/// executed, which comes to the same.
 fn is_beside_us(file: &Path) -> bool {
     let Ok(us) = std::env::current_exe() else { return false };
     file.canonicalize().is_ok_and(|file| file.parent() == us.parent())
@@ -196,7 +211,9 @@ fn is_beside_us(file: &Path) -> bool {
 
 fn execute(kind: &PluginType, file: &Path, call: &Call) -> Result<Vec<u8>, Error> {
     let cannot = |error: std::io::Error| {
-        Error::new(Code::Io, format!("run plugin {kind} ({})", file.display())).with_details(error.to_string())
+        // Somebody is installing it.
+        let code = if error.kind() == ErrorKind::ExecutableFileBusy { Code::TryAgainLater } else { Code::Io };
+        Error::new(code, format!("run plugin {kind} ({})", file.display())).with_details(error.to_string())
     };
     let output = run(file, call).map_err(cannot)?;
     if output.status.success() {

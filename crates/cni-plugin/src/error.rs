@@ -1,6 +1,7 @@
 //! What a plugin says when it cannot do what it was asked: a code, a message, and what to do about it.
 
 use std::fmt;
+use std::io::ErrorKind;
 
 use serde::{Deserialize, Serialize};
 
@@ -173,6 +174,11 @@ impl From<InvalidName> for Error {
     fn from(error: InvalidName) -> Self {
         Self::config(error.to_string())
     }
+}
+
+/// Whether a file is not there. Any other failure says nothing of that.
+pub(crate) fn is_absence(error: &std::io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
 }
 
 /// Failures collected by a verb that goes on past them: DEL and GC do everything they can and then tell all of it.

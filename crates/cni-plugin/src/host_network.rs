@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::MetadataExt;
 
-use crate::error::{Code, Error};
+use crate::error::{Code, Error, is_absence};
 use crate::request::{Call, Verb};
 use crate::result::AddResult;
 
@@ -31,14 +31,14 @@ pub(crate) enum Admission {
 /// Looks at `CNI_NETNS` before the plugin does.
 ///
 /// # Errors
-/// Code 8 if it is the plugin's own namespace and should not be.
+/// Code 8 if it is the plugin's own namespace and should not be, code 5 if that cannot be told.
 pub(crate) fn admit(call: &Call, attitude: HostNetwork) -> Result<Admission, Error> {
     let matters = match attitude {
         HostNetwork::Refused => matches!(call.verb, Verb::Add | Verb::Del),
         HostNetwork::NothingToDo => matches!(call.verb, Verb::Add | Verb::Del | Verb::Check),
         HostNetwork::Served => false,
     };
-    if !matters || call.netns.is_empty() || !is_own(&call.netns) {
+    if !matters || call.netns.is_empty() || !is_own(&call.netns)? {
         return Ok(Admission::Granted);
     }
     if attitude == HostNetwork::NothingToDo {
@@ -52,9 +52,20 @@ pub(crate) fn admit(call: &Call, attitude: HostNetwork) -> Result<Admission, Err
     if call.verb == Verb::Check || is_meant() { Ok(Admission::Granted) } else { Err(refusal(call)) }
 }
 
-fn is_own(path: &str) -> bool {
-    let identity = |path: &str| std::fs::metadata(path).map(|file| (file.dev(), file.ino()));
-    matches!((identity(path), identity("/proc/self/ns/net")), (Ok(theirs), Ok(ours)) if theirs == ours)
+/// A namespace that is gone is nobody's.
+fn is_own(path: &str) -> Result<bool, Error> {
+    let Some(theirs) = identity(path)? else { return Ok(false) };
+    Ok(identity("/proc/self/ns/net")? == Some(theirs))
+}
+
+fn identity(path: &str) -> Result<Option<(u64, u64)>, Error> {
+    match std::fs::metadata(path) {
+        Ok(file) => Ok(Some((file.dev(), file.ino()))),
+        Err(error) if is_absence(&error) => Ok(None),
+        Err(error) => {
+            Err(Error::new(Code::Io, format!("look at network namespace {path}")).with_details(error.to_string()))
+        }
+    }
 }
 
 /// None of its interfaces is inside a container. (Results older than 0.3.0 list no interfaces at all.)

@@ -66,12 +66,6 @@ impl de::Error for Misfit {
     }
 }
 
-impl From<serde_json::Error> for Misfit {
-    fn from(error: serde_json::Error) -> Self {
-        de::Error::custom(error)
-    }
-}
-
 /// What belongs there. Who writes a configuration need not know what Rust calls it.
 enum Kind {
     Boolean,

@@ -91,7 +91,7 @@ impl<C> Network<C> {
 
     /// Says on stderr, which runtimes keep, what is no reason to fail.
     pub fn note(&self, message: &str) {
-        let kind = json::get(&self.call.raw, "type").and_then(Value::as_str).unwrap_or_default();
+        let kind = self.call.own_type().unwrap_or_default();
         eprintln!("{kind}: network {}: {message}", self.name);
     }
 

@@ -1,5 +1,6 @@
 //! From the environment and stdin to a plugin's verbs, and from their outcome to stdout.
 
+use std::env::VarError;
 use std::io::{IsTerminal, Read, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
@@ -235,9 +236,21 @@ fn read_call(command: &str, variable: impl Fn(&str) -> String) -> Result<Call, E
                 .with_details("it is one of ADD, DEL, CHECK, GC, STATUS, VERSION"));
         }
     };
+    check_environment()?;
     let mut call = Call::from_env(verb, variable)?;
     (call.raw, call.text) = read_config()?;
     Ok(call)
+}
+
+/// A variable that is no text reads like one that is not set, and a DEL without `CNI_NETNS` takes nothing back inside.
+fn check_environment() -> Result<(), Error> {
+    let is_unreadable = |name: &&&str| matches!(std::env::var(name), Err(VarError::NotUnicode(_)));
+    ["CNI_CONTAINERID", "CNI_NETNS", "CNI_IFNAME", "CNI_ARGS", "CNI_PATH"]
+        .iter()
+        .find(is_unreadable)
+        .map_or(Ok(()), |name| {
+            Err(Error::new(Code::InvalidEnvironment, format!("environment variable {name} is not UTF-8")))
+        })
 }
 
 fn read_config() -> Result<(Value, Arc<[u8]>), Error> {

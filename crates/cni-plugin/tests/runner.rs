@@ -2,8 +2,10 @@
 
 #![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
 
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::Write as _;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -38,16 +40,21 @@ fn marker() -> PathBuf {
 }
 
 fn run(verb: &str, config: &Value, stdout: Stdio) -> Output {
+    run_in("/run/netns/c1".as_ref(), verb, config, stdout)
+}
+
+fn run_in(netns: &OsStr, verb: &str, config: &Value, stdout: Stdio) -> Output {
     let mut child = Command::new(marker())
         .env_clear()
         .envs([("CNI_COMMAND", verb), ("CNI_CONTAINERID", "c1"), ("CNI_IFNAME", "eth0"), ("CNI_PATH", "/nowhere")])
-        .env("CNI_NETNS", "/run/netns/c1")
+        .env("CNI_NETNS", netns)
         .stdin(Stdio::piped())
         .stdout(stdout)
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    child.stdin.take().unwrap().write_all(config.to_string().as_bytes()).unwrap();
+    // It may end before it has read everything.
+    let _ = child.stdin.take().unwrap().write_all(config.to_string().as_bytes());
     child.wait_with_output().unwrap()
 }
 
@@ -64,6 +71,20 @@ fn an_add_prints_its_result_and_keeps_what_it_did() {
     assert!(output.status.success(), "{output:?}");
     assert_eq!(serde_json::from_slice::<Value>(&output.stdout).unwrap(), config["prevResult"]);
     assert_eq!(folder.markers(), ["c1"]);
+}
+
+/// Taken for none, or for another's, DEL would succeed and leave what is in there.
+#[test]
+fn a_namespace_that_cannot_be_told_is_an_error() {
+    let folder = Folder::new("loop");
+    let path = folder.0.join("loop");
+    std::os::unix::fs::symlink(&path, &path).unwrap();
+    for (netns, code, word) in [(path.as_os_str(), 5, "loop"), (OsStr::from_bytes(b"/run/netns/\xff"), 4, "CNI_NETNS")]
+    {
+        let output = run_in(netns, "DEL", &config(&folder.0), Stdio::piped());
+        let reply: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert!(reply["code"] == code && reply["msg"].as_str().unwrap().contains(word), "{reply}");
+    }
 }
 
 #[test]
