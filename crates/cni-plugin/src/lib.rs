@@ -21,7 +21,7 @@ pub use delegate::{Delegate, Sibling};
 pub use dlmalloc::GlobalDlmalloc as Allocator;
 pub use error::{Code, Error, Failures};
 pub use host_network::HostNetwork;
-pub use name::{Attachment, ContainerId, IfName, InvalidName, NetworkName, PluginType};
+pub use name::{Attachment, ContainerId, IfName, InvalidName, LinkName, NetworkName, PluginType};
 pub use request::{Add, Check, Del, Gc, Network, Status, Verb};
 pub use result::{AddResult, Dns, Interface, IpConfig, NetworkDns, Route};
 pub use runner::{Plugin, Suite, run};

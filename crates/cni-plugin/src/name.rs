@@ -20,6 +20,7 @@ pub struct InvalidName {
 const IDENTIFIER_RULE: &str =
     "it has to start with a letter or a digit and go on with letters, digits, '_', '.' or '-'";
 const INTERFACE_RULE: &str = "it has to have 1 to 15 characters, not be '.' or '..', and hold no '/', ':', '%', '\"', white space or control characters";
+const LINK_RULE: &str = "it has to have 1 to 127 characters, not be '.' or '..', and hold no '/', ':', '%', '\"', white space or control characters";
 const TYPE_RULE: &str = "it names a file in CNI_PATH, so it may be neither '.' nor '..' nor hold a '/'";
 
 /// `^[A-Za-z0-9][A-Za-z0-9_.-]*$`, the spec's form of container ids and network names.
@@ -32,8 +33,13 @@ fn is_identifier(value: &str) -> bool {
 /// but as a pattern (`eth%d`) for a name of its own choice, which would not be the one that was asked for. And it takes a
 /// quote, which would end the comment in what `nft list ruleset` prints, so that a saved ruleset could not be loaded again.
 fn is_interface(value: &str) -> bool {
+    is_link(value) && value.len() <= 15
+}
+
+/// Alternative names are longer (`ALTIFNAMSIZ`).
+fn is_link(value: &str) -> bool {
     !value.is_empty()
-        && value.len() <= 15
+        && value.len() <= 127
         && value != "."
         && value != ".."
         && !value.contains(|c: char| matches!(c, '/' | ':' | '%' | '"') || c.is_whitespace() || c.is_control())
@@ -114,13 +120,24 @@ name!(
     ContainerId, "container id", is_identifier, IDENTIFIER_RULE
 );
 name!(
-    /// An interface's name (`CNI_IFNAME`, `bridge`, `master`), as the kernel accepts it.
+    /// The name of an interface that can be made (`CNI_IFNAME`, `bridge`), as the kernel accepts it.
     IfName, "interface name", is_interface, INTERFACE_RULE
+);
+name!(
+    /// One of the names of a link that is there (`master`, `device`), which has to be no [`IfName`]: `ip link property` gives
+    /// links alternative, longer ones.
+    LinkName, "interface name", is_link, LINK_RULE
 );
 name!(
     /// A plugin's `type`: the name of an executable in `CNI_PATH`.
     PluginType, "plugin type", is_plugin_type, TYPE_RULE
 );
+
+impl From<IfName> for LinkName {
+    fn from(name: IfName) -> Self {
+        Self(name.0)
+    }
+}
 
 /// What is attached: one interface of one container in one network.
 ///
@@ -248,6 +265,14 @@ mod tests {
         {
             assert!(IfName::new(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_link_that_is_there_may_have_longer_names() {
+        for (length, is_valid) in [(0, false), (1, true), (16, true), (127, true), (128, false)] {
+            assert_eq!(LinkName::new("x".repeat(length)).is_ok(), is_valid, "{length}");
+        }
+        assert!(LinkName::new("a/longer-name-than-usual").is_err());
     }
 
     #[test]

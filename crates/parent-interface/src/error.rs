@@ -1,7 +1,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use cni_plugin::{Code, IfName};
+use cni_plugin::{Code, LinkName};
 use netlink::{Link, LinkKind};
 use nix::libc;
 
@@ -18,7 +18,7 @@ pub enum Error {
         /// The configuration's key.
         key: &'static str,
         /// The name.
-        name: IfName,
+        name: LinkName,
     },
     /// It is not there, and what it ends in is no tag.
     #[error(
@@ -28,7 +28,7 @@ pub enum Error {
         /// The configuration's key.
         key: &'static str,
         /// The name.
-        name: IfName,
+        name: LinkName,
         /// Its end.
         tag: String,
     },
@@ -41,7 +41,7 @@ pub enum Error {
         /// The configuration's key.
         key: &'static str,
         /// The name.
-        name: IfName,
+        name: LinkName,
     },
     /// No `master`, and no default route either.
     #[error("the network has no \"master\", and there is no default route whose link could be it: add \"master\"")]

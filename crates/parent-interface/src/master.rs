@@ -1,6 +1,6 @@
 use std::fmt;
 
-use cni_plugin::{Attachment, IfName, Undo};
+use cni_plugin::{Attachment, LinkName, Undo};
 use netlink::{Family, Link, LinkKind, Netns, Route, Socket, if_found, table};
 use serde::Deserializer;
 
@@ -13,7 +13,7 @@ pub struct Master<'a> {
     /// The key that names it, for errors.
     pub key: &'static str,
     /// Its name; the link of the default route without.
-    pub name: Option<&'a IfName>,
+    pub name: Option<&'a LinkName>,
     /// `linkInContainer`: the link is in the container's namespace, where nothing is made for it.
     pub in_container: bool,
 }
@@ -106,20 +106,20 @@ impl Master<'_> {
         }
     }
 
-    fn link_name(self, socket: &mut Socket) -> Result<IfName, Error> {
+    fn link_name(self, socket: &mut Socket) -> Result<LinkName, Error> {
         self.name.map_or_else(|| default_route_link(socket), |name| Ok(name.clone()))
     }
 
     /// What to make if there is no such link.
-    fn tagged(self, name: &IfName) -> Option<Tagged> {
+    fn tagged(self, name: &LinkName) -> Option<Tagged> {
         if self.in_container { None } else { Tagged::from_name(name.as_str()) }
     }
 
-    fn existing(self, socket: &mut Socket, name: &IfName) -> Result<Link, Error> {
+    fn existing(self, socket: &mut Socket, name: &LinkName) -> Result<Link, Error> {
         find(socket, name)?.ok_or_else(|| self.missing(name))
     }
 
-    fn missing(self, name: &IfName) -> Error {
+    fn missing(self, name: &LinkName) -> Error {
         let (key, name) = (self.key, name.clone());
         match name.as_str().rsplit_once('.') {
             _ if self.in_container => Error::NotInContainer { key, name },
@@ -145,7 +145,7 @@ fn share_parent(link: &Link, master: &Link) -> bool {
 
 /// The tag in a link's name, as in `eth0.20`.
 #[must_use]
-pub fn tag_in(name: &IfName) -> Option<VlanId> {
+pub fn tag_in(name: &LinkName) -> Option<VlanId> {
     Tagged::from_name(name.as_str()).map(|tagged| tagged.tag)
 }
 
@@ -153,7 +153,7 @@ pub fn tag_in(name: &IfName) -> Option<VlanId> {
 ///
 /// # Errors
 /// Whatever cannot be a link's name.
-pub fn name_or_none<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<IfName>, D::Error> {
+pub fn name_or_none<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<LinkName>, D::Error> {
     cni_plugin::json::unless_empty(deserializer)
 }
 
@@ -176,7 +176,7 @@ impl Tagged {
 /// The link, held for the attachment while nobody else can take it away, and made if need be.
 fn hold(
     socket: &mut Socket,
-    name: &IfName,
+    name: &LinkName,
     tagged: &Tagged,
     attachment: &Attachment,
     undo: &mut Undo,
@@ -201,7 +201,7 @@ pub(crate) fn undo_holding(link: &str, attachment: &Attachment, undo: &mut Undo)
     undo.push(format!("let go of link {link}"), move || detach(&holder));
 }
 
-fn find(socket: &mut Socket, name: &IfName) -> Result<Option<Link>, Error> {
+fn find(socket: &mut Socket, name: &LinkName) -> Result<Option<Link>, Error> {
     if_found(socket.link(name.as_str()))?.map(require_tag).transpose()
 }
 
@@ -216,13 +216,13 @@ fn require_tag(link: Link) -> Result<Link, Error> {
 }
 
 /// The link of the default route: of those of IPv4 that with the lowest metric, else of IPv6's.
-fn default_route_link(socket: &mut Socket) -> Result<IfName, Error> {
+fn default_route_link(socket: &mut Socket) -> Result<LinkName, Error> {
     for family in [Family::V4, Family::V6] {
         let routes = socket.routes(family, None, table::MAIN)?;
         let best = routes.iter().filter(|route| route.is_default()).min_by_key(|route| route.priority.unwrap_or(0));
         if let Some(index) = best.and_then(|route: &Route| route.link) {
             let name = socket.link(index)?.name;
-            return IfName::new(name.as_str()).map_err(|_| Error::NoDefaultRoute);
+            return LinkName::new(name.as_str()).map_err(|_| Error::NoDefaultRoute);
         }
     }
     Err(Error::NoDefaultRoute)
@@ -246,7 +246,7 @@ mod tests {
     #[test]
     fn a_name_that_cannot_be_made_is_told_from_one_that_is_not_there() {
         let missing = |in_container, name: &str| {
-            let name = IfName::new(name).unwrap();
+            let name = LinkName::new(name).unwrap();
             Master { key: "master", name: Some(&name), in_container }.missing(&name)
         };
         for name in ["eth0.4095", "eth0.0", "eth0.020"] {

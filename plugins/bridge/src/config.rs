@@ -1,4 +1,4 @@
-use cni_plugin::{Args, IfName, NetworkDns};
+use cni_plugin::{Args, IfName, LinkName, NetworkDns};
 use container_interface::mac::{self, MacKey};
 use masquerade::Backend;
 use netlink::Mac;
@@ -23,7 +23,7 @@ pub struct Config {
     pub(crate) hairpin_mode: bool,
     pub(crate) promisc_mode: bool,
     #[serde(deserialize_with = "parent_interface::name_or_none")]
-    uplink: Option<IfName>,
+    uplink: Option<LinkName>,
     #[serde(deserialize_with = "VlanId::deserialize_or_none")]
     pub(crate) vlan: Option<VlanId>,
     pub(crate) vlan_trunk: Option<Vec<TrunkVlans>>,
@@ -144,14 +144,14 @@ impl Config {
 
     /// The link that connects the bridge to the wire; `None` for a network that ends at the host. `eth0` and VLAN 20 are
     /// `eth0.20`, and so are `eth0.20` and VLAN 20.
-    pub(crate) fn uplink(&self) -> Result<Option<IfName>, Error> {
+    pub(crate) fn uplink(&self) -> Result<Option<LinkName>, Error> {
         let Some(name) = &self.uplink else { return Ok(None) };
         match (self.vlan, parent_interface::tag_in(name)) {
             (Some(vlan), Some(named)) if named != vlan => {
                 Err(Error::UplinkOfOtherVlan { uplink: name.clone(), named, vlan })
             }
             (Some(vlan), None) => IfName::new(format!("{name}.{vlan}"))
-                .map(Some)
+                .map(|name| Some(name.into()))
                 .map_err(|_too_long| Error::UplinkNameTooLong { uplink: name.clone(), vlan }),
             _ => Ok(Some(name.clone())),
         }

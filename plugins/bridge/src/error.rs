@@ -1,4 +1,4 @@
-use cni_plugin::{Code, IfName};
+use cni_plugin::{Code, IfName, LinkName};
 use ipnetwork::IpNetwork;
 use parent_interface::{Place, VlanId};
 
@@ -85,7 +85,7 @@ pub enum Error {
     #[error("\"uplink\" {uplink} is VLAN {named}, but \"vlan\" is {vlan}: leave one of them out")]
     UplinkOfOtherVlan {
         /// `uplink`.
-        uplink: IfName,
+        uplink: LinkName,
         /// The tag in it.
         named: VlanId,
         /// `vlan`.
@@ -98,7 +98,7 @@ pub enum Error {
     )]
     UplinkNameTooLong {
         /// `uplink`.
-        uplink: IfName,
+        uplink: LinkName,
         /// `vlan`.
         vlan: VlanId,
     },

@@ -1,7 +1,7 @@
 //! The link that leads out of the bridge, to the wire (`uplink`): found, or made for a tag and shared, and a port of the
 //! bridge.
 
-use cni_plugin::{Add, IfName, Undo};
+use cni_plugin::{Add, LinkName, Undo};
 use ipnetwork::IpNetwork;
 use netlink::{Address, Link, LinkChange, PortVlans, Socket, scope};
 use parent_interface::{Master, Place, Ports};
@@ -47,7 +47,7 @@ pub(crate) fn connect(
     Ok(Some(link))
 }
 
-fn on_host(name: &IfName) -> Master<'_> {
+fn on_host(name: &LinkName) -> Master<'_> {
     Master { key: "uplink", name: Some(name), in_container: false }
 }
 

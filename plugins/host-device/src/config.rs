@@ -1,7 +1,7 @@
 use std::path::{Component, Path, PathBuf};
 use std::str::FromStr;
 
-use cni_plugin::{Dns, IfName, json};
+use cni_plugin::{Dns, LinkName, json};
 use netlink::HardwareAddress;
 use serde::Deserialize;
 
@@ -44,7 +44,7 @@ struct Capabilities {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Selector<'a> {
     /// Its name on the host.
-    Name(&'a IfName),
+    Name(&'a LinkName),
     /// Its hardware address.
     Address(&'a HardwareAddress),
     /// Its folder below /sys/devices.
@@ -89,7 +89,7 @@ impl Config {
 
 /// The name of a link that can be moved.
 #[derive(Debug)]
-struct DeviceName(IfName);
+struct DeviceName(LinkName);
 
 impl FromStr for DeviceName {
     type Err = String;
@@ -98,7 +98,7 @@ impl FromStr for DeviceName {
         if text == "lo" {
             return Err("every namespace keeps its own lo: name another device".to_owned());
         }
-        IfName::new(text).map(Self).map_err(|error| error.to_string())
+        LinkName::new(text).map(Self).map_err(|error| error.to_string())
     }
 }
 

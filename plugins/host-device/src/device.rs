@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use cni_plugin::IfName;
+use cni_plugin::LinkName;
 use netlink::{HardwareAddress, Link, Socket};
 
 use crate::config::{PciAddress, Selector};
@@ -13,7 +13,7 @@ use crate::{Error, sysfs};
 /// A device, whether or not it has a link on the host just now.
 #[derive(Debug)]
 pub(crate) enum Device<'a> {
-    Named(&'a IfName),
+    Named(&'a LinkName),
     Addressed(&'a HardwareAddress),
     /// What has this folder in sysfs.
     At(PathBuf),

@@ -1,4 +1,4 @@
-use cni_plugin::{AddResult, Dns, IfName, json};
+use cni_plugin::{AddResult, Dns, LinkName, json};
 use netlink::{IpvlanIsolation, IpvlanMode, LinkKind};
 use parent_interface::Master;
 use serde::{Deserialize, Deserializer};
@@ -16,7 +16,7 @@ const FLAGS: [(&str, IpvlanIsolation); 3] =
 #[serde(default, rename_all = "camelCase")]
 pub struct Config {
     #[serde(deserialize_with = "parent_interface::name_or_none")]
-    master: Option<IfName>,
+    master: Option<LinkName>,
     pub(crate) link_in_container: bool,
     #[serde(deserialize_with = "mode")]
     mode: IpvlanMode,
@@ -63,15 +63,15 @@ pub(crate) fn words(mode: IpvlanMode, flag: IpvlanIsolation) -> String {
 impl Config {
     /// The link that the container's sits on. In a chain, that is by default the interface that the plugin before this one
     /// reported.
-    pub(crate) fn master<'a>(&'a self, previous: Option<&'a IfName>) -> Master<'a> {
+    pub(crate) fn master<'a>(&'a self, previous: Option<&'a LinkName>) -> Master<'a> {
         Master { key: "master", name: self.master.as_ref().or(previous), in_container: self.link_in_container }
     }
 
     /// The sole interface of the previous plugin, if that is needed.
-    pub(crate) fn previous_interface(&self, previous: Option<&AddResult>) -> Result<Option<IfName>, Error> {
+    pub(crate) fn previous_interface(&self, previous: Option<&AddResult>) -> Result<Option<LinkName>, Error> {
         let Some(previous) = previous.filter(|_| self.master.is_none()) else { return Ok(None) };
         match &previous.interfaces[..] {
-            [interface] => Ok(Some(IfName::new(interface.name.as_str()).map_err(cni_plugin::Error::from)?)),
+            [interface] => Ok(Some(LinkName::new(interface.name.as_str()).map_err(cni_plugin::Error::from)?)),
             interfaces => Err(Error::NoSoleInterface { count: interfaces.len() }),
         }
     }

@@ -1,4 +1,4 @@
-use cni_plugin::{Args, Dns, IfName, json};
+use cni_plugin::{Args, Dns, LinkName, json};
 use container_interface::mac::{self, MacKey};
 use netlink::{LinkKind, Mac, MacvlanMode};
 use parent_interface::Master;
@@ -18,7 +18,7 @@ const MODES: [(&str, MacvlanMode); 4] = [
 #[serde(default, rename_all = "camelCase")]
 pub struct Config {
     #[serde(deserialize_with = "parent_interface::name_or_none")]
-    master: Option<IfName>,
+    master: Option<LinkName>,
     link_in_container: bool,
     #[serde(deserialize_with = "mode")]
     pub(crate) mode: MacvlanMode,

@@ -1,4 +1,4 @@
-use cni_plugin::{Dns, IfName};
+use cni_plugin::{Dns, LinkName};
 use netlink::LinkKind;
 use parent_interface::{Master, VlanId};
 use serde::Deserialize;
@@ -10,7 +10,7 @@ use crate::Error;
 #[serde(default, rename_all = "camelCase")]
 pub struct Config {
     #[serde(deserialize_with = "parent_interface::name_or_none")]
-    master: Option<IfName>,
+    master: Option<LinkName>,
     #[serde(rename = "vlanId", deserialize_with = "VlanId::deserialize_or_none")]
     vlan: Option<VlanId>,
     pub(crate) mtu: u32,

@@ -105,6 +105,24 @@ fn containers_are_on_the_wire_until_the_last_of_any_network_goes() {
 }
 
 #[test]
+fn it_may_be_named_by_an_alternative_name() {
+    if reference_differs(NO_SUCH_KEY) {
+        return;
+    }
+    let (host, _outside) = wire();
+    let c1 = host.container("c1");
+    let name = "the-interface-of-the-host-that-leads-to-the-wire";
+    host.shell(&format!("ip link property add dev uplink altname {name}"));
+    let network = network(&host, "net", &json!({"uplink": name}));
+    network.status().ok();
+    network.add(&c1, "eth0").ok();
+    network.check(&c1, "eth0").ok();
+    assert_eq!(bridge_of(&host, "uplink"), "br0");
+    network.del(&c1, "eth0").ok();
+    assert_eq!((bridge_of(&host, "uplink"), holders(&host)), (Value::Null, String::new()));
+}
+
+#[test]
 fn a_port_that_an_administrator_made_stays_one() {
     if reference_differs(NO_SUCH_KEY) {
         return;

@@ -47,8 +47,13 @@ fn by_hardware_address_in_any_form() {
 #[test]
 fn by_an_alternative_name() {
     let (host, c1) = scene();
-    host.shell("ip link property add dev nic0 altname enp7s0f1");
-    connects(&host, &c1, &json!({"device": "enp7s0f1"}));
+    for name in ["enp7s0f1", "enp7s0f1-by-a-name-that-is-longer-than-names-are"] {
+        if name.len() > 15 && reference_differs("its release of 2022 does not find it") {
+            return;
+        }
+        host.shell(&format!("ip link property add dev nic0 altname {name}"));
+        connects(&host, &c1, &json!({"device": name}));
+    }
     assert!(host.links().contains(&"nic0".to_owned()));
 }
 

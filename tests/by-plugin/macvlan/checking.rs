@@ -143,6 +143,22 @@ fn check_finds_the_parent_by_the_name_that_the_network_has_for_it() {
 }
 
 #[test]
+fn the_parent_may_be_named_by_an_alternative_name() {
+    let (host, _outside) = wire();
+    let c1 = host.container("c1");
+    for name in ["up0", "the-interface-of-the-host-that-leads-to-the-wire"] {
+        if name.len() > 15 && reference_differs("its release of 2022 does not find it") {
+            return;
+        }
+        host.shell(&format!("ip link property add dev uplink altname {name}"));
+        let network = network(&host, &json!({"master": name, "ipam": ipv4()}));
+        network.add(&c1, "eth0").ok();
+        network.check(&c1, "eth0").ok();
+        network.del(&c1, "eth0").ok();
+    }
+}
+
+#[test]
 fn check_knows_a_namespace_by_every_path_and_from_every_other() {
     let (host, _outside) = wire();
     let (c1, _c2) = (host.container("c1"), host.container("c2"));

@@ -9,6 +9,7 @@ mod read;
 
 use std::fmt;
 
+use netlink_packet_core::DefaultNla;
 use netlink_packet_route::link::{LinkAttribute, LinkExtentMask, LinkMessage};
 
 use crate::error::{Error, Request, Result};
@@ -25,9 +26,12 @@ pub(crate) use read::read;
 pub(crate) const RTM_NEWLINK: u16 = 16;
 pub(crate) const RTM_DELLINK: u16 = 17;
 pub(crate) const RTM_GETLINK: u16 = 18;
+const IFLA_ALT_IFNAME: u16 = 53;
 
 /// Longest name of a link in bytes (`IFNAMSIZ` without its NUL).
 pub const MAX_NAME_LEN: usize = 15;
+/// Longest alternative name in bytes (`ALTIFNAMSIZ` without its NUL).
+const MAX_ALTERNATIVE_NAME_LEN: usize = 127;
 /// Longest alias of a link in bytes (`IFALIASZ` without its NUL).
 pub const MAX_ALIAS_LEN: usize = 255;
 
@@ -199,11 +203,19 @@ fn message_for(link: &LinkRef) -> Result<LinkMessage> {
         LinkRef::Index(0) => return Err(Error::LinkNotFound { link: link.clone() }),
         LinkRef::Index(index) => message.header.index = *index,
         LinkRef::Name(name) => {
-            check_name(name)?;
-            message.attributes.push(LinkAttribute::IfName(name.clone()));
+            message.attributes.push(name_attribute(name)?);
         }
     }
     Ok(message)
+}
+
+/// What is longer than a name can only be an alternative one. The kernel looks shorter ones up under both.
+fn name_attribute(name: &str) -> Result<LinkAttribute> {
+    if name.len() <= MAX_NAME_LEN || name.len() > MAX_ALTERNATIVE_NAME_LEN || name.contains('\0') {
+        check_name(name)?;
+        return Ok(LinkAttribute::IfName(name.to_owned()));
+    }
+    Ok(LinkAttribute::Other(DefaultNla::new(IFLA_ALT_IFNAME, name.as_bytes().to_vec())))
 }
 
 /// The kernel's own rules (`dev_valid_name`, net/core/dev.c), applied before a longer name would be cut or

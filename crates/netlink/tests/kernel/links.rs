@@ -52,6 +52,22 @@ fn a_missing_link_is_typed_and_named() {
 }
 
 #[test]
+fn a_link_is_known_by_alternative_names() {
+    in_new_netns(|| {
+        let (short, long) = ("d-short".to_owned(), "d-long-".repeat(18));
+        ip("link add d0 type bridge");
+        ip(&format!("link property add dev d0 altname {short} altname {long}"));
+        let mut socket = socket();
+        for name in [short.as_str(), &long] {
+            assert_eq!(socket.link(name).expect("found").name, "d0");
+            socket.change_link(name, &LinkChange { up: Some(true), ..LinkChange::default() }).expect("changed");
+        }
+        socket.delete_link(long.as_str()).expect("deleted");
+        assert!(socket.link(long.as_str()).is_err_and(|error| error.is_not_found()));
+    });
+}
+
+#[test]
 fn a_name_too_long_never_reaches_the_kernel() {
     in_new_netns(|| {
         let mut socket = socket();
@@ -63,7 +79,7 @@ fn a_name_too_long_never_reaches_the_kernel() {
             vlan_filtering: false,
         });
         assert!(matches!(error, Err(Error::InvalidName { .. })), "{error:?}");
-        assert!(matches!(socket.link("sixteen-bytes-xx"), Err(Error::InvalidName { .. })));
+        assert!(matches!(socket.link("x".repeat(128).as_str()), Err(Error::InvalidName { .. })));
         let links = ip("link show");
         assert_eq!(links.as_array().map(Vec::len), Some(1), "only lo: {links}");
     });
