@@ -43,7 +43,11 @@ pub fn choose(stronger: Option<Mac>, args: &Args, weaker: Option<Mac>) -> Result
 
 fn parse(text: &str) -> Result<Mac, String> {
     let mac: Mac = text.parse().map_err(|error: netlink::InvalidMac| error.to_string())?;
-    if mac.is_unicast() { Ok(mac) } else { Err(format!("{text} is a group address, which no interface can have")) }
+    match mac {
+        Mac([0, 0, 0, 0, 0, 0]) => Err(format!("{text} is no address: leave it out to have one chosen")),
+        mac if !mac.is_unicast() => Err(format!("{text} is a group address, which no interface can have")),
+        mac => Ok(mac),
+    }
 }
 
 #[cfg(test)]
@@ -63,6 +67,8 @@ mod tests {
         for bad in ["02:00", "01:00:00:00:00:01", "00:00:00:00:00:00"] {
             assert!(key(bad).unwrap_err().to_string().contains(bad), "{bad}");
         }
+        let of_zeros = key("00:00:00:00:00:00").unwrap_err().to_string();
+        assert!(!of_zeros.contains("group") && of_zeros.contains("leave it out"), "{of_zeros}");
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnetwork::IpNetwork;
+use nix::errno::Errno;
 use nix::libc;
 
 use crate::link::LinkRef;
@@ -200,11 +201,25 @@ pub struct Refusal {
 
 impl fmt::Display for Refusal {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let errno = io::Error::from_raw_os_error(self.errno);
+        let errno = errno_text(self.errno);
         match &self.words {
             Some(words) => write!(formatter, "{words}: {errno}"),
             None => errno.fmt(formatter),
         }
+    }
+}
+
+/// musl has no text for some errnos that are Linux's own.
+fn errno_text(errno: i32) -> String {
+    match errno {
+        // `find_portno`, net/bridge/br_if.c
+        libc::EXFULL => "the bridge has 1023 ports, and there can be no more".to_owned(),
+        _ => match io::Error::from_raw_os_error(errno).to_string() {
+            unknown if unknown.starts_with("No error information") => {
+                format!("{} (os error {errno})", Errno::from_raw(errno).desc())
+            }
+            text => text,
+        },
     }
 }
 
@@ -297,4 +312,18 @@ fn write_route(
 ) -> fmt::Result {
     write!(formatter, "{verb} route to {destination}")?;
     gateway.map_or(Ok(()), |gateway| write!(formatter, " via {gateway}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_errno_without_a_text_in_musl_has_one_here() {
+        let says = |errno| Refusal { errno, words: None }.to_string();
+        assert_eq!(says(libc::EXFULL), "the bridge has 1023 ports, and there can be no more");
+        for errno in 1..134 {
+            assert!(!says(errno).starts_with("No error information"), "{errno}");
+        }
+    }
 }
