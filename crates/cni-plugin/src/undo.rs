@@ -8,7 +8,8 @@ type Step = Box<dyn FnOnce() -> Result<(), Box<dyn std::error::Error>> + Send>;
 
 /// What an ADD has changed so far, and how to take it back.
 ///
-/// A step is pushed right after the change it undoes. The runner alone decides: once the reply is on stdout the steps are
+/// A step is pushed before the change it undoes if the answer to that can get lost, as on a socket, and has to bear that nothing
+/// was changed; else right after it. The runner alone decides: once the reply is on stdout the steps are
 /// forgotten; after an error, a panic or a failed print they run, last first.
 ///
 /// ```

@@ -39,8 +39,8 @@ impl Plugin for Tap {
         result.dns = request.network.config.dns.clone();
         let setup = Setup::new(&netns, &request.attachment.ifname, link.index, &result);
         container_interface::configure(&mut inside, &setup, None)?;
-        tap.keep()?;
         container_interface::link::undo_creation(&netns, &request.attachment, undo);
+        tap.keep()?;
         Ok(result)
     }
 
