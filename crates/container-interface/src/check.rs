@@ -28,8 +28,18 @@ pub fn check(netns: &Netns, ifname: &IfName, expected: &AddResult) -> Result<Lin
 pub fn check_sandbox(netns: &Netns, ifname: &IfName, expected: &AddResult) -> Result<(), Error> {
     let reported = in_result(ifname, expected)?;
     let path = netns.path().to_string_lossy();
-    let same = reported.sandbox == path || Netns::open(&reported.sandbox).is_ok_and(|other| other.id() == netns.id());
-    if same { Ok(()) } else { Err(Error::differs("namespace", ifname, &reported.sandbox, &path)) }
+    if reported.sandbox == path || is_at(netns, &reported.sandbox)? {
+        Ok(())
+    } else {
+        Err(Error::differs("namespace", ifname, &reported.sandbox, &path))
+    }
+}
+
+fn is_at(netns: &Netns, path: &str) -> Result<bool, Error> {
+    match Netns::open(path) {
+        Err(error) if error.is_gone() => Ok(false),
+        other => Ok(other?.id() == netns.id()),
+    }
 }
 
 fn in_result<'a>(ifname: &IfName, expected: &'a AddResult) -> Result<&'a Interface, Error> {

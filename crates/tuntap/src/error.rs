@@ -48,6 +48,15 @@ pub enum Error {
     /// An SELinux context was asked for.
     #[error("an SELinux context was asked for, but SELinux is not enabled on this host")]
     NoSelinux,
+    /// Whether there is SELinux cannot be told.
+    #[error("cannot look for SELinux in {folder}")]
+    Selinux {
+        /// Where it shows itself.
+        folder: &'static str,
+        /// The errno.
+        #[source]
+        source: io::Error,
+    },
     /// The policy does not let this process become what was asked for, or does not know it.
     #[error("cannot enter SELinux context {context} to create tap {name}: does the policy know it, and allow it?")]
     Context {

@@ -41,8 +41,11 @@ impl Failure {
 
 /// Makes sure that there are contexts at all.
 pub(crate) fn require_selinux() -> Result<(), Error> {
-    let is_there = statfs(SELINUXFS).is_ok_and(|found| found.filesystem_type() == SELINUX_MAGIC);
-    if is_there { Ok(()) } else { Err(Error::NoSelinux) }
+    match statfs(SELINUXFS) {
+        Ok(found) if found.filesystem_type() == SELINUX_MAGIC => Ok(()),
+        Ok(_) | Err(Errno::ENOENT) => Err(Error::NoSelinux),
+        Err(errno) => Err(Error::Selinux { folder: SELINUXFS, source: errno.into() }),
+    }
 }
 
 /// Makes the tap of `request` on `file`, in the context.

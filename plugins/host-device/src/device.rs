@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use cni_plugin::LinkName;
-use netlink::{HardwareAddress, Link, Socket};
+use netlink::{HardwareAddress, Link, Socket, if_found};
 
 use crate::config::{PciAddress, Selector};
 use crate::mark::Mark;
@@ -31,8 +31,11 @@ impl<'a> Device<'a> {
     }
 
     /// Whether a program has the device, through a driver that gives it no interface: then there is nothing to move.
-    pub(crate) fn is_in_userspace(&self) -> bool {
-        matches!(self, Self::At(folder) if sysfs::has_userspace_driver(folder))
+    pub(crate) fn is_in_userspace(&self) -> Result<bool, Error> {
+        match self {
+            Self::At(folder) => sysfs::has_userspace_driver(folder),
+            _ => Ok(false),
+        }
     }
 
     /// The device's link on the host.
@@ -46,25 +49,23 @@ impl<'a> Device<'a> {
     }
 
     /// Its place on the PCI bus, if it has one, for the result.
-    pub(crate) fn pci_address(&self, link: &Link) -> Option<PciAddress> {
-        match self {
-            Self::At(folder) => folder.file_name()?.to_str()?.parse().ok(),
+    pub(crate) fn pci_address(&self, link: &Link) -> Result<Option<PciAddress>, Error> {
+        let named = match self {
+            Self::At(folder) => folder.file_name().and_then(|name| name.to_str()?.parse().ok()),
             _ => None,
-        }
-        .or_else(|| sysfs::pci_address(&link.name))
+        };
+        named.map_or_else(|| sysfs::pci_address(&link.name), |address| Ok(Some(address)))
     }
 
     /// Whether a link in a container can be this device, which the reference's plugin put there.
-    pub(crate) fn can_be(&self, inside: &mut Socket, link: &Link) -> bool {
-        match self {
+    pub(crate) fn can_be(&self, inside: &mut Socket, link: &Link) -> Result<bool, Error> {
+        Ok(match self {
+            Self::Named(name) if link.alias.as_deref() == Some(name.as_str()) => true,
             // The configuration may have one of its alternative names.
-            Self::Named(name) => {
-                link.alias.as_deref() == Some(name.as_str())
-                    || inside.link(name.as_str()).is_ok_and(|found| found.index == link.index)
-            }
+            Self::Named(name) => if_found(inside.link(name.as_str()))?.is_some_and(|found| found.index == link.index),
             Self::Addressed(address) => link.hardware_address == **address,
             Self::At(_) => true,
-        }
+        })
     }
 }
 

@@ -33,14 +33,14 @@ impl Plugin for HostDevice {
         let ipam = request.network.ipam(ipam::SIBLINGS)?;
         let device = Device::locate(request.network.config.selector()?)?;
         let netns = Netns::open(&request.netns)?;
-        if device.is_in_userspace() {
+        if device.is_in_userspace()? {
             let mut result = add_addresses(request, ipam.as_ref(), undo)?;
             list_interface(&mut result, userspace_interface(request));
             return Ok(result);
         }
         let (mut host, mut inside) = (Socket::open()?, Socket::open_in(&netns)?);
         let on_host = device.link(&mut host)?;
-        let pci = device.pci_address(&on_host);
+        let pci = device.pci_address(&on_host)?;
         let link = transfer::give(&mut host, &mut inside, &on_host, &netns, &request.attachment, undo)?;
         let mut result = add_addresses(request, ipam.as_ref(), undo)?;
         transfer::undo_gift(&netns, &request.attachment, &on_host, undo);
@@ -63,7 +63,7 @@ impl Plugin for HostDevice {
         let device = Device::locate(request.network.config.selector()?)?;
         request.network.forward_to_ipam(ipam::SIBLINGS)?;
         let netns = Netns::open(&request.netns)?;
-        if device.is_in_userspace() {
+        if device.is_in_userspace()? {
             return Ok(());
         }
         check_mark(request, &container_interface::check(&netns, &request.attachment.ifname, &request.expected)?)
@@ -81,7 +81,7 @@ impl Plugin for HostDevice {
         let ipam = request.network.ipam(ipam::SIBLINGS)?;
         if !config.leaves_it_to_the_runtime() {
             let device = Device::locate(config.selector()?)?;
-            if !device.is_in_userspace() {
+            if !device.is_in_userspace()? {
                 device.link(&mut Socket::open()?)?;
             }
         }
@@ -117,12 +117,12 @@ fn userspace_interface(request: &Add<Config>) -> Interface {
 fn take_back(request: &Del<Config>) -> Result<(), Error> {
     // What made the configuration wrong, or took the device off its bus, does not matter: the mark says everything.
     let device = request.network.config.selector().and_then(Device::locate).ok();
-    if device.as_ref().is_some_and(Device::is_in_userspace) {
+    if device.as_ref().map_or(Ok(false), Device::is_in_userspace)? {
         return Ok(());
     }
     let mut inside = enter(request.netns.as_deref())?;
     let is_of_reference =
-        |inside: &mut Socket, link: &Link| device.as_ref().is_none_or(|device| device.can_be(inside, link));
+        |inside: &mut Socket, link: &Link| device.as_ref().map_or(Ok(true), |device| device.can_be(inside, link));
     transfer::take_back(inside.as_mut(), &request.attachment, is_of_reference).map(drop)
 }
 

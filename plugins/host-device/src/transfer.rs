@@ -49,7 +49,7 @@ pub(crate) fn undo_gift(netns: &Netns, attachment: &Attachment, device: &Link, u
     let (path, attachment, was_up) = (netns.path().to_owned(), attachment.clone(), device.up);
     undo.push(format!("give device {} back to the host", device.name), move || {
         let mut inside = enter(Some(&path))?;
-        let name = take_back(inside.as_mut(), &attachment, |_, _| false)?;
+        let name = take_back(inside.as_mut(), &attachment, |_, _| Ok(false))?;
         match name {
             Some(name) if was_up => Ok(Socket::open()?.batch().set_up(name.as_str()).send()?),
             _ => Ok::<(), Error>(()),
@@ -65,7 +65,7 @@ pub(crate) fn undo_gift(netns: &Netns, attachment: &Attachment, device: &Link, u
 pub(crate) fn take_back(
     inside: Option<&mut Socket>,
     attachment: &Attachment,
-    is_of_reference: impl Fn(&mut Socket, &Link) -> bool,
+    is_of_reference: impl Fn(&mut Socket, &Link) -> Result<bool, Error>,
 ) -> Result<Option<IfName>, Error> {
     if let Some(inside) = inside
         && let Some((link, mark)) = find_inside(inside, attachment, is_of_reference)?
@@ -82,7 +82,7 @@ pub(crate) fn take_back(
 fn find_inside(
     inside: &mut Socket,
     attachment: &Attachment,
-    is_of_reference: impl Fn(&mut Socket, &Link) -> bool,
+    is_of_reference: impl Fn(&mut Socket, &Link) -> Result<bool, Error>,
 ) -> Result<Option<(Link, Mark)>, Error> {
     let link = match inside.link(attachment.ifname.as_str()) {
         // Somebody may have renamed it.
@@ -91,7 +91,7 @@ fn find_inside(
     };
     match Mark::of(&link) {
         Some(mark) if mark.attachment == *attachment => return Ok(Some((link, mark))),
-        None if is_of_reference(inside, &link) => {
+        None if is_of_reference(inside, &link)? => {
             if let Some(mark) = Mark::of_reference(&link, attachment) {
                 return Ok(Some((link, mark)));
             }

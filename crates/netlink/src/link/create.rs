@@ -200,9 +200,11 @@ impl Socket {
     /// The kernel does not say which of the two names is taken.
     fn name_taken_end(&mut self, error: Error, veth: &Veth<'_>) -> Error {
         match error {
-            Error::LinkExists { .. } if self.link(veth.name).is_err() => {
-                Error::LinkExists { name: veth.peer.name.to_owned() }
-            }
+            Error::LinkExists { .. } => match self.link(veth.name) {
+                Ok(_) => error,
+                Err(missing) if missing.is_not_found() => Error::LinkExists { name: veth.peer.name.to_owned() },
+                Err(failure) => failure,
+            },
             error => error,
         }
     }
