@@ -5,6 +5,7 @@
 //! - `lifetime`: DEL, GC, STATUS, many at once
 //! - `link_layer`: MTU, hardware addresses, the options of the bridge and its ports
 //! - `masquerading`: what leaves the network, and under which address
+//! - `reference`: what the reference made before this suite was installed
 //! - `uplink`: the link to the wire
 //! - `vlans`: their keys, and kernels without them
 
@@ -13,6 +14,7 @@ mod checking;
 mod lifetime;
 mod link_layer;
 mod masquerading;
+mod reference;
 mod uplink;
 mod vlans;
 

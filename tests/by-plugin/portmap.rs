@@ -1,6 +1,7 @@
 //! portmap: published ports, by traffic and by what is in the packet filters.
 //!
 //! - `reach`: from where a port is reached, and whom the server sees
+//! - `reference`: what the reference published before this suite was installed
 //! - `loopback`: 127.0.0.1 and ::1, and that nobody else gets there
 //! - `sharing`: who has a port, when several want it
 //! - `stale`: UDP peers that do not stop sending
@@ -10,6 +11,7 @@
 mod iptables;
 mod loopback;
 mod reach;
+mod reference;
 mod sharing;
 mod stale;
 mod upkeep;

@@ -10,7 +10,7 @@ mod rules;
 use cni_plugin::{Attachment, Gc};
 use ipnetwork::IpNetwork;
 use iptables::masquerade as by_iptables;
-use nftables::{Element, Part, Ruleset};
+use nftables::{Element, Part, Ruleset, reference};
 use serde::Deserialize;
 
 pub use error::Error;
@@ -32,7 +32,7 @@ pub fn elements(addresses: impl IntoIterator<Item = IpNetwork>) -> impl Iterator
     addresses.into_iter().map(|address| Element::Masquerade { address: address.ip(), subnet: address })
 }
 
-/// Removes an attachment's rules, whichever backend made them: the elements that are `known`, if the result of ADD tells
+/// Removes an attachment's rules, whichever backend made them, the Go suite's too: the elements that are `known`, if the result of ADD tells
 /// which ones it can have, otherwise all with its label in these parts of the ruleset.
 ///
 /// # Errors
@@ -40,11 +40,13 @@ pub fn elements(addresses: impl IntoIterator<Item = IpNetwork>) -> impl Iterator
 pub fn remove(attachment: &Attachment, parts: &[Part], known: Option<&[Element]>) -> Result<(), Error> {
     let label = attachment.label();
     let removed = by_iptables::remove(attachment.network.as_str(), attachment.container.as_str());
+    let removed_there = reference::remove_masquerade(attachment);
     let mut ruleset = Ruleset::open()?;
     match known {
         Some(elements) => ruleset.remove(&label, elements)?,
         None => ruleset.remove_where(parts, |holder| holder == label)?,
     };
+    removed_there?;
     Ok(removed?)
 }
 
@@ -55,8 +57,10 @@ pub fn remove(attachment: &Attachment, parts: &[Part], known: Option<&[Element]>
 pub fn collect<C>(request: &Gc<C>, parts: &[Part]) -> Result<(), Error> {
     let valid: Vec<&str> = request.valid.iter().map(|attachment| attachment.container.as_str()).collect();
     let removed = by_iptables::collect_garbage(request.network.name.as_str(), &valid);
+    let removed_there = reference::collect_masquerade(request.network.name.as_str(), &request.valid);
     let mut ruleset = Ruleset::open()?;
     ruleset.remove_where(parts, |holder| request.is_stale(holder))?;
+    removed_there?;
     Ok(removed?)
 }
 

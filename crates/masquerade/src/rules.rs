@@ -2,7 +2,7 @@ use cni_plugin::{Attachment, Undo};
 use ipnetwork::IpNetwork;
 use iptables::Variant;
 use iptables::masquerade::{self as by_iptables, Masquerade};
-use nftables::{Element, Holder, Ruleset};
+use nftables::{Element, Holder, Ruleset, reference};
 
 use crate::{Backend, Error, elements};
 
@@ -49,11 +49,7 @@ impl Rules<'_> {
     /// # Errors
     /// [`Error::Differs`] and [`Error::Iptables`] name the first one that does not; otherwise those of the backend.
     pub fn check(&self) -> Result<(), Error> {
-        let mut difference = self.first_difference(&self.elements())?;
-        if difference.is_some() && self.is_masqueraded_by_the_reference() {
-            difference = self.first_difference(&self.others)?;
-        }
-        if let Some(difference) = difference {
+        if let Some(difference) = self.first_difference()? {
             return Err(Error::Differs { difference });
         }
         if self.masquerade == Some(Backend::Iptables) {
@@ -68,7 +64,20 @@ impl Rules<'_> {
         masquerades.chain(self.others.iter().cloned()).collect()
     }
 
-    fn first_difference(&self, elements: &[Element]) -> Result<Option<String>, Error> {
+    /// The first element that is neither there nor the reference's doing.
+    fn first_difference(&self) -> Result<Option<String>, Error> {
+        let mut elements = self.elements();
+        if self.first_missing(&elements)?.is_some() {
+            for element in std::mem::take(&mut elements) {
+                if !self.is_done_by_the_reference(&element)? {
+                    elements.push(element);
+                }
+            }
+        }
+        self.first_missing(&elements)
+    }
+
+    fn first_missing(&self, elements: &[Element]) -> Result<Option<String>, Error> {
         if elements.is_empty() {
             return Ok(None);
         }
@@ -76,9 +85,14 @@ impl Rules<'_> {
         Ok(missing.first().map(ToString::to_string))
     }
 
-    /// Attached before this suite was installed, a container is masqueraded by the reference, as well as ever.
-    fn is_masqueraded_by_the_reference(&self) -> bool {
-        self.masquerade.is_some() && by_iptables::check(&self.as_the_reference(), Variant::Default).is_ok()
+    /// Attached before this suite was installed, a container has the reference's rules, which work as well as ever.
+    fn is_done_by_the_reference(&self, element: &Element) -> Result<bool, Error> {
+        match element {
+            Element::Masquerade { .. } => Ok(reference::masquerades(self.attachment)?
+                || by_iptables::check(&self.as_the_reference(), Variant::Default).is_ok()),
+            Element::Mac { mac, .. } => Ok(reference::guards(self.attachment, *mac)?),
+            _ => Ok(false),
+        }
     }
 
     fn as_the_reference(&self) -> Masquerade<'_> {

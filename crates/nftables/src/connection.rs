@@ -5,7 +5,7 @@ use nfnetlink::{Attributes, Batch, Message, Reply, Socket};
 use crate::object::{
     Held, Place, Table, get_chain, get_element, get_elements, get_rules, get_table, read_elements, request,
 };
-use crate::uapi::{chain, generation, operation, rule};
+use crate::uapi::{chain, generation, operation};
 use crate::{Error, Family, Result};
 
 /// A chain as the kernel reports it.
@@ -75,7 +75,7 @@ impl Connection {
         Ok(all)
     }
 
-    /// What `read` makes of each rule's expressions in one chain; nothing if there is no such chain.
+    /// What `read` makes of each rule's attributes in one chain; nothing if there is no such chain.
     pub(crate) fn rules<T>(
         &mut self,
         table: Table<'_>,
@@ -83,7 +83,7 @@ impl Connection {
         mut read: impl FnMut(Attributes<'_>) -> T,
     ) -> Result<Vec<T>> {
         let dumped = self.socket.dump(&get_rules(table, name), |reply, found| {
-            found.push(read(reply.attributes().inside(rule::EXPRESSIONS)));
+            found.push(read(reply.attributes()));
         });
         or_none(dumped, || format!("list nftables chain {table} {name}"))
     }

@@ -4,7 +4,7 @@
 use nfnetlink::Attributes;
 
 use crate::connection::Connection;
-use crate::uapi::{data, expression, immediate, target, verdict};
+use crate::uapi::{data, expression, immediate, rule, target, verdict};
 use crate::{Result, Table};
 
 /// What a chain does to a packet that none of its accepting rules matches, as far as its own rules tell.
@@ -67,7 +67,9 @@ impl Inspector {
         let Some(state) = self.connection.chain(table, chain)? else {
             return Ok(None);
         };
-        let dropping = self.connection.rules(table, chain, |rule| { rule }.any(|item| drops(item.nested())))?;
+        let dropping = self
+            .connection
+            .rules(table, chain, |attributes| attributes.inside(rule::EXPRESSIONS).any(|item| drops(item.nested())))?;
         let drops_by_policy = state.policy == Some(verdict::DROP.cast_unsigned());
         let (drops_by_rule, has_rules) = (dropping.contains(&true), !dropping.is_empty());
         Ok(Some(Chain { drops_by_policy, drops_by_rule, has_rules }))

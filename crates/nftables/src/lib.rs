@@ -1,14 +1,15 @@
 //! nftables without nft: an encoder for the few nf_tables messages that ferrocni needs, and [`Ruleset`],
 //! ferrocni's own tables.
 //!
-//! Nothing here runs a program, reads the whole ruleset in the steady state, or touches a table of somebody
-//! else's; [`inspect`] looks at other people's chains and changes nothing.
+//! Nothing here runs a program or reads the whole ruleset in the steady state. [`inspect`] looks at other people's chains and
+//! changes nothing; [`reference`] removes the Go suite's rules of containers that go, and no others'.
 
 mod connection;
 mod error;
 mod expression;
 pub mod inspect;
 mod object;
+pub mod reference;
 mod ruleset;
 mod uapi;
 

@@ -109,7 +109,7 @@ fn userdata(kind: u8, text: &str) -> Vec<u8> {
 }
 
 /// The text of this kind in an object's userdata, which is a list of `[kind, length, value]`.
-fn text_in(mut userdata: &[u8], wanted: u8) -> Option<&str> {
+pub(crate) fn text_in(mut userdata: &[u8], wanted: u8) -> Option<&str> {
     while let [kind, length, rest @ ..] = userdata {
         let (value, after) = rest.split_at_checked(usize::from(*length))?;
         if *kind == wanted {
@@ -183,6 +183,13 @@ pub(crate) fn get_rules(of: Table<'_>, name: &str) -> Message {
 pub(crate) fn del_rules(of: Table<'_>, name: &str) -> Message {
     let mut message = request(operation::DEL_RULE, 0, of.family);
     message.text(rule::TABLE, of.name).text(rule::CHAIN, name);
+    message
+}
+
+/// Deletes one rule by the number that the kernel gave it.
+pub(crate) fn del_rule(of: Table<'_>, name: &str, handle: u64) -> Message {
+    let mut message = del_rules(of, name);
+    message.be64(rule::HANDLE, handle);
     message
 }
 

@@ -1,10 +1,10 @@
 //! The packet filter's part of an attachment: masquerade, and the check of source MAC addresses.
 
-use cni_plugin::{Add, AddResult, Attachment, Check, Del, Gc, Interface, Undo};
+use cni_plugin::{Add, AddResult, Attachment, Check, Del, Failures, Gc, Interface, Undo};
 use container_interface::veth::{self, Pair};
 use masquerade::{Backend, Rules};
 use netlink::Mac;
-use nftables::{Element, Part};
+use nftables::{Element, Part, reference};
 
 use crate::{Config, Error};
 
@@ -48,12 +48,18 @@ fn container_mac(attachment: &Attachment, result: &AddResult) -> Option<Mac> {
 pub(crate) fn remove(request: &Del<Config>) -> Result<(), Error> {
     let attachment = &request.attachment;
     let known = request.network.prev_result.as_ref().and_then(|result| possible(attachment, result));
-    Ok(masquerade::remove(attachment, PARTS, known.as_deref())?)
+    let mut failures = Failures::new();
+    failures.note(reference::remove_guard(attachment).map_err(masquerade::Error::from));
+    failures.note(masquerade::remove(attachment, PARTS, known.as_deref()));
+    Ok(failures.into_result()?)
 }
 
 /// Removes the rules of attachments that are no longer valid.
 pub(crate) fn collect(request: &Gc<Config>) -> Result<(), Error> {
-    Ok(masquerade::collect(request, PARTS)?)
+    let mut failures = Failures::new();
+    failures.note(reference::collect_guards(&request.valid).map_err(masquerade::Error::from));
+    failures.note(masquerade::collect(request, PARTS));
+    Ok(failures.into_result()?)
 }
 
 /// For CHECK: every rule of the attachment is there and works.

@@ -66,7 +66,7 @@ impl Plugin for Portmap {
         match method {
             Method::Nftables => match rules::check(&published) {
                 // Published before this suite was installed: by the reference, and as well as ever.
-                Err(_) if rules::check_by_iptables(&published, &config.masquerading()).is_ok() => return Ok(()),
+                Err(_) if rules::are_by_the_reference(&published)? => return Ok(()),
                 outcome => outcome?,
             },
             Method::Iptables(masquerading) => rules::check_by_iptables(&published, &masquerading)?,

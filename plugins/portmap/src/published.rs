@@ -1,6 +1,7 @@
 //! What one attachment publishes: its mappings, and the addresses behind them.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 
 use cni_plugin::{AddResult, Attachment, IpConfig};
 use container_interface::veth;
@@ -33,6 +34,11 @@ impl<'a> Published<'a> {
         let on_host = result.interfaces.iter().filter(|interface| interface.sandbox.is_empty());
         let ways = on_host.map(|interface| interface.name.clone()).collect();
         Self { config, attachment, targets, link: veth::listed_host_end(attachment, &result.interfaces), ways }
+    }
+
+    /// Where its ports can be.
+    pub(crate) fn addresses(&self) -> Vec<IpAddr> {
+        self.targets.iter().map(|target| target.address.ip()).collect()
     }
 
     /// Nothing is published, for want of mappings or of an address that could serve one.

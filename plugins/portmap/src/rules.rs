@@ -3,7 +3,7 @@
 use cni_plugin::{Attachment, Gc, Undo};
 use iptables::Variant;
 use iptables::portmap::{Mapping, Masquerading, PortMap};
-use nftables::{Element, Holder, Part, Protocol, Ruleset};
+use nftables::{Element, Holder, Part, Protocol, Ruleset, reference};
 
 use crate::published::Published;
 use crate::{Config, Error, localhost};
@@ -88,6 +88,8 @@ fn by_its_iptables_name(protocol: Protocol) -> iptables::portmap::Protocol {
 /// searched for by label.
 pub(crate) fn remove(attachment: &Attachment, published: Option<&Published<'_>>) -> Result<(), Error> {
     let label = attachment.label();
+    let targets = published.map(Published::addresses);
+    let by_reference = reference::remove_ports(attachment.container.as_str(), targets.as_deref());
     let by_iptables = iptables::portmap::remove(attachment.network.as_str(), attachment.container.as_str());
     let mut ruleset = Ruleset::open()?;
     let search = match published {
@@ -104,7 +106,15 @@ pub(crate) fn remove(attachment: &Attachment, published: Option<&Published<'_>>)
     if search {
         ruleset.remove_where(PARTS, |holder| holder == label)?;
     }
+    by_reference?;
     Ok(by_iptables?)
+}
+
+/// Whether the reference published the ports, in tables of its own or by iptables.
+pub(crate) fn are_by_the_reference(published: &Published<'_>) -> Result<bool, Error> {
+    let container = published.attachment.container.as_str();
+    Ok(reference::publishes(container, &published.elements())?
+        || check_by_iptables(published, &published.config.masquerading()).is_ok())
 }
 
 pub(crate) fn check(published: &Published<'_>) -> Result<(), Error> {

@@ -56,7 +56,7 @@ pub const BRIDGE: Table<'static> = Table { family: Family::Bridge, name: "ferroc
 const SHARED_LABEL: &str = "ferrocni";
 /// How often a change is prepared anew because the ruleset changed meanwhile. Each failure means that
 /// somebody else's change succeeded, so a hundred plugins at once need a hundred at most.
-const ATTEMPTS: usize = 1000;
+pub(crate) const ATTEMPTS: usize = 1000;
 /// How often a conditional change is prepared anew although the kernel found the ruleset unchanged: while
 /// somebody's commit is under way, a reader can see the new generation's number and the old one's objects
 /// (net/netfilter/nf_tables_api.c, `nf_tables_commit`). More often than this it is no coincidence.
