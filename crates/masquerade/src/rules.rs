@@ -88,8 +88,8 @@ impl Rules<'_> {
     /// Attached before this suite was installed, a container has the reference's rules, which work as well as ever.
     fn is_done_by_the_reference(&self, element: &Element) -> Result<bool, Error> {
         match element {
-            Element::Masquerade { .. } => Ok(reference::masquerades(self.attachment)?
-                || by_iptables::check(&self.as_the_reference(), Variant::Default).is_ok()),
+            Element::Masquerade { .. } => Ok(by_iptables::check(&self.as_the_reference(), Variant::Default).is_ok()
+                || reference::masquerades(self.attachment)?),
             Element::Mac { mac, .. } => Ok(reference::guards(self.attachment, *mac)?),
             _ => Ok(false),
         }

@@ -110,11 +110,11 @@ pub(crate) fn remove(attachment: &Attachment, published: Option<&Published<'_>>)
     Ok(by_iptables?)
 }
 
-/// Whether the reference published the ports, in tables of its own or by iptables.
+/// Whether the reference published the ports, by iptables or in nftables tables of its own.
 pub(crate) fn are_by_the_reference(published: &Published<'_>) -> Result<bool, Error> {
     let container = published.attachment.container.as_str();
-    Ok(reference::publishes(container, &published.elements())?
-        || check_by_iptables(published, &published.config.masquerading()).is_ok())
+    Ok(check_by_iptables(published, &published.config.masquerading()).is_ok()
+        || reference::publishes(container, &published.elements())?)
 }
 
 pub(crate) fn check(published: &Published<'_>) -> Result<(), Error> {
