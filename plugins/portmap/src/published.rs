@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use cni_plugin::{AddResult, Attachment, IpConfig};
+use cni_plugin::{AddResult, Attachment, IfName, Interface, IpConfig};
 use container_interface::veth;
 use nftables::Element;
 
@@ -31,8 +31,9 @@ impl<'a> Published<'a> {
             ips.find(|ip| ip.address.is_ipv4() == is_ipv4).cloned()
         };
         let targets = [first(true), first(false)].into_iter().flatten().collect();
-        let on_host = result.interfaces.iter().filter(|interface| interface.sandbox.is_empty());
-        let ways = on_host.map(|interface| interface.name.clone()).collect();
+        // What cannot be a link's name is none.
+        let is_link = |interface: &&Interface| interface.sandbox.is_empty() && IfName::new(&*interface.name).is_ok();
+        let ways = result.interfaces.iter().filter(is_link).map(|interface| interface.name.clone()).collect();
         Self { config, attachment, targets, link: veth::listed_host_end(attachment, &result.interfaces), ways }
     }
 
