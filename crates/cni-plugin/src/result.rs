@@ -18,6 +18,7 @@ use serde_json::{Map, Value, json};
 use crate::address::{cidr, ip};
 use crate::error::{Code, Error};
 use crate::json;
+use crate::name::IfName;
 use crate::version::SpecVersion;
 
 /// What an ADD made: interfaces, addresses, routes and name servers.
@@ -218,6 +219,12 @@ impl AddResult {
         let leads_to_host = |ip: &IpConfig| self.interface_of(ip).is_some_and(|interface| interface.sandbox.is_empty());
         let has_own = self.ips.iter().any(leads_to_it);
         self.ips.iter().filter(move |ip| if has_own { leads_to_it(ip) } else { leads_to_host(ip) })
+    }
+
+    /// The names of the host's links that are listed, in their order. What no link can be called is none.
+    pub fn links_of_host(&self) -> impl Iterator<Item = &str> {
+        let on_host = self.interfaces.iter().filter(|interface| interface.sandbox.is_empty());
+        on_host.map(|interface| interface.name.as_str()).filter(|name| IfName::new(*name).is_ok())
     }
 
     /// `None` also if the index is one too high.
@@ -464,6 +471,15 @@ mod tests {
             assert_eq!(left(none), Dns::default());
         }
         assert_eq!(left(json!({"domain": "a.test"})), Dns { domain: "a.test".into(), ..Dns::default() });
+    }
+
+    #[test]
+    fn what_no_link_can_be_called_is_no_link_of_the_host() {
+        let names = ["", "cni0", "a/b", "a name that is too long"].map(|name| json!({"name": name}));
+        let inside = json!({"name": "eth0", "sandbox": "/run/netns/x"});
+        let result = json!({"interfaces": [names[0], names[1], names[2], names[3], inside, {"name": "veth1"}]});
+        let result = AddResult::from_json(&result, SpecVersion::V1_0_0).unwrap();
+        assert_eq!(result.links_of_host().collect::<Vec<_>>(), ["cni0", "veth1"]);
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! iptables and firewalld, whose own entries hold an address and nothing else, they also say whose the address is, so that
 //! DEL and GC find it by label.
 
-use cni_plugin::{AddResult, Attachment, Del, IfName, Interface, Undo};
+use cni_plugin::{AddResult, Attachment, Del, Undo};
 use container_interface::veth;
 use ipnetwork::IpNetwork;
 use nftables::{Element, Holder, Part, Ruleset};
@@ -41,8 +41,7 @@ impl<'a> Member<'a> {
 
     fn unchecked(config: &'a Config, attachment: &'a Attachment, result: &'a AddResult) -> Self {
         // An interface plugin lists the bridge first and then the host's end, which is the bridge's port.
-        let on_host = |interface: &&Interface| interface.sandbox.is_empty() && IfName::new(&*interface.name).is_ok();
-        let mut names = result.interfaces.iter().filter(on_host).map(|interface| interface.name.as_str());
+        let mut names = result.links_of_host();
         let (bridge, port) = (names.next(), names.next());
         // If the network is in a VLAN of the bridge, what it sends to others comes in by the host's link into that VLAN.
         let vlan_gateway = bridge.and_then(|bridge| names.find(|name| bridge_of_vlan(name) == Some(bridge)));

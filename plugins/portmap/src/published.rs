@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use cni_plugin::{AddResult, Attachment, IfName, Interface, IpConfig};
+use cni_plugin::{AddResult, Attachment, IpConfig};
 use container_interface::veth;
 use nftables::Element;
 
@@ -31,9 +31,7 @@ impl<'a> Published<'a> {
             ips.find(|ip| ip.address.is_ipv4() == is_ipv4).cloned()
         };
         let targets = [first(true), first(false)].into_iter().flatten().collect();
-        // What cannot be a link's name is none.
-        let is_link = |interface: &&Interface| interface.sandbox.is_empty() && IfName::new(&*interface.name).is_ok();
-        let ways = result.interfaces.iter().filter(is_link).map(|interface| interface.name.clone()).collect();
+        let ways = result.links_of_host().map(str::to_owned).collect();
         Self { config, attachment, targets, link: veth::listed_host_end(attachment, &result.interfaces), ways }
     }
 
