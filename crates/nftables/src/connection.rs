@@ -3,9 +3,9 @@
 use nfnetlink::{Attributes, Batch, Message, Reply, Socket};
 
 use crate::object::{
-    Held, Place, Table, get_chain, get_element, get_elements, get_rules, get_table, read_elements, request,
+    Held, Place, Table, about_table, get_chain, get_element, get_elements, get_rules, get_table, read_elements, request,
 };
-use crate::uapi::{chain, generation, operation};
+use crate::uapi::{chain, generation, hook, operation, table};
 use crate::{Error, Family, Result};
 
 /// A chain as the kernel reports it.
@@ -15,6 +15,38 @@ pub(crate) struct ChainState {
     pub(crate) uses: u32,
     /// The verdict at the end of a base chain (`NF_DROP` is 0).
     pub(crate) policy: Option<u32>,
+    /// The number of the hook from which packets enter it, if it is a base chain.
+    pub(crate) hook: Option<u32>,
+}
+
+impl ChainState {
+    fn read(attributes: Attributes<'_>) -> Option<Self> {
+        Some(Self {
+            uses: attributes.find(chain::USE)?.be32()?,
+            policy: attributes.find(chain::POLICY).and_then(|found| found.be32()),
+            hook: attributes.inside(chain::HOOK).find(hook::NUMBER).and_then(|found| found.be32()),
+        })
+    }
+}
+
+/// A table as the kernel reports it.
+#[derive(Debug)]
+pub(crate) struct TableState {
+    flags: u32,
+    /// Its comment.
+    pub(crate) about: Option<String>,
+}
+
+impl TableState {
+    /// Whether packets enter none of its chains.
+    pub(crate) fn is_dormant(&self) -> bool {
+        self.flags & table::FLAG_DORMANT != 0
+    }
+
+    /// Whether the program that made it is the only one that may change it.
+    pub(crate) fn is_owned(&self) -> bool {
+        self.flags & table::FLAG_OWNER != 0
+    }
 }
 
 /// A socket for nf_tables in the network namespace of the thread that opened it.
@@ -36,17 +68,24 @@ impl Connection {
         self.socket.get(message, id).map_err(Error::doing("read the nftables generation"))
     }
 
-    pub(crate) fn table_exists(&mut self, table: Table<'_>) -> Result<bool> {
+    pub(crate) fn table(&mut self, table: Table<'_>) -> Result<Option<TableState>> {
         let doing = || format!("read nftables table {table}");
-        Ok(self.find(get_table(table), doing, |_| Some(()))?.is_some())
+        self.find(get_table(table), doing, |attributes| {
+            let flags = attributes.find(table::FLAGS)?.be32()?;
+            Some(TableState { flags, about: about_table(attributes) })
+        })
     }
 
     pub(crate) fn chain(&mut self, table: Table<'_>, name: &str) -> Result<Option<ChainState>> {
         let doing = || format!("read nftables chain {table} {name}");
-        self.find(get_chain(table, name), doing, |attributes| {
-            let uses = attributes.find(chain::USE)?.be32()?;
-            Some(ChainState { uses, policy: attributes.find(chain::POLICY).and_then(|found| found.be32()) })
-        })
+        self.find(get_chain(table, name), doing, ChainState::read)
+    }
+
+    /// Chains by their names, in the order of these; many in one message to the kernel.
+    pub(crate) fn chains(&mut self, names: &[(Table<'_>, &str)]) -> Result<Vec<Option<ChainState>>> {
+        let messages = names.iter().map(|(table, name)| get_chain(*table, name)).collect();
+        let found = self.socket.find(messages, |reply| ChainState::read(reply.attributes()));
+        found.map_err(Error::doing("read nftables chains"))
     }
 
     /// One element by its key: the kernel looks it up in the set's hash.

@@ -2,7 +2,8 @@
 
 use std::net::IpAddr;
 
-use crate::ruleset::Element;
+use crate::Table;
+use crate::ruleset::{Difference, Element};
 
 /// The result of an operation on tables.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -35,6 +36,30 @@ pub enum Error {
         /// What kept the host's links from being read.
         #[source]
         source: Box<netlink::Error>,
+    },
+    /// A table of ours lost something that every container needs.
+    #[error("{difference}: somebody changed ferrocni's nftables ruleset, and the next ADD that needs it puts it right")]
+    Damaged {
+        /// What is not as it has to be.
+        difference: Box<Difference>,
+    },
+    /// A table of our name is not ours.
+    #[error(
+        "nftables table {table} is not as ferrocni makes it: give the table another name if it is another program's, or remove \
+         it (\"nft delete table {table}\")"
+    )]
+    Foreign {
+        /// The table.
+        table: Table<'static>,
+    },
+    /// A table of our name can be changed by one program only.
+    #[error(
+        "nftables table {table} is owned by a running program, and nobody else can change it: have that program give it another \
+         name, or stop it, and the table goes with it"
+    )]
+    Owned {
+        /// The table.
+        table: Table<'static>,
     },
     /// One address is IPv4 and the other IPv6.
     #[error("{0} and {1} are of different IP versions")]

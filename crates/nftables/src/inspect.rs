@@ -47,7 +47,7 @@ impl Inspector {
     /// # Errors
     /// [`crate::Error::Netlink`] if the kernel refuses.
     pub fn table_exists(&mut self, table: Table<'_>) -> Result<bool> {
-        self.connection.table_exists(table)
+        Ok(self.connection.table(table)?.is_some())
     }
 
     /// Whether `table` has a chain of this name.

@@ -127,9 +127,10 @@ fn whose(held: &Held) -> Vec<u8> {
     if label.len() + link.len() > comment::MAX_USERDATA { label } else { [label, link].concat() }
 }
 
+/// Without flags, so that a dormant table wakes.
 pub(crate) fn new_table(of: Table<'_>, about: &str) -> Message {
     let mut message = request(operation::NEW_TABLE, flags::CREATE, of.family);
-    message.text(table::NAME, of.name).bytes(table::USERDATA, &userdata(comment::KIND, about));
+    message.text(table::NAME, of.name).be32(table::FLAGS, 0).bytes(table::USERDATA, &userdata(comment::KIND, about));
     message
 }
 
@@ -137,6 +138,11 @@ pub(crate) fn get_table(of: Table<'_>) -> Message {
     let mut message = request(operation::GET_TABLE, 0, of.family);
     message.text(table::NAME, of.name);
     message
+}
+
+/// The comment of a table, if it has one.
+pub(crate) fn about_table(attributes: Attributes<'_>) -> Option<String> {
+    attributes.find(table::USERDATA).and_then(|found| text_in(found.value, comment::KIND)).map(str::to_owned)
 }
 
 fn about_chain(operation: u8, flags: u16, of: Table<'_>, name: &str) -> Message {

@@ -444,6 +444,116 @@ fn damage_is_reported_and_repaired_and_the_admin_chain_is_kept() {
     });
 }
 
+/// Each as a name, a script and the words of a report.
+const DAMAGES: [(&str, &str); 7] = [
+    ("flush table inet ferrocni", "nftables chain inet ferrocni localnet: expected 2 rules, found 0"),
+    ("flush chain inet ferrocni publish", "nftables chain inet ferrocni publish: expected 5 rules, found 0"),
+    ("flush chain inet ferrocni masquerade-published", "masquerade-published: expected 1 rules, found 0"),
+    ("flush chain inet ferrocni forward", "nftables chain inet ferrocni forward: expected 4 rules, found 0"),
+    ("flush chain inet ferrocni prerouting; delete chain inet ferrocni prerouting", "prerouting: not there"),
+    ("flush chain bridge ferrocni forward; delete chain bridge ferrocni forward", "forward: not there"),
+    ("add table inet ferrocni { flags dormant; }", "nftables table inet ferrocni: dormant"),
+];
+
+#[test]
+fn each_damage_is_reported_and_mended_by_the_next_insert() {
+    for (damage, words) in DAMAGES {
+        in_namespace(|| {
+            let mut ruleset = Ruleset::open().unwrap();
+            ruleset.insert(ONE, &everything()).unwrap();
+            nft(&["-f", "-"], "add rule inet ferrocni admin ip daddr 10.1.1.1 drop\n");
+            Ruleset::probe().unwrap();
+            let whole = listing();
+            nft(&["-f", "-"], &format!("{damage}\n"));
+            let report = Ruleset::probe().unwrap_err().to_string();
+            assert!(report.contains(words), "{damage}: {report}");
+            assert!(ruleset.missing(ONE, &everything()).unwrap()[0].to_string().contains(words), "{damage}");
+            let ports = [Element::IsolatedPort { port: "vethB".into() }, publish(None, 99, "10.99.0.2")];
+            ruleset.insert(TWO, &ports).unwrap();
+            Ruleset::probe().unwrap();
+            assert_eq!(ruleset.missing(ONE, &everything()).unwrap(), [], "{damage}");
+            ruleset.remove(TWO, &ports).unwrap();
+            let lost = if damage.starts_with("flush table") { "\t\tip daddr 10.1.1.1 drop\n" } else { "" };
+            // Chains that were deleted come back at the end of the list.
+            let sorted = |text: &str| {
+                let mut lines: Vec<_> = text.lines().map(str::to_owned).collect();
+                lines.sort();
+                lines
+            };
+            assert_eq!(sorted(&listing()), sorted(&whole.replace(lost, "")), "{damage}");
+        });
+    }
+}
+
+#[test]
+fn an_insert_mends_the_chains_that_it_needs() {
+    in_namespace(|| {
+        let mut ruleset = Ruleset::open().unwrap();
+        let of = |last: u8| masquerade(&format!("10.0.0.{last}"), "10.0.0.0/24");
+        // As many elements as the chain has rules: the kernel's count of what uses it tells nothing.
+        ruleset.insert(ONE, &[of(2), of(3), of(4)]).unwrap();
+        nft(&["flush", "chain", "inet", "ferrocni", "masquerade-10.0.0.0/24"], "");
+        ruleset.insert(TWO, &[publish(None, 80, "10.0.0.5")]).unwrap();
+        ruleset.insert(TWO, &[of(5)]).unwrap();
+        assert_eq!(ruleset.missing(ONE, &[of(2)]).unwrap(), []);
+    });
+}
+
+#[test]
+fn a_table_of_our_name_that_is_not_ours_is_refused() {
+    let chain = "chain forward { type filter hook input priority 0; }";
+    for (table, words) in [
+        ("table inet ferrocni { comment \"mine\"; }\n".to_owned(), "delete table inet ferrocni"),
+        (format!("table inet ferrocni {{ {chain}\n}}\n"), "delete table inet ferrocni"),
+        (format!("table inet ferrocni {{ chain forward {{ }}\n}}\n"), "delete table inet ferrocni"),
+        ("table bridge ferrocni { comment \"mine\"; }\n".to_owned(), "delete table bridge ferrocni"),
+    ] {
+        in_namespace(|| {
+            nft(&["-f", "-"], &table);
+            let before = listing();
+            let mut ruleset = Ruleset::open().unwrap();
+            for refused in [ruleset.insert(ONE, &everything()), ruleset.repair(ONE, &everything()), Ruleset::probe()] {
+                let error = refused.unwrap_err();
+                assert!(matches!(error, Error::Foreign { .. }) && error.to_string().contains(words), "{table}{error:?}");
+            }
+            assert_eq!(listing(), before);
+        });
+    }
+}
+
+#[test]
+fn a_table_that_another_program_owns_is_refused() {
+    in_namespace(|| {
+        let mut owner = Command::new("nft").arg("-i").stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+        let input = owner.stdin.as_mut().unwrap();
+        input.write_all(b"add table inet ferrocni { flags owner; }\n").unwrap();
+        while !listing().contains("flags owner") {
+            std::thread::yield_now();
+        }
+        for refused in [Ruleset::open().unwrap().insert(ONE, &everything()), Ruleset::probe()] {
+            let error = refused.unwrap_err();
+            assert!(matches!(error, Error::Owned { .. }) && error.to_string().contains("stop it"), "{error}");
+        }
+        drop(owner.stdin.take());
+        owner.wait().unwrap();
+        Ruleset::open().unwrap().insert(ONE, &everything()).unwrap();
+    });
+}
+
+/// As a file that is loaded when the host boots has it.
+#[test]
+fn an_administrator_may_make_the_table_for_their_chain() {
+    in_namespace(|| {
+        nft(&["-f", "-"], "table inet ferrocni { chain admin { ip daddr 10.1.1.1 drop\n}\n}\n");
+        Ruleset::probe().unwrap();
+        let mut ruleset = Ruleset::open().unwrap();
+        ruleset.insert(ONE, &everything()).unwrap();
+        Ruleset::probe().unwrap();
+        assert_eq!(ruleset.missing(ONE, &everything()).unwrap(), []);
+        assert!(listing().contains("10.1.1.1"), "{}", listing());
+    });
+}
+
 #[test]
 fn a_deleted_set_comes_back_with_the_next_insert() {
     in_namespace(|| {

@@ -28,6 +28,18 @@ pub(super) enum OnDemand {
 }
 
 impl OnDemand {
+    /// The chain of this name, if it is one of those above.
+    pub(super) fn named(name: &str) -> Option<Self> {
+        let subnet = |subnet: &str| subnet.replace('_', ":").parse().ok();
+        if let Some(rest) = name.strip_prefix(MASQUERADE) {
+            subnet(rest).map(Self::Masquerade)
+        } else if let Some(rest) = name.strip_prefix(HAIRPIN) {
+            subnet(rest).map(Self::Hairpin)
+        } else {
+            bridge_of(name).map(Self::ToBridge)
+        }
+    }
+
     /// Its name, which nft can read: letters, digits and `/ - _ .` after a letter. Different chains have
     /// different names: IPv6's colons become underscores, which no address contains.
     pub(super) fn name(&self) -> String {
@@ -171,6 +183,17 @@ mod tests {
         for name in [bridge, OnDemand::Masquerade(subnet).name()] {
             assert!(name.len() < 128 && is_on_demand(&name), "{name}");
         }
+    }
+
+    #[test]
+    fn a_chain_is_known_by_its_name() {
+        for subnet in ["10.0.0.0/8", "fd00:1::/64", "::/0"] {
+            let subnet = subnet.parse().expect("a subnet");
+            for chain in [OnDemand::Masquerade(subnet), OnDemand::Hairpin(subnet), OnDemand::ToBridge("br_a%".into())] {
+                assert_eq!(OnDemand::named(&chain.name()), Some(chain));
+            }
+        }
+        assert_eq!(OnDemand::named(MASQUERADE_PUBLISHED), None);
     }
 
     #[test]

@@ -4,10 +4,11 @@ use std::fmt;
 
 use super::chains::OnDemand;
 use super::element::{Element, Entry, describe, entries};
+use super::health::{chains_of, tables_of};
 use super::queue::Queue;
 use super::sets::ISOLATED_BRIDGES;
-use super::skeleton::{self, LOCALNET};
-use super::{BRIDGE, INET, Ruleset};
+use super::skeleton::LOCALNET;
+use super::{INET, Ruleset};
 use crate::expression::interface_name;
 use crate::{Result, Table};
 
@@ -38,6 +39,16 @@ pub enum Difference {
         /// The bridge.
         bridge: String,
     },
+    /// A table is not there.
+    Table {
+        /// The table.
+        table: Table<'static>,
+    },
+    /// Packets enter none of a table's chains.
+    Dormant {
+        /// The table.
+        table: Table<'static>,
+    },
     /// A chain that the elements need lost rules: somebody flushed or deleted it.
     Chain {
         /// The table.
@@ -46,8 +57,8 @@ pub enum Difference {
         chain: String,
         /// How many rules it has to have at least.
         expected: usize,
-        /// How many rules it has.
-        found: usize,
+        /// How many rules it has, if it is there.
+        found: Option<usize>,
     },
 }
 
@@ -60,10 +71,30 @@ impl fmt::Display for Difference {
             Self::Bridge { bridge } => {
                 write!(formatter, "bridge {bridge}: not in nftables set {INET} isolated_bridges")
             }
-            Self::Chain { table, chain, expected, found } => {
+            Self::Table { table } => write!(formatter, "nftables table {table}: not there"),
+            Self::Dormant { table } => write!(formatter, "nftables table {table}: dormant, so that packets pass it by"),
+            Self::Chain { table, chain, found: None, .. } => {
+                write!(formatter, "nftables chain {table} {chain}: not there")
+            }
+            Self::Chain { table, chain, expected, found: Some(found) } => {
                 write!(formatter, "nftables chain {table} {chain}: expected {expected} rules, found {found}")
             }
         }
+    }
+}
+
+impl Difference {
+    /// The table that lost something.
+    pub(super) fn table(&self) -> Option<Table<'static>> {
+        match self {
+            Self::Table { table } | Self::Dormant { table } | Self::Chain { table, .. } => Some(*table),
+            _ => None,
+        }
+    }
+
+    /// Whether it is this chain that lost something.
+    pub(super) fn is_in_chain(&self, of: Table<'_>, name: &str) -> bool {
+        matches!(self, Self::Chain { table, chain, .. } if *table == of && chain == name)
     }
 }
 
@@ -83,7 +114,11 @@ impl Ruleset {
                 differences.extend(difference(element, entry, &queue));
             }
         }
-        self.damage(&entries, &mut differences)?;
+        let chains = chains_of(&entries);
+        differences.extend(self.damage(&tables_of(&entries), &chains)?);
+        for chain in &chains {
+            differences.extend(self.opened(chain)?);
+        }
         Ok(differences)
     }
 
@@ -92,29 +127,11 @@ impl Ruleset {
     /// # Errors
     /// [`crate::Error::Netlink`] if the kernel refuses.
     pub fn guards_loopback(&mut self) -> Result<bool> {
-        let chains = skeleton::chains(INET).into_iter();
-        let rules = chains.filter(|chain| chain.name == LOCALNET).map(|chain| chain.rules.len()).sum();
-        Ok(self.damaged(INET, LOCALNET, rules)?.is_none())
-    }
-
-    /// The chains that `entries` need and that have fewer rules than they were made with.
-    fn damage(&mut self, entries: &[Entry], differences: &mut Vec<Difference>) -> Result<()> {
-        for table in [INET, BRIDGE] {
-            if entries.iter().any(|entry| entry.set.table == table) {
-                for chain in skeleton::chains(table) {
-                    differences.extend(self.damaged(table, chain.name, chain.rules.len())?);
-                }
-            }
-        }
-        let mut seen = Vec::new();
-        for chain in entries.iter().filter_map(|entry| entry.chain.as_ref()) {
-            if !seen.contains(&chain) {
-                seen.push(chain);
-                differences.extend(self.damaged(INET, &chain.name(), chain.rules().len())?);
-                differences.extend(self.opened(chain)?);
-            }
-        }
-        Ok(())
+        let damage = self.damage(&[INET], &[])?;
+        let is_elsewhere = |difference: &Difference| {
+            matches!(difference, Difference::Chain { .. }) && !difference.is_in_chain(INET, LOCALNET)
+        };
+        Ok(damage.iter().all(is_elsewhere))
     }
 
     /// Whether a bridge lost its mark as an isolated one, without which nobody asks its chain.
@@ -122,12 +139,6 @@ impl Ruleset {
         let OnDemand::ToBridge(bridge) = chain else { return Ok(None) };
         let held = self.connection.element(ISOLATED_BRIDGES.place(), &interface_name(bridge))?;
         Ok(held.is_none().then(|| Difference::Bridge { bridge: bridge.clone() }))
-    }
-
-    fn damaged(&mut self, table: Table<'static>, chain: &str, expected: usize) -> Result<Option<Difference>> {
-        let found = self.connection.rules(table, chain, |_| ())?.len();
-        let difference = Difference::Chain { table, chain: chain.to_owned(), expected, found };
-        Ok((found < expected).then_some(difference))
     }
 }
 

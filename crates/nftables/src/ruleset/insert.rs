@@ -5,11 +5,12 @@ use std::collections::BTreeSet;
 use nfnetlink::{Batch, Message, subsystem};
 
 use super::element::{Element, Entry, Part, entries};
+use super::health::Lack;
 use super::holder::{Holder, Rivals};
 use super::queue::Queue;
-use super::{ATTEMPTS, BRIDGE, INET, Ruleset, STALE, check_label, conflicts, skeleton};
+use super::{ATTEMPTS, INET, Ruleset, STALE, check_label, conflicts, skeleton};
 use crate::object::{Held, new_element};
-use crate::{Error, Result};
+use crate::{Error, Result, Table};
 
 /// What is cleared of those who are gone, when somebody else gets something of theirs. What the firewall wrote stays for its
 /// DEL or GC: it is the only record of what it has to remove elsewhere.
@@ -38,6 +39,7 @@ impl<'a> Insertion<'a> {
 /// What a message of a transaction is for, in error messages.
 enum Step {
     Element(usize),
+    Table(Table<'static>),
     Other(String),
 }
 
@@ -54,6 +56,18 @@ impl Transaction {
     fn new(generation: u32) -> Self {
         let batch = Batch::if_unchanged(subsystem::NFTABLES, generation);
         Self { batch, steps: Vec::new(), gone: Vec::new(), come: Vec::new() }
+    }
+
+    fn push_lacking(&mut self, lack: &Lack) {
+        for table in &lack.tables {
+            for message in skeleton::create(*table) {
+                self.batch.push(message);
+                self.steps.push(Step::Table(*table));
+            }
+        }
+        for chain in &lack.chains {
+            self.push(&format!("make nftables chain {INET} {}", chain.name()), chain.create());
+        }
     }
 
     fn push(&mut self, step: &str, messages: impl IntoIterator<Item = Message>) {
@@ -73,7 +87,8 @@ impl Transaction {
 }
 
 impl Ruleset {
-    /// Inserts `elements` for `holder`, all or none of them. Elements that it holds already are left as they are, or
+    /// Inserts `elements` for `holder`, all or none of them, and makes rules and chains around them whole again that somebody
+    /// flushed or deleted. Elements that it holds already are left as they are, or
     /// replaced if they are to hold other data now. For what others have, it waits until they have gone, and what belongs to
     /// holders who are certainly gone is theirs no more.
     ///
@@ -83,15 +98,15 @@ impl Ruleset {
     pub fn insert<'a>(&mut self, holder: impl Into<Holder<'a>>, elements: &[Element]) -> Result<()> {
         let mut insertion = Insertion::new(holder.into(), elements)?;
         for _ in 0..ATTEMPTS {
-            if self.insert_elements(&mut insertion)? || self.insert_prepared(&mut insertion)? {
+            let is_whole = self.lack(&insertion.entries, false)?.is_empty();
+            if (is_whole && self.insert_elements(&mut insertion)?) || self.insert_prepared(&mut insertion)? {
                 return self.clear(&insertion.rivals);
             }
         }
         Err(Error::Contended(ATTEMPTS))
     }
 
-    /// Does what [`Ruleset::insert`] does, and makes everything around the elements whole again that somebody
-    /// damaged: rules of ours that were flushed, chains and sets that were deleted.
+    /// Does what [`Ruleset::insert`] does, and makes everything around the elements anew, whether it was damaged or not.
     ///
     /// # Errors
     /// Those of [`Ruleset::insert`].
@@ -138,8 +153,7 @@ impl Ruleset {
         let mut transaction = Transaction::new(self.connection.generation()?);
         // Who was gone can have come again since, if this is not the first attempt.
         insertion.rivals = Rivals::default();
-        self.prepare_tables(&insertion.entries, repair, &mut transaction)?;
-        self.prepare_chains(&insertion.entries, repair, &mut transaction)?;
+        transaction.push_lacking(&self.lack(&insertion.entries, repair)?);
         self.prepare_elements(insertion, &mut transaction)?;
         let releases = self.releases(&transaction.gone, &transaction.come)?;
         transaction.push("remove an nftables chain that nothing leads to", releases);
@@ -147,6 +161,9 @@ impl Ruleset {
         match self.connection.commit(batch) {
             Ok(()) => Ok(true),
             Err(error) if error.is_restart() => Ok(false),
+            Err(source) if let (true, Some(Step::Table(table))) = (source.is_exists(), step_of(&source, &steps)) => {
+                Err(skeleton::refused(*table, source))
+            }
             Err(error) if conflicts(&error) && !error.is_not_found() && !insertion.looks => {
                 insertion.looks = true;
                 Ok(false)
@@ -156,38 +173,9 @@ impl Ruleset {
                 Ok(false)
             }
             Err(source) => {
-                let step = failed(&source).and_then(|index| steps.get(index));
-                Err(Error::Netlink { doing: in_words(step, insertion.elements), source })
+                Err(Error::Netlink { doing: in_words(step_of(&source, &steps), insertion.elements), source })
             }
         }
-    }
-
-    fn prepare_tables(&mut self, entries: &[Entry], repair: bool, transaction: &mut Transaction) -> Result<()> {
-        for table in [INET, BRIDGE] {
-            let is_wanted = entries.iter().any(|entry| entry.set.table == table) || (repair && table == INET);
-            if !is_wanted {
-                continue;
-            }
-            if repair || !self.connection.table_exists(table)? {
-                transaction.push(&format!("make nftables table {table}"), skeleton::create(table));
-            }
-        }
-        Ok(())
-    }
-
-    fn prepare_chains(&mut self, entries: &[Entry], repair: bool, transaction: &mut Transaction) -> Result<()> {
-        let mut seen = Vec::new();
-        for chain in entries.iter().filter_map(|entry| entry.chain.as_ref()) {
-            if seen.contains(&chain) {
-                continue;
-            }
-            seen.push(chain);
-            if repair || self.connection.chain(INET, &chain.name())?.is_none() {
-                let step = format!("make nftables chain {INET} {}", chain.name());
-                transaction.push(&step, chain.create());
-            }
-        }
-        Ok(())
     }
 
     /// Where somebody has one of the keys, each is looked up, and its queue becomes what it has to be.
@@ -221,9 +209,14 @@ fn in_words(step: Option<&Step>, elements: &[Element]) -> String {
     match step {
         Some(Step::Other(words)) => Some(words.clone()),
         Some(Step::Element(index)) => element(*index),
+        Some(Step::Table(table)) => Some(format!("make nftables table {table}")),
         None => None,
     }
     .unwrap_or_else(|| "change the nftables ruleset".to_owned())
+}
+
+fn step_of<'a>(error: &nfnetlink::Error, steps: &'a [Step]) -> Option<&'a Step> {
+    steps.get(failed(error)?)
 }
 
 /// Which message of the batch the kernel refused.

@@ -22,6 +22,7 @@
 mod chains;
 mod check;
 mod element;
+mod health;
 mod holder;
 mod insert;
 mod publishing;
@@ -96,16 +97,24 @@ impl Ruleset {
     /// ours tells, and where there is none the kernel rehearses making one.
     ///
     /// # Errors
-    /// [`Error::Netlink`] if it cannot, or if the privilege (`CAP_NET_ADMIN`) is missing.
+    /// [`Error::Netlink`] if it cannot, or if the privilege (`CAP_NET_ADMIN`) is missing; [`Error::Damaged`], [`Error::Foreign`]
+    /// or [`Error::Owned`] if there are tables of our name that do not work.
     pub fn probe() -> Result<()> {
         let mut ruleset = Self::open()?;
         ruleset.connection.generation()?;
-        if ruleset.connection.table_exists(INET)? {
-            return Ok(());
+        let not_needed_yet = |difference: &Difference| *difference == Difference::Table { table: BRIDGE };
+        let damage = ruleset.damage(&[INET, BRIDGE], &[])?;
+        match damage.into_iter().find(|difference| !not_needed_yet(difference)) {
+            None => Ok(()),
+            Some(Difference::Table { .. }) => ruleset.rehearse(),
+            Some(difference) => Err(Error::Damaged { difference: Box::new(difference) }),
         }
+    }
+
+    fn rehearse(&mut self) -> Result<()> {
         let mut batch = Batch::new(subsystem::NFTABLES);
         skeleton::create(INET).into_iter().for_each(|message| batch.push(message));
-        ruleset.connection.rehearse(batch).map_err(Error::doing(format!("make nftables table {INET}")))
+        self.connection.rehearse(batch).map_err(|source| skeleton::refused(INET, source))
     }
 
     /// What is held in these parts, read from the kernel in full.

@@ -135,6 +135,11 @@ pub(super) fn of(parts: &[Part]) -> impl Iterator<Item = &'static Set> {
     ALL.into_iter().filter(move |set| parts.contains(&set.part) && **set != ISOLATED_BRIDGES)
 }
 
+/// The maps whose elements lead to chains.
+pub(super) fn to_chains() -> impl Iterator<Item = &'static Set> {
+    ALL.into_iter().filter(|set| matches!(set.mapped, Mapped::Verdict))
+}
+
 const fn by_version(version: Version, four: &'static Set, six: &'static Set) -> &'static Set {
     match version {
         Version::V4 => four,

@@ -27,8 +27,11 @@ use super::sets::{self, Set};
 use super::{BRIDGE, INET};
 use crate::expression::{Expressions, Interface, Side, Version};
 use crate::object::{Hook, Table, del_rules, new_chain, new_rule, new_set, new_table};
+use crate::Error;
 use crate::uapi::hook::{FORWARD, OUTPUT, POSTROUTING, PREROUTING};
 
+/// How the tables' comments begin.
+pub(super) const OURS: &str = "ferrocni:";
 /// The tables' comments; the number grows when sets or chains change their meaning.
 const ABOUT_INET: &str =
     "ferrocni: published ports, masquerade and firewall of containers; put your own rules into chain admin; layout 1";
@@ -52,7 +55,7 @@ pub(super) const LOCALNET: &str = "localnet";
 /// A chain of the skeleton.
 pub(super) struct Chain {
     pub(super) name: &'static str,
-    hook: Option<Hook>,
+    pub(super) hook: Option<Hook>,
     pub(super) rules: Vec<Message>,
 }
 
@@ -174,6 +177,14 @@ pub(super) fn create_waiting(set: &Set) -> Option<Message> {
     /// Other than those of the sets that the same transaction may make.
     const ID: u32 = 1000;
     set.waiting().map(|set| new_set(set.place(), ID, set.key, set.mapped, set.about))
+}
+
+/// Why a table cannot be made: its name may be taken.
+pub(super) fn refused(table: Table<'static>, source: nfnetlink::Error) -> Error {
+    if source.is_exists() {
+        return Error::Foreign { table };
+    }
+    Error::Netlink { doing: format!("make nftables table {table}"), source }
 }
 
 /// The messages that make a table, or that make an existing one whole again: our chains' rules are replaced,

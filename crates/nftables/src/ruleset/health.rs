@@ -1,0 +1,204 @@
+//! Whether the part of the ruleset that never grows works, and what has to be made anew if not.
+//!
+//! Two questions tell, whatever the size of the ruleset: one about a table, one about all its chains. The kernel counts a
+//! chain's rules and what leads to it in one number, so that a chain which rules of ours lead to, or packets alone, is known to
+//! be whole without a look at its rules. Where elements lead to a chain, or others added rules, the rules are counted.
+
+use nfnetlink::{Attributes, Message};
+
+use super::chains::OnDemand;
+use super::element::Entry;
+use super::{BRIDGE, Difference, INET, Ruleset, sets, skeleton};
+use crate::connection::ChainState;
+use crate::object::{Data, Held};
+use crate::uapi::{data, expression, immediate, rule, verdict};
+use crate::{Error, Result, Table};
+
+/// What has to be made, or made anew.
+#[derive(Debug, Default)]
+pub(super) struct Lack {
+    pub(super) tables: Vec<Table<'static>>,
+    pub(super) chains: Vec<OnDemand>,
+}
+
+impl Lack {
+    pub(super) fn is_empty(&self) -> bool {
+        self.tables.is_empty() && self.chains.is_empty()
+    }
+}
+
+/// A chain as it has to be.
+struct Wanted {
+    table: Table<'static>,
+    name: String,
+    rules: usize,
+    /// How many rules of ours lead to it.
+    jumps: usize,
+    /// The number of its hook, if it is a base chain.
+    hook: Option<u32>,
+}
+
+impl Wanted {
+    /// Whether the kernel's number alone says that no rule is missing.
+    fn is_whole(&self, state: ChainState) -> bool {
+        let is_led_to_by_rules = self.hook.is_some() || self.jumps > 0;
+        is_led_to_by_rules && usize::try_from(state.uses) == Ok(self.rules + self.jumps)
+    }
+}
+
+impl Ruleset {
+    /// What `entries` lack around them, or all that is around them. Where a table is made anew, so are the chains that
+    /// elements of others lead to.
+    pub(super) fn lack(&mut self, entries: &[Entry], all: bool) -> Result<Lack> {
+        let (mut tables, mut chains) = (tables_of(entries), chains_of(entries));
+        if all && !tables.contains(&INET) {
+            tables.push(INET);
+        }
+        let damage = self.damage(&tables, &chains)?;
+        let (of_chains, of_tables): (Vec<_>, Vec<_>) = damage
+            .into_iter()
+            .partition(|difference| chains.iter().any(|chain| difference.is_in_chain(INET, &chain.name())));
+        tables.retain(|table| all || of_tables.iter().any(|difference| difference.table() == Some(*table)));
+        if tables.contains(&INET) {
+            let others = self.chains_led_to()?;
+            chains.extend(others.into_iter().filter(|other| !entries.iter().any(|entry| entry.chain.as_ref() == Some(other))));
+        } else {
+            chains.retain(|chain| of_chains.iter().any(|difference| difference.is_in_chain(INET, &chain.name())));
+        }
+        Ok(Lack { tables, chains })
+    }
+
+    /// What keeps tables, and on-demand chains, from working.
+    ///
+    /// # Errors
+    /// [`Error::Foreign`] and [`Error::Owned`] if a table is not ours to mend.
+    pub(super) fn damage(&mut self, tables: &[Table<'static>], chains: &[OnDemand]) -> Result<Vec<Difference>> {
+        let (mut damage, mut wanted) = (Vec::new(), Vec::new());
+        for table in tables {
+            let difference = self.damaged_table(*table)?;
+            if !matches!(difference, Some(Difference::Table { .. })) {
+                wanted.extend(wanted_of(*table));
+            }
+            damage.extend(difference);
+        }
+        wanted.extend(chains.iter().map(|chain| Wanted {
+            table: INET,
+            name: chain.name(),
+            rules: chain.rules().len(),
+            jumps: 0,
+            hook: None,
+        }));
+        let places: Vec<_> = wanted.iter().map(|chain| (chain.table, chain.name.as_str())).collect();
+        for (chain, state) in wanted.iter().zip(self.connection.chains(&places)?) {
+            damage.extend(self.damaged_chain(chain, state)?);
+        }
+        Ok(damage)
+    }
+
+    fn damaged_table(&mut self, table: Table<'static>) -> Result<Option<Difference>> {
+        let Some(state) = self.connection.table(table)? else {
+            return Ok(Some(Difference::Table { table }));
+        };
+        if state.is_owned() {
+            return Err(Error::Owned { table });
+        }
+        // nft before 1.0 loses comments of tables, and an administrator may have made the table for their chain "admin".
+        match state.about.as_deref() {
+            Some(about) if !about.starts_with(skeleton::OURS) => return Err(Error::Foreign { table }),
+            None if !self.has_skeleton(table)? => return Ok(Some(Difference::Table { table })),
+            _ => {}
+        }
+        Ok(state.is_dormant().then_some(Difference::Dormant { table }))
+    }
+
+    fn has_skeleton(&mut self, table: Table<'static>) -> Result<bool> {
+        let chains = skeleton::chains(table);
+        let names: Vec<_> = chains.iter().filter(|chain| chain.hook.is_some()).map(|chain| (table, chain.name)).collect();
+        Ok(self.connection.chains(&names)?.iter().any(Option::is_some))
+    }
+
+    fn damaged_chain(&mut self, wanted: &Wanted, state: Option<ChainState>) -> Result<Option<Difference>> {
+        let Wanted { table, name, rules: expected, .. } = wanted;
+        let difference = |found| Difference::Chain { table: *table, chain: name.clone(), expected: *expected, found };
+        let Some(state) = state else { return Ok(Some(difference(None))) };
+        // No transaction of ours can change that.
+        if state.hook != wanted.hook {
+            return Err(Error::Foreign { table: *table });
+        }
+        if wanted.is_whole(state) {
+            return Ok(None);
+        }
+        let found = self.connection.rules(*table, name, |_| ())?.len();
+        Ok((found < *expected).then(|| difference(Some(found))))
+    }
+
+    /// The on-demand chains that elements lead to. Reads the maps in full.
+    fn chains_led_to(&mut self) -> Result<Vec<OnDemand>> {
+        let mut names = Vec::new();
+        for set in sets::to_chains().flat_map(|set| [Some(*set), set.waiting()]).flatten() {
+            names.extend(self.connection.elements(set.place())?.into_iter().filter_map(target));
+        }
+        names.sort_unstable();
+        names.dedup();
+        Ok(names.iter().filter_map(|name| OnDemand::named(name)).collect())
+    }
+}
+
+fn target(held: Held) -> Option<String> {
+    match held.data {
+        Some(Data::Jump(chain) | Data::Goto(chain)) => Some(chain),
+        _ => None,
+    }
+}
+
+/// The tables that entries are in.
+pub(super) fn tables_of(entries: &[Entry]) -> Vec<Table<'static>> {
+    let mut tables = vec![INET, BRIDGE];
+    tables.retain(|table| entries.iter().any(|entry| entry.set.table == *table));
+    tables
+}
+
+/// The on-demand chains that entries lead to.
+pub(super) fn chains_of(entries: &[Entry]) -> Vec<OnDemand> {
+    let mut chains = Vec::new();
+    for chain in entries.iter().filter_map(|entry| entry.chain.as_ref()) {
+        if !chains.contains(chain) {
+            chains.push(chain.clone());
+        }
+    }
+    chains
+}
+
+fn wanted_of(table: Table<'static>) -> Vec<Wanted> {
+    let chains = skeleton::chains(table);
+    let targets: Vec<&str> = chains.iter().flat_map(|chain| &chain.rules).filter_map(chain_in).collect();
+    let wanted = chains.iter().map(|chain| Wanted {
+        table,
+        name: chain.name.to_owned(),
+        rules: chain.rules.len(),
+        jumps: targets.iter().filter(|target| **target == chain.name).count(),
+        hook: chain.hook.map(|hook| hook.number),
+    });
+    wanted.collect()
+}
+
+/// The chain that a rule jumps or goes to by itself.
+fn chain_in(rule: &Message) -> Option<&str> {
+    Attributes::new(rule.attributes()).inside(rule::EXPRESSIONS).find_map(|item| {
+        let verdict = item.nested().inside(expression::DATA).inside(immediate::DATA).inside(data::VERDICT);
+        verdict.find(verdict::CHAIN)?.text()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_leads_to_a_chain_is_read_from_the_rules() {
+        let jumps: Vec<_> = wanted_of(INET).into_iter().map(|chain| (chain.name, chain.jumps)).collect();
+        for (name, count) in [("publish", 2), ("member", 4), ("admin", 1), ("isolation", 1), ("forward", 0)] {
+            assert!(jumps.contains(&(name.to_owned(), count)), "{name}: {jumps:?}");
+        }
+    }
+}
