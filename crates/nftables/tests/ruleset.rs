@@ -514,7 +514,10 @@ fn a_table_of_our_name_that_is_not_ours_is_refused() {
             let mut ruleset = Ruleset::open().unwrap();
             for refused in [ruleset.insert(ONE, &everything()), ruleset.repair(ONE, &everything()), Ruleset::probe()] {
                 let error = refused.unwrap_err();
-                assert!(matches!(error, Error::Foreign { .. }) && error.to_string().contains(words), "{table}{error:?}");
+                assert!(
+                    matches!(error, Error::Foreign { .. }) && error.to_string().contains(words),
+                    "{table}{error:?}"
+                );
             }
             assert_eq!(listing(), before);
         });

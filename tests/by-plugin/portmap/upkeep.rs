@@ -52,10 +52,6 @@ fn check_names_what_is_missing_and_an_add_rebuilds_it() {
         let error = network.check(&web, "eth0").error();
         assert!(error.msg.contains(words), "{damage}: {error:?}");
         network.del(&web, "eth0").ok();
-        // Chains that somebody flushed are made whole by who needs them first, or by hand.
-        if damage.starts_with("flush chain") {
-            host.run(["nft", "delete", "table", "inet", "ferrocni"]);
-        }
     }
     network.add(&web, "eth0").ok();
     network.check(&web, "eth0").ok();
@@ -76,6 +72,53 @@ fn after_a_flush_the_next_add_rebuilds_the_ruleset() {
     outside.assert_reaches_tcp("192.0.2.1:8080");
     host.assert_reaches_tcp("127.0.0.1:8080");
     assert_eq!(second.assert_reaches_tcp("192.0.2.1:8080").ip().to_string(), "10.1.0.1");
+}
+
+#[test]
+fn a_damaged_ruleset_is_reported_and_the_next_add_mends_it() {
+    if reference_differs("it has no STATUS, and other rules") {
+        return;
+    }
+    let (host, outside) = wire();
+    let (web, other) = (host.container("web"), host.container("other"));
+    publishing(&host, 1, &[("tcp", 8080, 80)]).add(&web, "eth0").ok();
+    let next = publishing(&host, 2, &[("tcp", 8081, 80)]);
+    let _server = web.listen_tcp(80);
+    let status = || host.cni("portmap").command("STATUS").config(&json!({"type": "portmap"})).run();
+    for damage in [
+        "flush table inet ferrocni",
+        "flush chain inet ferrocni publish",
+        "flush chain inet ferrocni prerouting; delete chain inet ferrocni prerouting",
+        "add table inet ferrocni { flags dormant; }",
+    ] {
+        outside.assert_reaches_tcp("192.0.2.1:8080");
+        status().ok();
+        host.run(["nft", damage]);
+        outside.assert_blocked_tcp("192.0.2.1:8080");
+        let error = status().error();
+        assert_eq!(error.code, 50);
+        assert!(error.msg.contains("inet ferrocni") && error.msg.contains("next ADD"), "{damage}: {error:?}");
+        next.add(&other, "eth0").ok();
+        status().ok();
+        next.del(&other, "eth0").ok();
+    }
+    outside.assert_reaches_tcp("192.0.2.1:8080");
+    assert_eq!(web.assert_reaches_tcp("192.0.2.1:8080").ip().to_string(), "10.1.0.1", "the subnet's own chain, too");
+}
+
+#[test]
+fn another_s_table_of_our_name_is_refused_with_words() {
+    if reference_differs("it has no STATUS, and other rules") {
+        return;
+    }
+    let host = Host::new();
+    host.run(["nft", "add table inet ferrocni { comment \"mine\"; }"]);
+    let add = portmap_add(&host, "web", &told("net1", "10.1.0.2/24", &MAPPINGS)).error();
+    let status = host.cni("portmap").command("STATUS").config(&json!({"type": "portmap"})).run().error();
+    assert_eq!(status.code, 50);
+    for error in [add, status] {
+        assert!(error.msg.contains("delete table inet ferrocni"), "{error:?}");
+    }
 }
 
 #[test]

@@ -61,7 +61,9 @@ impl Ruleset {
         tables.retain(|table| all || of_tables.iter().any(|difference| difference.table() == Some(*table)));
         if tables.contains(&INET) {
             let others = self.chains_led_to()?;
-            chains.extend(others.into_iter().filter(|other| !entries.iter().any(|entry| entry.chain.as_ref() == Some(other))));
+            chains.extend(
+                others.into_iter().filter(|other| !entries.iter().any(|entry| entry.chain.as_ref() == Some(other))),
+            );
         } else {
             chains.retain(|chain| of_chains.iter().any(|difference| difference.is_in_chain(INET, &chain.name())));
         }
@@ -113,7 +115,8 @@ impl Ruleset {
 
     fn has_skeleton(&mut self, table: Table<'static>) -> Result<bool> {
         let chains = skeleton::chains(table);
-        let names: Vec<_> = chains.iter().filter(|chain| chain.hook.is_some()).map(|chain| (table, chain.name)).collect();
+        let names: Vec<_> =
+            chains.iter().filter(|chain| chain.hook.is_some()).map(|chain| (table, chain.name)).collect();
         Ok(self.connection.chains(&names)?.iter().any(Option::is_some))
     }
 

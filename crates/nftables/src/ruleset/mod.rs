@@ -3,8 +3,8 @@
 //! Every element carries the label of the attachment it belongs to as its comment, so the ruleset itself is
 //! the record of who has what, and `nft list table inet ferrocni` shows it.
 //!
-//! In the steady state inserting is one transaction of elements alone. Only if the kernel misses something
-//! does a second one bring the skeleton or a subnet's chain along; what it contains follows from a look at
+//! In the steady state inserting is a look at what the elements need and one transaction of elements alone. Only if something is
+//! missing does the transaction bring the skeleton or a subnet's chain along; what it contains follows from a look at
 //! the ruleset, so it is conditional on the ruleset's generation, and repeated if somebody was faster.
 //!
 //! # What it costs

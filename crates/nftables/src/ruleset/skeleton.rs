@@ -25,9 +25,9 @@ use nfnetlink::Message;
 use super::chains::{LOOPBACK4, MASQUERADE_PUBLISHED};
 use super::sets::{self, Set};
 use super::{BRIDGE, INET};
+use crate::Error;
 use crate::expression::{Expressions, Interface, Side, Version};
 use crate::object::{Hook, Table, del_rules, new_chain, new_rule, new_set, new_table};
-use crate::Error;
 use crate::uapi::hook::{FORWARD, OUTPUT, POSTROUTING, PREROUTING};
 
 /// How the tables' comments begin.
