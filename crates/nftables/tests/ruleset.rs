@@ -444,7 +444,7 @@ fn damage_is_reported_and_repaired_and_the_admin_chain_is_kept() {
     });
 }
 
-/// Each as a name, a script and the words of a report.
+/// Each with the words of a report.
 const DAMAGES: [(&str, &str); 7] = [
     ("flush table inet ferrocni", "nftables chain inet ferrocni localnet: expected 2 rules, found 0"),
     ("flush chain inet ferrocni publish", "nftables chain inet ferrocni publish: expected 5 rules, found 0"),
@@ -505,7 +505,7 @@ fn a_table_of_our_name_that_is_not_ours_is_refused() {
     for (table, words) in [
         ("table inet ferrocni { comment \"mine\"; }\n".to_owned(), "delete table inet ferrocni"),
         (format!("table inet ferrocni {{ {chain}\n}}\n"), "delete table inet ferrocni"),
-        (format!("table inet ferrocni {{ chain forward {{ }}\n}}\n"), "delete table inet ferrocni"),
+        ("table inet ferrocni { chain forward { }\n}\n".to_owned(), "delete table inet ferrocni"),
         ("table bridge ferrocni { comment \"mine\"; }\n".to_owned(), "delete table bridge ferrocni"),
     ] {
         in_namespace(|| {
