@@ -166,7 +166,7 @@ pub fn guards(attachment: &Attachment, mac: [u8; 6]) -> Result<bool> {
 pub fn remove_guard(attachment: &Attachment) -> Result<()> {
     let [entered, _] = guard_chains(attachment);
     remove(|connection| {
-        if !connection.table_exists(GUARD)? {
+        if connection.table(GUARD)?.is_none() {
             return Ok(Vec::new());
         }
         let entries = rules(connection, GUARD, GUARD_ENTRY)?;
@@ -248,7 +248,7 @@ pub fn remove_ports(container: &str, addresses: Option<&[IpAddr]>) -> Result<()>
 
 fn ports_of(connection: &mut Connection, table: Table<'_>, container: &str) -> Result<Vec<Found>> {
     let mut found = Vec::new();
-    if connection.table_exists(table)? {
+    if connection.table(table)?.is_some() {
         for chain in PORTS_CHAINS.into_iter().chain([PORTS_MASQUERADE_CHAIN]) {
             found.extend(rules(connection, table, chain)?);
         }
