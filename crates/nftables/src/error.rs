@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use crate::Table;
-use crate::ruleset::{Difference, Element};
+use crate::ruleset::Element;
 
 /// The result of an operation on tables.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -36,12 +36,6 @@ pub enum Error {
         /// What kept the host's links from being read.
         #[source]
         source: Box<netlink::Error>,
-    },
-    /// A table of ours lost something that every container needs.
-    #[error("{difference}: somebody changed ferrocni's nftables ruleset, and the next ADD that needs it puts it right")]
-    Damaged {
-        /// What is not as it has to be.
-        difference: Box<Difference>,
     },
     /// A table of our name is not ours.
     #[error(

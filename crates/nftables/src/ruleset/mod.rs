@@ -97,18 +97,15 @@ impl Ruleset {
     /// ours tells, and where there is none the kernel rehearses making one.
     ///
     /// # Errors
-    /// [`Error::Netlink`] if it cannot, or if the privilege (`CAP_NET_ADMIN`) is missing; [`Error::Damaged`], [`Error::Foreign`]
+    /// [`Error::Netlink`] if it cannot, or if the privilege (`CAP_NET_ADMIN`) is missing; [`Error::Foreign`]
     /// or [`Error::Owned`] if there are tables of our name that do not work.
     pub fn probe() -> Result<()> {
         let mut ruleset = Self::open()?;
         ruleset.connection.generation()?;
         let not_needed_yet = |difference: &Difference| *difference == Difference::Table { table: BRIDGE };
         let damage = ruleset.damage(&[INET, BRIDGE], &[])?;
-        match damage.into_iter().find(|difference| !not_needed_yet(difference)) {
-            None => Ok(()),
-            Some(Difference::Table { .. }) => ruleset.rehearse(),
-            Some(difference) => Err(Error::Damaged { difference: Box::new(difference) }),
-        }
+        // What an ADD mends is no reason for it to fail.
+        if damage.iter().all(not_needed_yet) { Ok(()) } else { ruleset.rehearse() }
     }
 
     fn rehearse(&mut self) -> Result<()> {
