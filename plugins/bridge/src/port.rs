@@ -2,7 +2,7 @@
 
 use cni_plugin::{Add, Undo};
 use container_interface::veth::{self, Options, Pair};
-use netlink::{BridgePort, Link, Mac, Netns, Socket};
+use netlink::{BridgePort, Link, LinkChange, Mac, Netns, Socket};
 
 use crate::{Config, Error};
 
@@ -28,7 +28,22 @@ pub(crate) fn create(
         bridge_port: BridgePort { hairpin: config.hairpin_mode, isolated: config.port_isolation },
         ipv6_link_local: false,
     };
-    Ok(veth::create(host, netns, request, &options, undo)?)
+    let mut pair = veth::create(host, netns, request, &options, undo)?;
+    if let Some(with_port) = &mut pair.master {
+        keep_address(host, bridge, with_port)?;
+    }
+    Ok(pair)
+}
+
+/// A bridge without ports has a hardware address of its own, and takes its first port's in its place unless it is fixed: it gets
+/// its own back, and so it is fixed. One that has lost its last port has none.
+fn keep_address(host: &mut Socket, before: &Link, with_port: &mut Link) -> Result<(), Error> {
+    let mac = before.mac.filter(|mac| mac.0 != [0; 6]);
+    if mac.is_none() || mac == with_port.mac {
+        return Ok(());
+    }
+    *with_port = host.change_and_read(before.index, &LinkChange { mac, ..LinkChange::default() })?;
+    Ok(())
 }
 
 /// A bridge whose hardware address nobody fixed takes the lowest of its ports': an administrator's must not change it, and
