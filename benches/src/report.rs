@@ -29,7 +29,7 @@ pub(crate) fn measure(sides: &[Suite; 2], options: &Options) -> Result<Table> {
     }
     chain(&mut table, "(a) bridge(ipMasq)+host-local", networks::masqueraded(), [at_least(8.0), Goal::None])?;
     chain(&mut table, "(a') bridge+host-local", networks::plain(), [at_least(4.0), Goal::None])?;
-    let b = "(b) (a)+portmap(2 ports)+firewall+tuning";
+    let b = "(b) (a)+portmap(2)+firewall+tuning";
     chain(&mut table, b, networks::published(), [at_least(20.0), at_least(25.0)])?;
     blocked(&mut table, ours, rounds)?;
     chain(&mut table, "macvlan+host-local", networks::macvlan(), [at_least(4.0), Goal::None])?;

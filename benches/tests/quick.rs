@@ -18,7 +18,7 @@ fn quick_run_prints_every_row() {
         "reference: ",
         "(a) bridge(ipMasq)+host-local",
         "(a') bridge+host-local",
-        "(b) (a)+portmap(2 ports)+firewall+tuning",
+        "(b) (a)+portmap(2)+firewall+tuning",
         "macvlan+host-local",
         "ptp+host-local",
         "tuning, after a bridge",
