@@ -2,7 +2,7 @@
 //! ferrocni's own tables.
 //!
 //! Nothing here runs a program or reads the whole ruleset in the steady state. [`inspect`] looks at other people's chains and
-//! changes nothing; [`reference`] removes the Go suite's rules of containers that go, and no others'.
+//! changes nothing; [`mod@reference`] removes the Go suite's rules of containers that go, and no others'.
 
 mod connection;
 mod error;

@@ -117,16 +117,20 @@ fn addresses(host: &mut Socket, link: &Link, wanted: &[IpNetwork]) -> Result<Vec
     Ok(found)
 }
 
-/// The addresses that the router has to have, each with its subnet's prefix length.
+/// The addresses that the router has to have, each with its subnet's prefix length. An unspecified one is none.
 pub(crate) fn gateway_addresses(ips: &[IpConfig]) -> Vec<IpNetwork> {
-    ips.iter().filter_map(|ip| IpNetwork::new(ip.gateway?, ip.address.prefix()).ok()).collect()
+    let gateway = |ip: &IpConfig| ip.gateway.filter(|gateway| !gateway.is_unspecified());
+    ips.iter().filter_map(|ip| IpNetwork::new(gateway(ip)?, ip.address.prefix()).ok()).collect()
 }
 
-/// A bridge has one IPv4 address, and as many IPv6 addresses as it has subnets that do not overlap.
+/// A bridge has one IPv4 address, and as many IPv6 addresses as it has subnets that do not overlap. Of link-local ones it has
+/// its own besides, with every other in one subnet.
 fn are_rivals(address: &IpNetwork, other: &IpNetwork) -> bool {
     match (address, other) {
         (IpNetwork::V4(_), IpNetwork::V4(_)) => true,
-        (IpNetwork::V6(_), IpNetwork::V6(_)) => address.contains(other.ip()) || other.contains(address.ip()),
+        (IpNetwork::V6(v6), IpNetwork::V6(_)) => {
+            !v6.ip().is_unicast_link_local() && (address.contains(other.ip()) || other.contains(address.ip()))
+        }
         _ => false,
     }
 }
@@ -152,5 +156,6 @@ mod tests {
         assert!(!rivals("fd00:1::1/64", "fd00:2::1/64"));
         assert!(rivals("fd00:1::1/64", "fd00:1::2/48"));
         assert!(!rivals("fd00:1::1/64", "fe80::1/64"));
+        assert!(!rivals("fe80::1/64", "fe80::2/64"));
     }
 }

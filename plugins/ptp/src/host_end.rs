@@ -33,9 +33,9 @@ pub(crate) fn set_up(host: &mut Socket, pair: &Pair, ips: &[IpConfig]) -> Result
     batch.send().map_err(|error| name_holder(host, error))
 }
 
-/// The gateways' addresses.
+/// The gateways' addresses. An unspecified one is none.
 fn gateways(ips: &[IpConfig]) -> Vec<IpAddr> {
-    ips.iter().filter_map(|ip| ip.gateway).collect()
+    ips.iter().filter_map(|ip| ip.gateway).filter(|gateway| !gateway.is_unspecified()).collect()
 }
 
 /// The way from the host to a container's address.

@@ -55,6 +55,41 @@ fn a_gateway_that_ipam_does_not_name_is_the_subnet_s_first_address() {
     assert_eq!(routes(&c1), ["default via 10.1.0.1", "default via fd00:1::1"]);
 }
 
+/// "0.0.0.0" is how some write that there is none: the bridge has no IPv4 address then, and CHECK misses none.
+#[test]
+fn a_gateway_of_zeroes_is_no_address_of_the_bridge() {
+    let host = Host::new();
+    let c1 = host.container("c1");
+    let answer = json!({"ips": [{"address": "10.1.0.9/24", "gateway": "0.0.0.0"}]});
+    let keys = json!({"isGateway": true});
+    let result = add_with_answer(&host, &c1, &keys, &answer).run().ok();
+    assert_eq!(addresses(&host, "br0"), [""; 0]);
+    let mut config = config(&keys);
+    config["cniVersion"] = json!("1.0.0");
+    config["ipam"] = json!({"type": "oracle"});
+    config["prevResult"] = result;
+    let path = format!("/run/plugins:{}", bin_dir().display());
+    call(&host, "CHECK", &c1, &config).path(&path).run().ok();
+}
+
+/// The commonest router of IPv6 there is. Every bridge has a link-local address besides.
+#[test]
+fn a_gateway_may_be_link_local() {
+    if reference_differs("it takes the bridge's own link-local address for a rival") {
+        return;
+    }
+    let host = Host::new();
+    for (name, address) in [("c1", "fd00:1::8/64"), ("c2", "fd00:1::9/64")] {
+        let container = host.container(name);
+        let answer = json!({"ips": [{"address": address, "gateway": "fe80::1"}]});
+        add_with_answer(&host, &container, &json!({"isDefaultGateway": true}), &answer).run().ok();
+        container.shell("ping -n -c1 -w5 fe80::1%eth0");
+        assert_eq!(routes(&container), ["default via fe80::1"]);
+    }
+    let own = host.shell("ip -6 -o address show dev br0 scope link");
+    assert_eq!(own.lines().count(), 2, "{own}");
+}
+
 #[test]
 fn a_bridge_that_is_no_gateway_gets_no_address_and_forwards_nothing() {
     let host = Host::new();
