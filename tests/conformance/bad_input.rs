@@ -176,7 +176,7 @@ fn in_the_configuration() -> Vec<Case> {
             "protocol",
         )
         .only(&["portmap"], &["ADD"]),
-        config("a parent with too long a name", |c| c["master"] = json!("a-parent-of-1234"), 7, "1 to 15 characters")
+        config("a parent with too long a name", |c| c["master"] = json!("p".repeat(128)), 7, "1 to 127 characters")
             .only(&["macvlan"], &["ADD"]),
         config("a port in no VLAN", |c| c["vlan"] = json!(4095), 7, "4095").only(&["bridge"], &["ADD"]),
         config("a mode that is none", |c| c["mode"] = json!("brigde"), 7, "passthru").only(&["macvlan"], &["ADD"]),
