@@ -3,7 +3,8 @@
 use nfnetlink::{Attributes, Batch, Message, Reply, Socket};
 
 use crate::object::{
-    Held, Place, Table, about_table, get_chain, get_element, get_elements, get_rules, get_table, read_elements, request,
+    Held, Place, Table, about_table, get_chain, get_chains, get_element, get_elements, get_rules, get_table,
+    read_elements, request,
 };
 use crate::uapi::{chain, generation, hook, operation, table};
 use crate::{Error, Family, Result};
@@ -43,9 +44,9 @@ impl TableState {
         self.flags & table::FLAG_DORMANT != 0
     }
 
-    /// Whether the program that made it is the only one that may change it.
-    pub(crate) fn is_owned(&self) -> bool {
-        self.flags & table::FLAG_OWNER != 0
+    /// Whether others may change it than the program that made it.
+    pub(crate) fn can_be_changed(&self) -> bool {
+        self.flags & table::FLAG_OWNER == 0
     }
 }
 
@@ -86,6 +87,18 @@ impl Connection {
         let messages = names.iter().map(|(table, name)| get_chain(*table, name)).collect();
         let found = self.socket.find(messages, |reply| ChainState::read(reply.attributes()));
         found.map_err(Error::doing("read nftables chains"))
+    }
+
+    /// The names of a table's chains. The kernel lists those of all tables of the family.
+    pub(crate) fn chain_names(&mut self, table: Table<'_>) -> Result<Vec<String>> {
+        let doing = Error::doing(format!("list the chains of nftables table {table}"));
+        let listed = self.socket.dump(&get_chains(table.family), |reply, found| {
+            let text = |kind| reply.attributes().find(kind)?.text();
+            if text(chain::TABLE) == Some(table.name) {
+                found.extend(text(chain::NAME).map(str::to_owned));
+            }
+        });
+        listed.map_err(doing)
     }
 
     /// One element by its key: the kernel looks it up in the set's hash.

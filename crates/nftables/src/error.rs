@@ -55,6 +55,18 @@ pub enum Error {
         /// The table.
         table: Table<'static>,
     },
+    /// A later version of ferrocni made a table, in a way that this one does not know.
+    #[error(
+        "nftables table {table} was made by a later version of ferrocni (layout {layout}, and this program knows {}): install that \
+         version; or, to go back for good, stop the containers, remove the table (\"nft delete table {table}\") and start them again",
+        crate::ruleset::LAYOUT
+    )]
+    Newer {
+        /// The table.
+        table: Table<'static>,
+        /// The number of its layout.
+        layout: u32,
+    },
     /// One address is IPv4 and the other IPv6.
     #[error("{0} and {1} are of different IP versions")]
     Versions(IpAddr, IpAddr),

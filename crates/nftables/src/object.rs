@@ -166,6 +166,11 @@ pub(crate) fn get_chain(of: Table<'_>, name: &str) -> Message {
     about_chain(operation::GET_CHAIN, 0, of, name)
 }
 
+/// Selects the chains of all tables of a family, for a dump.
+pub(crate) fn get_chains(family: Family) -> Message {
+    request(operation::GET_CHAIN, 0, family)
+}
+
 pub(crate) fn del_chain(of: Table<'_>, name: &str) -> Message {
     about_chain(operation::DEL_CHAIN, 0, of, name)
 }

@@ -467,11 +467,16 @@ fn each_damage_is_reported_and_mended_by_the_next_insert() {
             nft(&["-f", "-"], &format!("{damage}\n"));
             Ruleset::probe().unwrap();
             assert!(ruleset.missing(ONE, &everything()).unwrap()[0].to_string().contains(words), "{damage}");
-            let ports = [Element::IsolatedPort { port: "vethB".into() }, publish(None, 99, "10.99.0.2")];
-            ruleset.insert(TWO, &ports).unwrap();
+            let others = [
+                Element::IsolatedPort { port: "vethB".into() },
+                Element::Member { address: address("10.99.0.2") },
+                Element::MasqueradePublished { address: address("10.99.0.2") },
+                publish(None, 99, "10.99.0.2"),
+            ];
+            ruleset.insert(TWO, &others).unwrap();
             Ruleset::probe().unwrap();
             assert_eq!(ruleset.missing(ONE, &everything()).unwrap(), [], "{damage}");
-            ruleset.remove(TWO, &ports).unwrap();
+            ruleset.remove(TWO, &others).unwrap();
             let lost = if damage.starts_with("flush table") { "\t\tip daddr 10.1.1.1 drop\n" } else { "" };
             // Chains that were deleted come back at the end of the list.
             let sorted = |text: &str| {
@@ -495,6 +500,54 @@ fn an_insert_mends_the_chains_that_it_needs() {
         ruleset.insert(TWO, &[publish(None, 80, "10.0.0.5")]).unwrap();
         ruleset.insert(TWO, &[of(5)]).unwrap();
         assert_eq!(ruleset.missing(ONE, &[of(2)]).unwrap(), []);
+    });
+}
+
+/// What the version before the layouts had a number made of [`everything`], with one rule that is another today.
+const LAYOUT_1: &str = include_str!("layout_1.nft");
+
+#[test]
+fn tables_of_an_earlier_layout_serve_and_become_today_s_with_the_next_insert() {
+    in_namespace(|| {
+        let mut ruleset = Ruleset::open().unwrap();
+        nft(&["-f", "-"], LAYOUT_1);
+        assert_eq!(ruleset.missing(ONE, &everything()).unwrap(), [], "CHECK of a container of before");
+        Ruleset::probe().unwrap();
+        let more = [publish(None, 99, "10.99.0.2"), Element::IsolatedPort { port: "vethB".into() }];
+        ruleset.insert(TWO, &more).unwrap();
+        assert_eq!(ruleset.missing(ONE, &everything()).unwrap(), []);
+        assert_eq!(ruleset.missing(TWO, &more).unwrap(), []);
+        let upgraded = listing();
+        nft(&["flush", "ruleset"], "");
+        ruleset.insert(Holder { label: ONE, link: Some("vethA") }, &everything()).unwrap();
+        ruleset.insert(TWO, &more).unwrap();
+        // The kernel keeps a table's comment, and lists chains in the order in which they came.
+        let sorted = |text: &str| {
+            let mut lines: Vec<_> = text.lines().filter(|line| !line.contains("comment \"ferrocni: ")).collect();
+            lines.sort_unstable();
+            lines.join("\n")
+        };
+        assert_eq!(sorted(&upgraded), sorted(&listing()));
+    });
+}
+
+#[test]
+fn a_table_of_a_later_layout_is_left_alone_and_releases_what_it_holds() {
+    in_namespace(|| {
+        let mut ruleset = Ruleset::open().unwrap();
+        ruleset.insert(ONE, &everything()).unwrap();
+        let others = "add table inet other; add chain inet other layout-99";
+        let later = format!("{others}; delete chain inet ferrocni layout-2; add chain inet ferrocni layout-3\n");
+        nft(&["-f", "-"], &later);
+        let before = listing();
+        for refused in [ruleset.insert(TWO, &everything()[3..5]), ruleset.repair(ONE, &everything()), Ruleset::probe()]
+        {
+            let error = refused.unwrap_err();
+            assert!(matches!(error, Error::Newer { layout: 3, .. }), "{error:?}");
+            assert!(error.to_string().contains("install that version"), "{error}");
+        }
+        assert_eq!(listing(), before);
+        assert_eq!(ruleset.remove(ONE, &everything()).unwrap(), everything().len() + 1);
     });
 }
 

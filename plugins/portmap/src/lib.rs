@@ -33,11 +33,11 @@ impl Plugin for Portmap {
         let published = Published::new(config, &request.attachment, result);
         let method = config.method()?;
         if !published.is_empty() {
-            match method {
+            match &method {
                 Method::Nftables => rules::insert(&published, undo)?,
-                Method::Iptables(masquerading) => rules::insert_by_iptables(&published, &masquerading, undo)?,
+                Method::Iptables(masquerading) => rules::insert_by_iptables(&published, masquerading, undo)?,
             }
-            localhost::open(&published)?;
+            localhost::open(&published, &method)?;
             stale::forget_earlier(&published)?;
         }
         Ok(result.clone())

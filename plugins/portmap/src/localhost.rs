@@ -18,14 +18,14 @@ use ipnetwork::IpNetwork;
 use netlink::{Family, Link, Route, RouteType, Socket, if_found, table};
 use nftables::Ruleset;
 
-use crate::Error;
 use crate::published::Published;
+use crate::{Error, Method};
 
 /// Worse than that of the kernel's own route to ::1 on `lo`, so that everything else goes on as before.
 const BEHIND_LO: u32 = 4096;
 
 /// Lets the host reach published ports through its loopback addresses. Without `snat` the answers could not come back.
-pub(crate) fn open(published: &Published<'_>) -> Result<(), Error> {
+pub(crate) fn open(published: &Published<'_>, method: &Method) -> Result<(), Error> {
     if !published.config.snat {
         return Ok(());
     }
@@ -34,7 +34,7 @@ pub(crate) fn open(published: &Published<'_>) -> Result<(), Error> {
         let address = target.address.ip();
         let Some(link) = link_to(&mut socket, published, address)? else { continue };
         match address {
-            IpAddr::V4(_) => open_ipv4(published, &link)?,
+            IpAddr::V4(_) => open_ipv4(published, method, &link)?,
             IpAddr::V6(_) => open_ipv6(&mut socket, &link)?,
         }
     }
@@ -144,12 +144,14 @@ fn is_used(socket: &mut Socket, ruleset: &mut Ruleset, link: &Link, family: Fami
     Ok(by_nftables || iptables::publishes(by_iptables)?)
 }
 
-fn open_ipv4(published: &Published<'_>, link: &Link) -> Result<(), Error> {
+fn open_ipv4(published: &Published<'_>, method: &Method, link: &Link) -> Result<(), Error> {
     let key = ["ipv4", "conf", link.name.as_str(), "route_localnet"];
-    let mut ruleset = Ruleset::open()?;
-    // A ruleset that somebody damaged, or that iptables was asked to stand in for, is no filter.
-    if !ruleset.guards_loopback()? {
-        ruleset.repair(&published.attachment.label(), &[])?;
+    // Inserting elements has made sure of the filter; where iptables translates, nothing has.
+    if matches!(method, Method::Iptables(_)) {
+        let mut ruleset = Ruleset::open()?;
+        if !ruleset.guards_loopback()? {
+            ruleset.repair(&published.attachment.label(), &[])?;
+        }
     }
     if sysctl::read(&key)? != "1" {
         sysctl::write(&key, "1")?;

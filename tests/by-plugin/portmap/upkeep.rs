@@ -1,6 +1,11 @@
 //! CHECK, DEL, GC and STATUS, and a host whose rules are its own.
 
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
+
 use serde_json::{Value, json};
+
+use tests::dhcp::eventually;
 use tests::{Host, Inside as _, Outcome, address, reference_differs, wire};
 
 use super::{publishing, publishing_with};
@@ -106,6 +111,68 @@ fn a_damaged_ruleset_is_reported_and_the_next_add_mends_it() {
     }
     outside.assert_reaches_tcp("192.0.2.1:8080");
     assert_eq!(web.assert_reaches_tcp("192.0.2.1:8080").ip().to_string(), "10.1.0.1", "the subnet's own chain, too");
+}
+
+/// The tables as an earlier version made them: without the mark of today's, and with a rule that is another one today.
+#[test]
+fn tables_of_an_earlier_version_become_todays_while_packets_pass() {
+    if reference_differs("it has no STATUS, and other rules") {
+        return;
+    }
+    let (host, outside) = wire();
+    let (web, other) = (host.container("web"), host.container("other"));
+    let first = publishing(&host, 1, &[("tcp", 8080, 80)]);
+    first.add(&web, "eth0").ok();
+    let today = host.run(["nft", "list", "table", "inet", "ferrocni"]);
+    let mark = "\tchain layout-2 {\n\t}\n";
+    assert!(today.contains(mark) && today.contains("224.0.0.0/4"), "{today}");
+    let earlier = today.replace(mark, "").replace("224.0.0.0/4", "239.0.0.0/8");
+    host.write("/run/earlier.nft", format!("delete table inet ferrocni\n{earlier}"));
+    host.run(["nft", "-f", "/run/earlier.nft"]);
+
+    let _server = web.listen_tcp(80);
+    let (stop, reached) = (AtomicBool::new(false), AtomicUsize::new(0));
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !stop.load(Relaxed) {
+                outside.assert_reaches_tcp("192.0.2.1:8080");
+                reached.fetch_add(1, Relaxed);
+            }
+        });
+        let until_reached_again = || {
+            let before = reached.load(Relaxed);
+            eventually("the port is reached", || reached.load(Relaxed) > before + 1);
+        };
+        until_reached_again();
+        first.check(&web, "eth0").ok();
+        first.status().ok();
+        publishing(&host, 2, &[("tcp", 8081, 80)]).add(&other, "eth0").ok();
+        until_reached_again();
+        stop.store(true, Relaxed);
+    });
+    first.check(&web, "eth0").ok();
+    let upgraded = host.run(["nft", "list", "table", "inet", "ferrocni"]);
+    assert!(upgraded.contains(mark) && !upgraded.contains("239.0.0.0/8"), "{upgraded}");
+}
+
+#[test]
+fn a_table_of_a_later_version_says_what_to_do_and_lets_containers_go() {
+    if reference_differs("it has no STATUS, and other rules") {
+        return;
+    }
+    let host = Host::new();
+    let (web, other) = (host.container("web"), host.container("other"));
+    let network = publishing(&host, 1, &[("tcp", 8080, 80)]);
+    let before = host.snapshot();
+    network.add(&web, "eth0").ok();
+    host.run(["nft", "add chain inet ferrocni layout-3; delete chain inet ferrocni layout-2"]);
+    for error in [network.add(&other, "eth0").error(), network.status().error()] {
+        assert!(error.msg.contains("layout 3") && error.msg.contains("install that version"), "{error:?}");
+    }
+    network.del(&other, "eth0").ok();
+    network.del(&web, "eth0").ok();
+    host.run(["nft", "delete chain inet ferrocni layout-3"]);
+    host.snapshot().assert_nothing_since(&before);
 }
 
 #[test]

@@ -7,7 +7,8 @@ const IPTABLES: [&str; 5] = ["filter", "nat", "mangle", "raw", "security"];
 
 /// The chains of our tables that stay. All others are there for a subnet or a bridge, and go with its last
 /// container.
-const SKELETON: [&str; 10] = [
+const SKELETON: [&str; 11] = [
+    "layout-2",
     "localnet",
     "prerouting",
     "output",

@@ -7,7 +7,6 @@ use super::element::{Element, Entry, describe, entries};
 use super::health::{chains_of, tables_of};
 use super::queue::Queue;
 use super::sets::ISOLATED_BRIDGES;
-use super::skeleton::LOCALNET;
 use super::{INET, Ruleset};
 use crate::expression::interface_name;
 use crate::{Result, Table};
@@ -49,6 +48,11 @@ pub enum Difference {
         /// The table.
         table: Table<'static>,
     },
+    /// A table has the layout of an earlier version of ferrocni.
+    Layout {
+        /// The table.
+        table: Table<'static>,
+    },
     /// A chain that the elements need lost rules: somebody flushed or deleted it.
     Chain {
         /// The table.
@@ -72,6 +76,9 @@ impl fmt::Display for Difference {
                 write!(formatter, "bridge {bridge}: not in nftables set {INET} isolated_bridges")
             }
             Self::Table { table } => write!(formatter, "nftables table {table}: not there"),
+            Self::Layout { table } => {
+                write!(formatter, "nftables table {table}: made by an earlier version of ferrocni")
+            }
             Self::Dormant { table } => write!(formatter, "nftables table {table}: dormant, so that packets pass it by"),
             Self::Chain { table, chain, found: None, .. } => {
                 write!(formatter, "nftables chain {table} {chain}: not there")
@@ -87,7 +94,9 @@ impl Difference {
     /// The table that lost something.
     pub(super) fn table(&self) -> Option<Table<'static>> {
         match self {
-            Self::Table { table } | Self::Dormant { table } | Self::Chain { table, .. } => Some(*table),
+            Self::Table { table } | Self::Dormant { table } | Self::Layout { table } | Self::Chain { table, .. } => {
+                Some(*table)
+            }
             _ => None,
         }
     }
@@ -115,23 +124,13 @@ impl Ruleset {
             }
         }
         let chains = chains_of(&entries);
-        differences.extend(self.damage(&tables_of(&entries), &chains)?);
+        let damage = self.damage(&tables_of(&entries), &chains)?.into_iter();
+        // The layout before served the container as well, and the next ADD replaces it.
+        differences.extend(damage.filter(|difference| !matches!(difference, Difference::Layout { .. })));
         for chain in &chains {
             differences.extend(self.opened(chain)?);
         }
         Ok(differences)
-    }
-
-    /// Whether the filter stands without which `route_localnet` would let neighbours reach the host's loopback addresses.
-    ///
-    /// # Errors
-    /// [`crate::Error::Netlink`] if the kernel refuses.
-    pub fn guards_loopback(&mut self) -> Result<bool> {
-        let damage = self.damage(&[INET], &[])?;
-        let is_elsewhere = |difference: &Difference| {
-            matches!(difference, Difference::Chain { .. }) && !difference.is_in_chain(INET, LOCALNET)
-        };
-        Ok(damage.iter().all(is_elsewhere))
     }
 
     /// Whether a bridge lost its mark as an isolated one, without which nobody asks its chain.

@@ -1,12 +1,17 @@
 //! Whether the part of the ruleset that never grows works, and what has to be made anew if not.
 //!
-//! Two questions tell, whatever the size of the ruleset: one about a table, one about all its chains. The kernel counts a
+//! Two questions tell, whatever the size of the ruleset: one about a table, one about its chains. The kernel counts a
 //! chain's rules and what leads to it in one number, so that a chain which rules of ours lead to, or packets alone, is known to
 //! be whole without a look at its rules. Where elements lead to a chain, or others added rules, the rules are counted.
+//!
+//! An ADD asks about the chains that its elements need ([`Ruleset::serves`]); only if one of them is not as it was made is
+//! everything looked at ([`Ruleset::damage`]).
+//!
+//! Which layout the tables have is told by an empty chain named after it ([`skeleton::marker`]).
 
 use nfnetlink::{Attributes, Message};
 
-use super::chains::OnDemand;
+use super::chains::{MASQUERADE_PUBLISHED, OnDemand};
 use super::element::Entry;
 use super::{BRIDGE, Difference, INET, Ruleset, sets, skeleton};
 use crate::connection::ChainState;
@@ -42,11 +47,69 @@ impl Wanted {
     /// Whether the kernel's number alone says that no rule is missing.
     fn is_whole(&self, state: ChainState) -> bool {
         let is_led_to_by_rules = self.hook.is_some() || self.jumps > 0;
-        is_led_to_by_rules && usize::try_from(state.uses) == Ok(self.rules + self.jumps)
+        self.rules == 0 || (is_led_to_by_rules && usize::try_from(state.uses) == Ok(self.rules + self.jumps))
+    }
+
+    /// Whether packets reach these entries' sets through it.
+    fn leads_to(&self, entries: &[Entry]) -> bool {
+        let mut of_table = entries.iter().filter(|entry| entry.set.table == self.table);
+        of_table.any(|entry| entry.set.reached_by.contains(&self.name.as_str()))
+    }
+
+    fn on_demand(chain: &OnDemand) -> Self {
+        Self { table: INET, name: chain.name(), rules: chain.rules().len(), jumps: 0, hook: None }
+    }
+
+    /// The chain that tells a table's layout.
+    fn marker(table: Table<'static>) -> Self {
+        Self { table, name: skeleton::marker(skeleton::LAYOUT), rules: 0, jumps: 0, hook: None }
     }
 }
 
 impl Ruleset {
+    /// Whether all that `entries` need is as it was made, as far as a quick look tells: `false` asks for a thorough one.
+    pub(super) fn serves(&mut self, entries: &[Entry]) -> Result<bool> {
+        let mut needed = Vec::new();
+        for table in tables_of(entries) {
+            if !self.connection.table(table)?.is_some_and(|state| state.can_be_changed() && !state.is_dormant()) {
+                return Ok(false);
+            }
+            needed.push(Wanted::marker(table));
+            needed.extend(wanted_of(table).into_iter().filter(|chain| chain.leads_to(entries)));
+        }
+        needed.extend(led_to(entries));
+        let places: Vec<_> = needed.iter().map(|chain| (chain.table, chain.name.as_str())).collect();
+        for (chain, state) in needed.iter().zip(self.connection.chains(&places)?) {
+            if !self.stands(chain, state)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Whether the filter stands without which `route_localnet` would let neighbours reach the host's loopback addresses.
+    ///
+    /// # Errors
+    /// [`Error::Netlink`] if the kernel refuses.
+    pub fn guards_loopback(&mut self) -> Result<bool> {
+        if self.connection.table(INET)?.is_none_or(|table| table.is_dormant()) {
+            return Ok(false);
+        }
+        let state = self.connection.chain(INET, skeleton::LOCALNET)?;
+        let mut chains = wanted_of(INET).into_iter();
+        chains.find(|chain| chain.name == skeleton::LOCALNET).map_or(Ok(true), |filter| self.stands(&filter, state))
+    }
+
+    /// Whether a chain is there, where it has to be, and neither it nor those that lead to it lost a rule.
+    fn stands(&mut self, chain: &Wanted, state: Option<ChainState>) -> Result<bool> {
+        let Some(state) = state.filter(|state| state.hook == chain.hook) else { return Ok(false) };
+        if chain.is_whole(state) {
+            return Ok(true);
+        }
+        let rules = self.connection.rules(chain.table, &chain.name, |_| ())?.len();
+        Ok(rules >= chain.rules && usize::try_from(state.uses).is_ok_and(|uses| uses >= rules + chain.jumps))
+    }
+
     /// What `entries` lack around them, or all that is around them. Where a table is made anew, so are the chains that
     /// elements of others lead to.
     pub(super) fn lack(&mut self, entries: &[Entry], all: bool) -> Result<Lack> {
@@ -83,16 +146,13 @@ impl Ruleset {
             }
             damage.extend(difference);
         }
-        wanted.extend(chains.iter().map(|chain| Wanted {
-            table: INET,
-            name: chain.name(),
-            rules: chain.rules().len(),
-            jumps: 0,
-            hook: None,
-        }));
+        wanted.extend(chains.iter().map(Wanted::on_demand));
         let places: Vec<_> = wanted.iter().map(|chain| (chain.table, chain.name.as_str())).collect();
         for (chain, state) in wanted.iter().zip(self.connection.chains(&places)?) {
-            damage.extend(self.damaged_chain(chain, state)?);
+            let difference = self.damaged_chain(chain, state)?;
+            // Which rules another layout has is not known here.
+            let is_known = !damage.contains(&Difference::Layout { table: chain.table });
+            damage.extend(difference.filter(|_| is_known));
         }
         Ok(damage)
     }
@@ -101,7 +161,7 @@ impl Ruleset {
         let Some(state) = self.connection.table(table)? else {
             return Ok(Some(Difference::Table { table }));
         };
-        if state.is_owned() {
+        if !state.can_be_changed() {
             return Err(Error::Owned { table });
         }
         // nft before 1.0 loses comments of tables, and an administrator may have made the table for their chain "admin".
@@ -110,7 +170,25 @@ impl Ruleset {
             None if !self.has_skeleton(table)? => return Ok(Some(Difference::Table { table })),
             _ => {}
         }
-        Ok(state.is_dormant().then_some(Difference::Dormant { table }))
+        if state.is_dormant() {
+            return Ok(Some(Difference::Dormant { table }));
+        }
+        self.layout(table)
+    }
+
+    /// What the table's layout differs in from this program's.
+    ///
+    /// # Errors
+    /// [`Error::Newer`] if a later version of ferrocni made the table.
+    fn layout(&mut self, table: Table<'static>) -> Result<Option<Difference>> {
+        if self.connection.chain(table, &skeleton::marker(skeleton::LAYOUT))?.is_some() {
+            return Ok(None);
+        }
+        let found = self.connection.chain_names(table)?.iter().filter_map(|name| skeleton::layout_in(name)).max();
+        match found {
+            Some(layout) if layout > skeleton::LAYOUT => Err(Error::Newer { table, layout }),
+            _ => Ok(Some(Difference::Layout { table })),
+        }
     }
 
     fn has_skeleton(&mut self, table: Table<'static>) -> Result<bool> {
@@ -152,6 +230,16 @@ fn target(held: Held) -> Option<String> {
         Some(Data::Jump(chain) | Data::Goto(chain)) => Some(chain),
         _ => None,
     }
+}
+
+/// The chains that entries lead to. No number tells whether these are whole, since nobody knows how many elements lead to them.
+fn led_to(entries: &[Entry]) -> Vec<Wanted> {
+    let mut chains: Vec<_> = chains_of(entries).iter().map(Wanted::on_demand).collect();
+    let shared = Some(Data::Jump(MASQUERADE_PUBLISHED.to_owned()));
+    if entries.iter().any(|entry| entry.held.data == shared) {
+        chains.extend(wanted_of(INET).into_iter().filter(|chain| chain.name == MASQUERADE_PUBLISHED));
+    }
+    chains
 }
 
 /// The tables that entries are in.

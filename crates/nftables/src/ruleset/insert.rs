@@ -98,7 +98,7 @@ impl Ruleset {
     pub fn insert<'a>(&mut self, holder: impl Into<Holder<'a>>, elements: &[Element]) -> Result<()> {
         let mut insertion = Insertion::new(holder.into(), elements)?;
         for _ in 0..ATTEMPTS {
-            let is_whole = self.lack(&insertion.entries, false)?.is_empty();
+            let is_whole = self.serves(&insertion.entries)? || self.lack(&insertion.entries, false)?.is_empty();
             if (is_whole && self.insert_elements(&mut insertion)?) || self.insert_prepared(&mut insertion)? {
                 return self.clear(&insertion.rivals);
             }

@@ -40,6 +40,8 @@ pub use check::Difference;
 pub use element::{Element, Part, Protocol};
 pub use holder::Holder;
 
+pub(crate) use skeleton::LAYOUT;
+
 use queue::Queue;
 
 use crate::connection::Connection;

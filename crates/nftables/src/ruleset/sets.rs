@@ -1,6 +1,7 @@
 //! The sets and maps of the skeleton: all that grows with containers is in them.
 
 use super::element::Part;
+use super::skeleton::LOCALNET;
 use super::{BRIDGE, INET};
 use crate::expression::Version;
 use crate::object::{Keys, Mapped, Place, Table};
@@ -40,6 +41,9 @@ pub(super) struct Set {
     pub(super) key: Keys,
     pub(super) mapped: Mapped,
     pub(super) about: &'static str,
+    /// The chains of the skeleton through which packets reach it, without those that only lead to these: if one of them loses
+    /// a rule, these are led to by fewer rules, which shows as well.
+    pub(super) reached_by: &'static [&'static str],
     /// The set of those who wait for its keys.
     waiting: Option<&'static str>,
 }
@@ -66,11 +70,21 @@ impl Set {
 }
 
 const fn inet(name: &'static str, part: Part, key: Keys, mapped: Mapped, about: &'static str) -> Set {
-    Set { table: INET, name, part, key, mapped, about, waiting: None }
+    Set { table: INET, name, part, key, mapped, about, reached_by: through(part), waiting: None }
 }
 
 const fn bridge(name: &'static str, part: Part, key: Keys, about: &'static str) -> Set {
-    Set { table: BRIDGE, name, part, key, mapped: NOTHING, about, waiting: None }
+    let reached_by = if matches!(part, Part::AntiSpoof) { &["prerouting"] } else { &["forward"] };
+    Set { table: BRIDGE, name, part, key, mapped: NOTHING, about, reached_by, waiting: None }
+}
+
+const fn through(part: Part) -> &'static [&'static str] {
+    match part {
+        Part::Publish => &[LOCALNET, "publish"],
+        Part::Hairpin | Part::Masquerade => &["postrouting"],
+        Part::Firewall => &["member", "isolation"],
+        Part::AntiSpoof => &[],
+    }
 }
 
 /// A set whose keys several can have: see [`Set::waiting`].

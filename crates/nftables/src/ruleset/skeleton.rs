@@ -27,15 +27,34 @@ use super::sets::{self, Set};
 use super::{BRIDGE, INET};
 use crate::Error;
 use crate::expression::{Expressions, Interface, Side, Version};
-use crate::object::{Hook, Table, del_rules, new_chain, new_rule, new_set, new_table};
+use crate::object::{Hook, Table, del_chain, del_rules, new_chain, new_rule, new_set, new_table};
 use crate::uapi::hook::{FORWARD, OUTPUT, POSTROUTING, PREROUTING};
 
 /// How the tables' comments begin.
 pub(super) const OURS: &str = "ferrocni:";
-/// The tables' comments; the number grows when sets or chains change their meaning.
 const ABOUT_INET: &str =
-    "ferrocni: published ports, masquerade and firewall of containers; put your own rules into chain admin; layout 1";
-const ABOUT_BRIDGE: &str = "ferrocni: MAC address checks and isolation of bridge ports; layout 1";
+    "ferrocni: published ports, masquerade and firewall of containers; put your own rules into chain admin";
+const ABOUT_BRIDGE: &str = "ferrocni: MAC address checks and isolation of bridge ports";
+
+/// The number of the tables' layout. It grows with every change of a rule, chain or set below or in [`OnDemand`]: a table with
+/// another number, which an earlier version made, is made anew around its elements by the next ADD. The kernel changes neither
+/// a chain's hook nor a set's type: what gets another one needs another name.
+///
+/// [`OnDemand`]: super::chains::OnDemand
+pub(crate) const LAYOUT: u32 = 2;
+/// The first layout that is told by a chain.
+const FIRST_MARKED: u32 = 2;
+const MARKER: &str = "layout-";
+
+/// The name of the chain, without rules, that tells a table's layout. A table's own comment cannot be changed.
+pub(super) fn marker(layout: u32) -> String {
+    format!("{MARKER}{layout}")
+}
+
+/// The layout that a chain of this name tells.
+pub(super) fn layout_in(chain: &str) -> Option<u32> {
+    chain.strip_prefix(MARKER)?.parse().ok()
+}
 
 /// The bit of the packet mark that says "sent to an address of this host": 13, the reference's `markMasqBit`.
 const FOR_THIS_HOST: u32 = 1 << 13;
@@ -195,6 +214,9 @@ pub(super) fn create(table: Table<'static>) -> Vec<Message> {
     for (id, set) in (1..).zip(sets::ALL).filter(|(_, set)| set.table == table) {
         messages.push(new_set(set.place(), id, set.key, set.mapped, set.about));
     }
+    // Removing what may not be there is an error, unless it is made first.
+    messages.extend((FIRST_MARKED..=LAYOUT).map(|layout| new_chain(table, &marker(layout), None)));
+    messages.extend((FIRST_MARKED..LAYOUT).map(|layout| del_chain(table, &marker(layout))));
     let chains = chains(table);
     messages.extend(chains.iter().map(|chain| new_chain(table, chain.name, chain.hook)));
     for chain in chains {
@@ -204,4 +226,37 @@ pub(super) fn create(table: Table<'static>) -> Vec<Message> {
         }
     }
     messages
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ruleset::chains::OnDemand;
+
+    /// FNV-1a, so that the number is the same wherever the test runs.
+    fn fingerprint(messages: &[Message]) -> u64 {
+        let bytes = messages.iter().flat_map(Message::attributes);
+        bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+    }
+
+    /// If this fails, what ADD makes has changed: increase [`LAYOUT`], or nodes keep the rules that they have, and write the new
+    /// fingerprint here.
+    #[test]
+    fn a_changed_layout_has_another_number() {
+        let on_demand =
+            ["masquerade-10.0.0.0/8", "masquerade-fd00_1__/64", "hairpin-10.0.0.0/8", "hairpin-fd00_1__/64", "to-br0"];
+        let chains: Vec<_> = on_demand.into_iter().filter_map(OnDemand::named).collect();
+        assert_eq!(chains.len(), on_demand.len());
+        let chains = chains.iter().flat_map(OnDemand::create);
+        let all: Vec<_> = [INET, BRIDGE].into_iter().flat_map(create).chain(chains).collect();
+        assert_eq!((LAYOUT, fingerprint(&all)), (2, 3_085_915_280_565_587_379));
+    }
+
+    #[test]
+    fn a_layout_is_told_by_a_chain_s_name() {
+        assert_eq!(layout_in(&marker(LAYOUT)), Some(LAYOUT));
+        for name in ["layout-", "layout-x", "localnet", "2"] {
+            assert_eq!(layout_in(name), None, "{name}");
+        }
+    }
 }
