@@ -20,7 +20,7 @@ pub(crate) enum Error {
     NotRoot,
     /// A plugin's folder lacks one of the chain.
     #[error(
-        "no plugin at {path}: build ferrocni with `cargo build --release`, or name a folder with --ours or --theirs"
+        "no plugin at {path}: build ferrocni with `cargo build --release`, or name a folder with --ours or --reference"
     )]
     NoPlugin {
         /// The file that is missing.

@@ -9,13 +9,13 @@ use crate::error::{Error, Result};
 pub(crate) const HELP: &str = "\
 Measures ferrocni's plugins and the Go reference's in turn, each on a throw-away host of its own.
 
-usage: bench [--ipvlan] [--quick] [--rounds N] [--ours DIR] [--theirs DIR]
+usage: bench [--ipvlan] [--quick] [--rounds N] [--ours DIR] [--reference DIR]
 
-  --ipvlan      ipvlan and nothing else: scripts/bench.sh measures it in a virtual machine where the kernel has none
-  --quick       one round, small numbers: shows that everything runs, not how fast
-  --rounds N    how often ADD, CHECK and DEL are measured (40)
-  --ours DIR    ferrocni's plugins (the folder of this program)
-  --theirs DIR  the reference's plugins (/usr/lib/cni)
+  --ipvlan         ipvlan and nothing else: scripts/bench.sh measures it in a virtual machine where the kernel has none
+  --quick          one round, small numbers: shows that everything runs, not how fast
+  --rounds N       how often ADD, CHECK and DEL are measured (40)
+  --ours DIR       ferrocni's plugins (the folder of this program)
+  --reference DIR  the reference's plugins (/usr/lib/cni)
 ";
 
 /// What to measure, and how much.
@@ -90,7 +90,7 @@ pub(crate) fn parse(words: Vec<OsString>) -> Result<Task> {
             Some("--ipvlan") => options.ipvlan = true,
             Some("--rounds") => options.rounds = rounds(&value(&word, words.next())?)?,
             Some("--ours") => options.ours = Some(value(&word, words.next())?.into()),
-            Some("--theirs") => options.theirs = value(&word, words.next())?.into(),
+            Some("--reference") => options.theirs = value(&word, words.next())?.into(),
             _ => return Err(Error::Usage(format!("unknown option {}", word.display()))),
         }
     }
@@ -123,7 +123,7 @@ mod tests {
     fn quick_keeps_what_else_is_said_wherever_it_stands() {
         let expected =
             Options { ipvlan: true, rounds: 3, ours: Some("/a".into()), theirs: "/b".into(), ..Options::quick() };
-        let task = parsed(&["--rounds", "3", "--ours", "/a", "--quick", "--theirs", "/b", "--ipvlan"]);
+        let task = parsed(&["--rounds", "3", "--ours", "/a", "--quick", "--reference", "/b", "--ipvlan"]);
         assert_eq!(task.ok(), Some(Task::Bench(expected)));
     }
 

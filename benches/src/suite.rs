@@ -1,5 +1,6 @@
 //! Runs a chain of plugins as a container runtime does: a process for each, JSON on its standard input and output.
 
+use std::fs;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
@@ -82,14 +83,17 @@ impl Network {
 }
 
 impl Suite {
-    /// The plugins in `directory`, which must hold each of `programs`.
-    pub(crate) fn open(directory: &Path, programs: &[&str]) -> Result<Self> {
-        let directory = directory.canonicalize().map_err(Error::file(directory))?;
-        let missing = programs.iter().map(|program| directory.join(program)).find(|path| !path.is_file());
-        match missing {
-            Some(path) => Err(Error::NoPlugin { path }),
-            None => Ok(Self { directory, launcher: Launcher::Direct }),
+    /// `programs`, copied from the folder `from` to a new folder `to`.
+    pub(crate) fn install(from: &Path, programs: &[&str], to: &Path) -> Result<Self> {
+        fs::create_dir(to).map_err(Error::file(to))?;
+        for program in programs {
+            let path = from.join(program);
+            if !path.is_file() {
+                return Err(Error::NoPlugin { path });
+            }
+            fs::copy(&path, to.join(program)).map_err(Error::file(&path))?;
         }
+        Ok(Self { directory: to.to_owned(), launcher: Launcher::Direct })
     }
 
     /// The same plugins, started in another way.
@@ -151,7 +155,8 @@ impl Suite {
         plugin: &Value,
         previous: &Value,
     ) -> Result<Timed<Result<Value, Failure>>> {
-        let program = self.path(plugin["type"].as_str().unwrap_or_default());
+        let name = plugin["type"].as_str().unwrap_or_default();
+        let program = self.path(name);
         let input = invocation.input(plugin, previous).to_string();
         let mut command = self.launcher.command(&program)?;
         invocation.set_environment(&mut command, &self.directory);
@@ -164,7 +169,8 @@ impl Suite {
         let elapsed = started.elapsed();
 
         let output = answer.map_err(Error::file(&program))?;
-        let failed = |message| Failure { program: program.display().to_string(), verb: invocation.verb, message };
+        let side = self.directory.file_name().unwrap_or_default().display();
+        let failed = |message| Failure { program: format!("{side}/{name}"), verb: invocation.verb, message };
         Ok(Timed { elapsed, outcome: understand(&output, status).map_err(failed) })
     }
 }
