@@ -9,14 +9,14 @@
 //!
 //! Which layout the tables have is told by an empty chain named after it ([`skeleton::marker`]).
 
-use nfnetlink::{Attributes, Message};
+use std::borrow::Cow;
 
 use super::chains::{MASQUERADE_PUBLISHED, OnDemand};
 use super::element::Entry;
 use super::{BRIDGE, Difference, INET, Ruleset, sets, skeleton};
 use crate::connection::ChainState;
 use crate::object::{Data, Held};
-use crate::uapi::{data, expression, immediate, rule, verdict};
+use crate::uapi::hook::{FORWARD, OUTPUT, POSTROUTING, PREROUTING};
 use crate::{Error, Result, Table};
 
 /// What has to be made, or made anew.
@@ -33,14 +33,39 @@ impl Lack {
 }
 
 /// A chain as it has to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct Wanted {
     table: Table<'static>,
-    name: String,
+    name: Cow<'static, str>,
     rules: usize,
     /// How many rules of ours lead to it.
     jumps: usize,
     /// The number of its hook, if it is a base chain.
     hook: Option<u32>,
+}
+
+/// The skeleton's chains. Making all of its rules in order to count them would take a tenth of an ADD.
+static SKELETON: [Wanted; 12] = [
+    base(INET, skeleton::LOCALNET, 2, PREROUTING),
+    base(INET, "prerouting", 1, PREROUTING),
+    base(INET, "output", 1, OUTPUT),
+    inner(INET, "publish", 5, 2),
+    base(INET, "postrouting", 4, POSTROUTING),
+    inner(INET, MASQUERADE_PUBLISHED, 1, 0),
+    base(INET, "forward", 4, FORWARD),
+    inner(INET, "member", 2, 4),
+    inner(INET, "admin", 0, 1),
+    inner(INET, "isolation", 4, 1),
+    base(BRIDGE, "prerouting", 1, PREROUTING),
+    base(BRIDGE, "forward", 1, FORWARD),
+];
+
+const fn base(table: Table<'static>, name: &'static str, rules: usize, hook: u32) -> Wanted {
+    Wanted { table, name: Cow::Borrowed(name), rules, jumps: 0, hook: Some(hook) }
+}
+
+const fn inner(table: Table<'static>, name: &'static str, rules: usize, jumps: usize) -> Wanted {
+    Wanted { table, name: Cow::Borrowed(name), rules, jumps, hook: None }
 }
 
 impl Wanted {
@@ -53,16 +78,16 @@ impl Wanted {
     /// Whether packets reach these entries' sets through it.
     fn leads_to(&self, entries: &[Entry]) -> bool {
         let mut of_table = entries.iter().filter(|entry| entry.set.table == self.table);
-        of_table.any(|entry| entry.set.reached_by.contains(&self.name.as_str()))
+        of_table.any(|entry| entry.set.reached_by.contains(&&*self.name))
     }
 
     fn on_demand(chain: &OnDemand) -> Self {
-        Self { table: INET, name: chain.name(), rules: chain.rules().len(), jumps: 0, hook: None }
+        Self { table: INET, name: chain.name().into(), rules: chain.rules().len(), jumps: 0, hook: None }
     }
 
     /// The chain that tells a table's layout.
     fn marker(table: Table<'static>) -> Self {
-        Self { table, name: skeleton::marker(skeleton::LAYOUT), rules: 0, jumps: 0, hook: None }
+        Self { table, name: skeleton::marker(skeleton::LAYOUT).into(), rules: 0, jumps: 0, hook: None }
     }
 }
 
@@ -75,10 +100,10 @@ impl Ruleset {
                 return Ok(false);
             }
             needed.push(Wanted::marker(table));
-            needed.extend(wanted_of(table).into_iter().filter(|chain| chain.leads_to(entries)));
+            needed.extend(in_table(table).filter(|chain| chain.leads_to(entries)).cloned());
         }
         needed.extend(led_to(entries));
-        let places: Vec<_> = needed.iter().map(|chain| (chain.table, chain.name.as_str())).collect();
+        let places: Vec<_> = needed.iter().map(|chain| (chain.table, &*chain.name)).collect();
         for (chain, state) in needed.iter().zip(self.connection.chains(&places)?) {
             if !self.stands(chain, state)? {
                 return Ok(false);
@@ -96,8 +121,8 @@ impl Ruleset {
             return Ok(false);
         }
         let state = self.connection.chain(INET, skeleton::LOCALNET)?;
-        let mut chains = wanted_of(INET).into_iter();
-        chains.find(|chain| chain.name == skeleton::LOCALNET).map_or(Ok(true), |filter| self.stands(&filter, state))
+        let [filter, ..] = &SKELETON;
+        self.stands(filter, state)
     }
 
     /// Whether a chain is there, where it has to be, and neither it nor those that lead to it lost a rule.
@@ -142,12 +167,12 @@ impl Ruleset {
         for table in tables {
             let difference = self.damaged_table(*table)?;
             if !matches!(difference, Some(Difference::Table { .. })) {
-                wanted.extend(wanted_of(*table));
+                wanted.extend(in_table(*table).cloned());
             }
             damage.extend(difference);
         }
         wanted.extend(chains.iter().map(Wanted::on_demand));
-        let places: Vec<_> = wanted.iter().map(|chain| (chain.table, chain.name.as_str())).collect();
+        let places: Vec<_> = wanted.iter().map(|chain| (chain.table, &*chain.name)).collect();
         for (chain, state) in wanted.iter().zip(self.connection.chains(&places)?) {
             let difference = self.damaged_chain(chain, state)?;
             // Which rules another layout has is not known here.
@@ -192,15 +217,15 @@ impl Ruleset {
     }
 
     fn has_skeleton(&mut self, table: Table<'static>) -> Result<bool> {
-        let chains = skeleton::chains(table);
-        let names: Vec<_> =
-            chains.iter().filter(|chain| chain.hook.is_some()).map(|chain| (table, chain.name)).collect();
+        let bases = in_table(table).filter(|chain| chain.hook.is_some());
+        let names: Vec<_> = bases.map(|chain| (table, &*chain.name)).collect();
         Ok(self.connection.chains(&names)?.iter().any(Option::is_some))
     }
 
     fn damaged_chain(&mut self, wanted: &Wanted, state: Option<ChainState>) -> Result<Option<Difference>> {
         let Wanted { table, name, rules: expected, .. } = wanted;
-        let difference = |found| Difference::Chain { table: *table, chain: name.clone(), expected: *expected, found };
+        let difference =
+            |found| Difference::Chain { table: *table, chain: name.to_string(), expected: *expected, found };
         let Some(state) = state else { return Ok(Some(difference(None))) };
         // No transaction of ours can change that.
         if state.hook != wanted.hook {
@@ -237,7 +262,7 @@ fn led_to(entries: &[Entry]) -> Vec<Wanted> {
     let mut chains: Vec<_> = chains_of(entries).iter().map(Wanted::on_demand).collect();
     let shared = Some(Data::Jump(MASQUERADE_PUBLISHED.to_owned()));
     if entries.iter().any(|entry| entry.held.data == shared) {
-        chains.extend(wanted_of(INET).into_iter().filter(|chain| chain.name == MASQUERADE_PUBLISHED));
+        chains.extend(in_table(INET).filter(|chain| chain.name == MASQUERADE_PUBLISHED).cloned());
     }
     chains
 }
@@ -260,36 +285,46 @@ pub(super) fn chains_of(entries: &[Entry]) -> Vec<OnDemand> {
     chains
 }
 
-fn wanted_of(table: Table<'static>) -> Vec<Wanted> {
-    let chains = skeleton::chains(table);
-    let targets: Vec<&str> = chains.iter().flat_map(|chain| &chain.rules).filter_map(chain_in).collect();
-    let wanted = chains.iter().map(|chain| Wanted {
-        table,
-        name: chain.name.to_owned(),
-        rules: chain.rules.len(),
-        jumps: targets.iter().filter(|target| **target == chain.name).count(),
-        hook: chain.hook.map(|hook| hook.number),
-    });
-    wanted.collect()
+fn in_table(table: Table<'static>) -> impl Iterator<Item = &'static Wanted> {
+    SKELETON.iter().filter(move |chain| chain.table == table)
 }
 
-/// The chain that a rule jumps or goes to by itself.
-fn chain_in(rule: &Message) -> Option<&str> {
-    Attributes::new(rule.attributes()).inside(rule::EXPRESSIONS).find_map(|item| {
-        let verdict = item.nested().inside(expression::DATA).inside(immediate::DATA).inside(data::VERDICT);
-        verdict.find(verdict::CHAIN)?.text()
-    })
+/// How many rules a chain of the skeleton has.
+pub(super) fn rules_of(table: Table<'_>, name: &str) -> usize {
+    SKELETON.iter().find(|chain| chain.table == table && chain.name == name).map_or(0, |chain| chain.rules)
 }
 
 #[cfg(test)]
 mod tests {
+    use nfnetlink::{Attributes, Message};
+
     use super::*;
+    use crate::uapi::{data, expression, immediate, rule, verdict};
+
+    /// The chain that a rule jumps or goes to by itself.
+    fn chain_in(rule: &Message) -> Option<&str> {
+        Attributes::new(rule.attributes()).inside(rule::EXPRESSIONS).find_map(|item| {
+            let verdict = item.nested().inside(expression::DATA).inside(immediate::DATA).inside(data::VERDICT);
+            verdict.find(verdict::CHAIN)?.text()
+        })
+    }
 
     #[test]
-    fn what_leads_to_a_chain_is_read_from_the_rules() {
-        let jumps: Vec<_> = wanted_of(INET).into_iter().map(|chain| (chain.name, chain.jumps)).collect();
-        for (name, count) in [("publish", 2), ("member", 4), ("admin", 1), ("isolation", 1), ("forward", 0)] {
-            assert!(jumps.contains(&(name.to_owned(), count)), "{name}: {jumps:?}");
+    fn the_skeleton_is_as_its_rules_make_it() {
+        for table in [INET, BRIDGE] {
+            let chains = skeleton::chains(table);
+            let targets: Vec<&str> = chains.iter().flat_map(|chain| &chain.rules).filter_map(chain_in).collect();
+            let made: Vec<_> = chains
+                .iter()
+                .map(|chain| Wanted {
+                    table,
+                    name: chain.name.into(),
+                    rules: chain.rules.len(),
+                    jumps: targets.iter().filter(|target| **target == chain.name).count(),
+                    hook: chain.hook.map(|hook| hook.number),
+                })
+                .collect();
+            assert_eq!(in_table(table).cloned().collect::<Vec<_>>(), made);
         }
     }
 }

@@ -6,8 +6,9 @@ use ipnetwork::IpNetwork;
 
 use super::chains::{MASQUERADE_PUBLISHED, OnDemand};
 use super::element::network;
+use super::health::rules_of;
 use super::queue::Queue;
-use super::{INET, Ruleset, sets, skeleton};
+use super::{INET, Ruleset, sets};
 use crate::Result;
 use crate::expression::{Version, address_from};
 
@@ -24,8 +25,7 @@ impl Ruleset {
             }
         }
         let shared = self.connection.chain(INET, MASQUERADE_PUBLISHED)?;
-        let rules = skeleton::chains(INET).into_iter().find(|chain| chain.name == MASQUERADE_PUBLISHED);
-        let rules = rules.map_or(0, |chain| chain.rules.len());
+        let rules = rules_of(INET, MASQUERADE_PUBLISHED);
         Ok(shared.is_some_and(|chain| usize::try_from(chain.uses).is_ok_and(|uses| uses > rules)))
     }
 
