@@ -5,6 +5,7 @@ use cni_plugin::{AddResult, IfName, IpConfig, Route};
 use ipnetwork::IpNetwork;
 use netlink::{AddressSpec, LinkChange, Mac, Netns, Socket};
 
+use crate::veth::Pair;
 use crate::{Error, point_to_point};
 
 /// How long duplicate address detection may take: the kernel's default is one probe and about two seconds.
@@ -36,23 +37,23 @@ pub struct Setup<'a> {
 /// Sets the interface up: sysctls, addresses, routes, and its neighbours told at once where the addresses are, since an
 /// address may have been somebody else's a moment ago.
 ///
-/// `inside` is a socket of the container's namespace; `host_end` is the socket of the host's namespace and the index of the
-/// link's other end: the announcement waits until that carries packets, or nobody would hear it.
+/// `inside` is a socket of the container's namespace; `host_end` is the socket of the host's namespace and the pair of which
+/// the link is an end: the announcement waits until the other end carries packets, or nobody would hear it.
 ///
 /// # Errors
 /// The step that failed. The link is the caller's to remove.
-pub fn configure(inside: &mut Socket, setup: &Setup<'_>, host_end: Option<(&mut Socket, u32)>) -> Result<(), Error> {
+pub fn configure(inside: &mut Socket, setup: &Setup<'_>, host_end: Option<(&mut Socket, &Pair)>) -> Result<(), Error> {
     if setup.has_ipv6() {
         setup.netns.run(|| set_ipv6_sysctls(setup))??;
     }
-    let Some((host, index)) = host_end else {
-        add_addresses_and_routes(inside, setup, Order::AddressesFirst)?;
-        return wait_for_ipv6(inside, setup);
+    let Some((host, pair)) = host_end else {
+        setup.named(add_addresses_and_routes(inside, setup, Order::AddressesFirst))?;
+        return setup.named(wait_for_ipv6(inside, setup));
     };
-    add_addresses_and_routes(inside, setup, Order::UpFirst)?;
-    host.wait_until_running(index, RUNNING_WITHIN)?;
-    wait_for_ipv6(inside, setup)?;
-    announce(inside, setup)
+    setup.named(add_addresses_and_routes(inside, setup, Order::UpFirst))?;
+    let running = host.wait_until_running(pair.host_index, RUNNING_WITHIN);
+    running.map_err(|error| error.naming(pair.host_index, &pair.host_name))?;
+    setup.named(wait_for_ipv6(inside, setup).and_then(|()| announce(inside, setup)))
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -76,6 +77,11 @@ impl<'a> Setup<'a> {
 impl Setup<'_> {
     pub(crate) fn has_ipv6(&self) -> bool {
         self.ips.iter().any(|ip| ip.address.is_ipv6())
+    }
+
+    /// An error calls the interface by its name, also if it is gone meanwhile.
+    pub(crate) fn named<T>(&self, outcome: netlink::Result<T>) -> Result<T, Error> {
+        Ok(outcome.map_err(|error| error.naming(self.index, self.ifname.as_str()))?)
     }
 
     fn gateway_of_family(&self, dst: &IpNetwork) -> Option<IpAddr> {
@@ -122,7 +128,7 @@ pub(crate) fn set_ipv6_sysctls(setup: &Setup<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-fn add_addresses_and_routes(socket: &mut Socket, setup: &Setup<'_>, order: Order) -> Result<(), Error> {
+fn add_addresses_and_routes(socket: &mut Socket, setup: &Setup<'_>, order: Order) -> netlink::Result<()> {
     let mut batch = socket.batch();
     let up = (order == Order::UpFirst).then_some(true);
     batch.change_link(setup.index, &LinkChange { up, arp_notify: true, ..LinkChange::default() });
@@ -146,10 +152,10 @@ fn add_addresses_and_routes(socket: &mut Socket, setup: &Setup<'_>, order: Order
         // A container on several networks has a default route through each, as with the Go suite.
         batch.add_parallel_route(&setup.kernel_route(route));
     }
-    Ok(batch.send()?)
+    batch.send()
 }
 
-fn wait_for_ipv6(socket: &mut Socket, setup: &Setup<'_>) -> Result<(), Error> {
+fn wait_for_ipv6(socket: &mut Socket, setup: &Setup<'_>) -> netlink::Result<()> {
     // Where nobody can hear the question, the kernel asks it as soon as there is a carrier.
     if setup.detect_duplicates && !socket.link(setup.index)?.carrier {
         return Ok(());
@@ -158,7 +164,7 @@ fn wait_for_ipv6(socket: &mut Socket, setup: &Setup<'_>) -> Result<(), Error> {
     if setup.detect_duplicates && !awaited.is_empty() {
         socket.wait_until_usable(setup.index, &awaited, USABLE_WITHIN)?;
     }
-    Ok(socket.wait_until_local(setup.index, &awaited, USABLE_WITHIN)?)
+    socket.wait_until_local(setup.index, &awaited, USABLE_WITHIN)
 }
 
 /// Tells the neighbours where the addresses are.
@@ -167,10 +173,10 @@ fn wait_for_ipv6(socket: &mut Socket, setup: &Setup<'_>) -> Result<(), Error> {
 /// link's hardware address is set (`inetdev_event`, net/ipv4/devinet.c; `ndisc_netdev_event`, net/ipv6/ndisc.c), even to
 /// what it was, if `arp_notify` and `ndisc_notify` allow it. Frames of our own would need a packet socket, and closing one
 /// waits 10 ms for an RCU grace period.
-pub(crate) fn announce(socket: &mut Socket, setup: &Setup<'_>) -> Result<(), Error> {
+pub(crate) fn announce(socket: &mut Socket, setup: &Setup<'_>) -> netlink::Result<()> {
     match setup.mac {
         Some(_) if !setup.ips.is_empty() => {
-            Ok(socket.change_link(setup.index, &LinkChange { mac: setup.mac, ..LinkChange::default() })?)
+            socket.change_link(setup.index, &LinkChange { mac: setup.mac, ..LinkChange::default() })
         }
         _ => Ok(()),
     }

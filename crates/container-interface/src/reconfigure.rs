@@ -18,7 +18,7 @@ pub fn reconfigure(old: &Setup<'_>, new: &Setup<'_>) -> Result<(), Error> {
     let moved = addresses(old) != addresses(new);
     let removed = remove(&mut socket, old, new, moved);
     let added = add(&mut socket, new, moved);
-    removed?;
+    new.named(removed)?;
     added
 }
 
@@ -52,8 +52,8 @@ fn add(socket: &mut Socket, new: &Setup<'_>, moved: bool) -> Result<(), Error> {
     for route in new.routes {
         outcome = outcome.and(unless_there(socket.batch().add_parallel_route(&new.kernel_route(route)).send()));
     }
-    outcome?;
-    if moved { announce(socket, new) } else { Ok(()) }
+    new.named(outcome)?;
+    if moved { new.named(announce(socket, new)) } else { Ok(()) }
 }
 
 fn unless_there(outcome: netlink::Result<()>) -> netlink::Result<()> {

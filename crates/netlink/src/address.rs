@@ -112,7 +112,7 @@ impl Socket {
     }
 
     fn list_addresses(&mut self, link: u32, family: AddressFamily) -> Result<Vec<Address>> {
-        let request = Request::ListAddresses { link };
+        let request = Request::ListAddresses { link: link.into() };
         self.dump(&request, RTM_GETADDR, &list_message(link, family), |message| {
             Ok(read(message)?.filter(|address| link == ALL_LINKS || address.link == link))
         })
@@ -121,7 +121,12 @@ impl Socket {
 
 pub(crate) fn push_list(outgoing: &mut Outgoing, link: u32) {
     const NLM_F_DUMP: u16 = 0x300;
-    outgoing.push(Request::ListAddresses { link }, RTM_GETADDR, NLM_F_DUMP, &list_message(link, AddressFamily::Unspec));
+    outgoing.push(
+        Request::ListAddresses { link: link.into() },
+        RTM_GETADDR,
+        NLM_F_DUMP,
+        &list_message(link, AddressFamily::Unspec),
+    );
 }
 
 fn list_message(link: u32, family: AddressFamily) -> AddressMessage {
@@ -143,12 +148,12 @@ pub(crate) fn push_add(outgoing: &mut Outgoing, address: &AddressSpec, flags: u1
     if !address_flags.is_empty() {
         message.attributes.push(AddressAttribute::Flags(address_flags));
     }
-    let request = Request::AddAddress { link: address.link, network: address.network };
+    let request = Request::AddAddress { link: address.link.into(), network: address.network };
     outgoing.push(request, RTM_NEWADDR, flags, &message);
 }
 
 pub(crate) fn push_delete(outgoing: &mut Outgoing, link: u32, network: IpNetwork) {
-    let request = Request::DeleteAddress { link, network };
+    let request = Request::DeleteAddress { link: link.into(), network };
     outgoing.push(request, RTM_DELADDR, 0, &address_message(link, network));
 }
 

@@ -185,6 +185,29 @@ impl Error {
         }
     }
 
+    /// Calls a link by its name where the error has its index only, as when it is gone and the kernel cannot be asked.
+    #[must_use]
+    pub fn naming(self, index: u32, name: &str) -> Self {
+        self.with_names(&mut |unnamed| (unnamed == index).then(|| name.to_owned()))
+    }
+
+    /// Calls all links by the names that `name_of` knows.
+    pub(crate) fn with_names(mut self, name_of: &mut dyn FnMut(u32) -> Option<String>) -> Self {
+        let links = match &mut self {
+            Error::LinkNotFound { link } => vec![link],
+            Error::Refused { request, .. } => request.links_mut(),
+            _ => Vec::new(),
+        };
+        for link in links {
+            if let LinkRef::Index(index) = link
+                && let Some(name) = name_of(*index)
+            {
+                *link = LinkRef::Name(name);
+            }
+        }
+        self
+    }
+
     pub(crate) fn socket(action: &'static str) -> impl Fn(io::Error) -> Self {
         move |source| Error::Socket { action, source }
     }
@@ -234,12 +257,12 @@ pub enum Request {
     ListLinks,
     ChangeLink(LinkRef),
     DeleteLink(LinkRef),
-    AddPortVlans { port: u32 },
-    DeletePortVlan { port: u32, id: u16 },
-    ListPortVlans { port: u32 },
-    AddAddress { link: u32, network: IpNetwork },
-    DeleteAddress { link: u32, network: IpNetwork },
-    ListAddresses { link: u32 },
+    AddPortVlans { port: LinkRef },
+    DeletePortVlan { port: LinkRef, id: u16 },
+    ListPortVlans { port: LinkRef },
+    AddAddress { link: LinkRef, network: IpNetwork },
+    DeleteAddress { link: LinkRef, network: IpNetwork },
+    ListAddresses { link: LinkRef },
     AddRoute { destination: IpNetwork, gateway: Option<IpAddr> },
     DeleteRoute { destination: IpNetwork, gateway: Option<IpAddr> },
     FindRoute { address: IpAddr },
@@ -247,16 +270,36 @@ pub enum Request {
     AddRule { source: IpNetwork, table: u32 },
     DeleteRule { source: IpNetwork, table: u32 },
     ListRules,
-    LimitRate { link: u32 },
-    AddIngress { link: u32 },
-    GetQdisc { link: u32 },
-    DeleteQdisc { link: u32 },
-    Redirect { link: u32, to: u32 },
-    ListFilters { link: u32 },
+    LimitRate { link: LinkRef },
+    AddIngress { link: LinkRef },
+    GetQdisc { link: LinkRef },
+    DeleteQdisc { link: LinkRef },
+    Redirect { link: LinkRef, to: LinkRef },
+    ListFilters { link: LinkRef },
     GetNetnsNumber { path: PathBuf },
 }
 
 impl Request {
+    /// The links that it is about, except in a question after one: that names the link as it was asked for.
+    fn links_mut(&mut self) -> Vec<&mut LinkRef> {
+        match self {
+            Request::ChangeLink(link) | Request::DeleteLink(link) => vec![link],
+            Request::AddPortVlans { port } | Request::DeletePortVlan { port, .. } | Request::ListPortVlans { port } => {
+                vec![port]
+            }
+            Request::AddAddress { link, .. }
+            | Request::DeleteAddress { link, .. }
+            | Request::ListAddresses { link }
+            | Request::LimitRate { link }
+            | Request::AddIngress { link }
+            | Request::GetQdisc { link }
+            | Request::DeleteQdisc { link }
+            | Request::ListFilters { link } => vec![link],
+            Request::Redirect { link, to } => vec![link, to],
+            _ => Vec::new(),
+        }
+    }
+
     fn is_deletion(&self) -> bool {
         matches!(
             self,
@@ -277,13 +320,15 @@ impl fmt::Display for Request {
             Request::ListLinks => write!(formatter, "list the links"),
             Request::ChangeLink(link) => write!(formatter, "change link {link}"),
             Request::DeleteLink(link) => write!(formatter, "delete link {link}"),
-            Request::AddPortVlans { port } => write!(formatter, "let bridge port #{port} into its VLANs"),
-            Request::DeletePortVlan { port, id } => write!(formatter, "take bridge port #{port} out of VLAN {id}"),
-            Request::ListPortVlans { port } => write!(formatter, "list the VLANs of bridge port #{port}"),
-            Request::AddAddress { link, network } => write!(formatter, "add address {network} to link #{link}"),
-            Request::DeleteAddress { link, network } => write!(formatter, "delete address {network} from link #{link}"),
-            Request::ListAddresses { link: 0 } => formatter.write_str("list the addresses of all links"),
-            Request::ListAddresses { link } => write!(formatter, "list the addresses of link #{link}"),
+            Request::AddPortVlans { port } => write!(formatter, "let bridge port {port} into its VLANs"),
+            Request::DeletePortVlan { port, id } => write!(formatter, "take bridge port {port} out of VLAN {id}"),
+            Request::ListPortVlans { port } => write!(formatter, "list the VLANs of bridge port {port}"),
+            Request::AddAddress { link, network } => write!(formatter, "add address {network} to link {link}"),
+            Request::DeleteAddress { link, network } => write!(formatter, "delete address {network} from link {link}"),
+            Request::ListAddresses { link: LinkRef::Index(0) } => {
+                formatter.write_str("list the addresses of all links")
+            }
+            Request::ListAddresses { link } => write!(formatter, "list the addresses of link {link}"),
             Request::AddRoute { destination, gateway } => write_route(formatter, "add", *destination, *gateway),
             Request::DeleteRoute { destination, gateway } => write_route(formatter, "delete", *destination, *gateway),
             Request::FindRoute { address } => write!(formatter, "find the route to {address}"),
@@ -292,12 +337,12 @@ impl fmt::Display for Request {
             Request::DeleteRule { source, table } => {
                 write!(formatter, "delete the rule that routes what comes from {source} by table {table}")
             }
-            Request::LimitRate { link } => write!(formatter, "limit the rate of link #{link}"),
-            Request::AddIngress { link } => write!(formatter, "add an ingress discipline to link #{link}"),
-            Request::GetQdisc { link } => write!(formatter, "read the queueing discipline of link #{link}"),
-            Request::DeleteQdisc { link } => write!(formatter, "delete a queueing discipline of link #{link}"),
-            Request::Redirect { link, to } => write!(formatter, "redirect what link #{link} receives to link #{to}"),
-            Request::ListFilters { link } => write!(formatter, "list the filters of link #{link}"),
+            Request::LimitRate { link } => write!(formatter, "limit the rate of link {link}"),
+            Request::AddIngress { link } => write!(formatter, "add an ingress discipline to link {link}"),
+            Request::GetQdisc { link } => write!(formatter, "read the queueing discipline of link {link}"),
+            Request::DeleteQdisc { link } => write!(formatter, "delete a queueing discipline of link {link}"),
+            Request::Redirect { link, to } => write!(formatter, "redirect what link {link} receives to link {to}"),
+            Request::ListFilters { link } => write!(formatter, "list the filters of link {link}"),
             Request::GetNetnsNumber { path } => write!(formatter, "read the number of namespace {}", path.display()),
             Request::ListRules => write!(formatter, "list the routing rules"),
         }

@@ -8,6 +8,7 @@ use nix::libc;
 
 use crate::batch::Batch;
 use crate::error::{Error, Request, Result};
+use crate::link::LinkRef;
 use crate::message::{HEADER_LEN, Message, Verdict, next_message};
 use crate::netns::Netns;
 
@@ -152,7 +153,23 @@ impl Socket {
             }
         };
         self.buffer = buffer;
-        outcome
+        outcome.map_err(|error| self.name_links(error))
+    }
+
+    /// Calls the links of a refusal by their names, for people to read. What is not there has none, and is mostly as it
+    /// should be.
+    pub(crate) fn name_links(&mut self, error: Error) -> Error {
+        if error.is_not_found() { error } else { error.with_names(&mut |index| self.name_of(index)) }
+    }
+
+    /// The name of a link, as long as it is there.
+    fn name_of(&mut self, index: u32) -> Option<String> {
+        self.link(index).ok().map(|link| link.name)
+    }
+
+    /// A link as it is best called in an error.
+    pub(crate) fn best_ref(&mut self, index: u32) -> LinkRef {
+        self.name_of(index).map_or(LinkRef::Index(index), LinkRef::Name)
     }
 
     pub(crate) fn send(&mut self, outgoing: &mut Outgoing) -> Result<()> {

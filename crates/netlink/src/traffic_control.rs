@@ -71,7 +71,7 @@ impl Socket {
         let message = message(link, TcHandle::ROOT, None);
         let mut outgoing = Outgoing::default();
         // Without the flag, older kernels answer nobody.
-        outgoing.push(Request::GetQdisc { link }, RTM_GETQDISC, NLM_F_ECHO, &message);
+        outgoing.push(Request::GetQdisc { link: link.into() }, RTM_GETQDISC, NLM_F_ECHO, &message);
         let mut found = None;
         let outcome = self.transact(&mut outgoing, &mut |answer| {
             found = read_bucket(answer)?;
@@ -91,7 +91,7 @@ impl Socket {
         let mut message = message(LOOPBACK, TcHandle::ROOT, Some("tbf"));
         message.header.handle = ROOT_HANDLE;
         let mut outgoing = Outgoing::default();
-        outgoing.push(Request::LimitRate { link: LOOPBACK }, RTM_NEWQDISC, NLM_F_CREATE | NLM_F_EXCL, &message);
+        outgoing.push(Request::LimitRate { link: LOOPBACK.into() }, RTM_NEWQDISC, NLM_F_CREATE | NLM_F_EXCL, &message);
         match self.transact(&mut outgoing, &mut |_echo| Ok(())) {
             Err(error) if matches!(error.errno(), Some(libc::EINVAL | libc::EEXIST)) => Ok(true),
             Err(error) if error.errno() == Some(libc::ENOENT) => Ok(false),
@@ -105,7 +105,7 @@ impl Socket {
     /// The kernel's refusal.
     pub fn ingress_redirections(&mut self, link: u32) -> Result<Vec<u32>> {
         let message = message(link, INGRESS_HANDLE, None);
-        let listed = self.dump(&Request::ListFilters { link }, RTM_GETTFILTER, &message, read_redirection);
+        let listed = self.dump(&Request::ListFilters { link: link.into() }, RTM_GETTFILTER, &message, read_redirection);
         // Without an ingress discipline there are none.
         Ok(if_found(listed)?.unwrap_or_default())
     }
@@ -122,18 +122,18 @@ pub(crate) fn push_token_bucket(outgoing: &mut Outgoing, link: u32, bucket: &Tok
         options.push(DefaultNla::new(TCA_TBF_RATE64, bucket.rate.to_ne_bytes().to_vec()));
     }
     message.attributes.push(TcAttribute::Options(options.into_iter().map(TcOption::Other).collect()));
-    outgoing.push(Request::LimitRate { link }, RTM_NEWQDISC, NLM_F_CREATE | NLM_F_EXCL, &message);
+    outgoing.push(Request::LimitRate { link: link.into() }, RTM_NEWQDISC, NLM_F_CREATE | NLM_F_EXCL, &message);
 }
 
 pub(crate) fn push_remove_limit(outgoing: &mut Outgoing, link: u32) {
     let message = message(link, TcHandle::ROOT, None);
-    outgoing.push(Request::DeleteQdisc { link }, RTM_DELQDISC, 0, &message);
+    outgoing.push(Request::DeleteQdisc { link: link.into() }, RTM_DELQDISC, 0, &message);
 }
 
 pub(crate) fn push_add_ingress(outgoing: &mut Outgoing, link: u32) {
     let mut ingress = message(link, TcHandle::INGRESS, Some("ingress"));
     ingress.header.handle = INGRESS_HANDLE;
-    outgoing.push(Request::AddIngress { link }, RTM_NEWQDISC, NLM_F_CREATE | NLM_F_EXCL, &ingress);
+    outgoing.push(Request::AddIngress { link: link.into() }, RTM_NEWQDISC, NLM_F_CREATE | NLM_F_EXCL, &ingress);
 }
 
 pub(crate) fn push_redirect_ingress(outgoing: &mut Outgoing, link: u32, to: u32) {
@@ -141,12 +141,17 @@ pub(crate) fn push_redirect_ingress(outgoing: &mut Outgoing, link: u32, to: u32)
     filter.header.info = EVERY_PROTOCOL;
     let options = [TcFilterU32Option::Selector(everything()), TcFilterU32Option::Action(vec![redirection(to)])];
     filter.attributes.push(TcAttribute::Options(options.into_iter().map(TcOption::U32).collect()));
-    outgoing.push(Request::Redirect { link, to }, RTM_NEWTFILTER, NLM_F_CREATE | NLM_F_EXCL, &filter);
+    outgoing.push(
+        Request::Redirect { link: link.into(), to: to.into() },
+        RTM_NEWTFILTER,
+        NLM_F_CREATE | NLM_F_EXCL,
+        &filter,
+    );
 }
 
 pub(crate) fn push_remove_ingress(outgoing: &mut Outgoing, link: u32) {
     let message = message(link, TcHandle::INGRESS, None);
-    outgoing.push(Request::DeleteQdisc { link }, RTM_DELQDISC, 0, &message);
+    outgoing.push(Request::DeleteQdisc { link: link.into() }, RTM_DELQDISC, 0, &message);
 }
 
 fn message(link: u32, parent: TcHandle, kind: Option<&str>) -> TcMessage {

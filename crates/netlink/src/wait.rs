@@ -8,7 +8,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::address;
 use crate::error::{Error, Request, Result};
-use crate::link;
+use crate::link::{self, LinkRef};
 use crate::message::{Message, Verdict, next_message};
 use crate::route::{self, RouteType};
 use crate::socket::{Outgoing, Socket};
@@ -25,7 +25,8 @@ struct Awaited<'a> {
     /// Asks for the present state: what the notifications of the past would have said.
     ask: &'a dyn Fn(&mut Outgoing) -> Result<()>,
     request: Request,
-    describe: &'a dyn Fn() -> String,
+    link: u32,
+    describe: &'a dyn Fn(LinkRef) -> String,
     timeout: Duration,
 }
 
@@ -45,7 +46,8 @@ impl Socket {
             groups: &[RTNLGRP_LINK],
             ask: &|outgoing| link::push_get(outgoing, &link.into()),
             request: Request::GetLink(link.into()),
-            describe: &|| format!("link #{link} going up"),
+            link,
+            describe: &|link| format!("link {link} going up"),
             timeout,
         };
         self.wait(&awaited, &mut |message| link_runs(message, link))
@@ -65,8 +67,9 @@ impl Socket {
                 address::push_list(outgoing, link);
                 Ok(())
             },
-            request: Request::ListAddresses { link },
-            describe: &|| format!("address {addresses:?} of link #{link} becoming usable"),
+            request: Request::ListAddresses { link: link.into() },
+            link,
+            describe: &|link| format!("address {addresses:?} of link {link} becoming usable"),
             timeout,
         };
         self.wait(&awaited, &mut |message| {
@@ -98,7 +101,8 @@ impl Socket {
                 Ok(())
             },
             request: Request::ListRoutes,
-            describe: &|| format!("address {addresses:?} of link #{link} becoming local"),
+            link,
+            describe: &|link| format!("address {addresses:?} of link {link} becoming local"),
             timeout,
         };
         self.wait(&awaited, &mut |message| {
@@ -123,16 +127,21 @@ impl Socket {
             self.unsubscribe(group)?;
         }
         self.discard_rest();
-        outcome
+        if outcome.map_err(|error| self.name_links(error))? {
+            return Ok(());
+        }
+        let link = self.best_ref(awaited.link);
+        Err(Error::TimedOut { what: (awaited.describe)(link), timeout: awaited.timeout })
     }
 
-    fn listen(&mut self, awaited: &Awaited<'_>, seen: &mut dyn FnMut(&Message<'_>) -> Result<bool>) -> Result<()> {
+    /// False if the time has passed without it.
+    fn listen(&mut self, awaited: &Awaited<'_>, seen: &mut dyn FnMut(&Message<'_>) -> Result<bool>) -> Result<bool> {
         let deadline = Instant::now() + awaited.timeout;
         let mut buffer = Vec::new();
         self.ask(awaited)?;
         loop {
             if !self.readable_before(deadline)? {
-                return Err(Error::TimedOut { what: (awaited.describe)(), timeout: awaited.timeout });
+                return Ok(false);
             }
             match self.receive(&mut buffer, libc::MSG_DONTWAIT) {
                 Ok(()) => {}
@@ -146,7 +155,7 @@ impl Socket {
                 Err(error) => return Err(error),
             }
             if any_seen(&buffer, &awaited.request, seen)? {
-                return Ok(());
+                return Ok(true);
             }
         }
     }

@@ -118,5 +118,5 @@ fn set_up(
         ..Setup::new(netns, &request.attachment.ifname, pair.container_index, result)
     };
     let mut inside = Socket::open_in(netns)?;
-    Ok(container_interface::configure(&mut inside, &setup, Some((host, pair.host_index)))?)
+    Ok(container_interface::configure(&mut inside, &setup, Some((host, pair)))?)
 }

@@ -50,7 +50,7 @@ impl Plugin for Ptp {
             point_to_point: true,
             ..Setup::new(&netns, &request.attachment.ifname, pair.container_index, &result)
         };
-        container_interface::configure(&mut Socket::open_in(&netns)?, &setup, Some((&mut host, pair.host_index)))?;
+        container_interface::configure(&mut Socket::open_in(&netns)?, &setup, Some((&mut host, &pair)))?;
         host_end::open(&mut host, &pair, &result.ips)?;
         Ok(result)
     }

@@ -182,3 +182,13 @@ fn the_parent_may_be_a_macvlan_link_itself() {
     on_shim.del(&c1, "eth0").ok();
     other.del(&c2, "eth0").ok();
 }
+
+#[test]
+fn an_error_calls_the_interface_by_its_name() {
+    let (host, _outside) = wire();
+    let c1 = host.container("c1");
+    let twice = json!([{"address": "192.0.2.5/24"}, {"address": "192.0.2.5/24"}]);
+    let network = network(&host, &json!({"ipam": {"type": "static", "addresses": twice}}));
+    let error = host.assert_leaves_nothing(|| network.add(&c1, "eth0").error());
+    assert!(error.msg.contains("192.0.2.5/24 to link eth0") || reference_differs("without a link"), "{error:?}");
+}

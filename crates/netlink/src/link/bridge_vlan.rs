@@ -68,23 +68,24 @@ impl Socket {
     /// # Errors
     /// The kernel's refusal: `EINVAL` if the link is no port of a bridge.
     pub fn port_vlans(&mut self, port: u32) -> Result<Vec<PortVlans>> {
-        let ports = self.dump(&Request::ListPortVlans { port }, RTM_GETVLAN, &GetVlans { port }, |message| {
-            let is_it = message.kind == RTM_NEWVLAN && read_u32(message.body, 4) == Some(port);
-            if is_it { read(message).map(Some) } else { Ok(None) }
-        })?;
+        let ports =
+            self.dump(&Request::ListPortVlans { port: port.into() }, RTM_GETVLAN, &GetVlans { port }, |message| {
+                let is_it = message.kind == RTM_NEWVLAN && read_u32(message.body, 4) == Some(port);
+                if is_it { read(message).map(Some) } else { Ok(None) }
+            })?;
         Ok(ports.concat())
     }
 }
 
 /// Lets a port into VLANs, or changes how it is in them.
 pub(crate) fn push_add(outgoing: &mut Outgoing, port: u32, vlans: &[PortVlans]) {
-    let request = Request::AddPortVlans { port };
+    let request = Request::AddPortVlans { port: port.into() };
     outgoing.push(request, RTM_SETLINK, 0, &message(port, vlans.iter().flat_map(encode)));
 }
 
 /// Takes a port out of a VLAN; the kernel does not mind if it is not in it.
 pub(crate) fn push_delete(outgoing: &mut Outgoing, port: u32, id: u16) {
-    let request = Request::DeletePortVlan { port, id };
+    let request = Request::DeletePortVlan { port: port.into(), id };
     outgoing.push(request, RTM_DELLINK, 0, &message(port, encode(&PortVlans::tagged(id, id))));
 }
 

@@ -45,7 +45,7 @@ impl Socket {
         };
         self.unsubscribe(RTNLGRP_LINK)?;
         self.discard_rest();
-        if is_gone? { Ok(()) } else { self.batch().delete_link(link).send() }
+        if is_gone.map_err(|error| self.name_links(error))? { Ok(()) } else { self.batch().delete_link(link).send() }
     }
 
     /// Listens until the link is gone: true. False if the child has ended without having asked.

@@ -93,10 +93,21 @@ fn an_address_is_there_once() {
 }
 
 #[test]
+fn a_refusal_calls_the_link_by_its_name() {
+    in_new_netns(|| {
+        let mut socket = socket();
+        let (a, _) = pair(&mut socket);
+        let error = socket.add_address(&AddressSpec::new(a, network("::/128"))).expect_err("no address");
+        assert_eq!(error.to_string(), "cannot add address ::/128 to link a");
+    });
+}
+
+#[test]
 fn an_address_for_a_missing_link_is_not_found() {
     in_new_netns(|| {
         let error = socket().add_address(&AddressSpec::new(4711, network("10.1.0.2/24"))).expect_err("no link");
         assert!(error.is_not_found(), "{error:?}");
         assert_eq!(error.to_string(), "cannot add address 10.1.0.2/24 to link #4711");
+        assert_eq!(error.naming(4711, "eth0").to_string(), "cannot add address 10.1.0.2/24 to link eth0");
     });
 }

@@ -38,7 +38,7 @@ fn the_first_refusal_is_reported_and_the_socket_stays_usable() {
             .send()
             .expect_err("the second");
         assert!(
-            matches!(&error, Error::Refused { request, .. } if **request == Request::AddAddress { link: a, network }),
+            matches!(&error, Error::Refused { request, .. } if **request == Request::AddAddress { link: "a".into(), network }),
             "{error:?}"
         );
         assert!(error.is_exists());
