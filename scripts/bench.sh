@@ -11,7 +11,7 @@ command -v cargo >/dev/null || PATH=$PATH:$HOME/.cargo/bin
 command -v cargo >/dev/null || die "no Rust toolchain: install one from https://rustup.rs, then run this again"
 
 missing=()
-for package in containernetworking-plugins iproute2 iptables nftables strace; do
+for package in containernetworking-plugins iperf3 iproute2 iptables nftables strace; do
     dpkg-query --show --showformat='${db:Status-Status}' "$package" 2>/dev/null | grep -qx installed || missing+=("$package")
 done
 if [ ${#missing[@]} -gt 0 ]; then

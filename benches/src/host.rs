@@ -4,6 +4,7 @@
 //! reservations and the containers' namespaces with them.
 
 use std::fs::{self, File};
+use std::net::Ipv4Addr;
 use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -19,6 +20,9 @@ const NAMESPACES: &str = "/run/netns";
 
 /// What a host's link to a wire is called.
 pub(crate) const WIRE: &str = "uplink";
+
+/// The host's address on the wire.
+pub(crate) const PUBLIC: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 
 /// A host to measure on.
 pub(crate) struct Host {
@@ -42,6 +46,30 @@ impl Host {
         self.run(|| {
             ip(&["link", "add", WIRE, "up", "type", "veth", "peer", "name", "wire"])?;
             ip(&["link", "set", "wire", "up"])
+        })
+    }
+
+    /// Another host on this one's wire, as a namespace; this one's address for it is [`PUBLIC`].
+    pub(crate) fn add_neighbour(&self) -> Result<PathBuf> {
+        let namespace = self.add_namespace("neighbour")?;
+        self.add_wire()?;
+        self.run(|| {
+            ip(&["link", "set", "wire", "netns", "neighbour"])?;
+            ip(&["address", "add", &format!("{PUBLIC}/24"), "dev", WIRE])
+        })?;
+        self.inside(&namespace, || {
+            ip(&["address", "add", "192.0.2.2/24", "dev", "wire"])?;
+            ip(&["link", "set", "wire", "up"])
+        })?;
+        Ok(namespace)
+    }
+
+    /// Runs `work` on a thread inside a network namespace of this host's.
+    pub(crate) fn inside<T: Send>(&self, namespace: &Path, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+        self.run(|| {
+            let file = File::open(namespace).map_err(Error::file(namespace))?;
+            setns(file, CloneFlags::CLONE_NEWNET).map_err(Error::system("setns"))?;
+            work()
         })
     }
 
@@ -88,7 +116,8 @@ fn mount_private() -> Result<()> {
     Ok(())
 }
 
-fn ip(arguments: &[&str]) -> Result<()> {
+/// Runs `ip` where the calling thread is.
+pub(crate) fn ip(arguments: &[&str]) -> Result<()> {
     let status = Command::new("ip").args(arguments).status().map_err(Error::file("ip"))?;
     if status.success() { Ok(()) } else { Err(Error::Tool { program: "ip", status }) }
 }

@@ -11,6 +11,7 @@ mod lane;
 mod machine;
 mod networks;
 mod options;
+mod packets;
 mod parallel;
 mod report;
 mod scale;

@@ -40,6 +40,12 @@ pub(crate) fn published() -> Network {
     network("bench-b", vec![bridge(true), portmap, firewall, json!({"type": "tuning"})])
 }
 
+/// The rules alone of a container whose address is told.
+pub(crate) fn told() -> Network {
+    let published = published();
+    network("bench-told", published.plugins.into_iter().skip(1).take(2).collect())
+}
+
 /// A link of its own between container and host.
 pub(crate) fn ptp() -> Network {
     network("bench-ptp", vec![json!({"type": "ptp", "ipam": ipam()})])

@@ -33,6 +33,8 @@ pub(crate) struct Options {
     pub(crate) ports: u16,
     /// How many published ports one container has, at the most.
     pub(crate) ports_of_one: u16,
+    /// Beside how many other containers packets are measured.
+    pub(crate) crowds: [u16; 3],
     /// How many reservations fill a network.
     pub(crate) reservations: u32,
     /// ferrocni's plugins; `None` = beside this program.
@@ -62,6 +64,7 @@ impl Options {
             rushes: 2,
             ports: 5000,
             ports_of_one: 20_000,
+            crowds: [0, 400, 5000],
             reservations: 10_000,
             ours: None,
             theirs,
@@ -69,7 +72,16 @@ impl Options {
     }
 
     fn quick() -> Self {
-        Self { rounds: 1, rush: 8, rushes: 1, ports: 20, ports_of_one: 40, reservations: 200, ..Self::full() }
+        Self {
+            rounds: 1,
+            rush: 8,
+            rushes: 1,
+            ports: 20,
+            ports_of_one: 40,
+            crowds: [0, 2, 4],
+            reservations: 200,
+            ..Self::full()
+        }
     }
 }
 

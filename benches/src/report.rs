@@ -4,11 +4,12 @@ use crate::error::{Error, Failure, Result};
 use crate::host::Host;
 use crate::lane::{Lane, Verbs, take_turns};
 use crate::options::Options;
+use crate::packets::Paid;
 use crate::parallel::{Rush, rush};
 use crate::statistics::{Pairs, Summary};
 use crate::suite::{Network, Suite};
 use crate::table::{Goal, Row, Table, figure, spread};
-use crate::{footprint, networks, scale, waiting};
+use crate::{footprint, networks, packets, scale, waiting};
 
 /// Milliseconds in a second.
 const MILLI: f64 = 1e3;
@@ -43,6 +44,7 @@ pub(crate) fn measure(sides: &[Suite; 2], options: &Options) -> Result<Table> {
         chain(&mut table, name, network, [at_least(3.0), Goal::None])?;
     }
     full_against_empty(&mut table, ours, options)?;
+    packets(&mut table, sides, options)?;
     footprints(&mut table, ours, theirs)?;
     all_at_once(&mut table, sides, options)?;
     Ok(table)
@@ -145,6 +147,32 @@ fn growth(name: String, pairs: &Pairs) -> Result<Row> {
         ratio: pairs.first_to_second(),
         goal: Goal::RatioAtMost(1.3),
     })
+}
+
+fn packets(table: &mut Table, sides: &[Suite; 2], options: &Options) -> Result<()> {
+    /// Microseconds in a second, and a gigabit in bits.
+    const MICRO: f64 = 1e6;
+    const GIGABIT: f64 = 1e-9;
+    let mut measured = Vec::new();
+    for others in options.crowds {
+        progress(&format!("packets beside {others} other containers"));
+        measured.push((others, packets::paid(sides, others, options.rounds.div_ceil(8))?));
+    }
+    let row = |name, pairs: &Pairs, unit, ratio| -> Result<Row> {
+        let (left, right) = (spread(&known(pairs.first())?, unit), spread(&known(pairs.second())?, unit));
+        Ok(Row { name, left, right, ratio, goal: Goal::None })
+    };
+    table.heading("connecting to a published port", "ours, µs", "reference, µs");
+    for (others, Paid { connect, .. }) in &measured {
+        table.row(&row(format!("beside {others} other containers"), connect, MICRO, connect.second_to_first())?);
+    }
+    table.heading("throughput of one TCP stream", "ours, Gbit/s", "reference, Gbit/s");
+    for (others, paid) in &measured {
+        for (way, pairs) in [("host to container", &paid.inward), ("container to container", &paid.across)] {
+            table.row(&row(format!("{way}, beside {others}"), pairs, GIGABIT, pairs.first_to_second())?);
+        }
+    }
+    Ok(())
 }
 
 fn footprints(table: &mut Table, ours: &Suite, theirs: &Suite) -> Result<()> {

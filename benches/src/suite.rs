@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{ErrorKind, Read, Write};
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -108,8 +108,13 @@ impl Suite {
 
     /// Attaches `container`; the outcome is the last plugin's result.
     pub(crate) fn add(&self, network: &Network, container: &Container) -> Result<Timed<Value>> {
+        self.add_after(network, container, Value::Null)
+    }
+
+    /// The same, where earlier plugins have come to `result`.
+    pub(crate) fn add_after(&self, network: &Network, container: &Container, result: Value) -> Result<Timed<Value>> {
         let invocation = Invocation { verb: "ADD", network, container };
-        let (mut elapsed, mut result) = (Duration::ZERO, Value::Null);
+        let (mut elapsed, mut result) = (Duration::ZERO, result);
         for (position, plugin) in network.plugins.iter().enumerate() {
             let run = self.run(&invocation, plugin, &result)?;
             elapsed += network.counted(position, run.elapsed);
@@ -251,9 +256,9 @@ fn understand(output: &[u8], status: ExitStatus) -> Result<Value, String> {
 }
 
 /// The first IPv4 address of a result.
-pub(crate) fn first_address(result: &Value) -> Option<IpAddr> {
+pub(crate) fn first_address(result: &Value) -> Option<Ipv4Addr> {
     let (address, _prefix) = result["ips"][0]["address"].as_str()?.split_once('/')?;
-    address.parse::<Ipv4Addr>().ok().map(IpAddr::V4)
+    address.parse().ok()
 }
 
 #[cfg(test)]
