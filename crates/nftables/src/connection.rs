@@ -3,10 +3,10 @@
 use nfnetlink::{Attributes, Batch, Message, Reply, Socket};
 
 use crate::object::{
-    Held, Place, Table, about_table, get_chain, get_chains, get_element, get_elements, get_rules, get_table,
-    read_elements, request,
+    Held, Hook, Place, Table, about_table, get_chain, get_chains, get_element, get_elements, get_rules, get_table,
+    read_elements, read_hook, request,
 };
-use crate::uapi::{chain, generation, hook, operation, table};
+use crate::uapi::{chain, generation, operation, table};
 use crate::{Error, Family, Result};
 
 /// A chain as the kernel reports it.
@@ -16,8 +16,8 @@ pub(crate) struct ChainState {
     pub(crate) uses: u32,
     /// The verdict at the end of a base chain (`NF_DROP` is 0).
     pub(crate) policy: Option<u32>,
-    /// The number of the hook from which packets enter it, if it is a base chain.
-    pub(crate) hook: Option<u32>,
+    /// Where packets enter it, if it is a base chain.
+    pub(crate) hook: Option<Hook>,
 }
 
 impl ChainState {
@@ -25,7 +25,7 @@ impl ChainState {
         Some(Self {
             uses: attributes.find(chain::USE)?.be32()?,
             policy: attributes.find(chain::POLICY).and_then(|found| found.be32()),
-            hook: attributes.inside(chain::HOOK).find(hook::NUMBER).and_then(|found| found.be32()),
+            hook: read_hook(attributes),
         })
     }
 }

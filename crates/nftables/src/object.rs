@@ -58,7 +58,7 @@ impl std::fmt::Display for Table<'_> {
 }
 
 /// Where and when the kernel enters a base chain.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Hook {
     pub(crate) kind: &'static str,
     pub(crate) number: u32,
@@ -160,6 +160,18 @@ pub(crate) fn new_chain(of: Table<'_>, name: &str, hooked: Option<Hook>) -> Mess
         message.text(chain::TYPE, kind);
     }
     message
+}
+
+/// The hook among a chain's attributes; none if it is no base chain. A type that none of ours has is called "other".
+pub(crate) fn read_hook(attributes: Attributes<'_>) -> Option<Hook> {
+    let found = attributes.inside(chain::HOOK);
+    let kind = match attributes.find(chain::TYPE).and_then(|kind| kind.text()) {
+        Some("filter") => "filter",
+        Some("nat") => "nat",
+        _ => "other",
+    };
+    let priority = found.find(hook::PRIORITY)?.be32()?.cast_signed();
+    Some(Hook { kind, number: found.find(hook::NUMBER)?.be32()?, priority })
 }
 
 pub(crate) fn get_chain(of: Table<'_>, name: &str) -> Message {

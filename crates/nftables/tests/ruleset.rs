@@ -558,6 +558,14 @@ fn a_table_of_our_name_that_is_not_ours_is_refused() {
         ("table inet ferrocni { comment \"mine\"; }\n".to_owned(), "delete table inet ferrocni"),
         (format!("table inet ferrocni {{ {chain}\n}}\n"), "delete table inet ferrocni"),
         ("table inet ferrocni { chain forward { }\n}\n".to_owned(), "delete table inet ferrocni"),
+        (
+            format!("table inet ferrocni {{ {}\n}}\n", chain.replace("input priority 0", "forward priority 7")),
+            "delete table",
+        ),
+        (
+            "table inet ferrocni { chain output { type filter hook output priority -100; }\n}\n".to_owned(),
+            "delete table",
+        ),
         ("table bridge ferrocni { comment \"mine\"; }\n".to_owned(), "delete table bridge ferrocni"),
     ] {
         in_namespace(|| {

@@ -13,9 +13,10 @@ use std::borrow::Cow;
 
 use super::chains::{MASQUERADE_PUBLISHED, OnDemand};
 use super::element::Entry;
+use super::skeleton::{BRIDGE_FILTER, BRIDGE_RAW, DSTNAT, FILTER, RAW, SRCNAT};
 use super::{BRIDGE, Difference, INET, Ruleset, sets, skeleton};
 use crate::connection::ChainState;
-use crate::object::{Data, Held};
+use crate::object::{Data, Held, Hook};
 use crate::uapi::hook::{FORWARD, OUTPUT, POSTROUTING, PREROUTING};
 use crate::{Error, Result, Table};
 
@@ -40,27 +41,27 @@ struct Wanted {
     rules: usize,
     /// How many rules of ours lead to it.
     jumps: usize,
-    /// The number of its hook, if it is a base chain.
-    hook: Option<u32>,
+    /// Where packets enter it, if it is a base chain.
+    hook: Option<Hook>,
 }
 
 /// The skeleton's chains. Making all of its rules in order to count them would take a tenth of an ADD.
 static SKELETON: [Wanted; 12] = [
-    base(INET, skeleton::LOCALNET, 2, PREROUTING),
-    base(INET, "prerouting", 1, PREROUTING),
-    base(INET, "output", 1, OUTPUT),
+    base(INET, skeleton::LOCALNET, 2, Hook { kind: "filter", number: PREROUTING, priority: RAW }),
+    base(INET, "prerouting", 1, Hook { kind: "nat", number: PREROUTING, priority: DSTNAT }),
+    base(INET, "output", 1, Hook { kind: "nat", number: OUTPUT, priority: DSTNAT }),
     inner(INET, "publish", 5, 2),
-    base(INET, "postrouting", 4, POSTROUTING),
+    base(INET, "postrouting", 4, Hook { kind: "nat", number: POSTROUTING, priority: SRCNAT }),
     inner(INET, MASQUERADE_PUBLISHED, 1, 0),
-    base(INET, "forward", 4, FORWARD),
+    base(INET, "forward", 4, Hook { kind: "filter", number: FORWARD, priority: FILTER }),
     inner(INET, "member", 2, 4),
     inner(INET, "admin", 0, 1),
     inner(INET, "isolation", 4, 1),
-    base(BRIDGE, "prerouting", 1, PREROUTING),
-    base(BRIDGE, "forward", 1, FORWARD),
+    base(BRIDGE, "prerouting", 1, Hook { kind: "filter", number: PREROUTING, priority: BRIDGE_RAW }),
+    base(BRIDGE, "forward", 1, Hook { kind: "filter", number: FORWARD, priority: BRIDGE_FILTER }),
 ];
 
-const fn base(table: Table<'static>, name: &'static str, rules: usize, hook: u32) -> Wanted {
+const fn base(table: Table<'static>, name: &'static str, rules: usize, hook: Hook) -> Wanted {
     Wanted { table, name: Cow::Borrowed(name), rules, jumps: 0, hook: Some(hook) }
 }
 
@@ -321,7 +322,7 @@ mod tests {
                     name: chain.name.into(),
                     rules: chain.rules.len(),
                     jumps: targets.iter().filter(|target| **target == chain.name).count(),
-                    hook: chain.hook.map(|hook| hook.number),
+                    hook: chain.hook,
                 })
                 .collect();
             assert_eq!(in_table(table).cloned().collect::<Vec<_>>(), made);

@@ -59,14 +59,14 @@ pub(super) fn layout_in(chain: &str) -> Option<u32> {
 /// The bit of the packet mark that says "sent to an address of this host": 13, the reference's `markMasqBit`.
 const FOR_THIS_HOST: u32 = 1 << 13;
 
-const RAW: i32 = -300;
-const DSTNAT: i32 = -100;
-const FILTER: i32 = 0;
-const SRCNAT: i32 = 100;
+pub(super) const RAW: i32 = -300;
+pub(super) const DSTNAT: i32 = -100;
+pub(super) const FILTER: i32 = 0;
+pub(super) const SRCNAT: i32 = 100;
 /// As early in a bridge as raw in IP: before connection tracking of bridged packets.
-const BRIDGE_RAW: i32 = -300;
+pub(super) const BRIDGE_RAW: i32 = -300;
 /// `NF_BR_PRI_FILTER_BRIDGED`.
-const BRIDGE_FILTER: i32 = -200;
+pub(super) const BRIDGE_FILTER: i32 = -200;
 
 /// The chain that lets no loopback address in from a network.
 pub(super) const LOCALNET: &str = "localnet";
