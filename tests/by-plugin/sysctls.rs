@@ -140,3 +140,37 @@ fn an_administrator_s_bridge_goes_on_to_learn_from_routers() {
         assert!(found == ["1", "1"] || reference_differs("it stops it"), "{bridge}: {found:?}");
     }
 }
+
+/// What the kernel has for `accept_ra` and `autoconf` of a new interface is 1.
+#[test]
+fn whether_a_container_believes_routers_is_the_network_s_to_say() {
+    let v4 = json!({"type": "static", "addresses": [{"address": "192.0.2.9/24", "gateway": "192.0.2.2"}]});
+    let v6 = json!({"type": "static", "addresses": [{"address": "2001:db8::9/64", "gateway": "2001:db8::2"}]});
+    let mut networks = vec![json!({"type": "macvlan", "master": "uplink", "enabledad": false})];
+    for ipam in [&v4, &v6] {
+        for plugin in ["bridge", "macvlan", "ptp", "host-device"] {
+            networks.push(json!({"type": plugin, "enabledad": false, "ipam": ipam}));
+        }
+    }
+    for (mut network, (key, expected)) in networks
+        .iter()
+        .flat_map(|network| [(None, "1 1"), (Some(false), "0 0"), (Some(true), "2 1")].map(|of| (network.clone(), of)))
+    {
+        let (host, _outside) = wire();
+        let c1 = host.container("c1");
+        network["name"] = json!("net");
+        for master in ["master", "device"] {
+            network[master] = json!("uplink");
+        }
+        network["routerAdvertisements"] = json!(key);
+        if key.is_some() && reference_differs("it has no such key") {
+            continue;
+        }
+        eprintln!("{network}");
+        c1.shell("sysctl -qw net.ipv6.conf.default.disable_ipv6=1");
+        add(&host, &c1, &network).run().ok();
+        let found = c1.shell("cd /proc/sys/net/ipv6/conf/eth0; echo $(cat accept_ra autoconf); cat disable_ipv6");
+        let is_needed = key == Some(true) || network["ipam"] == v6;
+        assert_eq!(found.trim(), format!("{expected}\n{}", if is_needed { "0" } else { "1" }));
+    }
+}

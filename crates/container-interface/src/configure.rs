@@ -30,6 +30,8 @@ pub struct Setup<'a> {
     pub routes: &'a [Route],
     /// Ask the link whether somebody else has an IPv6 address before using it, and wait for the answer.
     pub detect_duplicates: bool,
+    /// Whether the interface believes router advertisements, also in a container that forwards; `None` leaves it to the kernel.
+    pub router_advertisements: Option<bool>,
     /// Only the gateways are on the link: everybody else is behind them, also who is in the same subnet.
     pub point_to_point: bool,
 }
@@ -43,7 +45,7 @@ pub struct Setup<'a> {
 /// # Errors
 /// The step that failed. The link is the caller's to remove.
 pub fn configure(inside: &mut Socket, setup: &Setup<'_>, host_end: Option<(&mut Socket, &Pair)>) -> Result<(), Error> {
-    if setup.has_ipv6() {
+    if setup.has_ipv6() || setup.router_advertisements.is_some() {
         setup.netns.run(|| set_ipv6_sysctls(setup))??;
     }
     let Some((host, pair)) = host_end else {
@@ -70,7 +72,17 @@ impl<'a> Setup<'a> {
     #[must_use]
     pub fn new(netns: &'a Netns, ifname: &'a IfName, index: u32, result: &'a AddResult) -> Self {
         let (ips, routes) = (&result.ips, &result.routes);
-        Setup { netns, ifname, index, mac: None, ips, routes, detect_duplicates: false, point_to_point: false }
+        Setup {
+            netns,
+            ifname,
+            index,
+            mac: None,
+            ips,
+            routes,
+            detect_duplicates: false,
+            router_advertisements: None,
+            point_to_point: false,
+        }
     }
 }
 
@@ -116,12 +128,39 @@ impl Setup<'_> {
 
 /// What IPv6 needs before the link is up; there is no other way to set it than from inside.
 pub(crate) fn set_ipv6_sysctls(setup: &Setup<'_>) -> Result<(), Error> {
-    let detect = if setup.detect_duplicates { "1" } else { "0" };
+    let ifname = setup.ifname.as_str();
     // Runtimes switch IPv6 off in namespaces that have no IPv6 address yet. What a container sends to an address of its
     // own passes lo.
-    for link in ["lo", setup.ifname.as_str()] {
-        sysctl::set_if_different(&["ipv6", "conf", link, "disable_ipv6"], "0")?;
+    if setup.has_ipv6() || setup.router_advertisements == Some(true) {
+        for link in ["lo", ifname] {
+            sysctl::set_if_different(&["ipv6", "conf", link, "disable_ipv6"], "0")?;
+        }
     }
+    if setup.has_ipv6() {
+        prepare_for_addresses(setup)?;
+    }
+    match setup.router_advertisements {
+        // 1 means: unless it forwards.
+        Some(true) => sysctl::set_if_different(&["ipv6", "conf", ifname, "accept_ra"], "2").map(drop)?,
+        Some(false) => refuse_router_advertisements(ifname)?,
+        None => {}
+    }
+    Ok(())
+}
+
+/// No router's word, and no address by one. A kernel without IPv6 hears none.
+fn refuse_router_advertisements(ifname: &str) -> Result<(), Error> {
+    for key in ["accept_ra", "autoconf"] {
+        match sysctl::set_if_different(&["ipv6", "conf", ifname, key], "0") {
+            Err(error) if error.is_not_found() => {}
+            outcome => drop(outcome?),
+        }
+    }
+    Ok(())
+}
+
+fn prepare_for_addresses(setup: &Setup<'_>) -> Result<(), Error> {
+    let detect = if setup.detect_duplicates { "1" } else { "0" };
     for (key, value) in [("accept_dad", detect), ("ndisc_notify", "1"), ("keep_addr_on_down", "1")] {
         sysctl::take_precaution(&["ipv6", "conf", setup.ifname.as_str(), key], value)?;
     }

@@ -115,6 +115,7 @@ fn set_up(
     let setup = Setup {
         mac: Some(pair.container_mac),
         detect_duplicates: request.network.config.enabledad,
+        router_advertisements: request.network.config.router_advertisements,
         ..Setup::new(netns, &request.attachment.ifname, pair.container_index, result)
     };
     let mut inside = Socket::open_in(netns)?;

@@ -23,6 +23,8 @@ pub struct Config {
     runtime_config: RuntimeConfig,
     capabilities: Capabilities,
     enabledad: Option<bool>,
+    #[serde(rename = "routerAdvertisements")]
+    pub(crate) router_advertisements: Option<bool>,
     pub(crate) dns: Dns,
 }
 

@@ -47,8 +47,12 @@ impl Plugin for HostDevice {
         let pci_id = pci.map(|address| address.as_str().to_owned()).unwrap_or_default();
         let described = container_interface::link::describe(&link, &request.netns);
         list_interface(&mut result, Interface { pci_id, ..described });
-        let detect_duplicates = request.network.config.detect_duplicates();
-        let setup = Setup { detect_duplicates, ..Setup::new(&netns, &request.attachment.ifname, link.index, &result) };
+        let config = &request.network.config;
+        let setup = Setup {
+            detect_duplicates: config.detect_duplicates(),
+            router_advertisements: config.router_advertisements,
+            ..Setup::new(&netns, &request.attachment.ifname, link.index, &result)
+        };
         container_interface::configure(&mut inside, &setup, None)?;
         Ok(result)
     }

@@ -25,6 +25,7 @@ pub struct Config {
     mtu: u32,
     #[serde(rename = "enabledad")]
     detect_duplicates: bool,
+    pub(crate) router_advertisements: Option<bool>,
     pub(crate) dns: Dns,
     ipam: Value,
 }
@@ -39,6 +40,7 @@ impl Default for Config {
             mtu: 0,
             // Others are on the wire, and nobody knows their addresses.
             detect_duplicates: true,
+            router_advertisements: None,
             dns: Dns::default(),
             ipam: Value::Null,
         }

@@ -44,6 +44,7 @@ impl Plugin for Ipvlan {
         let setup = Setup {
             ips: &addresses::on_link(&result.ips, config),
             detect_duplicates: config.detect_duplicates(),
+            router_advertisements: config.router_advertisements,
             ..Setup::new(&netns, &request.attachment.ifname, link.index, &result)
         };
         container_interface::configure(&mut inside, &setup, None).map_err(addresses::explain)?;

@@ -27,6 +27,7 @@ pub struct Config {
     broadcast_queue: u32,
     #[serde(rename = "enabledad")]
     pub(crate) detect_duplicates: bool,
+    pub(crate) router_advertisements: Option<bool>,
     #[serde(deserialize_with = "mac::deserialize_or_none")]
     mac: Option<Mac>,
     pub(crate) dns: Dns,
@@ -43,6 +44,7 @@ impl Default for Config {
             broadcast_queue: 0,
             // Others are on the wire, and nobody knows their addresses.
             detect_duplicates: true,
+            router_advertisements: None,
             mac: None,
             dns: Dns::default(),
             runtime_config: MacKey::default(),

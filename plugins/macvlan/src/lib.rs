@@ -42,6 +42,7 @@ impl Plugin for Macvlan {
         let setup = Setup {
             mac: link.mac,
             detect_duplicates: config.detect_duplicates,
+            router_advertisements: config.router_advertisements,
             ..Setup::new(&netns, &request.attachment.ifname, link.index, &result)
         };
         container_interface::configure(&mut inside, &setup, None).map_err(|error| link::explain_up(error, &link))?;

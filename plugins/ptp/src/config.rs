@@ -9,6 +9,7 @@ pub struct Config {
     ip_masq: bool,
     ip_masq_backend: Backend,
     mtu: u32,
+    pub(crate) router_advertisements: Option<bool>,
     pub(crate) dns: NetworkDns,
 }
 

@@ -47,6 +47,7 @@ impl Plugin for Ptp {
         host_end::set_up(&mut host, &pair, &result.ips)?;
         rules(config, &request.attachment, &result).insert(undo)?;
         let setup = Setup {
+            router_advertisements: config.router_advertisements,
             point_to_point: true,
             ..Setup::new(&netns, &request.attachment.ifname, pair.container_index, &result)
         };

@@ -17,6 +17,7 @@ pub struct Config {
     link_in_container: bool,
     #[serde(rename = "enabledad")]
     pub(crate) detect_duplicates: bool,
+    pub(crate) router_advertisements: Option<bool>,
     pub(crate) dns: Dns,
 }
 
@@ -29,6 +30,7 @@ impl Default for Config {
             link_in_container: false,
             // Others are on the wire, and nobody knows their addresses.
             detect_duplicates: true,
+            router_advertisements: None,
             dns: Dns::default(),
         }
     }

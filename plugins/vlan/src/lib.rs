@@ -40,6 +40,7 @@ impl Plugin for Vlan {
         let setup = Setup {
             mac: link.mac,
             detect_duplicates: config.detect_duplicates,
+            router_advertisements: config.router_advertisements,
             ..Setup::new(&netns, &request.attachment.ifname, link.index, &result)
         };
         container_interface::configure(&mut inside, &setup, None)?;
