@@ -112,6 +112,7 @@ impl Socket {
         })
     }
 
+    /// No way to it is none yet. After a failure as well the list is asked, and that fails if it must.
     fn is_local(&mut self, address: IpAddr) -> bool {
         self.route_to(address).is_ok_and(|route| route.kind == RouteType::Local)
     }

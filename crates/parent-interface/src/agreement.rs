@@ -40,12 +40,12 @@ impl<'a> Agreement<'a> {
     /// A container that is gone, and that nobody took off the network, has no say.
     ///
     /// # Errors
-    /// [`Error::OtherTerms`] if they agree on something else.
+    /// [`Error::OtherTerms`] if they agree on something else; when it cannot be seen whether a container is gone.
     pub fn is_on(&self, terms: &str, attachment: Option<&Attachment>) -> Result<bool, Error> {
         let other = self.holders.find(self.parent, |holder, written| {
-            let (theirs, netns) = written.split_once('\n')?;
-            let counts = Some(&holder) != attachment && (theirs == terms || is_there(netns));
-            counts.then(|| (holder, theirs.to_owned()))
+            let Some((theirs, netns)) = written.split_once('\n') else { return Ok(None) };
+            let counts = Some(&holder) != attachment && (theirs == terms || is_there(netns)?);
+            Ok(counts.then(|| (holder, theirs.to_owned())))
         })?;
         match other {
             Some((holder, found)) if found != terms => {
@@ -67,6 +67,25 @@ impl<'a> Agreement<'a> {
     }
 }
 
-fn is_there(netns: &str) -> bool {
-    !Netns::open(netns).is_err_and(|error| error.is_gone())
+fn is_there(netns: &str) -> Result<bool, Error> {
+    match Netns::open(netns) {
+        Err(error) if error.is_gone() => Ok(false),
+        opened => opened.map(|_netns| true).map_err(|error| Error::Netlink(error.into())),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_container_that_cannot_be_seen_is_not_taken_for_one_that_is_there_or_gone() {
+        let folder = tempfile::tempdir().unwrap();
+        let cycle = folder.path().join("cycle");
+        std::os::unix::fs::symlink(&cycle, &cycle).unwrap();
+        assert!(is_there(cycle.to_str().unwrap()).is_err());
+        assert!(!is_there(folder.path().join("none").to_str().unwrap()).unwrap());
+        assert!(is_there("/proc/self/ns/net").unwrap());
+    }
 }

@@ -1,6 +1,6 @@
 //! Who holds which link, and on which terms.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, DirBuilder, File};
 use std::io::ErrorKind;
 use std::os::unix::fs::DirBuilderExt as _;
@@ -45,8 +45,7 @@ impl Holders {
 
     /// The links that somebody holds, or held when he was killed.
     pub(crate) fn links(&self) -> Result<Vec<String>, Error> {
-        let entries = fs::read_dir(&self.folder).map_err(Error::file("read", &self.folder))?;
-        Ok(entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect())
+        Ok(names_in(&self.folder)?.into_iter().filter_map(|name| name.into_string().ok()).collect())
     }
 
     /// Writes down that the attachment holds the link, and on which terms; true if it did not hold it before.
@@ -68,18 +67,18 @@ impl Holders {
     pub(crate) fn find<T>(
         &self,
         link: &str,
-        mut wanted: impl FnMut(Attachment, String) -> Option<T>,
+        mut wanted: impl FnMut(Attachment, String) -> Result<Option<T>, Error>,
     ) -> Result<Option<T>, Error> {
         let folder = self.folder.join(link);
-        let entries = match fs::read_dir(&folder) {
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-            entries => entries.map_err(Error::file("read", &folder))?,
+        let names = match names_in(&folder) {
+            Err(error) if error.is_missing_file() => return Ok(None),
+            names => names?,
         };
-        for entry in entries.flatten() {
-            let Some(holder) = holder(&entry.file_name()) else { continue };
-            let path = entry.path();
+        for name in names {
+            let Some(holder) = holder(&name) else { continue };
+            let path = folder.join(name);
             let terms = fs::read_to_string(&path).map_err(Error::file("read", &path))?;
-            if let Some(found) = wanted(holder, terms) {
+            if let Some(found) = wanted(holder, terms)? {
                 return Ok(Some(found));
             }
         }
@@ -96,9 +95,9 @@ impl Holders {
     /// Lets those go that `is_stale` says; true if somebody holds the link still.
     pub(crate) fn let_go_stale(&self, link: &str, is_stale: impl Fn(&Attachment) -> bool) -> Result<bool, Error> {
         let folder = self.folder.join(link);
-        for entry in fs::read_dir(&folder).map_err(Error::file("read", &folder))?.flatten() {
-            if holder(&entry.file_name()).is_some_and(|holder| is_stale(&holder)) {
-                remove(&entry.path())?;
+        for name in names_in(&folder)? {
+            if holder(&name).is_some_and(|holder| is_stale(&holder)) {
+                remove(&folder.join(name))?;
             }
         }
         is_held(&folder)
@@ -133,8 +132,13 @@ impl Holders {
 
 /// By whatever file there is else.
 fn is_held(folder: &Path) -> Result<bool, Error> {
-    let mut entries = fs::read_dir(folder).map_err(Error::file("read", folder))?;
-    Ok(!entries.all(|entry| entry.is_ok_and(|entry| entry.file_name() == BRIDGE)))
+    Ok(names_in(folder)?.iter().any(|name| name != BRIDGE))
+}
+
+/// All of them: a holder that could not be read would be taken for none.
+fn names_in(folder: &Path) -> Result<Vec<OsString>, Error> {
+    let names = fs::read_dir(folder).and_then(|entries| entries.map(|entry| Ok(entry?.file_name())).collect());
+    names.map_err(Error::file("read", folder))
 }
 
 fn remove(path: &Path) -> Result<(), Error> {
@@ -185,7 +189,7 @@ mod tests {
     fn who_held_it_before_is_told_from_who_did_not_and_can_change_its_terms() {
         let folder = tempfile::tempdir().unwrap();
         let holders = holders(folder.path());
-        let terms = || holders.find("eth0", |holder, terms| Some((holder, terms))).unwrap();
+        let terms = || holders.find("eth0", |holder, terms| Ok(Some((holder, terms)))).unwrap();
         assert_eq!(terms(), None);
         assert!(holders.hold("eth0", &attachment("a"), "").unwrap());
         assert!(!holders.hold("eth0", &attachment("a"), "some").unwrap());

@@ -86,7 +86,11 @@ fn delete(socket: &mut Socket, name: &str) -> Result<(), Error> {
 fn explain(socket: &mut Socket, refusal: netlink::Error, nic: &Link, tagged: &Tagged) -> Error {
     // Of two reasons for EEXIST: the name is not taken, so the tag is.
     if refusal.is_exists() {
-        return require_free(socket, nic, tagged).err().unwrap_or(Error::Netlink(refusal));
+        // Where that cannot be seen, the refusal itself says more than why.
+        return match require_free(socket, nic, tagged) {
+            Err(taken @ Error::TagTaken { .. }) => taken,
+            _ => Error::Netlink(refusal),
+        };
     }
     if refusal.is_unsupported() {
         return Error::NoVlanSupport { nic: tagged.nic.clone(), tag: tagged.tag };

@@ -43,7 +43,7 @@ fn route_to(address: IpAddr, link: u32) -> Route {
     Route { link: Some(link), scope: Some(scope::HOST), ..Route::new(IpNetwork::from(address)) }
 }
 
-/// The kernel says that a route is there already, but not who made it.
+/// The kernel says that a route is there already, but not who made it. Where that cannot be found out, its own words have to do.
 fn name_holder(host: &mut Socket, error: netlink::Error) -> Error {
     let taken = match &error {
         netlink::Error::Refused { request, .. } if error.is_exists() => match **request {

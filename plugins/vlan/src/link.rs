@@ -41,9 +41,11 @@ fn explain(error: container_interface::Error, parents: &mut Socket, parent: &Lin
     let parent_name = || parent.name.clone();
     match kind {
         LinkKind::Vlan { id } if refusal.is_exists() => Error::InUse { id, parent: parent_name() },
-        _ if refusal.is_unsupported() && parents.knows(kind).is_ok_and(|knows| knows) => {
-            Error::CannotCarry { parent: parent_name(), source: refusal }
-        }
+        _ if refusal.is_unsupported() => match parents.knows(kind) {
+            Ok(true) => Error::CannotCarry { parent: parent_name(), source: refusal },
+            Ok(false) => parent_interface::Error::of_refusal(refusal, parent, kind).into(),
+            Err(error) => error.into(),
+        },
         _ => parent_interface::Error::of_refusal(refusal, parent, kind).into(),
     }
 }

@@ -394,3 +394,26 @@ fn check_notices_what_became_of_the_link() {
     }
     network.check(&c1, "eth0").ok();
 }
+
+/// Who cannot be read is not nobody.
+#[test]
+fn a_del_that_cannot_read_who_holds_the_link_fails_and_can_be_repeated() {
+    if reference_differs(NO_SUCH_KEY) {
+        return;
+    }
+    let (host, _outside) = wire();
+    let c1 = host.container("c1");
+    let mut config = config(&json!({"uplink": "uplink"}));
+    config["name"] = json!("net");
+    let cni = |verb: &str| host.cni("bridge").command(verb).container(&c1).config(&config);
+    cni("ADD").run().ok();
+    for folder in ["/run/ferrocni/parents", "/run/ferrocni/parents/uplink"] {
+        let fails = ["-P", folder, "-e", "trace=getdents64", "-e", "inject=getdents64:error=EIO"];
+        let strace = [&["strace", "-qqq", "-o", "/dev/null"], &fails[..]].concat();
+        let error = cni("DEL").run_under(&strace).error();
+        assert!(error.msg.contains(folder), "{error:?}");
+    }
+    assert_eq!(bridge_of(&host, "uplink"), "br0");
+    cni("DEL").run().ok();
+    assert_eq!((bridge_of(&host, "uplink"), holders(&host).as_str()), (Value::Null, ""));
+}

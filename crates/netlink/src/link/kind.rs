@@ -150,6 +150,7 @@ impl Socket {
         match self.create_silently(link.name, &message) {
             // Older kernels (Linux 6.1) take a link of the same name in this namespace for the one to be made, but do not look
             // for the name if they are given an index (`__rtnl_newlink`, net/core/rtnetlink.c).
+            // Where that cannot be seen, the refusal stands, which says that nothing was made.
             Err(error) if error.is_exists() && self.link(link.name).is_ok() => {
                 message.header.index = unused_index()?;
                 self.create_silently(link.name, &message)
