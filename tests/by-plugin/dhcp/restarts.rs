@@ -187,6 +187,26 @@ fn a_file_that_is_no_lease_does_no_harm() {
     assert_eq!(scene.host.read(format!("{DIR}/readme")).unwrap(), "somebody's");
 }
 
+/// Or the next daemon would take the lease up.
+#[test]
+fn a_del_fails_as_long_as_the_lease_s_file_cannot_be_removed() {
+    if reference_differs("it has none") {
+        return;
+    }
+    let scene = Scene::new(&[]);
+    let c1 = scene.host.container("c1");
+    let network = scene.network(&json!({}));
+    network.add(&c1, "eth0").ok();
+    let file = format!("{DIR}/net:c1:eth0:ipv4");
+    scene.host.shell(&format!("rm {file}; mkdir {file}"));
+    for _ in 0..2 {
+        let error = network.del(&c1, "eth0").error();
+        assert!(format!("{error:?}").contains(&file), "{error:?}");
+    }
+    scene.host.shell(&format!("rmdir {file}"));
+    network.del(&c1, "eth0").ok();
+}
+
 /// A runtime that deletes a container while there is no daemon: the next one must not take its lease up.
 #[test]
 fn a_del_without_a_daemon_forgets_the_lease() {

@@ -87,10 +87,10 @@ async fn answer(request: Request, leases: &Rc<Leases>) -> (Answer, Vec<Unclaimed
                 Err(error) => (Answer::Failed(error.into()), Vec::new()),
             };
         }
-        Request::Release { attachment } => {
-            leases.release(&attachment).await;
-            Answer::Done
-        }
+        Request::Release { attachment } => match leases.release(&attachment).await {
+            Ok(()) => Answer::Done,
+            Err(error) => Answer::Failed(cni_plugin::Error::from(error).into()),
+        },
         Request::Check { attachment } => Answer::Held(leases.held(&attachment).await),
         Request::List { network } => Answer::Holders(leases.holders(&network).into_iter().map(Holder).collect()),
         Request::Ping => Answer::Done,

@@ -7,6 +7,7 @@ use tokio::sync::oneshot;
 
 use super::log::describe;
 use super::place::PlaceError;
+use crate::Error as StoreError;
 use crate::lease::Family;
 use crate::store::Key;
 
@@ -16,7 +17,7 @@ pub(super) enum End {
     Stopped {
         /// Tell the server.
         release: bool,
-        done: oneshot::Sender<()>,
+        done: oneshot::Sender<Result<(), StoreError>>,
     },
     /// The daemon ends; the next one takes the lease up.
     Left,

@@ -111,7 +111,8 @@ impl Holding {
         Ok(())
     }
 
-    /// Gives the lease back, if there is one.
+    /// Gives the lease back, if there is one. If that cannot be sent, the log says so, and nobody has to try again: the server
+    /// takes it back when it ends.
     pub(super) async fn release(&mut self, client: &mut Client) {
         let Some(lease) = self.record.lease.take() else { return };
         let outcome = match self.record.place.enter() {
@@ -126,15 +127,15 @@ impl Holding {
     }
 
     /// Removes the file.
-    pub(super) fn forget(&self) {
-        self.note_failure(self.store.remove(&self.key));
+    pub(super) fn forget(&self) -> Result<(), Error> {
+        self.store.remove(&self.key)
     }
 
     fn save(&self) -> Result<(), Error> {
         self.store.save(&self.key, &self.record)
     }
 
-    fn note_failure(&self, outcome: Result<(), Error>) {
+    pub(super) fn note_failure(&self, outcome: Result<(), Error>) {
         if let Err(error) = outcome {
             self.log.say(&format!("{}; a restarted daemon will not know", describe(&error)));
         }

@@ -15,6 +15,7 @@ use super::flags::Flags;
 use super::holding::Holding;
 use super::log::describe;
 use super::place::{Inside, PlaceError};
+use crate::Error;
 use crate::lease::{Lease, Settings};
 use crate::machine::{Action, Event, Machine, Message, Offer, Reply};
 use crate::moment::Moment;
@@ -29,8 +30,8 @@ pub(super) enum Command {
     Current(oneshot::Sender<Option<Settings>>),
     /// Renew now.
     Renew,
-    /// End; tell the server, if that is wanted.
-    Stop { release: bool, done: oneshot::Sender<()> },
+    /// End; tell the server, if that is wanted, and whoever waits whether the file is gone.
+    Stop { release: bool, done: oneshot::Sender<Result<(), Error>> },
 }
 
 /// Where the outcome of an ADD goes.
@@ -98,10 +99,12 @@ impl Keeper {
                 self.holding.release(&mut self.client).await;
             }
         }
-        self.holding.forget();
-        if let Some(done) = waiting {
-            let _ = done.send(());
-        }
+        let forgotten = self.holding.forget();
+        let unheard = match waiting {
+            Some(done) => done.send(forgotten).err().unwrap_or(Ok(())),
+            None => forgotten,
+        };
+        self.holding.note_failure(unheard);
     }
 
     async fn keep(&mut self) -> Result<Infallible, End> {

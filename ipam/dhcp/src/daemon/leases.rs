@@ -14,6 +14,7 @@ use super::flags::Flags;
 use super::holding::{Holding, Record};
 use super::keeper::{Command, Keeper, Ready};
 use super::place::{Place, PlaceError};
+use crate::Error;
 use crate::lease::{Family, Settings};
 use crate::store::{Key, Store};
 use crate::wishes::Wishes;
@@ -111,7 +112,9 @@ impl Leases {
             return Ok((settings, None));
         }
         // Of another namespace, or without a lease: the server knows the client by its identifier, and gives the same again.
-        self.stop(key, false).await;
+        if let Err(error) = self.stop(key, false).await {
+            eprintln!("{}", cni_plugin::Error::from(error));
+        }
         let (ready, outcome) = oneshot::channel();
         let record = Record { place, wishes: wishes.clone(), lease: None, configured: None };
         let number = self.start(key, record, Some(ready));
@@ -137,23 +140,24 @@ impl Leases {
     }
 
     /// Ends the task of a lease, if there is one, and forgets the lease.
-    async fn stop(&self, key: &Key, release: bool) {
+    async fn stop(&self, key: &Key, release: bool) -> Result<(), Error> {
         let (done, ended) = oneshot::channel();
         let task = self.tasks.borrow().get(key).map(|task| task.commands.send(Command::Stop { release, done }));
-        if matches!(task, Some(Ok(()))) && ended.await.is_ok() {
-            return;
+        if matches!(task, Some(Ok(())))
+            && let Ok(forgotten) = ended.await
+        {
+            return forgotten;
         }
         // It ended by itself, or was about to begin again after a bug.
-        if let Err(error) = self.store.remove(key) {
-            eprintln!("{}", cni_plugin::Error::from(error));
-        }
+        self.store.remove(key)
     }
 
     /// The same for all families of an attachment.
-    pub(super) async fn release(&self, attachment: &Attachment) {
+    pub(super) async fn release(&self, attachment: &Attachment) -> Result<(), Error> {
         let key = |family| Key { attachment: attachment.clone(), family };
         let (v4, v6) = (key(Family::Ipv4), key(Family::Ipv6));
-        tokio::join!(self.stop(&v4, true), self.stop(&v6, true));
+        let (v4, v6) = tokio::join!(self.stop(&v4, true), self.stop(&v6, true));
+        v4.and(v6)
     }
 
     /// The leases of an attachment.
