@@ -192,7 +192,7 @@ impl From<Contents> for Settings {
 pub(crate) fn collect(config: &Config, is_stale: impl Fn(&str) -> bool) -> Result<(), Error> {
     let dir = config.data_dir();
     let entries = match fs::read_dir(dir) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(error) if is_absent(&error) => return Ok(()),
         entries => entries.map_err(failed("list", dir))?,
     };
     let mut failures = Failures::new();
@@ -230,14 +230,22 @@ fn in_folder_of(file: &Path, write: impl Fn() -> io::Result<()>) -> io::Result<(
 /// What is there under the name of a file of ours and is none says nothing.
 fn read(file: &Path) -> Result<Option<Vec<u8>>, Error> {
     match files::read(file, MAX) {
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) if is_absent(&error) => Ok(None),
         Err(error) if files::is_not_regular(&error) || error.kind() == ErrorKind::FileTooLarge => Ok(Some(Vec::new())),
         bytes => bytes.map(Some).map_err(failed("read", file)),
     }
 }
 
 fn remove(file: &Path) -> Result<(), Error> {
-    files::remove(file).map_err(failed("remove", file))
+    match files::remove(file) {
+        Err(error) if is_absent(&error) => Ok(()),
+        outcome => outcome.map_err(failed("remove", file)),
+    }
+}
+
+/// Nothing is there. Where `dataDir` is no folder, no ADD has kept anything either, and its DEL would fail for ever.
+fn is_absent(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
 }
 
 fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {

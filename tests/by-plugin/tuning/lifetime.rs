@@ -80,6 +80,25 @@ fn del_succeeds_whatever_is_missing() {
     assert!(backups(&host).is_empty() || reference_differs("it leaves the file"), "{}", backups(&host));
 }
 
+/// An ADD could not have kept anything there.
+#[test]
+fn del_and_gc_succeed_if_the_folder_is_no_folder() {
+    if reference_differs("it fails") {
+        return;
+    }
+    let host = Host::new();
+    let c1 = with_interface(&host, "c1");
+    host.write("/run/file", "precious");
+    for wrong in [json!("/run/file"), json!("/run/file/below"), json!(5), json!(["/run"])] {
+        let config = json!({"mtu": 1400, "dataDir": wrong, "cni.dev/valid-attachments": []});
+        host.assert_leaves_nothing(|| call(&host, "ADD", &c1, &config).run().error());
+        for verb in ["DEL", "GC"] {
+            host.assert_leaves_nothing(|| call(&host, verb, &c1, &config).run().ok());
+        }
+    }
+    assert_eq!(host.read("/run/file").unwrap(), "precious");
+}
+
 /// A name like `eth0` may be another interface's by now, but a sysctl of the whole container is the same.
 #[test]
 fn del_restores_what_is_left() {
