@@ -189,3 +189,23 @@ fn status_succeeds_where_the_kernel_has_it() {
     conflist["cniVersion"] = json!("1.1.0");
     Host::new().chain(&conflist).status().ok();
 }
+
+/// The kernel makes the VRF, and the plugin does not hear of it.
+#[test]
+fn an_add_whose_answer_is_lost_leaves_no_vrf() {
+    if reference_differs("it removes nothing") {
+        return;
+    }
+    let host = Host::new();
+    let c1 = host.container("c1");
+    let add = network(&host, "net", &json!({})).add_all_but_last(&c1, "eth0");
+    let vrfs = || c1.run(["ip", "-o", "link", "show", "type", "vrf"]);
+    let lost = (1..50).find(|nth| {
+        let inject = format!("inject=recvfrom:error=ENOBUFS:when={nth}");
+        let outcome = add.run_under(&["strace", "-qqq", "-o", "/dev/null", "-e", "trace=recvfrom", "-e", &inject]);
+        let is_ok = outcome.is_ok();
+        assert_eq!(vrfs().is_empty(), !is_ok, "answer {nth}: {}", outcome.finished);
+        is_ok
+    });
+    assert!(lost.is_some_and(|nth| nth > 3), "{lost:?}");
+}

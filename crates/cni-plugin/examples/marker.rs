@@ -24,6 +24,13 @@ fn io(what: &str, file: &std::path::Path, error: &std::io::Error) -> Error {
     Error::new(Code::Io, format!("{what} {}", file.display())).with_details(error.to_string())
 }
 
+fn remove(file: &std::path::Path) -> Result<(), Error> {
+    match std::fs::remove_file(file) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(io("remove", file, &error)),
+        _ => Ok(()),
+    }
+}
+
 impl Plugin for Marker {
     type Config = Config;
     type Error = Error;
@@ -34,18 +41,15 @@ impl Plugin for Marker {
     fn add(request: &Add<Config>, undo: &mut Undo) -> Result<AddResult, Error> {
         let result = request.network.chained_on()?.clone();
         let file = file(&request.network, &request.attachment.container);
+        let made = file.clone();
+        undo.push("remove the marker", move || remove(&made));
         std::fs::write(&file, "").map_err(|error| io("write", &file, &error))?;
-        undo.push("remove the marker", move || std::fs::remove_file(file));
         assert!(!request.network.config.panic, "this is a bug");
         Ok(result)
     }
 
     fn del(request: &Del<Config>) -> Result<(), Error> {
-        let file = file(&request.network, &request.attachment.container);
-        match std::fs::remove_file(&file) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(io("remove", &file, &error)),
-            _ => Ok(()),
-        }
+        remove(&file(&request.network, &request.attachment.container))
     }
 
     fn check(request: &Check<Config>) -> Result<(), Error> {

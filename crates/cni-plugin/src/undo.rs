@@ -8,15 +8,15 @@ type Step = Box<dyn FnOnce() -> Result<(), Box<dyn std::error::Error>> + Send>;
 
 /// What an ADD has changed so far, and how to take it back.
 ///
-/// A step is pushed before the change it undoes if the answer to that can get lost, as on a socket, and has to bear that nothing
-/// was changed; else right after it. The runner alone decides: once the reply is on stdout the steps are
+/// A step is pushed before the change that it undoes, because the change may be made and the answer to it get lost; so it has
+/// to bear that nothing was changed. Only where it needs to know what the change made, it is pushed right after it. The runner alone decides: once the reply is on stdout the steps are
 /// forgotten; after an error, a panic or a failed print they run, last first.
 ///
 /// ```
 /// use cni_plugin::Undo;
 /// let mut undo = Undo::new();
-/// std::fs::create_dir("/tmp/undo-example").unwrap();
 /// undo.push("remove /tmp/undo-example", || std::fs::remove_dir("/tmp/undo-example"));
+/// std::fs::create_dir("/tmp/undo-example").unwrap();
 /// assert!(undo.roll_back().is_empty());
 /// assert!(!std::path::Path::new("/tmp/undo-example").exists());
 /// ```
@@ -34,7 +34,7 @@ impl Undo {
         Self::default()
     }
 
-    /// Remembers how to take back what was just done; `label` says what the step does, for the report when it fails.
+    /// Remembers how to take back what is about to be done; `label` says what the step does, for the report when it fails.
     pub fn push<E>(&mut self, label: impl Into<String>, step: impl FnOnce() -> Result<(), E> + Send + 'static)
     where
         E: Into<Box<dyn std::error::Error>>,

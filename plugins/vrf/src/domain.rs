@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use cni_plugin::{IfName, Undo};
-use netlink::{Family, Link, LinkChange, LinkKind, LinkRef, Netns, NewLink, Socket, if_found};
+use netlink::{Family, Link, LinkChange, LinkKind, LinkRef, Mac, Netns, NewLink, Socket, if_found};
 
 use crate::{Config, Error};
 
@@ -48,19 +48,29 @@ fn create(inside: &mut Socket, name: &IfName, config: &Config, netns: &Path, und
         Some(table) => table,
         None => unused_table(inside)?,
     };
-    let wanted = NewLink { up: true, ..NewLink::new(name.as_str(), LinkKind::Vrf { table }) };
-    let link = match inside.create_link(&wanted) {
+    // By its hardware address it is told from one that another attachment makes meanwhile.
+    let mac = Mac::random()?;
+    let wanted = NewLink { mac: Some(mac), up: true, ..NewLink::new(name.as_str(), LinkKind::Vrf { table }) };
+    // First, for the kernel may do it and its answer get lost.
+    undo_creation(name, mac, netns, undo);
+    match inside.create_link(&wanted) {
         // Another attachment of the container was faster.
-        Err(error) if error.is_exists() => return read(name, inside.link(name.as_str())?),
-        Err(error) if error.is_unsupported() => return Err(Error::Unsupported),
-        link => link?,
-    };
-    let (netns, index) = (netns.to_owned(), link.index);
+        Err(error) if error.is_exists() => read(name, inside.link(name.as_str())?),
+        Err(error) if error.is_unsupported() => Err(Error::Unsupported),
+        link => Ok(Domain { link: link?, table }),
+    }
+}
+
+/// Other attachments may have joined it meanwhile: then it goes with the last of them.
+fn undo_creation(name: &IfName, mac: Mac, netns: &Path, undo: &mut Undo) {
+    let (netns, name) = (netns.to_owned(), name.clone());
     undo.push(format!("delete VRF {name}"), move || {
         let mut inside = Socket::open_in(&Netns::open(netns)?)?;
-        delete_if_empty(&mut inside, index)
+        match if_found(inside.link(name.as_str()))? {
+            Some(link) if link.mac == Some(mac) => delete_if_empty(&mut inside, link.index),
+            _ => Ok(()),
+        }
     });
-    Ok(Domain { link, table })
 }
 
 /// The first table that no VRF has and no route is in.
