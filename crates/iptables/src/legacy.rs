@@ -6,6 +6,7 @@
 //! Layouts: linux/netfilter/x_tables.h, netfilter_ipv4/ip_tables.h, netfilter_ipv6/ip6_tables.h.
 
 use std::fs;
+use std::io::ErrorKind;
 
 use crate::sockopt::{Blob, read};
 use crate::{Chain, Error, Family, Result, Table};
@@ -22,23 +23,27 @@ const TARGET_DATA: usize = 32;
 const DROP: i32 = -1;
 
 /// Whether the table is loaded in the calling thread's network namespace; reading this list loads nothing.
-pub(crate) fn is_loaded(family: Family, table: Table) -> bool {
+pub(crate) fn is_loaded(family: Family, table: Table) -> Result<bool> {
     let list = match family {
         Family::V4 => "/proc/thread-self/net/ip_tables_names",
         Family::V6 => "/proc/thread-self/net/ip6_tables_names",
     };
-    // A kernel without legacy tables has no list.
-    fs::read_to_string(list).is_ok_and(|names| names.lines().any(|name| name == table.name()))
+    match fs::read_to_string(list) {
+        Ok(names) => Ok(names.lines().any(|name| name == table.name())),
+        // A kernel without legacy tables has no list.
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        Err(source) => Err(Error::Legacy { family, table, source }),
+    }
 }
 
 /// Whether FORWARD, by its policy or by a rule directly in it, drops or rejects anything.
 pub(crate) fn forward_drops(family: Family) -> Result<bool> {
-    Ok(is_loaded(family, Table::Filter) && load(family, Table::Filter)?.forward_drops())
+    Ok(is_loaded(family, Table::Filter)? && load(family, Table::Filter)?.forward_drops())
 }
 
 /// Whether the table is loaded and has this chain.
 pub(crate) fn has_chain(family: Family, table: Table, chain: &Chain) -> Result<bool> {
-    Ok(is_loaded(family, table) && load(family, table)?.has_chain(chain.as_str()))
+    Ok(is_loaded(family, table)? && load(family, table)?.has_chain(chain.as_str()))
 }
 
 fn load(family: Family, table: Table) -> Result<Legacy> {

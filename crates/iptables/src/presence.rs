@@ -49,7 +49,7 @@ pub(crate) fn variants(family: Family, table: Table, chain: &Chain) -> Result<Ve
 /// The variants that have this table.
 pub(crate) fn loaded(family: Family, table: Table) -> Result<Vec<Variant>> {
     let by_nft = ask(|inspector| inspector.table_exists(table_of(family, table)))?;
-    Ok(found(by_nft, legacy::is_loaded(family, table)))
+    Ok(found(by_nft, legacy::is_loaded(family, table)?))
 }
 
 fn found(nft: bool, legacy: bool) -> Vec<Variant> {
