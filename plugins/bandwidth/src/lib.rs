@@ -6,7 +6,7 @@ mod host_end;
 mod ifb;
 mod limit;
 
-use cni_plugin::{Add, AddResult, Check, Del, Failures, Gc, Plugin, SpecVersion, Status, Undo};
+use cni_plugin::{Add, AddResult, Attachment, Check, Del, Failures, Gc, Plugin, SpecVersion, Status, Undo};
 use container_interface::link;
 use netlink::{Link, LinkKind, Socket, if_found};
 
@@ -51,13 +51,7 @@ impl Plugin for Bandwidth {
         let limits = request.network.config.limits().unwrap_or_default();
         let mut host = Socket::open()?;
         let ifbs = ifb::find_all(&mut host, &request.attachment)?;
-        // The links tell what the host's end was given: they go last.
-        host_end::release(&mut host, &request.attachment, limits, &ifbs)?;
-        let mut failures = Failures::new();
-        for ifb in ifbs {
-            failures.note(if_found(host.delete_link(ifb.index)).map_err(Error::from));
-        }
-        Ok(failures.into_result()?)
+        Ok(remove(&mut host, &request.attachment, limits, &ifbs)?)
     }
 
     fn check(request: &Check<Config>) -> Result<(), Error> {
@@ -78,7 +72,12 @@ impl Plugin for Bandwidth {
     }
 
     fn gc(request: &Gc<Config>) -> Result<(), Error> {
-        Ok(link::collect(request, "ifb")?)
+        let mut host = Socket::open()?;
+        let mut failures = Failures::new();
+        for (attachment, ifb) in ifb::find_stale(&mut host, request)? {
+            failures.note(remove(&mut host, &attachment, Limits::default(), &[ifb]));
+        }
+        Ok(failures.into_result()?)
     }
 
     fn status(request: &Status<Config>) -> Result<(), Error> {
@@ -94,6 +93,16 @@ impl Plugin for Bandwidth {
         }
         Ok(())
     }
+}
+
+/// Takes away what an attachment was given. The links tell what the host's end was given: they go last.
+fn remove(host: &mut Socket, attachment: &Attachment, limits: Limits, ifbs: &[Link]) -> Result<(), cni_plugin::Error> {
+    host_end::release(host, attachment, limits, ifbs)?;
+    let mut failures = Failures::new();
+    for ifb in ifbs {
+        failures.note(if_found(host.delete_link(ifb.index)).map_err(Error::from));
+    }
+    failures.into_result()
 }
 
 /// With a burst of less than a packet, large ones would never get through: the container is better off with a larger one.

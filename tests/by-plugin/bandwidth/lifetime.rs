@@ -274,6 +274,27 @@ fn gc_removes_the_links_of_attachments_that_are_gone_and_no_others() {
     assert!(left.len() == 2 && left.contains(&"mine".to_owned()), "{left:?}");
 }
 
+/// A runtime that lost the record of a container asks for its end while the container runs on.
+#[test]
+fn gc_takes_the_redirection_of_a_container_that_still_runs() {
+    if reference_differs("it has no GC") {
+        return;
+    }
+    let host = Host::new();
+    let c1 = host.container("c1");
+    let network = network(&host, &both());
+    let before = disciplines(&host);
+    network.add(&c1, "eth0").ok();
+    assert!(disciplines(&host).iter().any(|discipline| discipline.contains("ingress")));
+    let none = json!({
+        "cniVersion": "1.1.0", "name": "net", "type": "bandwidth", "cni.dev/valid-attachments": [],
+    });
+    host.cni("bandwidth").command("GC").config(&none).run().ok();
+    assert!(ifbs(&host).is_empty());
+    let left: Vec<_> = disciplines(&host).into_iter().filter(|line| !before.contains(line)).collect();
+    assert!(!left.iter().any(|discipline| discipline.contains("ingress")), "{left:?}");
+}
+
 /// A kernel without one of the two is played by strace.
 #[test]
 fn status_says_what_the_kernel_lacks() {
