@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use cni_plugin::{Attachment, Failures, Gc, Interface, Undo};
+use cni_plugin::{Attachment, Gc, Interface, Undo};
 use netlink::{Link, LinkChange, Mac, Netns, NewLink, Socket, if_found};
 
 use crate::{Error, veth};
@@ -100,21 +100,17 @@ pub fn may_be_of(link: &Link, attachment: &Attachment) -> bool {
     holder.is_none_or(|(holder, _)| holder == *attachment)
 }
 
-/// For GC: deletes the host's links of this kind whose attachments are no longer valid.
+/// For GC: the host's links of this kind whose attachments are no longer valid, with these.
 ///
 /// # Errors
-/// Those of the kernel, after all have been tried.
-pub fn collect<C>(request: &Gc<C>, kind: &str) -> Result<(), cni_plugin::Error> {
-    let mut host = Socket::open().map_err(Error::from)?;
-    let is_stale = |link: &Link| {
-        link.kind.as_deref() == Some(kind) && link.alias.as_deref().is_some_and(|alias| request.is_stale(alias))
+/// Those of the kernel.
+pub fn find_stale<C>(host: &mut Socket, request: &Gc<C>, kind: &str) -> Result<Vec<(Attachment, Link)>, Error> {
+    let stale = |link: Link| {
+        let label = link.alias.as_deref().filter(|label| request.is_stale(label))?;
+        Some((Attachment::from_label(label)?, link))
     };
-    let links = host.links().map_err(Error::from)?;
-    let mut failures = Failures::new();
-    for stale in links.iter().filter(|link| is_stale(link)) {
-        failures.note(if_found(host.delete_link(stale.index)).map_err(Error::from));
-    }
-    failures.into_result()
+    let links = host.links()?.into_iter().filter(|link| link.kind.as_deref() == Some(kind));
+    Ok(links.filter_map(stale).collect())
 }
 
 /// A socket in the container, for DEL; `None` if the container is gone.

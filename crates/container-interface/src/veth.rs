@@ -1,6 +1,6 @@
 //! Pairs of links: what enters one end, on the host, leaves the other, in the container.
 
-use cni_plugin::{Add, Attachment, Del, Gc, Interface, Undo};
+use cni_plugin::{Add, Attachment, Del, Failures, Gc, Interface, Undo};
 use netlink::{BridgePort, Link, Mac, Netns, Peer, Socket, Veth, if_found};
 
 use crate::{Error, link};
@@ -220,7 +220,12 @@ fn leads_into(host: &mut Socket, end: &Link, netns: &Netns) -> Result<bool, Erro
 /// # Errors
 /// Those of the kernel, after all have been tried.
 pub fn collect<C>(request: &Gc<C>) -> Result<(), cni_plugin::Error> {
-    link::collect(request, "veth")
+    let mut host = Socket::open().map_err(Error::from)?;
+    let mut failures = Failures::new();
+    for (_, stale) in link::find_stale(&mut host, request, "veth")? {
+        failures.note(if_found(host.delete_link(stale.index)).map_err(Error::from));
+    }
+    failures.into_result()
 }
 
 /// For CHECK: the host's end is there and up. The container's end knows which one it is, whatever its name.

@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use cni_plugin::{Attachment, Gc, Undo};
+use cni_plugin::{Attachment, Undo};
 use container_interface::link::{may_be_of, undo_creation_on_host};
 use netlink::{Link, LinkChange, LinkKind, Mac, NewLink, Socket, if_found};
 use sha2::{Digest as _, Sha512};
@@ -76,15 +76,6 @@ pub(crate) fn find_all(host: &mut Socket, attachment: &Attachment) -> Result<Vec
         found.extend(if_found(host.link(name.as_str()))?.filter(|link| is_ifb(link) && may_be_of(link, attachment)));
     }
     Ok(found)
-}
-
-/// For GC: the links of attachments that are no longer valid.
-pub(crate) fn find_stale<C>(host: &mut Socket, request: &Gc<C>) -> Result<Vec<(Attachment, Link)>, Error> {
-    let stale = |link: Link| {
-        let label = link.alias.as_deref().filter(|label| is_ifb(&link) && request.is_stale(label))?;
-        Some((Attachment::from_label(label)?, link))
-    };
-    Ok(host.links()?.into_iter().filter_map(stale).collect())
 }
 
 fn is_ifb(link: &Link) -> bool {

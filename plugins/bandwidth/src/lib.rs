@@ -74,7 +74,7 @@ impl Plugin for Bandwidth {
     fn gc(request: &Gc<Config>) -> Result<(), Error> {
         let mut host = Socket::open()?;
         let mut failures = Failures::new();
-        for (attachment, ifb) in ifb::find_stale(&mut host, request)? {
+        for (attachment, ifb) in link::find_stale(&mut host, request, "ifb")? {
             failures.note(remove(&mut host, &attachment, Limits::default(), &[ifb]));
         }
         Ok(failures.into_result()?)
