@@ -1,6 +1,6 @@
 //! What can go wrong between us and firewalld.
 
-use std::io;
+use std::io::{self, ErrorKind};
 
 /// The result of talking to firewalld.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -53,18 +53,46 @@ impl Error {
         }
     }
 
-    /// Whether nobody owns firewalld's name on the bus.
+    /// Whether the bus is none that this process may use: then firewalld, if it runs, is not for it.
+    pub(crate) fn is_no_access(&self) -> bool {
+        match self {
+            Self::Address { .. } | Self::Authentication { .. } => true,
+            Self::Bus { source, .. } => source.kind() == ErrorKind::PermissionDenied,
+            Self::Refused { .. } | Self::Malformed => false,
+        }
+    }
+
+    /// Whether there is no system bus, or nothing owns firewalld's name there.
     #[must_use]
     pub fn is_not_running(&self) -> bool {
         const NOT_RUNNING: [&str; 2] =
             ["org.freedesktop.DBus.Error.ServiceUnknown", "org.freedesktop.DBus.Error.NameHasNoOwner"];
-        matches!(self, Self::Refused { name, .. } if NOT_RUNNING.contains(&name.as_str()))
+        const NO_BUS: [ErrorKind; 3] = [ErrorKind::NotFound, ErrorKind::NotADirectory, ErrorKind::ConnectionRefused];
+        match self {
+            Self::Bus { source, .. } => NO_BUS.contains(&source.kind()),
+            Self::Refused { name, .. } => NOT_RUNNING.contains(&name.as_str()),
+            Self::Address { .. } | Self::Authentication { .. } | Self::Malformed => false,
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_a_bus_that_is_not_there_or_not_for_us_is_none() {
+        let bus = |kind: ErrorKind| Error::Bus { address: "unix:path=/x".into(), source: kind.into() };
+        for kind in [ErrorKind::NotFound, ErrorKind::ConnectionRefused] {
+            assert!(bus(kind).is_not_running() && !bus(kind).is_no_access(), "{kind}");
+        }
+        assert!(bus(ErrorKind::PermissionDenied).is_no_access());
+        for error in
+            [bus(ErrorKind::TimedOut), bus(ErrorKind::UnexpectedEof), bus(ErrorKind::OutOfMemory), Error::Malformed]
+        {
+            assert!(!error.is_not_running() && !error.is_no_access(), "{error}");
+        }
+    }
 
     #[test]
     fn only_firewallds_own_code_counts() {

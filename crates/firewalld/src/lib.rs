@@ -17,11 +17,16 @@ use wire::Call;
 
 const NAME: &str = "org.fedoraproject.FirewallD1";
 
-/// Whether firewalld is on the system bus. A host without a bus is answered at once.
-#[must_use]
-pub fn is_running() -> bool {
+/// Whether firewalld is on the system bus, and this process may use it. A host without a bus is answered at once.
+///
+/// # Errors
+/// If the bus is there and does not answer: firewalld may be running, and drop what its zones do not let through.
+pub fn is_running() -> Result<bool> {
     let call = Call { arguments: &[NAME], ..bus::call("NameHasOwner") };
-    Bus::connect().and_then(|mut bus| bus.call(&call)).is_ok_and(|answer| answer.boolean() == Some(true))
+    match Bus::connect().and_then(|mut bus| bus.call(&call)) {
+        Err(error) if error.is_not_running() || error.is_no_access() => Ok(false),
+        answer => answer?.boolean().ok_or(Error::Malformed),
+    }
 }
 
 /// A connection to firewalld.

@@ -1,6 +1,8 @@
 use iptables::Chain;
 use serde::{Deserialize, Deserializer};
 
+use crate::Error;
+
 /// The keys of `firewall`; see the README for what they do.
 #[derive(Debug, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
@@ -70,15 +72,22 @@ impl Config {
     }
 
     /// The backend asked for, or the one that fits this host: firewalld where it runs, else nftables.
-    pub(crate) fn backend(&self) -> Backend {
-        match self.backend {
+    ///
+    /// # Errors
+    /// If it cannot be known whether firewalld runs.
+    pub(crate) fn backend(&self) -> Result<Backend, Error> {
+        Ok(match self.backend {
             BackendKey::Nftables => Backend::Nftables,
             BackendKey::Iptables => Backend::Iptables,
             BackendKey::Firewalld => Backend::Firewalld,
-            BackendKey::Choose | BackendKey::Unknown if firewalld::is_running() => Backend::Firewalld,
+            BackendKey::Choose | BackendKey::Unknown if is_firewalld_running()? => Backend::Firewalld,
             BackendKey::Choose | BackendKey::Unknown => Backend::Nftables,
-        }
+        })
     }
+}
+
+fn is_firewalld_running() -> Result<bool, Error> {
+    firewalld::is_running().map_err(Error::Undecided)
 }
 
 fn chain<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Chain, D::Error> {
@@ -128,11 +137,11 @@ mod tests {
         for (name, backend) in
             [("nftables", Backend::Nftables), ("iptables", Backend::Iptables), ("firewalld", Backend::Firewalld)]
         {
-            assert_eq!(config(&json!({"backend": name})).unwrap().backend(), backend);
+            assert_eq!(config(&json!({"backend": name})).unwrap().backend().unwrap(), backend);
         }
-        let chosen = config(&json!({})).unwrap().backend();
+        let chosen = config(&json!({})).unwrap().backend().unwrap();
         for unknown in ["none", "pf", "IPTABLES"] {
-            assert_eq!(config(&json!({"backend": unknown})).unwrap().backend(), chosen, "{unknown}");
+            assert_eq!(config(&json!({"backend": unknown})).unwrap().backend().unwrap(), chosen, "{unknown}");
         }
         assert!(config(&json!({"backend": 1})).is_err());
         assert!(config(&json!({"iptablesAdminChainName": "a b"})).is_err());

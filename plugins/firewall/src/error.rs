@@ -15,6 +15,12 @@ pub enum Error {
     /// firewalld.
     #[error(transparent)]
     Firewalld(#[from] firewalld::Error),
+    /// The backend depends on firewalld, and the bus does not say whether it runs.
+    #[error(
+        "cannot tell whether firewalld runs, which decides how containers are let through: mend the D-Bus system bus, or set \
+         \"backend\" to nftables, iptables or firewalld"
+    )]
+    Undecided(#[source] firewalld::Error),
     /// A policy between bridges, but no bridge.
     #[error(
         "the result of the previous plugin lists no bridge and no port of it, which \"ingressPolicy\" needs: \

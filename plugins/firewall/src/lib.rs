@@ -35,7 +35,7 @@ impl Plugin for Firewall {
             request.network.note("this \"backend\" is unknown, and taken for none: this host's own is chosen");
         }
         if !member.addresses.is_empty() {
-            let backend = config.backend();
+            let backend = config.backend()?;
             member::enlist(&member, backend, undo)?;
             forward::accept(&member, backend, undo)?;
             if backend == Backend::Firewalld {
@@ -69,7 +69,7 @@ impl Plugin for Firewall {
     fn check(request: &Check<Config>) -> Result<(), Error> {
         let config = &request.network.config;
         let member = Member::new(config, &request.attachment, &request.expected)?;
-        let backend = config.backend();
+        let backend = config.backend()?;
         match member::check(&member, backend) {
             Err(_) if forward::is_left_to_the_reference(&member) => return Ok(()),
             outcome => outcome?,
@@ -97,7 +97,7 @@ impl Plugin for Firewall {
     fn status(request: &Status<Config>) -> Result<(), Error> {
         // With every backend it is the ruleset that says whose an address is.
         Ruleset::probe()?;
-        match request.network.config.backend() {
+        match request.network.config.backend()? {
             Backend::Nftables => {}
             Backend::Iptables => iptables::probe()?,
             Backend::Firewalld => drop(firewalld::Firewalld::connect()?),

@@ -23,22 +23,23 @@ pub(crate) fn bind(member: &Member<'_>, undo: &mut Undo) -> Result<(), Error> {
 
 /// Takes addresses out of the zone, if this network uses firewalld.
 pub(crate) fn unbind(config: &Config, addresses: &[IpNetwork]) -> Result<(), Error> {
-    if addresses.is_empty() || config.backend() != Backend::Firewalld {
+    if addresses.is_empty() || config.backend()? != Backend::Firewalld {
         return Ok(());
     }
     Ok(remove(&config.firewalld_zone, addresses)?)
 }
 
 fn remove(zone: &str, addresses: &[IpNetwork]) -> firewalld::Result<()> {
-    let mut firewalld = Firewalld::connect()?;
-    for address in addresses {
-        match firewalld.remove_source(zone, address.ip()) {
-            // Stopped since: its zones are gone with it.
-            Err(error) if error.is_not_running() => return Ok(()),
-            outcome => outcome?,
-        }
+    match remove_each(zone, addresses) {
+        // Its zones are gone with it.
+        Err(error) if error.is_not_running() => Ok(()),
+        outcome => outcome,
     }
-    Ok(())
+}
+
+fn remove_each(zone: &str, addresses: &[IpNetwork]) -> firewalld::Result<()> {
+    let mut firewalld = Firewalld::connect()?;
+    addresses.iter().try_for_each(|address| firewalld.remove_source(zone, address.ip()))
 }
 
 /// For CHECK: the addresses are still in the zone.

@@ -119,8 +119,11 @@ fn userspace_interface(request: &Add<Config>) -> Interface {
 }
 
 fn take_back(request: &Del<Config>) -> Result<(), Error> {
-    // What made the configuration wrong, or took the device off its bus, does not matter: the mark says everything.
-    let device = request.network.config.selector().and_then(Device::locate).ok();
+    let device = match request.network.config.selector().and_then(Device::locate) {
+        Err(unreadable @ Error::Sysfs { .. }) => return Err(unreadable),
+        // What made the configuration wrong, or took the device off its bus, does not matter: the mark says everything.
+        device => device.ok(),
+    };
     if device.as_ref().map_or(Ok(false), Device::is_in_userspace)? {
         return Ok(());
     }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 use std::{fs, thread};
 
-use serde_json::{Value, json};
+use serde_json::json;
 use tests::{Background, Host, Inside as _, every_plugin_rules, reference_differs, wire};
 
 use super::{Attached, network};
@@ -88,6 +88,8 @@ fn check_del_gc_and_status_speak_with_it() {
     every_plugin_rules(&one, &container, "eth0");
     assert_eq!(sources(&host, "trusted"), [""; 0]);
     let (keep, stale) = (Attached::to(&one, "keep"), Attached::to(&one, "stale"));
+    let two = network(&host, 2, &json!({"backend": "firewalld", "firewalldZone": "internal"}), &[]);
+    let forced = Attached::to(&two, "forced");
     one.gc(&[("keep", "eth0")]).ok();
     assert_eq!(sources(&host, "trusted").len(), 2);
     one.check(&keep.container, "eth0").ok();
@@ -99,6 +101,31 @@ fn check_del_gc_and_status_speak_with_it() {
     drop(daemons);
     // It is gone, and its zones with it.
     one.del(&keep.container, "eth0").ok();
-    let forced: Value = json!({"name": "net1", "type": "firewall", "backend": "firewalld"});
-    assert_eq!(host.cni("firewall").command("STATUS").config(&forced).run().error().code, 50);
+    two.del(&forced.container, "eth0").ok();
+    assert_eq!(two.status().error().code, 50);
+}
+
+/// Whether firewalld runs decides how the container is let through: as long as the bus does not say, nothing is.
+#[test]
+fn a_bus_that_hangs_up_is_not_a_host_without_firewalld() {
+    if reference_differs("it takes the bus for none") {
+        return;
+    }
+    let host = Host::new();
+    let one = network(&host, 1, &json!({}), &[]);
+    host.shell("mkdir -p /run/dbus");
+    host.assert_leaves_nothing(|| {
+        let (before, refused) = (Attached::to(&one, "before"), host.container("refused"));
+        let bus = host.spawn(["socat", "UNIX-LISTEN:/run/dbus/system_bus_socket,fork,unlink-close", "EXEC:true"]);
+        wait_until(|| host.run(["cat", "/proc/net/unix"]).contains("/run/dbus/system_bus_socket"));
+        for failed in [one.add(&refused, "eth0"), one.del(&before.container, "eth0"), one.status()] {
+            let error = failed.error();
+            assert!(error.msg.contains("cannot tell whether firewalld runs"), "{error:?}");
+        }
+        drop(bus);
+        for container in [refused, before.container] {
+            one.del(&container, "eth0").ok();
+            drop(host.lose(container));
+        }
+    });
 }

@@ -190,3 +190,26 @@ fn what_is_no_device_is_refused_and_changes_nothing() {
     }
     network(&host, &json!({})).add(&c1, "eth0").ok();
 }
+
+/// What sysfs says decides whose the interface in the container is: as long as it cannot be read, nothing is taken for a
+/// device that is gone.
+#[test]
+fn del_waits_for_a_sysfs_that_can_be_read() {
+    if reference_differs("it knows the interface's name only") {
+        return;
+    }
+    let (host, c1) = scene();
+    c1.shell("ip link add eth0 type veth peer name other; ip link set eth0 alias nic7");
+    let del =
+        || call(&host, "DEL", &c1, &without_device(&json!({"runtimeConfig": {"deviceID": "0000:af:00.1"}}))).run();
+    host.shell("mount -t tmpfs fake /sys/bus; ln -s pci /sys/bus/pci");
+    let error = del().error();
+    assert!(error.msg.contains("read /sys/bus/pci/devices/0000:af:00.1"), "{error:?}");
+    assert!(c1.links().contains(&"eth0".to_owned()));
+    host.shell("rm /sys/bus/pci");
+    del().ok();
+    assert!(
+        host.links().contains(&"nic7".to_owned()),
+        "the device is not on its bus, and its alias says what it was called"
+    );
+}
