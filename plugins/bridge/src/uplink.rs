@@ -99,11 +99,12 @@ fn address(host: &mut Socket, link: &Link) -> Result<Option<IpNetwork>, Error> {
 /// All of it is sent at once: whoever is killed has done it all or nothing.
 fn make_port(host: &mut Socket, link: &Link, bridge: &Link, config: &Config) -> Result<(), Error> {
     let mut batch = host.batch();
-    // Somebody else may have made the bridge, without fixing its hardware address: it would take the link's. One that has lost
-    // its last port has none.
+    // The bridge may have been made by others, without a fixed hardware address: with its first port it takes that one's, and is
+    // given its own back. (Fixed before it ever had a port, the spanning tree would know it by zeroes: `br_set_mac_address`,
+    // net/bridge/br_device.c.) One that has lost its last port has none.
     let pin = LinkChange { mac: bridge.mac.filter(|mac| mac.0 != [0; 6]), ..LinkChange::default() };
     let enslave = LinkChange { master: Some(bridge.index), ..LinkChange::default() };
-    batch.change_link(bridge.index, &pin).change_link(link.index, &enslave);
+    batch.change_link(link.index, &enslave).change_link(bridge.index, &pin);
     if let Some(vlans) = vlans(config) {
         batch.add_port_vlans(link.index, &vlans);
         // Whatever containers may receive of it, the wire is not to get it.

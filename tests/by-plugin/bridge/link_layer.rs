@@ -139,6 +139,8 @@ fn a_bridge_without_ports_keeps_its_hardware_address() {
             after == before || reference_differs("it keeps it only with an address of its own"),
             "{bridge}: {before} {after}"
         );
+        let id = &link(&host, bridge)["linkinfo"]["info_data"]["bridge_id"];
+        assert_ne!(id, "8000.0:0:0:0:0:0", "{bridge}: the spanning tree knows it by its address");
     }
 }
 

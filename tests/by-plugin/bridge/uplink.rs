@@ -178,6 +178,8 @@ fn a_bridge_keeps_its_hardware_address_whoever_made_it() {
     host.shell("ip link del br0; ip link add br0 type bridge");
     let at_first = link(&host, "br0")["address"].clone();
     assert_eq!(super::mac(&network.add(&c1, "eth0").ok(), 0), at_first);
+    let id = link(&host, "br0")["linkinfo"]["info_data"]["bridge_id"].as_str().unwrap().to_owned();
+    assert_ne!(id, "8000.0:0:0:0:0:0", "the spanning tree knows it by its address");
     network.del(&c1, "eth0").ok();
     assert_eq!(link(&host, "br0")["address"], at_first);
     // That has lost its last port, and has no address.
