@@ -120,6 +120,26 @@ fn the_iptables_backend_works_with_either_iptables() {
     }
 }
 
+/// They are found by names that stay when the interface has gone.
+#[test]
+fn a_del_that_failed_at_iptables_can_be_repeated() {
+    if reference_differs("it knows no other backend") {
+        return;
+    }
+    let (host, _outside, container, _) = scene();
+    host.shell("iptables -t nat -N MINE; ip6tables -t nat -N MINE");
+    let network = network(&host, &masquerading(Some("iptables")));
+    host.assert_leaves_nothing(|| {
+        network.add(&container, "eth0").ok();
+        host.shell("mkdir -p /run/empty; mount --bind /run/empty /usr/sbin");
+        let error = network.del(&container, "eth0").error();
+        host.shell("/bin/umount /usr/sbin; rmdir /run/empty");
+        assert!(error.msg.contains("iptables"), "{error:?}");
+        assert_eq!(container.links(), ["lo"]);
+        network.del(&container, "eth0").ok();
+    });
+}
+
 /// A container that is in the network twice keeps its masquerading when one interface goes, or fails to come.
 #[test]
 fn a_second_interface_in_the_network_takes_nothing_from_the_first() {

@@ -165,7 +165,7 @@ fn a_del_that_failed_at_iptables_can_be_repeated() {
         return;
     }
     let host = Host::new();
-    let one = network(&host, 1, &by_iptables(&json!({})), &[]);
+    let one = network(&host, 1, &by_iptables(&json!({"ingressPolicy": "same-bridge"})), &[]);
     let web = Attached::to(&one, "web");
     let config = json!({"name": "net1", "type": "firewall", "backend": "iptables"});
     let del = || host.cni("firewall").command("DEL").container(&web.container).config(&config);
@@ -173,9 +173,11 @@ fn a_del_that_failed_at_iptables_can_be_repeated() {
     let error = del().run().error();
     assert!(error.msg.contains("iptables"), "{error:?}");
     host.shell("/bin/umount /usr/sbin");
-    assert!(host.run(["iptables-save"]).contains("10.1.0.2"));
+    let saved = host.run(["iptables-save"]);
+    assert!(saved.contains("10.1.0.2") && saved.contains("br1"), "{saved}");
     del().run().ok();
-    assert!(!host.run(["iptables-save"]).contains("10.1.0.2"));
+    let saved = host.run(["iptables-save"]);
+    assert!(!saved.contains("10.1.0.2") && !saved.contains("br1"), "{saved}");
 }
 
 #[test]
