@@ -33,7 +33,7 @@ impl Plugin for Bridge {
 
     fn add(request: &Add<Config>, undo: &mut Undo) -> Result<AddResult, Error> {
         let config = &request.network.config;
-        let ipam = request.network.ipam(ipam::SIBLINGS)?;
+        let ipam = request.network.ipam(siblings::ALL)?;
         config.validate(ipam.is_some())?;
         let netns = Netns::open(&request.netns)?;
         let mut host = Socket::open()?;
@@ -70,13 +70,13 @@ impl Plugin for Bridge {
         let mut failures = Failures::new();
         // Rules before the address they speak of: once released it may belong to somebody else.
         failures.note(rules::remove(request));
-        request.network.delete_and_release(ipam::SIBLINGS, &mut failures, || veth::delete(request));
+        request.network.delete_and_release(siblings::ALL, &mut failures, || veth::delete(request));
         failures.note(parent_interface::detach(&request.attachment));
         Ok(failures.into_result()?)
     }
 
     fn check(request: &Check<Config>) -> Result<(), Error> {
-        let ipam = request.network.ipam(ipam::SIBLINGS)?;
+        let ipam = request.network.ipam(siblings::ALL)?;
         request.network.config.validate(ipam.is_some())?;
         if let Some(ipam) = &ipam {
             ipam.forward()?;
@@ -89,13 +89,13 @@ impl Plugin for Bridge {
         failures.note(rules::collect(request));
         failures.note(veth::collect(request));
         failures.note(parent_interface::detach_stale(|label| request.is_stale(label)));
-        failures.note(request.network.forward_to_ipam(ipam::SIBLINGS));
+        failures.note(request.network.forward_to_ipam(siblings::ALL));
         Ok(failures.into_result()?)
     }
 
     fn status(request: &Status<Config>) -> Result<(), Error> {
         let config = &request.network.config;
-        let ipam = request.network.ipam(ipam::SIBLINGS)?;
+        let ipam = request.network.ipam(siblings::ALL)?;
         config.validate(ipam.is_some())?;
         let mut host = Socket::open()?;
         link::probe(&mut host, config)?;

@@ -26,7 +26,7 @@ impl Plugin for Dummy {
     const VERSIONS: &'static [SpecVersion] = SpecVersion::ALL;
 
     fn add(request: &Add<Config>, undo: &mut Undo) -> Result<AddResult, Error> {
-        let ipam = request.network.required_ipam(ipam::SIBLINGS)?;
+        let ipam = request.network.required_ipam(siblings::ALL)?;
         let netns = Netns::open(&request.netns)?;
         let mut inside = Socket::open_in(&netns)?;
 
@@ -45,14 +45,14 @@ impl Plugin for Dummy {
 
     fn del(request: &Del<Config>) -> Result<(), Error> {
         let mut failures = Failures::new();
-        request.network.delete_and_release(ipam::SIBLINGS, &mut failures, || {
+        request.network.delete_and_release(siblings::ALL, &mut failures, || {
             link::delete(request.netns.as_deref(), &request.attachment, interface::KIND.name())
         });
         Ok(failures.into_result()?)
     }
 
     fn check(request: &Check<Config>) -> Result<(), Error> {
-        request.network.required_ipam(ipam::SIBLINGS)?.forward()?;
+        request.network.required_ipam(siblings::ALL)?.forward()?;
         let netns = Netns::open(&request.netns)?;
         let found = container_interface::check(&netns, &request.attachment.ifname, &request.expected)?;
         interface::check(&found, request)
@@ -60,11 +60,11 @@ impl Plugin for Dummy {
 
     fn gc(request: &Gc<Config>) -> Result<(), Error> {
         // The interface goes with the container's namespace, so that only the address can be left.
-        Ok(request.network.forward_to_ipam(ipam::SIBLINGS)?)
+        Ok(request.network.forward_to_ipam(siblings::ALL)?)
     }
 
     fn status(request: &Status<Config>) -> Result<(), Error> {
-        let ipam = request.network.required_ipam(ipam::SIBLINGS)?;
+        let ipam = request.network.required_ipam(siblings::ALL)?;
         interface::probe()?;
         Ok(ipam.forward()?)
     }

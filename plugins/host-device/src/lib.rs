@@ -30,7 +30,7 @@ impl Plugin for HostDevice {
     const VERSIONS: &'static [SpecVersion] = SpecVersion::ALL;
 
     fn add(request: &Add<Config>, undo: &mut Undo) -> Result<AddResult, Error> {
-        let ipam = request.network.ipam(ipam::SIBLINGS)?;
+        let ipam = request.network.ipam(siblings::ALL)?;
         let device = Device::locate(request.network.config.selector()?)?;
         let netns = Netns::open(&request.netns)?;
         if device.is_in_userspace()? {
@@ -59,13 +59,13 @@ impl Plugin for HostDevice {
 
     fn del(request: &Del<Config>) -> Result<(), Error> {
         let mut failures = Failures::new();
-        request.network.delete_and_release(ipam::SIBLINGS, &mut failures, || take_back(request));
+        request.network.delete_and_release(siblings::ALL, &mut failures, || take_back(request));
         Ok(failures.into_result()?)
     }
 
     fn check(request: &Check<Config>) -> Result<(), Error> {
         let device = Device::locate(request.network.config.selector()?)?;
-        request.network.forward_to_ipam(ipam::SIBLINGS)?;
+        request.network.forward_to_ipam(siblings::ALL)?;
         let netns = Netns::open(&request.netns)?;
         if device.is_in_userspace()? {
             return Ok(());
@@ -76,13 +76,13 @@ impl Plugin for HostDevice {
     fn gc(request: &Gc<Config>) -> Result<(), Error> {
         let mut failures = Failures::new();
         failures.note(collect(request));
-        failures.note(request.network.forward_to_ipam(ipam::SIBLINGS));
+        failures.note(request.network.forward_to_ipam(siblings::ALL));
         Ok(failures.into_result()?)
     }
 
     fn status(request: &Status<Config>) -> Result<(), Error> {
         let config = &request.network.config;
-        let ipam = request.network.ipam(ipam::SIBLINGS)?;
+        let ipam = request.network.ipam(siblings::ALL)?;
         if !config.leaves_it_to_the_runtime() {
             let device = Device::locate(config.selector()?)?;
             if !device.is_in_userspace()? {

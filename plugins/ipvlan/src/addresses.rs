@@ -9,7 +9,7 @@ use crate::{Config, Error};
 /// Who gives the addresses: the network's IPAM plugin, or, without one, the plugin before this one in the chain.
 pub(crate) fn ipam(network: &Network<Config>) -> Result<Option<Delegate<'_>>, Error> {
     let are_given = network.prev_result.as_ref().is_some_and(|result| !result.ips.is_empty());
-    if are_given { Ok(network.ipam(ipam::SIBLINGS)?) } else { Ok(Some(network.required_ipam(ipam::SIBLINGS)?)) }
+    if are_given { Ok(network.ipam(siblings::ALL)?) } else { Ok(Some(network.required_ipam(siblings::ALL)?)) }
 }
 
 /// The addresses as the link gets them. In the layer 3 modes nobody is on the link who could be asked for a gateway's

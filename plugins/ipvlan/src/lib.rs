@@ -54,7 +54,7 @@ impl Plugin for Ipvlan {
 
     fn del(request: &Del<Config>) -> Result<(), Error> {
         let mut failures = Failures::new();
-        request.network.delete_and_release(ipam::SIBLINGS, &mut failures, || {
+        request.network.delete_and_release(siblings::ALL, &mut failures, || {
             container_interface::link::delete(request.netns.as_deref(), &request.attachment, link::KIND)
         });
         failures.note(parent_interface::detach(&request.attachment));
@@ -62,7 +62,7 @@ impl Plugin for Ipvlan {
     }
 
     fn check(request: &Check<Config>) -> Result<(), Error> {
-        request.network.forward_to_ipam(ipam::SIBLINGS)?;
+        request.network.forward_to_ipam(siblings::ALL)?;
         let netns = Netns::open(&request.netns)?;
         let link = container_interface::check(&netns, &request.attachment.ifname, &request.expected)?;
         link::check(&link, &netns, request)
@@ -71,12 +71,12 @@ impl Plugin for Ipvlan {
     fn gc(request: &Gc<Config>) -> Result<(), Error> {
         let mut failures = Failures::new();
         failures.note(parent_interface::detach_stale(|label| request.is_stale(label)));
-        failures.note(request.network.forward_to_ipam(ipam::SIBLINGS));
+        failures.note(request.network.forward_to_ipam(siblings::ALL));
         Ok(failures.into_result()?)
     }
 
     fn status(request: &Status<Config>) -> Result<(), Error> {
-        let ipam = request.network.ipam(ipam::SIBLINGS)?;
+        let ipam = request.network.ipam(siblings::ALL)?;
         link::probe(&request.network.config, ipam.is_some())?;
         Ok(ipam.map_or(Ok(()), |ipam| ipam.forward())?)
     }

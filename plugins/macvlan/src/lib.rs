@@ -24,7 +24,7 @@ impl Plugin for Macvlan {
 
     fn add(request: &Add<Config>, undo: &mut Undo) -> Result<AddResult, Error> {
         let config = &request.network.config;
-        let ipam = request.network.ipam(ipam::SIBLINGS)?;
+        let ipam = request.network.ipam(siblings::ALL)?;
         let netns = Netns::open(&request.netns)?;
         let mut inside = Socket::open_in(&netns)?;
 
@@ -51,7 +51,7 @@ impl Plugin for Macvlan {
 
     fn del(request: &Del<Config>) -> Result<(), Error> {
         let mut failures = Failures::new();
-        request.network.delete_and_release(ipam::SIBLINGS, &mut failures, || {
+        request.network.delete_and_release(siblings::ALL, &mut failures, || {
             container_interface::link::delete(request.netns.as_deref(), &request.attachment, link::KIND)
         });
         failures.note(parent_interface::detach(&request.attachment));
@@ -59,7 +59,7 @@ impl Plugin for Macvlan {
     }
 
     fn check(request: &Check<Config>) -> Result<(), Error> {
-        request.network.forward_to_ipam(ipam::SIBLINGS)?;
+        request.network.forward_to_ipam(siblings::ALL)?;
         let netns = Netns::open(&request.netns)?;
         let link = container_interface::check(&netns, &request.attachment.ifname, &request.expected)?;
         link::check(&link, &netns, request)
@@ -68,12 +68,12 @@ impl Plugin for Macvlan {
     fn gc(request: &Gc<Config>) -> Result<(), Error> {
         let mut failures = Failures::new();
         failures.note(parent_interface::detach_stale(|label| request.is_stale(label)));
-        failures.note(request.network.forward_to_ipam(ipam::SIBLINGS));
+        failures.note(request.network.forward_to_ipam(siblings::ALL));
         Ok(failures.into_result()?)
     }
 
     fn status(request: &Status<Config>) -> Result<(), Error> {
         link::probe(&request.network.config)?;
-        Ok(request.network.forward_to_ipam(ipam::SIBLINGS)?)
+        Ok(request.network.forward_to_ipam(siblings::ALL)?)
     }
 }

@@ -34,7 +34,7 @@ impl Plugin for Ptp {
 
     fn add(request: &Add<Config>, undo: &mut Undo) -> Result<AddResult, Error> {
         let config = &request.network.config;
-        let ipam = request.network.required_ipam(ipam::SIBLINGS)?;
+        let ipam = request.network.required_ipam(siblings::ALL)?;
         let netns = Netns::open(&request.netns)?;
         let mut host = Socket::open()?;
 
@@ -61,12 +61,12 @@ impl Plugin for Ptp {
         // Rules before the address they speak of: once released it may belong to somebody else.
         let known = request.network.prev_result.as_ref().map(|result| elements(&request.attachment, result));
         failures.note(masquerade::remove(&request.attachment, PARTS, known.as_deref()));
-        request.network.delete_and_release(ipam::SIBLINGS, &mut failures, || veth::delete(request));
+        request.network.delete_and_release(siblings::ALL, &mut failures, || veth::delete(request));
         Ok(failures.into_result()?)
     }
 
     fn check(request: &Check<Config>) -> Result<(), Error> {
-        request.network.required_ipam(ipam::SIBLINGS)?.forward()?;
+        request.network.required_ipam(siblings::ALL)?.forward()?;
         check::attachment(request)?;
         Ok(rules(&request.network.config, &request.attachment, &request.expected).check()?)
     }
@@ -75,12 +75,12 @@ impl Plugin for Ptp {
         let mut failures = Failures::new();
         failures.note(masquerade::collect(request, PARTS));
         failures.note(veth::collect(request));
-        failures.note(request.network.forward_to_ipam(ipam::SIBLINGS));
+        failures.note(request.network.forward_to_ipam(siblings::ALL));
         Ok(failures.into_result()?)
     }
 
     fn status(request: &Status<Config>) -> Result<(), Error> {
-        let ipam = request.network.required_ipam(ipam::SIBLINGS)?;
+        let ipam = request.network.required_ipam(siblings::ALL)?;
         masquerade::probe(request.network.config.masquerade())?;
         Ok(ipam.forward()?)
     }

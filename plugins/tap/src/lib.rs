@@ -23,7 +23,7 @@ impl Plugin for Tap {
     const VERSIONS: &'static [SpecVersion] = SpecVersion::ALL;
 
     fn add(request: &Add<Config>, undo: &mut Undo) -> Result<AddResult, Error> {
-        let ipam = request.network.ipam(ipam::SIBLINGS)?;
+        let ipam = request.network.ipam(siblings::ALL)?;
         let netns = Netns::open(&request.netns)?;
         let mut inside = Socket::open_in(&netns)?;
 
@@ -48,12 +48,12 @@ impl Plugin for Tap {
         let mut failures = Failures::new();
         let netns = request.netns.as_deref();
         let delete = || container_interface::link::delete(netns, &request.attachment, link::KIND);
-        request.network.delete_and_release(ipam::SIBLINGS, &mut failures, delete);
+        request.network.delete_and_release(siblings::ALL, &mut failures, delete);
         Ok(failures.into_result()?)
     }
 
     fn check(request: &Check<Config>) -> Result<(), Error> {
-        request.network.forward_to_ipam(ipam::SIBLINGS)?;
+        request.network.forward_to_ipam(siblings::ALL)?;
         let netns = Netns::open(&request.netns)?;
         let link = container_interface::check(&netns, &request.attachment.ifname, &request.expected)?;
         link::check(&link, &netns, request)
@@ -61,12 +61,12 @@ impl Plugin for Tap {
 
     fn gc(request: &Gc<Config>) -> Result<(), Error> {
         // A tap is in its container, and goes with it.
-        Ok(request.network.forward_to_ipam(ipam::SIBLINGS)?)
+        Ok(request.network.forward_to_ipam(siblings::ALL)?)
     }
 
     fn status(request: &Status<Config>) -> Result<(), Error> {
         let config = &request.network.config;
         tuntap::probe(config.multi_queue, config.selinux_context().is_some())?;
-        Ok(request.network.forward_to_ipam(ipam::SIBLINGS)?)
+        Ok(request.network.forward_to_ipam(siblings::ALL)?)
     }
 }

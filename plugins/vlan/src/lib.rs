@@ -24,7 +24,7 @@ impl Plugin for Vlan {
 
     fn add(request: &Add<Config>, undo: &mut Undo) -> Result<AddResult, Error> {
         let config = &request.network.config;
-        let ipam = request.network.required_ipam(ipam::SIBLINGS)?;
+        let ipam = request.network.required_ipam(siblings::ALL)?;
         let netns = Netns::open(&request.netns)?;
         let mut inside = Socket::open_in(&netns)?;
 
@@ -49,7 +49,7 @@ impl Plugin for Vlan {
 
     fn del(request: &Del<Config>) -> Result<(), Error> {
         let mut failures = Failures::new();
-        request.network.delete_and_release(ipam::SIBLINGS, &mut failures, || {
+        request.network.delete_and_release(siblings::ALL, &mut failures, || {
             container_interface::link::delete(request.netns.as_deref(), &request.attachment, link::KIND)
         });
         failures.note(parent_interface::detach(&request.attachment));
@@ -57,7 +57,7 @@ impl Plugin for Vlan {
     }
 
     fn check(request: &Check<Config>) -> Result<(), Error> {
-        request.network.required_ipam(ipam::SIBLINGS)?.forward()?;
+        request.network.required_ipam(siblings::ALL)?.forward()?;
         let netns = Netns::open(&request.netns)?;
         let link = container_interface::check(&netns, &request.attachment.ifname, &request.expected)?;
         link::check(&link, &netns, request)
@@ -66,12 +66,12 @@ impl Plugin for Vlan {
     fn gc(request: &Gc<Config>) -> Result<(), Error> {
         let mut failures = Failures::new();
         failures.note(parent_interface::detach_stale(|label| request.is_stale(label)));
-        failures.note(request.network.forward_to_ipam(ipam::SIBLINGS));
+        failures.note(request.network.forward_to_ipam(siblings::ALL));
         Ok(failures.into_result()?)
     }
 
     fn status(request: &Status<Config>) -> Result<(), Error> {
-        let ipam = request.network.required_ipam(ipam::SIBLINGS)?;
+        let ipam = request.network.required_ipam(siblings::ALL)?;
         link::probe(&request.network.config)?;
         Ok(ipam.forward()?)
     }

@@ -1,13 +1,13 @@
 //! What an interface plugin knows of the other programs of this suite: which of them give addresses.
 //!
-//! Each is a program of its own. [`SIBLINGS`] saves the process of an IPAM plugin that is linked here where it is the one that
+//! Each is a program of its own. [`ALL`] saves the process of an IPAM plugin that is linked here where it is the one that
 //! would be executed, and refuses to execute what is none: see [`cni_plugin::Network::ipam`].
 
 use cni_plugin::Sibling;
 
 /// The IPAM plugins that an interface plugin calls in process when they are installed beside it, and the plugins that are none.
 /// (`dhcp` gives addresses as well, but has to be executed.)
-pub const SIBLINGS: &[Sibling] = &[
+pub const ALL: &[Sibling] = &[
     Sibling::of::<host_local::HostLocal>(),
     Sibling::of::<static_ipam::Static>(),
     Sibling::without_addresses("bandwidth"),
