@@ -5,17 +5,13 @@ use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use serde::Deserialize;
+use cni::{AddResult, Code, Error, PluginType, SpecVersion, Verb};
 use serde_json::Value;
 
-use crate::error::{Code, Error, is_absence};
-use crate::json;
-use crate::name::PluginType;
-use crate::request::{Call, Verb};
-use crate::result::AddResult;
-use crate::runner::Plugin;
+use crate::absence::is_absence;
+use crate::call::Call;
+use crate::plugin::Plugin;
 use crate::undo::Undo;
-use crate::version::SpecVersion;
 
 /// How many plugins may have called one another before one of them is executed. Those of sense are two or three: one that
 /// reads its configuration elsewhere, an interface plugin, an IPAM plugin.
@@ -73,21 +69,6 @@ pub struct Delegate<'a> {
 enum How<'a> {
     Linked(&'a Linked),
     Executed(PathBuf),
-}
-
-/// An error as another plugin prints it.
-#[derive(Deserialize)]
-#[serde(default)]
-struct PrintedError {
-    code: u32,
-    msg: String,
-    details: String,
-}
-
-impl Default for PrintedError {
-    fn default() -> Self {
-        Self { code: u32::from(Code::Internal), msg: String::new(), details: String::new() }
-    }
 }
 
 impl<'a> Delegate<'a> {
@@ -219,15 +200,14 @@ fn execute(kind: &PluginType, file: &Path, call: &Call) -> Result<Vec<u8>, Error
     if output.status.success() {
         return Ok(output.stdout);
     }
-    let printed: Option<PrintedError> =
-        serde_json::from_slice::<Value>(&output.stdout).ok().and_then(|value| json::from_value(&value).ok());
-    Err(match printed {
-        Some(error) if !error.msg.is_empty() => {
-            Error::new(Code::from(error.code), format!("plugin {kind}: {}", error.msg)).with_details(error.details)
-        }
-        _ => Error::new(Code::Internal, format!("plugin {kind} failed ({}) and printed no error", output.status))
-            .with_details("what it wrote to stderr, if anything, is in the runtime's log"),
-    })
+    let printed = serde_json::from_slice(&output.stdout).ok().and_then(|value| Error::from_json(&value));
+    Err(printed.map_or_else(
+        || {
+            Error::new(Code::Internal, format!("plugin {kind} failed ({}) and printed no error", output.status))
+                .with_details("what it wrote to stderr, if anything, is in the runtime's log")
+        },
+        |error| error.within(&format!("plugin {kind}")),
+    ))
 }
 
 fn run(file: &Path, call: &Call) -> std::io::Result<Output> {

@@ -2,9 +2,10 @@
 
 use std::os::unix::fs::MetadataExt;
 
-use crate::error::{Code, Error, is_absence};
-use crate::request::{Call, Verb};
-use crate::result::AddResult;
+use cni::{AddResult, Code, Error, Verb};
+
+use crate::absence::is_absence;
+use crate::call::Call;
 
 /// What a plugin does when `CNI_NETNS` is the namespace that it runs in, the host's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,8 +94,7 @@ mod tests {
 
     /// What becomes of a call in the namespace that these tests run in.
     fn admitted(verb: Verb, attitude: HostNetwork, result: &Value) -> Option<Admission> {
-        let variable = |name: &str| if name == "CNI_NETNS" { "/proc/self/ns/net".to_owned() } else { "x".to_owned() };
-        let call = Call { raw: json!({"prevResult": result}), ..Call::from_env(verb, variable).unwrap() };
+        let call = Call { verb, ..Call::new(json!({"prevResult": result})).netns("/proc/self/ns/net") };
         admit(&call, attitude).map_err(|error| assert_eq!(error.code(), Code::InvalidNetns)).ok()
     }
 

@@ -6,109 +6,22 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use cni::{AddResult, Code, Error, SpecVersion, Verb};
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use crate::error::{Code, Error};
-use crate::host_network::{Admission, HostNetwork, admit};
-use crate::request::{Add, Call, Check, Del, Gc, Status, Verb};
-use crate::result::AddResult;
+use crate::call::Call;
+use crate::host_network::{Admission, admit};
+use crate::plugin::Plugin;
+use crate::request::Add;
+use crate::suite::Suite;
 use crate::undo::Undo;
-use crate::version::SpecVersion;
-
-/// A CNI plugin: five verbs, in the spec's order, none of which can be forgotten.
-pub trait Plugin {
-    /// The plugin's own configuration keys. An invalid value must not deserialize; a key may be missing. A DEL whose keys do
-    /// not deserialize gets the default.
-    type Config: DeserializeOwned + Default;
-    /// The plugin's error, which knows its CNI code.
-    type Error: Into<Error>;
-    /// The CNI `type`, which is the executable's name.
-    const NAME: &'static str;
-    /// What it is for, in one line.
-    const ABOUT: &'static str;
-    /// The spec versions it speaks, oldest first.
-    const VERSIONS: &'static [SpecVersion];
-    /// What it does for a container that shares the host's network.
-    const HOST_NETWORK: HostNetwork = HostNetwork::Refused;
-
-    /// Connects a container. Every change is followed by its undo.
-    ///
-    /// # Errors
-    /// Whatever kept it from connecting; the runner then rolls back.
-    fn add(request: &Add<Self::Config>, undo: &mut Undo) -> Result<AddResult, Self::Error>;
-
-    /// Disconnects a container. What is missing is done; failures are told after everything was tried.
-    ///
-    /// # Errors
-    /// What is still there and should not be.
-    fn del(request: &Del<Self::Config>) -> Result<(), Self::Error>;
-
-    /// Compares the world with what ADD reported.
-    ///
-    /// # Errors
-    /// What differs: expected and found.
-    fn check(request: &Check<Self::Config>) -> Result<(), Self::Error>;
-
-    /// Removes everything of this network that belongs to no valid attachment, and nothing else. It is not called by a runtime
-    /// that has no list of valid attachments.
-    ///
-    /// # Errors
-    /// What could not be removed.
-    fn gc(request: &Gc<Self::Config>) -> Result<(), Self::Error>;
-
-    /// Would an ADD succeed now?
-    ///
-    /// # Errors
-    /// The reason if not. The runner makes code 50 of it, unless it is 51 or says that the request cannot be right.
-    fn status(request: &Status<Self::Config>) -> Result<(), Self::Error>;
-}
 
 /// The most a configuration may have, in bytes: far more than any real one, far less than would hurt the host.
 const MAX_CONFIG: u64 = 4 << 20;
 
 /// What a verb needs of memory, but for configurations of unusual size. It costs nothing until it is used.
 const MEMORY: usize = 1 << 20;
-
-/// The suite that a program belongs to, as its about text has it.
-#[derive(Debug, Clone, Copy)]
-pub struct Suite {
-    /// Its name.
-    pub name: &'static str,
-    /// Its own version.
-    pub version: &'static str,
-    /// The version that clients go by when they decide what a plugin can do: of a drop-in, that of the suite which it replaces.
-    pub release: &'static str,
-}
-
-/// The whole of a plugin's `main.rs`: `cni_plugin::main!(MyPlugin);` makes the function `main`, which is [`run`],
-/// and gives the program an allocator that asks the system for memory rarely. A plugin of a [`Suite`] names that as well; any
-/// other goes by its package.
-///
-/// musl's allocator returns what was freed at once, to be safe against what programs with a longer life are exposed to. A
-/// plugin would spend a fifth of its system calls on that and be over before it could pay.
-#[macro_export]
-macro_rules! main {
-    ($plugin:ty) => {
-        $crate::main!(
-            $plugin,
-            $crate::Suite {
-                name: env!("CARGO_PKG_NAME"),
-                version: env!("CARGO_PKG_VERSION"),
-                release: env!("CARGO_PKG_VERSION"),
-            }
-        );
-    };
-    ($plugin:ty, $suite:expr) => {
-        #[global_allocator]
-        static ALLOCATOR: $crate::Allocator = $crate::Allocator;
-
-        fn main() -> ::std::process::ExitCode {
-            $crate::run::<$plugin>(&$suite)
-        }
-    };
-}
 
 /// Runs the plugin `P`.
 ///
@@ -120,7 +33,7 @@ pub fn run<P: Plugin>(suite: &Suite) -> ExitCode {
     match variable("CNI_COMMAND").as_str() {
         "" => about::<P>(suite),
         "VERSION" => version::<P>(),
-        command => answer::<P>(command, variable),
+        command => answer::<P>(suite, command, variable),
     }
 }
 
@@ -149,7 +62,7 @@ fn version<P: Plugin>() -> ExitCode {
     }
 }
 
-fn answer<P: Plugin>(command: &str, variable: impl Fn(&str) -> String) -> ExitCode {
+fn answer<P: Plugin>(suite: &Suite, command: &str, variable: impl Fn(&str) -> String) -> ExitCode {
     let mut version = SpecVersion::LATEST.as_str().to_owned();
     let mut undo = Undo::new();
     let outcome = catch_unwind(AssertUnwindSafe(|| {
@@ -160,8 +73,9 @@ fn answer<P: Plugin>(command: &str, variable: impl Fn(&str) -> String) -> ExitCo
         }
         let idle = admit(&call, P::HOST_NETWORK)? == Admission::Idle;
         let result = match (call.verb, idle) {
-            (Verb::Add, false) => add::<P>(&call, &mut undo)?,
-            (Verb::Add, true) => pass_on::<P>(&call)?,
+            (Verb::Add, false) => P::add(&admitted::<P>(suite, &call)?, &mut undo).map_err(Into::into)?,
+            // It has nothing to do. Its configuration has to be right all the same.
+            (Verb::Add, true) => admitted::<P>(suite, &call)?.network.chained_on()?.clone(),
             (_, false) => return other::<P>(&call),
             (_, true) => return Ok(()),
         };
@@ -182,22 +96,24 @@ fn answer<P: Plugin>(command: &str, variable: impl Fn(&str) -> String) -> ExitCo
     }
 }
 
-pub(crate) fn add<P: Plugin>(call: &Call, undo: &mut Undo) -> Result<AddResult, Error> {
-    P::add(&call.add(P::VERSIONS)?, undo).map_err(Into::into)
+/// What ADD is asked, unless the suite cannot have such an attachment.
+fn admitted<P: Plugin>(suite: &Suite, call: &Call) -> Result<Add<P::Config>, Error> {
+    let request = call.add::<P>()?;
+    suite.admit(&request.attachment)?;
+    Ok(request)
 }
 
-/// ADD of a chained plugin that has nothing to do. Its configuration has to be right all the same.
-fn pass_on<P: Plugin>(call: &Call) -> Result<AddResult, Error> {
-    call.add::<P::Config>(P::VERSIONS)?.network.chained_on().cloned()
+pub(crate) fn add<P: Plugin>(call: &Call, undo: &mut Undo) -> Result<AddResult, Error> {
+    P::add(&call.add::<P>()?, undo).map_err(Into::into)
 }
 
 pub(crate) fn other<P: Plugin>(call: &Call) -> Result<(), Error> {
     match call.verb {
         Verb::Add => add::<P>(call, &mut Undo::new()).map(drop),
-        Verb::Del => P::del(&call.del(P::VERSIONS)?).map_err(Into::into),
-        Verb::Check => P::check(&call.check(P::VERSIONS)?).map_err(Into::into),
-        Verb::Gc => call.gc(P::VERSIONS)?.map_or(Ok(()), |request| P::gc(&request).map_err(Into::into)),
-        Verb::Status => P::status(&call.status(P::VERSIONS)?).map_err(|error| unavailable(error.into())),
+        Verb::Del => P::del(&call.del::<P>()?).map_err(Into::into),
+        Verb::Check => P::check(&call.check::<P>()?).map_err(Into::into),
+        Verb::Gc => call.gc::<P>()?.map_or(Ok(()), |request| P::gc(&request).map_err(Into::into)),
+        Verb::Status => P::status(&call.status::<P>()?).map_err(|error| unavailable(error.into())),
     }
 }
 
@@ -212,7 +128,7 @@ fn unavailable(error: Error) -> Error {
 }
 
 /// Has the allocator take the memory from the system at once. When it is refused here, that is an error like any other; later,
-/// in the middle of things, it would be the end of the process. ([`main!`]'s allocator keeps what is given back.)
+/// in the middle of things, it would be the end of the process. (That is, with an allocator that keeps what is given back.)
 fn reserve_memory() -> Result<(), Error> {
     let mut memory = Vec::<u8>::new();
     memory.try_reserve_exact(MEMORY).map_err(|refusal| {
@@ -225,17 +141,7 @@ fn reserve_memory() -> Result<(), Error> {
 }
 
 fn read_call(command: &str, variable: impl Fn(&str) -> String) -> Result<Call, Error> {
-    let verb = match command {
-        "ADD" => Verb::Add,
-        "DEL" => Verb::Del,
-        "CHECK" => Verb::Check,
-        "GC" => Verb::Gc,
-        "STATUS" => Verb::Status,
-        other => {
-            return Err(Error::new(Code::InvalidEnvironment, format!("CNI_COMMAND {other:?} is not known"))
-                .with_details("it is one of ADD, DEL, CHECK, GC, STATUS, VERSION"));
-        }
-    };
+    let verb = command.parse()?;
     check_environment()?;
     let mut call = Call::from_env(verb, variable)?;
     (call.raw, call.text) = read_config()?;
@@ -283,11 +189,7 @@ fn panicked(panic: &(dyn std::any::Any + Send)) -> Error {
 }
 
 fn fail(error: &Error, version: &str) -> ExitCode {
-    let mut reply = json!({"cniVersion": version, "code": u32::from(error.code()), "msg": error.msg()});
-    if !error.details().is_empty() {
-        reply["details"] = error.details().into();
-    }
-    if let Err(unprinted) = print(&reply) {
+    if let Err(unprinted) = print(&error.to_json(version)) {
         eprintln!("{error}; {unprinted}");
     }
     ExitCode::FAILURE

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use cni_plugin::{Attachment, Gc, Interface, Undo};
 use netlink::{Link, LinkChange, Mac, Netns, NewLink, Socket, if_found};
+use suite::Labelled as _;
 
 use crate::{Error, veth};
 
@@ -106,8 +107,8 @@ pub fn may_be_of(link: &Link, attachment: &Attachment) -> bool {
 /// Those of the kernel.
 pub fn find_stale<C>(host: &mut Socket, request: &Gc<C>, kind: &str) -> Result<Vec<(Attachment, Link)>, Error> {
     let stale = |link: Link| {
-        let label = link.alias.as_deref().filter(|label| request.is_stale(label))?;
-        Some((Attachment::from_label(label)?, link))
+        let holder = link.alias.as_deref().and_then(Attachment::from_label)?;
+        request.is_stale(&holder).then_some((holder, link))
     };
     let links = host.links()?.into_iter().filter(|link| link.kind.as_deref() == Some(kind));
     Ok(links.filter_map(stale).collect())

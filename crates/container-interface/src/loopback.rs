@@ -4,6 +4,7 @@ use std::path::Path;
 
 use cni_plugin::{AddResult, Attachment, IfName, IpConfig, Undo};
 use netlink::{Link, LinkChange, Netns, Socket};
+use suite::Labelled as _;
 
 use crate::{Error, link};
 

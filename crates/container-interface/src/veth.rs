@@ -2,6 +2,7 @@
 
 use cni_plugin::{Add, Attachment, Del, Failures, Gc, Interface, Undo};
 use netlink::{BridgePort, Link, Mac, Netns, Peer, Socket, Veth, if_found};
+use suite::Labelled as _;
 
 use crate::{Error, link};
 

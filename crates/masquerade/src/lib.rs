@@ -12,6 +12,7 @@ use ipnetwork::IpNetwork;
 use iptables::masquerade as by_iptables;
 use nftables::{Element, Part, Ruleset, reference};
 use serde::Deserialize;
+use suite::Labelled as _;
 
 pub use error::Error;
 pub use rules::Rules;
@@ -59,7 +60,7 @@ pub fn collect<C>(request: &Gc<C>, parts: &[Part]) -> Result<(), Error> {
     let removed = by_iptables::collect_garbage(request.network.name.as_str(), &valid);
     let removed_there = reference::collect_masquerade(request.network.name.as_str(), &request.valid);
     let mut ruleset = Ruleset::open()?;
-    ruleset.remove_where(parts, |holder| request.is_stale(holder))?;
+    ruleset.remove_where(parts, |holder| suite::is_stale(request, holder))?;
     removed_there?;
     Ok(removed?)
 }

@@ -3,6 +3,7 @@ use ipnetwork::IpNetwork;
 use iptables::Variant;
 use iptables::masquerade::{self as by_iptables, Masquerade};
 use nftables::{Element, Holder, Ruleset, reference};
+use suite::Labelled as _;
 
 use crate::{Backend, Error, elements};
 

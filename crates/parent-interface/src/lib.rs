@@ -76,8 +76,8 @@ pub fn detach(attachment: &Attachment) -> Result<(), Error> {
 ///
 /// # Errors
 /// As [`detach`].
-pub fn detach_stale(is_stale: impl Fn(&str) -> bool) -> Result<(), Error> {
-    release(|holders, link| holders.let_go_stale(link, |holder| is_stale(&holder.label())))
+pub fn detach_stale(is_stale: impl Fn(&Attachment) -> bool) -> Result<(), Error> {
+    release(|holders, link| holders.let_go_stale(link, &is_stale))
 }
 
 /// `let_go` tells of each link whether somebody holds it still.

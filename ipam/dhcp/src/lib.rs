@@ -68,7 +68,7 @@ impl Plugin for Dhcp {
         let config = &request.network.config;
         let mut failures = Failures::new();
         for holder in holders(config, &request.network.name)? {
-            if request.is_stale(&holder.label()) {
+            if request.is_stale(&holder) {
                 failures.note(release(config, &holder));
             }
         }

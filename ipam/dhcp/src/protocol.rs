@@ -128,6 +128,7 @@ pub(crate) fn line<T: Serialize>(body: T) -> Vec<u8> {
 pub(crate) mod label {
     use cni_plugin::Attachment;
     use serde::{Deserialize, Deserializer, Serializer};
+    use suite::Labelled as _;
 
     pub(crate) fn serialize<S: Serializer>(attachment: &Attachment, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&attachment.label())

@@ -7,6 +7,7 @@ use cni_plugin::{Attachment, Undo};
 use container_interface::link::{may_be_of, undo_creation_on_host};
 use netlink::{Link, LinkChange, LinkKind, Mac, NewLink, Socket, if_found};
 use sha2::{Digest as _, Sha512};
+use suite::Labelled as _;
 
 use crate::Error;
 use crate::limit::Limit;

@@ -88,7 +88,7 @@ impl Plugin for Bridge {
         let mut failures = Failures::new();
         failures.note(rules::collect(request));
         failures.note(veth::collect(request));
-        failures.note(parent_interface::detach_stale(|label| request.is_stale(label)));
+        failures.note(parent_interface::detach_stale(|holder| request.is_stale(holder)));
         failures.note(request.network.forward_to_ipam(siblings::ALL));
         Ok(failures.into_result()?)
     }

@@ -10,6 +10,7 @@ use iptables::firewall::Firewall as Accept;
 use iptables::isolation::{Isolation, Policy};
 use iptables::{Family, Interface, Variant};
 use netlink::{Link, Socket};
+use suite::Labelled as _;
 
 use crate::config::{Backend, IngressPolicy};
 use crate::member::Member;

@@ -8,6 +8,7 @@ mod zone;
 
 use cni_plugin::{Add, AddResult, Check, Del, Failures, Gc, HostNetwork, Plugin, SpecVersion, Status, Undo};
 use nftables::Ruleset;
+use suite::Labelled as _;
 
 pub use config::Config;
 pub use error::Error;
@@ -83,14 +84,14 @@ impl Plugin for Firewall {
         let Some(mut ruleset) = failures.note(Ruleset::open().map_err(Error::from)) else {
             return Ok(failures.into_result()?);
         };
-        let stale = failures.note(ruleset.members(|holder| request.is_stale(holder)).map_err(Error::from));
+        let stale = failures.note(ruleset.members(|holder| suite::is_stale(request, holder)).map_err(Error::from));
         if let Some(addresses) = stale {
             failures.note(forward::withdraw(&addresses));
             failures.note(zone::unbind(&request.network.config, &addresses));
         }
-        failures.note(forward::open_unused_bridges(|holder| request.is_stale(holder)));
+        failures.note(forward::open_unused_bridges(|holder| suite::is_stale(request, holder)));
         failures.into_result()?;
-        ruleset.remove_where(member::PARTS, |holder| request.is_stale(holder))?;
+        ruleset.remove_where(member::PARTS, |holder| suite::is_stale(request, holder))?;
         Ok(())
     }
 

@@ -8,6 +8,7 @@ use cni_plugin::{AddResult, Attachment, Del, Undo};
 use container_interface::veth;
 use ipnetwork::IpNetwork;
 use nftables::{Element, Holder, Part, Ruleset};
+use suite::Labelled as _;
 
 use crate::config::{Backend, IngressPolicy};
 use crate::{Config, Error};

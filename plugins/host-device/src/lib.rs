@@ -11,6 +11,7 @@ use cni_plugin::{Add, AddResult, Check, Del, Delegate, Failures, Gc, Interface, 
 use container_interface::Setup;
 use container_interface::link::enter;
 use netlink::{Link, Netns, Socket};
+use suite::Labelled as _;
 
 pub use config::Config;
 pub use error::Error;
@@ -152,7 +153,7 @@ fn collect(request: &Gc<Config>) -> Result<(), Error> {
     let mut host = Socket::open()?;
     let mut failures = Failures::new();
     for link in host.links()? {
-        if let Some(mark) = Mark::of(&link).filter(|mark| request.is_stale(&mark.attachment.label())) {
+        if let Some(mark) = Mark::of(&link).filter(|mark| request.is_stale(&mark.attachment)) {
             failures.note(transfer::restore(&mut host, &link, &mark));
         }
     }

@@ -4,6 +4,7 @@ use std::fmt;
 
 use cni_plugin::{Attachment, IfName};
 use netlink::{Link, MAX_ALIAS_LEN};
+use suite::Labelled as _;
 
 use crate::Error;
 

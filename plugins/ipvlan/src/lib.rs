@@ -70,7 +70,7 @@ impl Plugin for Ipvlan {
 
     fn gc(request: &Gc<Config>) -> Result<(), Error> {
         let mut failures = Failures::new();
-        failures.note(parent_interface::detach_stale(|label| request.is_stale(label)));
+        failures.note(parent_interface::detach_stale(|holder| request.is_stale(holder)));
         failures.note(request.network.forward_to_ipam(siblings::ALL));
         Ok(failures.into_result()?)
     }

@@ -2,6 +2,7 @@ use std::net::IpAddr;
 
 use cni_plugin::{Attachment, Code};
 use nftables::Protocol;
+use suite::Labelled as _;
 
 /// What keeps a port from being published.
 #[derive(Debug, thiserror::Error)]

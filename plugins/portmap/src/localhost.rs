@@ -17,6 +17,7 @@ use container_interface::veth;
 use ipnetwork::IpNetwork;
 use netlink::{Family, Link, Route, RouteType, Socket, if_found, table};
 use nftables::Ruleset;
+use suite::Labelled as _;
 
 use crate::published::Published;
 use crate::{Error, Method};

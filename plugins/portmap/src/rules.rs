@@ -4,6 +4,7 @@ use cni_plugin::{Attachment, Gc, Undo};
 use iptables::Variant;
 use iptables::portmap::{Mapping, Masquerading, PortMap};
 use nftables::{Element, Holder, Part, Protocol, Ruleset, reference};
+use suite::Labelled as _;
 
 use crate::published::Published;
 use crate::{Config, Error, localhost};
@@ -125,8 +126,8 @@ pub(crate) fn check(published: &Published<'_>) -> Result<(), Error> {
 /// Removes the rules of attachments that are no longer valid.
 pub(crate) fn collect(request: &Gc<Config>) -> Result<(), Error> {
     let mut ruleset = Ruleset::open()?;
-    let ways = localhost::ways_to(&ruleset.publishing(|holder| request.is_stale(holder))?)?;
-    ruleset.remove_where(PARTS, |holder| request.is_stale(holder))?;
+    let ways = localhost::ways_to(&ruleset.publishing(|holder| suite::is_stale(request, holder))?)?;
+    ruleset.remove_where(PARTS, |holder| suite::is_stale(request, holder))?;
     let valid: Vec<&str> = request.valid.iter().map(|attachment| attachment.container.as_str()).collect();
     iptables::portmap::collect_garbage(request.network.name.as_str(), &valid)?;
     localhost::close_all_unused(&ways)

@@ -3,6 +3,7 @@
 use cni_plugin::{Add, Attachment, Check};
 use container_interface::link::refuse_taken_name;
 use netlink::{Link, LinkChange, Netns, Socket};
+use suite::Labelled as _;
 use tuntap::{Options, Tap};
 
 use crate::{Config, Error};

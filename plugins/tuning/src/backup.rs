@@ -10,6 +10,7 @@ use cni_plugin::{Attachment, Failures};
 use netlink::Netns;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use suite::Labelled as _;
 
 use crate::key::Key;
 use crate::settings::Settings;

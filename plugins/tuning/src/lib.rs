@@ -72,7 +72,7 @@ impl Plugin for Tuning {
     }
 
     fn gc(request: &Gc<Config>) -> Result<(), Error> {
-        backup::collect(&request.network.config, |label| request.is_stale(label))
+        backup::collect(&request.network.config, |label| suite::is_stale(request, label))
     }
 
     fn status(request: &Status<Config>) -> Result<(), Error> {

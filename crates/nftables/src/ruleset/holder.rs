@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use cni_plugin::Attachment;
 use netlink::{Socket, if_found};
+use suite::Labelled as _;
 
 use super::element::{Element, Entry, Part};
 use super::queue::Queue;

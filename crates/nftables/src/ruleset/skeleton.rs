@@ -31,7 +31,7 @@ use crate::object::{Hook, Table, del_chain, del_rules, new_chain, new_rule, new_
 use crate::uapi::hook::{FORWARD, OUTPUT, POSTROUTING, PREROUTING};
 
 /// How the tables' comments begin.
-pub(super) const OURS: &str = "ferrocni:";
+pub(super) const OURS: &str = suite::PREFIX;
 const ABOUT_INET: &str =
     "ferrocni: published ports, masquerade and firewall of containers; put your own rules into chain admin";
 const ABOUT_BRIDGE: &str = "ferrocni: MAC address checks and isolation of bridge ports";

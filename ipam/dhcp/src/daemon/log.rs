@@ -76,7 +76,7 @@ mod tests {
 
     #[test]
     fn a_stranger_cannot_fill_the_log() {
-        let attachment = Attachment::from_label("ferrocni:net/c1/eth0").unwrap();
+        let attachment = Attachment::new("net", "c1", "eth0").unwrap();
         let mut log = Log::new(Key { attachment, family: Family::Ipv4 });
         let mut now = log.counted;
         assert_eq!((0..100).filter(|_| log.may_tell(now)).count(), 20);

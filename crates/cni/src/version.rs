@@ -44,7 +44,7 @@ impl SpecVersion {
     }
 
     /// Reads `cniVersion` and finds it among `supported`. An empty one is 0.1.0, which had no such key yet.
-    pub(crate) fn negotiate(text: &str, supported: &[Self]) -> Result<Self, Error> {
+    pub fn negotiate(text: &str, supported: &[Self]) -> Result<Self, Error> {
         let text = if text.is_empty() { V0_1_0.as_str() } else { text };
         supported.iter().copied().find(|version| version.as_str() == text).ok_or_else(|| {
             let list: Vec<_> = supported.iter().map(|version| version.as_str()).collect();

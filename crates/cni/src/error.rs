@@ -1,10 +1,11 @@
 //! What a plugin says when it cannot do what it was asked: a code, a message, and what to do about it.
 
 use std::fmt;
-use std::io::ErrorKind;
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
+use crate::json;
 use crate::name::InvalidName;
 
 /// The error codes of the specification ("Error"), and the few that the reference library adds.
@@ -143,18 +144,50 @@ impl Error {
         self
     }
 
+    /// The error as a plugin prints it, in the version that the configuration asked for.
+    #[must_use]
+    pub fn to_json(&self, version: &str) -> Value {
+        let mut printed = json!({"cniVersion": version, "code": u32::from(self.code), "msg": self.msg});
+        if !self.details.is_empty() {
+            printed["details"] = self.details.as_str().into();
+        }
+        printed
+    }
+
+    /// Reads what a plugin printed that failed; `None` if that says nothing of an error.
+    #[must_use]
+    pub fn from_json(printed: &Value) -> Option<Self> {
+        let Printed { code, msg, details } = json::from_value(printed).ok()?;
+        (!msg.is_empty()).then_some(Self { code: code.into(), msg, details })
+    }
+
     /// The same error about something that has a name: it goes before the message.
-    pub(crate) fn within(mut self, name: &str) -> Self {
+    pub fn within(mut self, name: &str) -> Self {
         self.msg = format!("{name}: {}", self.msg);
         self
     }
 
     /// Adds a sentence to the details.
-    pub(crate) fn add_detail(&mut self, detail: &str) {
+    pub fn add_detail(&mut self, detail: &str) {
         if !self.details.is_empty() {
             self.details.push_str("; ");
         }
         self.details.push_str(detail);
+    }
+}
+
+/// An error as plugins print it.
+#[derive(Deserialize)]
+#[serde(default)]
+struct Printed {
+    code: u32,
+    msg: String,
+    details: String,
+}
+
+impl Default for Printed {
+    fn default() -> Self {
+        Self { code: Code::Internal.into(), msg: String::new(), details: String::new() }
     }
 }
 
@@ -174,11 +207,6 @@ impl From<InvalidName> for Error {
     fn from(error: InvalidName) -> Self {
         Self::config(error.to_string())
     }
-}
-
-/// Whether a file is not there. Any other failure says nothing of that.
-pub(crate) fn is_absence(error: &std::io::Error) -> bool {
-    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
 }
 
 /// Failures collected by a verb that goes on past them: DEL and GC do everything they can and then tell all of it.
@@ -237,6 +265,24 @@ mod tests {
         for code in [1, 2, 3, 4, 5, 6, 7, 8, 11, 50, 51, 100, 999] {
             assert_eq!(u32::from(Code::from(code)), code);
         }
+    }
+
+    #[test]
+    fn a_printed_error_reads_back() {
+        let error = Error::new(Code::Other(123), "one").with_details("two");
+        assert_eq!(error.to_json("1.0.0"), json!({"cniVersion": "1.0.0", "code": 123, "msg": "one", "details": "two"}));
+        assert_eq!(Error::from_json(&error.to_json("1.0.0")), Some(error));
+        let bare = Error::new(Code::Io, "one");
+        assert_eq!(bare.to_json("").get("details"), None);
+        assert_eq!(Error::from_json(&bare.to_json("")), Some(bare));
+    }
+
+    #[test]
+    fn what_says_nothing_is_no_error() {
+        for nothing in [json!({}), json!({"code": 7}), json!({"msg": ""}), json!("msg"), json!({"msg": 5})] {
+            assert_eq!(Error::from_json(&nothing), None, "{nothing}");
+        }
+        assert_eq!(Error::from_json(&json!({"Msg": "no"})).map(|error| error.code()), Some(Code::Internal));
     }
 
     #[test]

@@ -26,7 +26,7 @@ pub fn from_value<T: DeserializeOwned>(value: &Value) -> Result<T, Misfit> {
 ///
 /// # Errors
 /// What does not fit is not one key's value, or there is no end of it.
-pub(crate) fn fitting_from_value<T: DeserializeOwned>(value: &Value) -> Result<T, Misfit> {
+pub fn fitting_from_value<T: DeserializeOwned>(value: &Value) -> Result<T, Misfit> {
     /// More than a person spoils by mistake.
     const MOST: usize = 64;
     let mut fitting = value.clone();
@@ -78,7 +78,7 @@ pub fn get<'a>(object: &'a Value, key: &str) -> Option<&'a Value> {
 }
 
 /// Whether an object has a key, matched as Go does, were it only with `null`.
-pub(crate) fn has_key(object: &Value, key: &str) -> bool {
+pub fn has_key(object: &Value, key: &str) -> bool {
     object.as_object().is_some_and(|object| object.keys().any(|name| name.eq_ignore_ascii_case(key)))
 }
 

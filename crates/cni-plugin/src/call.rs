@@ -1,0 +1,441 @@
+//! What a runtime says: the environment and the configuration, which become a typed request.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use cni::{
+    AddResult, Args, Attachment, Code, ContainerId, Error, IfName, InvalidName, NetworkName, PluginType, SpecVersion,
+    Verb, json,
+};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::delegate;
+use crate::network::Network;
+use crate::plugin::Plugin;
+use crate::request::{Add, Check, Del, Gc, Status};
+
+/// What a runtime says when it calls a plugin: the environment, and a network's configuration.
+///
+/// The runner reads it. In a test of a plugin it is made by hand, and becomes a request in the same way: names are judged, keys
+/// read as Go does. The container is `c1`, the interface `eth0`, the namespace `/run/netns/c1`, unless said otherwise.
+///
+/// ```
+/// # use cni_plugin::{Add, AddResult, Check, Del, Error, Gc, Plugin, SpecVersion, Status, Undo};
+/// # struct Quiet;
+/// # #[derive(Default, serde::Deserialize)]
+/// # #[serde(default)]
+/// # struct Config { mtu: u32 }
+/// # impl Plugin for Quiet {
+/// #     type Config = Config;
+/// #     type Error = Error;
+/// #     const NAME: &'static str = "quiet";
+/// #     const ABOUT: &'static str = "does nothing";
+/// #     const VERSIONS: &'static [SpecVersion] = SpecVersion::ALL;
+/// #     fn add(request: &Add<Config>, _: &mut Undo) -> Result<AddResult, Error> { Ok(request.network.chained_on()?.clone()) }
+/// #     fn del(_: &Del<Config>) -> Result<(), Error> { Ok(()) }
+/// #     fn check(_: &Check<Config>) -> Result<(), Error> { Ok(()) }
+/// #     fn gc(_: &Gc<Config>) -> Result<(), Error> { Ok(()) }
+/// #     fn status(_: &Status<Config>) -> Result<(), Error> { Ok(()) }
+/// # }
+/// use cni_plugin::Call;
+/// use serde_json::json;
+///
+/// let call = Call::new(json!({"cniVersion": "1.1.0", "name": "net", "type": "quiet", "MTU": 1400})).container("c2");
+/// let request = call.add::<Quiet>()?;
+/// assert_eq!((request.attachment.container.as_str(), request.network.config.mtu), ("c2", 1400));
+/// assert!(Quiet::add(&request, &mut Undo::new()).is_err(), "it is chained, and there is no result before it");
+/// # Ok::<(), Error>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Call {
+    pub(crate) verb: Verb,
+    pub(crate) container: String,
+    pub(crate) netns: String,
+    pub(crate) ifname: String,
+    pub(crate) args: String,
+    pub(crate) path: String,
+    /// How many plugins have called one another before this one.
+    pub(crate) depth: usize,
+    pub(crate) raw: Value,
+    /// `raw` as it was read.
+    pub(crate) text: Arc<[u8]>,
+}
+
+/// The key with GC's list.
+const VALID_ATTACHMENTS: &str = "cni.dev/valid-attachments";
+/// The same under the name that libcni 1.2 wrote by mistake and still writes beside the right one.
+const ATTACHMENTS: &str = "cni.dev/attachments";
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct ProtocolKeys {
+    cni_version: String,
+    name: String,
+    r#type: Option<PluginType>,
+    #[serde(rename = "cni.dev/valid-attachments")]
+    valid_attachments: Option<Vec<ValidAttachment>>,
+    #[serde(rename = "cni.dev/attachments")]
+    attachments: Option<Vec<ValidAttachment>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct IpamKey {
+    ipam: Option<IpamType>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct IpamType {
+    r#type: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct ValidAttachment {
+    #[serde(rename = "containerID")]
+    container: ContainerId,
+    ifname: IfName,
+}
+
+impl Call {
+    /// A call with that configuration.
+    #[must_use]
+    pub fn new(config: Value) -> Self {
+        Self {
+            verb: Verb::Add,
+            container: "c1".to_owned(),
+            netns: "/run/netns/c1".to_owned(),
+            ifname: "eth0".to_owned(),
+            args: String::new(),
+            path: String::new(),
+            depth: 0,
+            text: config.to_string().into_bytes().into(),
+            raw: config,
+        }
+    }
+
+    /// The same for a container of that id.
+    #[must_use]
+    pub fn container(self, id: impl Into<String>) -> Self {
+        Self { container: id.into(), ..self }
+    }
+
+    /// The same for an interface of that name.
+    #[must_use]
+    pub fn ifname(self, name: impl Into<String>) -> Self {
+        Self { ifname: name.into(), ..self }
+    }
+
+    /// The same with that path for the container's network namespace; empty if it is gone.
+    #[must_use]
+    pub fn netns(self, path: impl Into<String>) -> Self {
+        Self { netns: path.into(), ..self }
+    }
+
+    /// The same with that `CNI_ARGS`.
+    #[must_use]
+    pub fn args(self, args: impl Into<String>) -> Self {
+        Self { args: args.into(), ..self }
+    }
+
+    /// The same with that `CNI_PATH`.
+    #[must_use]
+    pub fn path(self, path: impl Into<String>) -> Self {
+        Self { path: path.into(), ..self }
+    }
+
+    /// ADD, as the plugin `P` gets it.
+    ///
+    /// # Errors
+    /// What is wrong with the call, as it is told to the runtime.
+    pub fn add<P: Plugin>(&self) -> Result<Add<P::Config>, Error> {
+        let (network, _) = self.network::<P>(Verb::Add)?;
+        let attachment = self.attachment(&network.name)?;
+        Ok(Add { network, attachment, netns: PathBuf::from(&self.netns) })
+    }
+
+    /// DEL, as the plugin `P` gets it.
+    ///
+    /// # Errors
+    /// As [`Call::add`].
+    pub fn del<P: Plugin>(&self) -> Result<Del<P::Config>, Error> {
+        let (network, _) = self.network::<P>(Verb::Del)?;
+        let attachment = self.attachment(&network.name)?;
+        let netns = (!self.netns.is_empty()).then(|| PathBuf::from(&self.netns));
+        Ok(Del { network, attachment, netns })
+    }
+
+    /// CHECK, as the plugin `P` gets it.
+    ///
+    /// # Errors
+    /// As [`Call::add`]; code 7 also if there is no `prevResult`.
+    pub fn check<P: Plugin>(&self) -> Result<Check<P::Config>, Error> {
+        let (network, _) = self.network::<P>(Verb::Check)?;
+        let attachment = self.attachment(&network.name)?;
+        let expected = network
+            .prev_result
+            .clone()
+            .ok_or_else(|| Error::config("CHECK needs prevResult, the result of the container's ADD"))?;
+        Ok(Check { network, attachment, netns: PathBuf::from(&self.netns), expected })
+    }
+
+    /// GC, as the plugin `P` gets it; `None` if the runtime did not say what is to stay: then nothing is to go.
+    ///
+    /// # Errors
+    /// As [`Call::add`].
+    pub fn gc<P: Plugin>(&self) -> Result<Option<Gc<P::Config>>, Error> {
+        let (network, keys) = self.network::<P>(Verb::Gc)?;
+        let Some(listed) = keys.valid_attachments.or(keys.attachments).or_else(|| self.empty_list()) else {
+            return Ok(None);
+        };
+        let valid = listed
+            .into_iter()
+            .map(|entry| Attachment { network: network.name.clone(), container: entry.container, ifname: entry.ifname })
+            .collect();
+        Ok(Some(Gc { network, valid }))
+    }
+
+    /// STATUS, as the plugin `P` gets it.
+    ///
+    /// # Errors
+    /// As [`Call::add`].
+    pub fn status<P: Plugin>(&self) -> Result<Status<P::Config>, Error> {
+        Ok(Status { network: self.network::<P>(Verb::Status)?.0 })
+    }
+
+    /// Reads the environment of this process; the configuration follows from stdin.
+    pub(crate) fn from_env(verb: Verb, variable: impl Fn(&str) -> String) -> Result<Self, Error> {
+        let missing: Vec<_> = verb.required().iter().copied().filter(|name| variable(name).is_empty()).collect();
+        if !missing.is_empty() {
+            return Err(Error::new(
+                Code::InvalidEnvironment,
+                format!("environment variables required for {verb} are missing: {}", missing.join(", ")),
+            )
+            .with_details("a container runtime sets them; by hand, use cnitool or see the plugin's README"));
+        }
+        Ok(Self {
+            verb,
+            container: variable("CNI_CONTAINERID"),
+            netns: variable("CNI_NETNS"),
+            ifname: variable("CNI_IFNAME"),
+            args: variable("CNI_ARGS"),
+            path: variable("CNI_PATH"),
+            depth: variable(delegate::DEPTH).parse().unwrap_or_default(),
+            raw: Value::Null,
+            text: Arc::default(),
+        })
+    }
+
+    /// The configuration's version, if it can be told: errors are written in it.
+    pub(crate) fn version_text(&self) -> Option<&str> {
+        json::get(&self.raw, "cniVersion").and_then(Value::as_str).filter(|text| !text.is_empty())
+    }
+
+    /// The plugin that the configuration is for.
+    pub(crate) fn own_type(&self) -> Option<&str> {
+        json::get(&self.raw, "type").and_then(Value::as_str)
+    }
+
+    pub(crate) fn ipam_type(&self) -> Result<Option<PluginType>, Error> {
+        let keys: IpamKey = decode(&self.raw)?;
+        let kind = keys.ipam.and_then(|ipam| ipam.r#type).filter(|kind| !kind.is_empty());
+        kind.map(PluginType::new).transpose().map_err(|error| {
+            Error::from(error).with_details("\"ipam\": {\"type\": …} names a plugin such as host-local")
+        })
+    }
+
+    fn attachment(&self, network: &NetworkName) -> Result<Attachment, Error> {
+        let environment = |error: InvalidName| Error::new(Code::InvalidEnvironment, error.to_string());
+        Ok(Attachment {
+            network: network.clone(),
+            container: ContainerId::new(self.container.as_str()).map_err(environment)?,
+            ifname: IfName::new(self.ifname.as_str()).map_err(environment)?,
+        })
+    }
+
+    fn network<P: Plugin>(&self, verb: Verb) -> Result<(Network<P::Config>, ProtocolKeys), Error> {
+        let call = Self { verb, ..self.clone() };
+        let keys: ProtocolKeys = decode(&call.raw)?;
+        let version = SpecVersion::negotiate(&keys.cni_version, P::VERSIONS)?;
+        if version < verb.since() {
+            return Err(Error::new(
+                Code::IncompatibleVersion,
+                format!("{verb} needs CNI version {} or later, the configuration has {version}", verb.since()),
+            ));
+        }
+        if keys.name.is_empty() {
+            return Err(Error::config("the network configuration has no \"name\""));
+        }
+        let network = Network {
+            name: NetworkName::new(keys.name.as_str())?,
+            version,
+            prev_result: call.prev_result(version)?,
+            config: call.config()?,
+            args: Args::new(call.args.as_str()),
+            call,
+        };
+        Ok((network, keys))
+    }
+
+    /// The result of before. A DEL can do without one, and must not fail over one that cannot be read: nobody could ever
+    /// delete the container then.
+    fn prev_result(&self, version: SpecVersion) -> Result<Option<AddResult>, Error> {
+        let read = |value| AddResult::from_json(value, version).map_err(|error| error.within("prevResult"));
+        match (self.verb, json::get(&self.raw, "prevResult").map(read).transpose()) {
+            (Verb::Del, Err(_)) => Ok(None),
+            (_, result) => result,
+        }
+    }
+
+    /// The same, where it is only looked at: nothing, if it cannot be read.
+    pub(crate) fn result_before(&self) -> Option<AddResult> {
+        AddResult::from_json(json::get(&self.raw, "prevResult")?, SpecVersion::LATEST).ok()
+    }
+
+    /// The plugin's own keys. A DEL or GC must not fail over one that does not fit, and that it most likely does not need: a
+    /// runtime would stop there, and the plugins before this one in the chain would never be asked to clean up. Nor may
+    /// the other keys be lost over it: the ADD may have been before somebody spoilt the configuration, and they say where its
+    /// traces are.
+    fn config<C: DeserializeOwned + Default>(&self) -> Result<C, Error> {
+        match (self.verb, decode(&self.raw)) {
+            (Verb::Del | Verb::Gc, Err(_)) => Ok(json::fitting_from_value(&self.raw).unwrap_or_default()),
+            (_, config) => config,
+        }
+    }
+
+    /// libcni writes Go's empty list as `null`. CRI-O, for one, calls GC so for a network that has no pod, which is when there
+    /// is most to collect.
+    fn empty_list(&self) -> Option<Vec<ValidAttachment>> {
+        [VALID_ATTACHMENTS, ATTACHMENTS].iter().any(|key| json::has_key(&self.raw, key)).then(Vec::new)
+    }
+}
+
+fn decode<T: DeserializeOwned>(value: &Value) -> Result<T, Error> {
+    json::from_value(value)
+        .map_err(|misfit| Error::config("the network configuration is not valid").with_details(misfit.to_string()))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::undo::Undo;
+    use serde_json::json;
+
+    #[derive(Debug, Default, Deserialize)]
+    #[serde(default)]
+    struct Config {
+        mtu: u32,
+        bridge: String,
+    }
+
+    #[derive(Debug)]
+    struct Quiet;
+
+    impl Plugin for Quiet {
+        type Config = Config;
+        type Error = Error;
+        const NAME: &'static str = "quiet";
+        const ABOUT: &'static str = "does nothing";
+        const VERSIONS: &'static [SpecVersion] = SpecVersion::ALL;
+
+        fn add(_: &Add<Config>, _: &mut Undo) -> Result<AddResult, Error> {
+            Ok(AddResult::default())
+        }
+
+        fn del(_: &Del<Config>) -> Result<(), Error> {
+            Ok(())
+        }
+
+        fn check(_: &Check<Config>) -> Result<(), Error> {
+            Ok(())
+        }
+
+        fn gc(_: &Gc<Config>) -> Result<(), Error> {
+            Ok(())
+        }
+
+        fn status(_: &Status<Config>) -> Result<(), Error> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_call_by_hand_is_judged_as_a_runtimes_is() {
+        let call = Call::new(json!({"cniVersion": "1.1.0", "name": "n"}));
+        let request = call.clone().container("c2").ifname("net1").netns("/n").args("IP=10.1.0.2").path("/a:/b");
+        let request = request.add::<Quiet>().unwrap();
+        assert_eq!(request.attachment, Attachment::new("n", "c2", "net1").unwrap());
+        assert_eq!((request.netns, request.network.args.as_str()), ("/n".into(), "IP=10.1.0.2"));
+        assert_eq!(request.network.path().collect::<Vec<_>>(), ["/a", "/b"].map(std::path::Path::new));
+        assert_eq!(request.network.text(), br#"{"cniVersion":"1.1.0","name":"n"}"#);
+        for wrong in [call.clone().container("../x"), call.clone().ifname("a/b"), call.clone().container("")] {
+            assert_eq!(wrong.add::<Quiet>().unwrap_err().code(), Code::InvalidEnvironment);
+        }
+        assert_eq!(call.check::<Quiet>().unwrap_err().code(), Code::InvalidConfig, "there is no result");
+        assert_eq!(call.clone().netns("").del::<Quiet>().unwrap().netns, None);
+        assert_eq!(call.status::<Quiet>().unwrap().network.version, SpecVersion::V1_1_0);
+    }
+
+    #[test]
+    fn a_verb_needs_a_version_that_has_it() {
+        let old = Call::new(json!({"cniVersion": "0.3.1", "name": "n"}));
+        assert!(old.del::<Quiet>().is_ok());
+        for error in [old.check::<Quiet>().unwrap_err(), old.status::<Quiet>().unwrap_err()] {
+            assert_eq!(error.code(), Code::IncompatibleVersion, "{error}");
+        }
+    }
+
+    #[test]
+    fn a_del_works_with_keys_that_an_add_refuses() {
+        let call = Call::new(json!({"cniVersion": "1.0.0", "name": "n", "mtu": "big", "bridge": "br0"}));
+        let error = call.add::<Quiet>().unwrap_err();
+        assert!(error.details().starts_with("mtu: "), "{error}");
+        let del = call.del::<Quiet>().unwrap();
+        assert_eq!((del.network.config.mtu, del.network.config.bridge.as_str()), (0, "br0"));
+        assert!(Call::new(json!({"mtu": 1})).del::<Quiet>().is_err(), "a name is needed all the same");
+    }
+
+    #[test]
+    fn a_del_works_with_a_result_that_cannot_be_read() {
+        let result = json!({"ips": [{"address": "10.1.0.2"}]});
+        let call = Call::new(json!({"cniVersion": "1.0.0", "name": "n", "prevResult": result}));
+        let error = call.add::<Quiet>().unwrap_err();
+        assert!(error.msg().starts_with("prevResult: "), "{error}");
+        assert_eq!(call.del::<Quiet>().unwrap().network.prev_result, None);
+    }
+
+    #[test]
+    fn only_who_requires_an_ipam_plugin_misses_it() {
+        let call = Call::new(json!({"cniVersion": "1.0.0", "name": "n", "ipam": {}}));
+        let network = call.del::<Quiet>().unwrap().network;
+        assert!(network.forward_to_ipam(&[]).is_ok());
+        let error = network.required_ipam(&[]).unwrap_err();
+        assert!(error.code() == Code::InvalidConfig && error.msg().contains("\"ipam\""), "{error}");
+    }
+
+    #[test]
+    fn gc_keeps_what_is_listed_and_without_a_list_everything() {
+        let gc = |keys: Value| {
+            let mut config = json!({"cniVersion": "1.1.0", "name": "n"});
+            config.as_object_mut().unwrap().extend(keys.as_object().unwrap().clone());
+            Call::new(config).gc::<Quiet>().unwrap()
+        };
+        assert!(gc(json!({})).is_none());
+        let is_stale = |gc: &Gc<Config>, network: &str, container: &str| {
+            gc.is_stale(&Attachment::new(network, container, "eth0").unwrap())
+        };
+        for key in [VALID_ATTACHMENTS, ATTACHMENTS] {
+            for empty in [json!([]), json!(null)] {
+                assert!(is_stale(&gc(json!({key: empty})).unwrap(), "n", "c"), "{key}: {empty}");
+            }
+            let gc = gc(json!({key: [{"containerID": "c", "ifname": "eth0"}]})).unwrap();
+            assert!(!is_stale(&gc, "n", "c") && is_stale(&gc, "n", "d"), "{key}");
+            assert!(!is_stale(&gc, "m", "d"), "another network's");
+        }
+        let null_and_list = json!({VALID_ATTACHMENTS: null, ATTACHMENTS: [{"containerID": "c", "ifname": "eth0"}]});
+        assert!(!is_stale(&gc(null_and_list).unwrap(), "n", "c"));
+    }
+}

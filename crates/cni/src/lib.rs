@@ -1,0 +1,21 @@
+#![doc = include_str!("../README.md")]
+
+mod address;
+mod args;
+mod attachment;
+mod error;
+pub mod json;
+mod misfit;
+mod name;
+mod result;
+mod verb;
+mod version;
+
+pub use address::{cidr, ip};
+pub use args::Args;
+pub use attachment::Attachment;
+pub use error::{Code, Error, Failures};
+pub use name::{ContainerId, IfName, InvalidName, LinkName, NetworkName, PluginType};
+pub use result::{AddResult, Dns, Interface, IpConfig, NetworkDns, Route};
+pub use verb::Verb;
+pub use version::SpecVersion;
