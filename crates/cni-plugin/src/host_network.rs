@@ -9,6 +9,7 @@ use crate::call::Call;
 
 /// What a plugin does when `CNI_NETNS` is the namespace that it runs in, the host's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum HostNetwork {
     /// It refuses, as the reference's plugins do, unless `CNI_NETNS_OVERRIDE=1`: a runtime that passes the host's namespace
     /// by mistake would have the host itself changed.

@@ -11,6 +11,7 @@ use crate::delegate::{Delegate, Sibling};
 
 /// A network as configured: what ADD, DEL, CHECK, GC and STATUS have in common.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Network<C> {
     /// Its name.
     pub name: NetworkName,

@@ -8,6 +8,7 @@ use crate::network::Network;
 
 /// ADD: connect the container.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Add<C> {
     /// The network to connect to.
     pub network: Network<C>,
@@ -19,6 +20,7 @@ pub struct Add<C> {
 
 /// DEL: take back what ADD did, as far as it is still there.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Del<C> {
     /// The network to disconnect from.
     pub network: Network<C>,
@@ -30,6 +32,7 @@ pub struct Del<C> {
 
 /// CHECK: is everything still as ADD left it?
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Check<C> {
     /// The network.
     pub network: Network<C>,
@@ -43,6 +46,7 @@ pub struct Check<C> {
 
 /// GC: remove what belongs to attachments that no longer exist.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Gc<C> {
     /// The network to clean.
     pub network: Network<C>,
@@ -60,6 +64,7 @@ impl<C> Gc<C> {
 
 /// STATUS: would an ADD succeed now?
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Status<C> {
     /// The network.
     pub network: Network<C>,

@@ -11,6 +11,7 @@ use crate::name::InvalidName;
 /// The error codes of the specification ("Error"), and the few that the reference library adds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(from = "u32", into = "u32")]
+#[non_exhaustive]
 pub enum Code {
     /// 1: the configuration's CNI version is not one this plugin speaks.
     IncompatibleVersion,

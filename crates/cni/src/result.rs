@@ -9,7 +9,9 @@
 //! | 1.0.0 | the same without `version` |
 //! | 1.1.0 | and with `mtu`, `socketPath` and `pciID` of interfaces |
 
+use std::fmt;
 use std::net::IpAddr;
+use std::path::Path;
 
 use ipnetwork::IpNetwork;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -23,6 +25,7 @@ use crate::version::SpecVersion;
 
 /// What an ADD made: interfaces, addresses, routes and name servers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct AddResult {
     /// Every interface made, host side and container side.
     pub interfaces: Vec<Interface>,
@@ -34,9 +37,36 @@ pub struct AddResult {
     pub dns: Dns,
 }
 
+impl AddResult {
+    /// The same with these interfaces.
+    #[must_use]
+    pub fn with_interfaces(self, interfaces: Vec<Interface>) -> Self {
+        Self { interfaces, ..self }
+    }
+
+    /// The same with these addresses.
+    #[must_use]
+    pub fn with_ips(self, ips: Vec<IpConfig>) -> Self {
+        Self { ips, ..self }
+    }
+
+    /// The same with these routes.
+    #[must_use]
+    pub fn with_routes(self, routes: Vec<Route>) -> Self {
+        Self { routes, ..self }
+    }
+
+    /// The same with that for its resolver.
+    #[must_use]
+    pub fn with_dns(self, dns: Dns) -> Self {
+        Self { dns, ..self }
+    }
+}
+
 /// An interface that a plugin made.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
+#[non_exhaustive]
 pub struct Interface {
     /// Its name.
     pub name: String,
@@ -57,8 +87,35 @@ pub struct Interface {
     pub pci_id: String,
 }
 
+impl Interface {
+    /// An interface of that name, on the host, of which nothing else is known.
+    #[must_use]
+    pub fn new(name: impl Into<String>) -> Self {
+        Self { name: name.into(), ..Self::default() }
+    }
+
+    /// The same with that hardware address.
+    #[must_use]
+    pub fn with_mac(self, mac: impl fmt::Display) -> Self {
+        Self { mac: mac.to_string(), ..self }
+    }
+
+    /// The same with that MTU.
+    #[must_use]
+    pub fn with_mtu(self, mtu: u32) -> Self {
+        Self { mtu: Some(mtu), ..self }
+    }
+
+    /// The same inside the namespace at that path.
+    #[must_use]
+    pub fn inside(self, netns: &Path) -> Self {
+        Self { sandbox: netns.display().to_string(), ..self }
+    }
+}
+
 /// An address and the interface it is on.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct IpConfig {
     /// Index into [`AddResult::interfaces`]; IPAM plugins leave it out. Other plugins' may lead nowhere: see
     /// [`AddResult::ips_of`].
@@ -69,8 +126,23 @@ pub struct IpConfig {
     pub gateway: Option<IpAddr>,
 }
 
+impl IpConfig {
+    /// An address on no interface yet.
+    #[must_use]
+    pub fn new(address: IpNetwork, gateway: Option<IpAddr>) -> Self {
+        Self { interface: None, address, gateway }
+    }
+
+    /// The same on the interface of that index.
+    #[must_use]
+    pub fn on(self, interface: usize) -> Self {
+        Self { interface: Some(interface), ..self }
+    }
+}
+
 /// A route inside the container.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Route {
     /// Where to.
     #[serde(with = "cidr")]
@@ -106,6 +178,7 @@ impl Route {
 /// What a resolver should use.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
+#[non_exhaustive]
 pub struct Dns {
     /// Name servers, in the order to ask them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -122,6 +195,12 @@ pub struct Dns {
 }
 
 impl Dns {
+    /// These name servers, and nothing else.
+    #[must_use]
+    pub fn of(nameservers: Vec<String>) -> Self {
+        Self { nameservers, ..Self::default() }
+    }
+
     /// Nothing is said.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -7,6 +7,7 @@ use crate::error::{Code, Error};
 /// A released version of the CNI specification.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[allow(missing_docs)] // each variant is the version it names
+#[non_exhaustive]
 pub enum SpecVersion {
     V0_1_0,
     V0_2_0,

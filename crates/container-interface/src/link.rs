@@ -165,16 +165,11 @@ pub fn refuse_taken_name(inside: &mut Socket, attachment: &Attachment) -> Result
 /// A link in the container as it stands in the result.
 #[must_use]
 pub fn describe(link: &Link, netns: &Path) -> Interface {
-    Interface { sandbox: netns.display().to_string(), ..describe_on_host(link) }
+    describe_on_host(link).inside(netns)
 }
 
 /// A link of the host as it stands in the result.
 #[must_use]
 pub fn describe_on_host(link: &Link) -> Interface {
-    Interface {
-        name: link.name.clone(),
-        mac: link.hardware_address.to_string(),
-        mtu: Some(link.mtu),
-        ..Interface::default()
-    }
+    Interface::new(&link.name).with_mac(&link.hardware_address).with_mtu(link.mtu)
 }

@@ -65,11 +65,8 @@ fn set(inside: &mut Socket, lo: u32, up: bool, alias: Option<&str>) -> Result<()
 /// The kernel's refusal.
 pub fn describe(inside: &mut Socket, lo: &Link, sandbox: &Path) -> Result<AddResult, Error> {
     let addresses = inside.addresses(lo.index)?;
-    let ips = addresses
-        .iter()
-        .map(|address| IpConfig { interface: Some(0), address: address.network, gateway: None })
-        .collect();
-    Ok(AddResult { interfaces: vec![link::describe(lo, sandbox)], ips, ..AddResult::default() })
+    let ips = addresses.iter().map(|address| IpConfig::new(address.network, None).on(0)).collect();
+    Ok(AddResult::default().with_interfaces(vec![link::describe(lo, sandbox)]).with_ips(ips))
 }
 
 /// For CHECK: `lo` is up.

@@ -17,7 +17,8 @@ pub(crate) fn sourced_routes(ips: &[IpConfig]) -> Vec<(Route, IpAddr)> {
     let mut routes: Vec<(Route, IpAddr)> = Vec::new();
     for ip in ips {
         let Some(gateway) = ip.gateway else { continue };
-        let to_gateway = Route { scope: Some(netlink::scope::LINK), ..Route::new(IpNetwork::from(gateway), None) };
+        let mut to_gateway = Route::new(IpNetwork::from(gateway), None);
+        to_gateway.scope = Some(netlink::scope::LINK);
         for route in [Some(to_gateway), to_subnet(ip.address, gateway)].into_iter().flatten() {
             // A second address in a subnet, or with a gateway, finds them there.
             if routes.iter().all(|(other, _)| other.dst != route.dst) {
@@ -40,7 +41,7 @@ mod tests {
     use super::*;
 
     fn ip(address: &str, gateway: &str) -> IpConfig {
-        IpConfig { interface: None, address: address.parse().unwrap(), gateway: Some(gateway.parse().unwrap()) }
+        IpConfig::new(address.parse().unwrap(), Some(gateway.parse().unwrap()))
     }
 
     fn described(ips: &[IpConfig]) -> Vec<String> {

@@ -139,24 +139,14 @@ impl Pair {
     /// The host's end as it stands in the result.
     #[must_use]
     pub fn describe_host_end(&self) -> Interface {
-        Interface {
-            name: self.host_name.clone(),
-            mac: self.host_mac.to_string(),
-            mtu: Some(self.mtu),
-            ..Interface::default()
-        }
+        Interface::new(&self.host_name).with_mac(self.host_mac).with_mtu(self.mtu)
     }
 
     /// The container's end as it stands in the result.
     #[must_use]
     pub fn describe_container_end<C>(&self, request: &Add<C>) -> Interface {
-        Interface {
-            name: request.attachment.ifname.to_string(),
-            mac: self.container_mac.to_string(),
-            mtu: Some(self.mtu),
-            sandbox: request.netns.display().to_string(),
-            ..Interface::default()
-        }
+        let name = request.attachment.ifname.as_str();
+        Interface::new(name).with_mac(self.container_mac).with_mtu(self.mtu).inside(&request.netns)
     }
 }
 

@@ -78,7 +78,7 @@ impl Settings {
     /// The address as an ADD reports it.
     #[must_use]
     pub(crate) fn ip(&self) -> IpConfig {
-        IpConfig { interface: None, address: self.address, gateway: self.gateway }
+        IpConfig::new(self.address, self.gateway)
     }
 }
 

@@ -45,7 +45,7 @@ impl Plugin for HostLocal {
         let dns = keys.ipam()?.resolv_conf().map_or_else(|| Ok(Dns::default()), resolv::read)?;
         let routes = keys.ipam()?.routes.clone();
         let ips = Allocation::start(request, undo)?.one_of_each(&sets, &wishes)?;
-        Ok(AddResult { ips, routes, dns, ..AddResult::default() })
+        Ok(AddResult::default().with_ips(ips).with_routes(routes).with_dns(dns))
     }
 
     fn del(request: &Del<Config>) -> Result<(), Error> {
@@ -153,7 +153,7 @@ impl Allocation {
             self.store.set_last_reserved(i, address)?;
             ips.extend(set.range_of(address).and_then(|range| {
                 let with_prefix = IpNetwork::new(address, range.prefix()).ok()?;
-                Some(IpConfig { interface: None, address: with_prefix, gateway: range.gateway() })
+                Some(IpConfig::new(with_prefix, range.gateway()))
             }));
         }
         self.store.seal();

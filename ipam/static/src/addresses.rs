@@ -64,7 +64,7 @@ fn complete(asked: Asked, known: &[IpConfig], origin: &'static str) -> Result<Ip
         (Asked::Alone(ip), Some(neighbour)) => with_prefix_of(ip, neighbour),
         (Asked::Alone(ip), None) => return Err(Error::NoSubnet { address: ip, origin }),
     };
-    Ok(IpConfig { interface: None, address, gateway: neighbour.and_then(|neighbour| neighbour.gateway) })
+    Ok(IpConfig::new(address, neighbour.and_then(|neighbour| neighbour.gateway)))
 }
 
 fn with_prefix_of(ip: IpAddr, neighbour: &IpConfig) -> IpNetwork {
@@ -110,14 +110,7 @@ mod tests {
 
     fn ips(addresses: &[(&str, &str)]) -> Vec<IpConfig> {
         let gateway = |text: &str| (!text.is_empty()).then(|| text.parse().unwrap());
-        addresses
-            .iter()
-            .map(|(address, text)| IpConfig {
-                interface: None,
-                address: address.parse().unwrap(),
-                gateway: gateway(text),
-            })
-            .collect()
+        addresses.iter().map(|(address, text)| IpConfig::new(address.parse().unwrap(), gateway(text))).collect()
     }
 
     fn replaced(asked: &[&str]) -> Result<Vec<IpConfig>, Error> {

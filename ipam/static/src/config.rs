@@ -82,7 +82,7 @@ impl TryFrom<WrittenAddress> for Address {
 
 impl From<&Address> for IpConfig {
     fn from(address: &Address) -> Self {
-        Self { interface: None, address: address.address, gateway: address.gateway }
+        Self::new(address.address, address.gateway)
     }
 }
 

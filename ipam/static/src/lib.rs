@@ -23,7 +23,7 @@ impl Plugin for Static {
     fn add(request: &Add<Config>, _: &mut Undo) -> Result<AddResult, Error> {
         let ipam = request.network.config.ipam()?;
         let ips = addresses::of(&request.network)?;
-        Ok(AddResult { ips, routes: ipam.routes.clone(), dns: ipam.dns.clone(), ..AddResult::default() })
+        Ok(AddResult::default().with_ips(ips).with_routes(ipam.routes.clone()).with_dns(ipam.dns.clone()))
     }
 
     fn del(_: &Del<Config>) -> Result<(), Error> {

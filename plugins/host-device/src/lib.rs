@@ -45,9 +45,9 @@ impl Plugin for HostDevice {
         let link = transfer::give(&mut host, &mut inside, &on_host, &netns, &request.attachment, undo)?;
         let mut result = add_addresses(request, ipam.as_ref(), undo)?;
         transfer::undo_gift(&netns, &request.attachment, &on_host, undo);
-        let pci_id = pci.map(|address| address.as_str().to_owned()).unwrap_or_default();
-        let described = container_interface::link::describe(&link, &request.netns);
-        list_interface(&mut result, Interface { pci_id, ..described });
+        let mut described = container_interface::link::describe(&link, &request.netns);
+        described.pci_id = pci.map(|address| address.as_str().to_owned()).unwrap_or_default();
+        list_interface(&mut result, described);
         let config = &request.network.config;
         let setup = Setup {
             detect_duplicates: config.detect_duplicates(),
@@ -114,9 +114,7 @@ fn list_interface(result: &mut AddResult, interface: Interface) {
 
 /// What a program in the container will make of the device: of that no more than the name is known.
 fn userspace_interface(request: &Add<Config>) -> Interface {
-    let attachment = &request.attachment;
-    let sandbox = request.netns.display().to_string();
-    Interface { name: attachment.ifname.to_string(), sandbox, ..Interface::default() }
+    Interface::new(request.attachment.ifname.as_str()).inside(&request.netns)
 }
 
 fn take_back(request: &Del<Config>) -> Result<(), Error> {

@@ -22,8 +22,9 @@ pub(crate) fn interfaces_and_addresses(host: &mut Socket) -> netlink::Result<Add
             }
             last = Some(address.link);
         }
-        let interface = result.interfaces.len().checked_sub(1);
-        result.ips.push(IpConfig { interface, address: address.network, gateway: None });
+        let mut ip = IpConfig::new(address.network, None);
+        ip.interface = result.interfaces.len().checked_sub(1);
+        result.ips.push(ip);
     }
     Ok(result)
 }

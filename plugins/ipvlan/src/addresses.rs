@@ -15,8 +15,11 @@ pub(crate) fn ipam(network: &Network<Config>) -> Result<Option<Delegate<'_>>, Er
 /// The addresses as the link gets them. In the layer 3 modes nobody is on the link who could be asked for a gateway's
 /// hardware address, and the host routes: all routes lead over the link itself.
 pub(crate) fn on_link(ips: &[IpConfig], config: &Config) -> Vec<IpConfig> {
-    let gateway = |ip: &IpConfig| ip.gateway.filter(|_| !config.is_layer_3());
-    ips.iter().map(|ip| IpConfig { gateway: gateway(ip), ..ip.clone() }).collect()
+    let mut ips = ips.to_vec();
+    for ip in ips.iter_mut().filter(|_| config.is_layer_3()) {
+        ip.gateway = None;
+    }
+    ips
 }
 
 pub(crate) fn tell_of_vain_gateway(network: &Network<Config>) {

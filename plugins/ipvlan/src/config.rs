@@ -170,10 +170,8 @@ mod tests {
 
     #[test]
     fn the_interface_before_this_one_counts_only_if_it_is_needed_and_alone() {
-        let interface = |name: &str| Interface { name: name.to_owned(), ..Interface::default() };
-        let result = |names: &[&str]| AddResult {
-            interfaces: names.iter().map(|name| interface(name)).collect(),
-            ..AddResult::default()
+        let result = |names: &[&str]| {
+            AddResult::default().with_interfaces(names.iter().map(|name| Interface::new(*name)).collect())
         };
         let previous = |keys: &Value, result: Option<&AddResult>| config(keys).unwrap().previous_interface(result);
         let name = previous(&json!({}), Some(&result(&["eth1"]))).unwrap();

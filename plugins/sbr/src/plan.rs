@@ -128,7 +128,7 @@ mod tests {
 
     fn ip(address: &str, gateway: Option<&str>) -> IpConfig {
         let gateway = gateway.map(|gateway| gateway.parse().unwrap());
-        IpConfig { interface: None, address: address.parse().unwrap(), gateway }
+        IpConfig::new(address.parse().unwrap(), gateway)
     }
 
     fn route(to: &str) -> Route {

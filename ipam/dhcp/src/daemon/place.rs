@@ -174,9 +174,6 @@ impl Inside {
 }
 
 fn result(settings: Option<&Settings>) -> AddResult {
-    settings.map_or_else(AddResult::default, |settings| AddResult {
-        ips: vec![settings.ip()],
-        routes: settings.routes.clone(),
-        ..AddResult::default()
-    })
+    let Some(settings) = settings else { return AddResult::default() };
+    AddResult::default().with_ips(vec![settings.ip()]).with_routes(settings.routes.clone())
 }

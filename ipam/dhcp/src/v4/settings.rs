@@ -111,10 +111,9 @@ fn classful_prefix(address: Ipv4Addr) -> u8 {
 
 fn dns(options: &Options) -> Dns {
     let servers = options.addresses(OptionCode::DomainNameServer).into_iter();
-    Dns {
-        nameservers: servers.filter(|server| !server.is_unspecified()).map(|server| server.to_string()).collect(),
-        domain: options.domain(OptionCode::DomainName).unwrap_or_default(),
-        search: options.domains(OptionCode::DomainSearch),
-        options: Vec::new(),
-    }
+    let servers = servers.filter(|server| !server.is_unspecified()).map(|server| server.to_string());
+    let mut dns = Dns::of(servers.collect());
+    dns.domain = options.domain(OptionCode::DomainName).unwrap_or_default();
+    dns.search = options.domains(OptionCode::DomainSearch);
+    dns
 }

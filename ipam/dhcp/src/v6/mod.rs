@@ -189,11 +189,10 @@ fn dns(options: &Options) -> Dns {
     let bytes = options.bytes(OptionCode::DomainNameServers).unwrap_or_default();
     let whole = bytes.len() / 16 * 16;
     let servers = Decoder::new(bytes).read_ipv6s(whole).unwrap_or_default();
-    Dns {
-        nameservers: servers.iter().filter(|server| !server.is_unspecified()).map(ToString::to_string).collect(),
-        search: names::list(options.bytes(OptionCode::DomainSearchList).unwrap_or_default()),
-        ..Dns::default()
-    }
+    let servers = servers.iter().filter(|server| !server.is_unspecified()).map(ToString::to_string);
+    let mut dns = Dns::of(servers.collect());
+    dns.search = names::list(options.bytes(OptionCode::DomainSearchList).unwrap_or_default());
+    dns
 }
 
 #[cfg(test)]
