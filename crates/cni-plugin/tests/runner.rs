@@ -1,4 +1,4 @@
-//! The runner around a whole plugin, `examples/marker.rs`: what becomes of panics, and of replies nobody hears.
+//! The runner around whole plugins, those of `examples`: what becomes of panics, and of replies that are not heard.
 
 #![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
 
@@ -34,9 +34,9 @@ impl Drop for Folder {
 }
 
 /// Cargo builds examples beside the folder of the tests.
-fn marker() -> PathBuf {
+fn example(name: &str) -> PathBuf {
     let exe = std::env::current_exe().unwrap();
-    exe.ancestors().nth(2).unwrap().join("examples/marker")
+    exe.ancestors().nth(2).unwrap().join("examples").join(name)
 }
 
 fn run(verb: &str, config: &Value, stdout: Stdio) -> Output {
@@ -44,7 +44,7 @@ fn run(verb: &str, config: &Value, stdout: Stdio) -> Output {
 }
 
 fn run_in(netns: &OsStr, verb: &str, config: &Value, stdout: Stdio) -> Output {
-    let mut child = Command::new(marker())
+    let mut child = Command::new(example(config["type"].as_str().unwrap()))
         .env_clear()
         .envs([("CNI_COMMAND", verb), ("CNI_CONTAINERID", "c1"), ("CNI_IFNAME", "eth0"), ("CNI_PATH", "/nowhere")])
         .env("CNI_NETNS", netns)
@@ -70,7 +70,25 @@ fn an_add_prints_its_result_and_keeps_what_it_did() {
     let output = run("ADD", &config, Stdio::piped());
     assert!(output.status.success(), "{output:?}");
     assert_eq!(serde_json::from_slice::<Value>(&output.stdout).unwrap(), config["prevResult"]);
-    assert_eq!(folder.markers(), ["c1"]);
+    assert_eq!(folder.markers(), ["n:c1:eth0"]);
+}
+
+#[test]
+fn gc_removes_what_is_listed_no_more() {
+    let folder = Folder::new("gc");
+    let mut config = config(&folder.0);
+    run("ADD", &config, Stdio::piped());
+    let mut markers_after = |network: &str, key: &str, list: Value| {
+        config["name"] = json!(network);
+        config[key] = list;
+        assert!(run("GC", &config, Stdio::piped()).status.success());
+        folder.markers()
+    };
+    assert_eq!(markers_after("n", "another", json!(null)), ["n:c1:eth0"], "there is no list");
+    let valid = "cni.dev/valid-attachments";
+    assert_eq!(markers_after("m", valid, json!([])), ["n:c1:eth0"], "it is another network's");
+    assert_eq!(markers_after("n", valid, json!([{"containerID": "c1", "ifname": "eth0"}])), ["n:c1:eth0"]);
+    assert!(markers_after("n", valid, json!([])).is_empty());
 }
 
 /// Taken for none, or for another's, DEL would succeed and leave what is in there.
@@ -91,14 +109,14 @@ fn a_namespace_that_cannot_be_told_is_an_error() {
 fn a_panic_becomes_an_error_reply_and_is_taken_back() {
     let folder = Folder::new("panic");
     let mut config = config(&folder.0);
-    config["panic"] = json!(true);
+    config["type"] = json!("faulty");
     let output = run("ADD", &config, Stdio::piped());
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     let reply: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!((&reply["cniVersion"], &reply["code"]), (&json!("1.1.0"), &json!(999)), "{reply}");
     assert!(reply["details"].as_str().unwrap().contains("this is a bug"), "{reply}");
     let stderr = String::from_utf8(output.stderr).unwrap();
-    assert!(stderr.contains("marker.rs"), "where the bug is, for its report: {stderr}");
+    assert!(stderr.contains("faulty.rs"), "where the bug is, for its report: {stderr}");
     assert!(folder.markers().is_empty());
 }
 
