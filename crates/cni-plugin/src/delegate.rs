@@ -105,11 +105,7 @@ impl<'a> Delegate<'a> {
                 let (kind, call, path) = (self.kind.clone(), self.call.clone(), file.clone());
                 let label = format!("take back what plugin {kind} added");
                 let take_back = move || execute(&kind, &path, &Call { verb: Verb::Del, ..call }).map(drop);
-                if self.needs_interface() {
-                    undo.push_first(label, take_back);
-                } else {
-                    undo.push(label, take_back);
-                }
+                undo.push(label, take_back);
                 let printed = execute(&self.kind, file, &self.call)?;
                 let result: Value = serde_json::from_slice(&printed).map_err(|error| self.unreadable(&error))?;
                 AddResult::from_json(&result, self.version())
@@ -118,12 +114,18 @@ impl<'a> Delegate<'a> {
         }
     }
 
-    /// ADD of an IPAM plugin, which has to give an address.
+    /// ADD of an IPAM plugin, which has to give an address. It is taken back after all else, whatever was made before this call:
+    /// once an address is released it may be somebody else's. Only where the interface is needed to release it does that come
+    /// before all else.
     ///
     /// # Errors
     /// As [`Delegate::add`], and code 999 if it succeeds without giving one.
     pub fn allocate(&self, undo: &mut Undo) -> Result<AddResult, Error> {
-        let result = self.add(undo)?;
+        let result = if self.needs_interface() {
+            undo.before_all_else(|undo| self.add(undo))
+        } else {
+            undo.after_all_else(|undo| self.add(undo))
+        }?;
         if result.ips.is_empty() {
             return Err(Error::new(Code::Internal, format!("IPAM plugin {} gave no address", self.kind))
                 .with_details("correct the network's \"ipam\""));

@@ -3,14 +3,29 @@
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// On a thread inside the container's namespace, one may be pushed too.
-type Step = Box<dyn FnOnce() -> Result<(), Box<dyn std::error::Error>> + Send>;
+/// How to take one change back.
+struct Step {
+    turn: Turn,
+    label: String,
+    /// On a thread inside the container's namespace, one may be pushed too.
+    run: Box<dyn FnOnce() -> Result<(), Box<dyn std::error::Error>> + Send>,
+}
+
+/// In which order: the greatest comes first.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+enum Turn {
+    AfterAllElse,
+    #[default]
+    Usual,
+    BeforeAllElse,
+}
 
 /// What an ADD has changed so far, and how to take it back.
 ///
 /// A step is pushed before the change that it undoes, because the change may be made and the answer to it get lost; so it has
-/// to bear that nothing was changed. Only where it needs to know what the change made, it is pushed right after it. The runner alone decides: once the reply is on stdout the steps are
-/// forgotten; after an error, a panic or a failed print they run, last first.
+/// to bear that nothing was changed. Only where it needs to know what the change made, it is pushed right after it. The runner
+/// alone decides: once the reply is on stdout the steps are forgotten; after an error, a panic or a failed print they run, last
+/// first.
 ///
 /// ```
 /// use cni_plugin::Undo;
@@ -22,9 +37,9 @@ type Step = Box<dyn FnOnce() -> Result<(), Box<dyn std::error::Error>> + Send>;
 /// ```
 #[derive(Default)]
 pub struct Undo {
-    steps: Vec<(String, Step)>,
-    /// Those that run before all others.
-    first: Vec<(String, Step)>,
+    steps: Vec<Step>,
+    /// That of what is pushed now.
+    turn: Turn,
 }
 
 impl Undo {
@@ -39,26 +54,38 @@ impl Undo {
     where
         E: Into<Box<dyn std::error::Error>>,
     {
-        self.steps.push((label.into(), Box::new(move || step().map_err(Into::into))));
+        let run = Box::new(move || step().map_err(Into::into));
+        self.steps.push(Step { turn: self.turn, label: label.into(), run });
     }
 
-    /// The same for what can be taken back only as long as everything else is as it is now, whatever will be done after it.
-    pub(crate) fn push_first<E>(
-        &mut self,
-        label: impl Into<String>,
-        step: impl FnOnce() -> Result<(), E> + Send + 'static,
-    ) where
-        E: Into<Box<dyn std::error::Error>>,
-    {
-        self.first.push((label.into(), Box::new(move || step().map_err(Into::into))));
+    /// Does what can be taken back only as long as everything else is as it is now, whatever will be done after it: what `change`
+    /// pushes runs before all else.
+    pub fn before_all_else<T>(&mut self, change: impl FnOnce(&mut Self) -> T) -> T {
+        self.at(Turn::BeforeAllElse, change)
+    }
+
+    /// Does what may be somebody else's once it is taken back, so that nothing made with it may be left by then, whenever that
+    /// was made: what `change` pushes runs after all else.
+    pub fn after_all_else<T>(&mut self, change: impl FnOnce(&mut Self) -> T) -> T {
+        self.at(Turn::AfterAllElse, change)
+    }
+
+    fn at<T>(&mut self, turn: Turn, change: impl FnOnce(&mut Self) -> T) -> T {
+        let before = std::mem::replace(&mut self.turn, turn);
+        let outcome = change(self);
+        self.turn = before;
+        outcome
     }
 
     /// Takes everything back, last first, going on past failures and panics; says which steps failed and why.
     #[must_use]
     pub fn roll_back(&mut self) -> Vec<String> {
+        let mut steps = std::mem::take(&mut self.steps);
+        // It keeps the order of those that have the same turn.
+        steps.sort_by_key(|step| step.turn);
         let mut failures = Vec::new();
-        while let Some((label, step)) = self.first.pop().or_else(|| self.steps.pop()) {
-            match catch_unwind(AssertUnwindSafe(step)) {
+        for Step { label, run, .. } in steps.into_iter().rev() {
+            match catch_unwind(AssertUnwindSafe(run)) {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => failures.push(format!("could not {label}: {error}")),
                 Err(_) => failures.push(format!("could not {label}: a bug, see stderr")),
@@ -69,13 +96,13 @@ impl Undo {
 
     /// The reply is out: what was done stays.
     pub(crate) fn commit(self) {
-        drop((self.steps, self.first));
+        drop(self.steps);
     }
 }
 
 impl fmt::Debug for Undo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.steps.iter().chain(&self.first).map(|(label, _)| label)).finish()
+        f.debug_list().entries(self.steps.iter().map(|step| &step.label)).finish()
     }
 }
 
@@ -102,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn what_depends_on_all_the_rest_is_taken_back_before_it() {
+    fn what_depends_on_all_the_rest_is_taken_back_before_it_and_what_all_the_rest_depends_on_after_it() {
         let order = Arc::new(Mutex::new(Vec::new()));
         let note = |word| {
             let order = Arc::clone(&order);
@@ -113,10 +140,14 @@ mod tests {
         };
         let mut undo = Undo::new();
         undo.push("undo", note("link"));
-        undo.push_first("undo", note("lease"));
+        undo.before_all_else(|undo| undo.push("undo", note("lease")));
+        undo.after_all_else(|undo| {
+            undo.push("undo", note("file"));
+            undo.push("undo", note("address"));
+        });
         undo.push("undo", note("rule"));
         assert!(undo.roll_back().is_empty());
-        assert_eq!(*order.lock().unwrap(), ["lease", "rule", "link"]);
+        assert_eq!(*order.lock().unwrap(), ["lease", "rule", "link", "address", "file"]);
     }
 
     #[test]

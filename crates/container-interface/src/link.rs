@@ -67,8 +67,7 @@ fn undo_unanswered_creation(netns: &Netns, attachment: &Attachment, undo: &mut U
     });
 }
 
-/// An IPAM plugin may need the interface, so the link is made before its call and would be undone after it. But once an
-/// address is released it may be somebody else's, and nobody may have it any more: say it again after the call.
+/// For a link that is in the container now.
 pub fn undo_creation(netns: &Netns, attachment: &Attachment, undo: &mut Undo) {
     let (path, ifname) = (netns.path().to_owned(), attachment.ifname.clone());
     undo.push(format!("delete interface {ifname} in the container"), move || {

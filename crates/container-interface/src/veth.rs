@@ -130,12 +130,6 @@ fn name_what_is_taken(error: netlink::Error, host_name: &str, attachment: &Attac
 }
 
 impl Pair {
-    /// An IPAM plugin may need the interface, so the pair is made before its call and would be undone after it. But once an
-    /// address is released it may be somebody else's, and nobody may have it any more: say it again after the call.
-    pub fn undo_creation(&self, undo: &mut Undo) {
-        link::undo_creation_on_host(&self.host_name, self.host_mac, undo);
-    }
-
     /// The host's end as it stands in the result.
     #[must_use]
     pub fn describe_host_end(&self) -> Interface {

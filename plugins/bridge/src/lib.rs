@@ -49,7 +49,6 @@ impl Plugin for Bridge {
             Some(ipam) => ipam.allocate(undo)?,
             None => AddResult::default(),
         };
-        pair.undo_creation(undo);
         result.interfaces =
             vec![describe_on_host(&bridge), pair.describe_host_end(), pair.describe_container_end(request)];
         config.dns.replace(&mut result.dns);

@@ -32,7 +32,6 @@ impl Plugin for Dummy {
 
         let made = interface::create(&mut inside, &netns, request, undo)?;
         let mut result = ipam.allocate(undo)?;
-        link::undo_creation(&netns, &request.attachment, undo);
 
         result.interfaces = vec![link::describe(&made, &request.netns)];
         for ip in &mut result.ips {

@@ -44,7 +44,6 @@ impl Plugin for HostDevice {
         let pci = device.pci_address(&on_host)?;
         let link = transfer::give(&mut host, &mut inside, &on_host, &netns, &request.attachment, undo)?;
         let mut result = add_addresses(request, ipam.as_ref(), undo)?;
-        transfer::undo_gift(&netns, &request.attachment, &on_host, undo);
         let mut described = container_interface::link::describe(&link, &request.netns);
         described.pci_id = pci.map(|address| address.as_str().to_owned()).unwrap_or_default();
         list_interface(&mut result, described);

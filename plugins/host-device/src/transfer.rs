@@ -41,11 +41,8 @@ pub(crate) fn give(
     }
 }
 
-/// An IPAM plugin may need the interface, so the device is moved before its call and would be moved back after it. But once
-/// an address is released it may be somebody else's, and nobody may have it any more: say it again after the call.
-///
 /// The addresses that the device had on the host are gone: the kernel forgets them when it moves a link.
-pub(crate) fn undo_gift(netns: &Netns, attachment: &Attachment, device: &Link, undo: &mut Undo) {
+fn undo_gift(netns: &Netns, attachment: &Attachment, device: &Link, undo: &mut Undo) {
     let (path, attachment, was_up) = (netns.path().to_owned(), attachment.clone(), device.up);
     undo.push(format!("give device {} back to the host", device.name), move || {
         let mut inside = enter(Some(&path))?;

@@ -35,7 +35,6 @@ impl Plugin for Ipvlan {
             Some(ipam) => ipam.allocate(undo)?,
             None => request.network.chained_on()?.clone(),
         };
-        container_interface::link::undo_creation(&netns, &request.attachment, undo);
         result.interfaces = vec![container_interface::link::describe(&link, &request.netns)];
         for ip in &mut result.ips {
             ip.interface = Some(0);

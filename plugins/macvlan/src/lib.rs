@@ -33,7 +33,6 @@ impl Plugin for Macvlan {
             Some(ipam) => ipam.allocate(undo)?,
             None => AddResult::default(),
         };
-        container_interface::link::undo_creation(&netns, &request.attachment, undo);
         result.interfaces = vec![container_interface::link::describe(&link, &request.netns)];
         for ip in &mut result.ips {
             ip.interface = Some(0);

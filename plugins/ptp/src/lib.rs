@@ -40,7 +40,6 @@ impl Plugin for Ptp {
 
         let pair = veth::create(&mut host, &netns, request, &Options::new(config.mtu())?, undo)?;
         let mut result = ipam.allocate(undo)?;
-        pair.undo_creation(undo);
         complete(&mut result, config)?;
         result.interfaces = vec![pair.describe_host_end(), pair.describe_container_end(request)];
 

@@ -30,7 +30,6 @@ impl Plugin for Vlan {
 
         let link = link::create(&mut inside, &netns, request, undo)?;
         let mut result = ipam.allocate(undo)?;
-        container_interface::link::undo_creation(&netns, &request.attachment, undo);
         for ip in &mut result.ips {
             ip.interface = Some(0);
         }
