@@ -276,6 +276,9 @@ impl Call {
             args: Args::new(call.args.as_str()),
             call,
         };
+        if !matches!(verb, Verb::Del | Verb::Gc) {
+            P::validate(&network).map_err(Into::into)?;
+        }
         Ok((network, keys))
     }
 
@@ -341,6 +344,11 @@ mod tests {
         const ABOUT: &'static str = "does nothing";
         const VERSIONS: &'static [SpecVersion] = SpecVersion::ALL;
 
+        fn validate(network: &Network<Config>) -> Result<(), Error> {
+            let excluded = network.config.bridge == "none" && network.has_ipam()?;
+            if excluded { Err(Error::config("there is nothing to give addresses to")) } else { Ok(()) }
+        }
+
         fn add(_: &Add<Config>, _: &mut Undo) -> Result<AddResult, Error> {
             Ok(AddResult::default())
         }
@@ -386,6 +394,26 @@ mod tests {
         for error in [old.check::<Quiet>().unwrap_err(), old.status::<Quiet>().unwrap_err()] {
             assert_eq!(error.code(), Code::IncompatibleVersion, "{error}");
         }
+    }
+
+    #[test]
+    fn keys_that_exclude_each_other_are_no_reason_to_leave_things_behind() {
+        let result = json!({"cniVersion": "1.1.0"});
+        let network = json!({"cniVersion": "1.1.0", "name": "n", "bridge": "none", "prevResult": result});
+        let call = |key: &str, value: Value| {
+            let mut config = network.clone();
+            config[key] = value;
+            Call::new(config)
+        };
+        let wrong = call("ipam", json!({"type": "static"}));
+        let refused = [
+            wrong.add::<Quiet>().map(drop).unwrap_err(),
+            wrong.check::<Quiet>().map(drop).unwrap_err(),
+            wrong.status::<Quiet>().map(drop).unwrap_err(),
+        ];
+        assert!(refused.iter().all(|error| error.msg() == "there is nothing to give addresses to"), "{refused:?}");
+        assert!(wrong.del::<Quiet>().is_ok() && wrong.gc::<Quiet>().is_ok());
+        assert!(call("ipam", json!({})).add::<Quiet>().is_ok(), "that is none");
     }
 
     #[test]

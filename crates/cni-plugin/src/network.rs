@@ -67,6 +67,14 @@ impl<C> Network<C> {
         self.call.path.split(':').filter(|dir| !dir.is_empty()).map(Path::new)
     }
 
+    /// Whether the configuration names a plugin that gives this network's addresses.
+    ///
+    /// # Errors
+    /// Code 7 if that is no plugin's name.
+    pub fn has_ipam(&self) -> Result<bool, Error> {
+        Ok(self.call.ipam_type()?.is_some())
+    }
+
     /// The plugin that gives this network's addresses; `None` if its configuration has no `ipam`.
     ///
     /// # Errors

@@ -4,13 +4,14 @@ use cni::{AddResult, Error, SpecVersion};
 use serde::de::DeserializeOwned;
 
 use crate::host_network::HostNetwork;
+use crate::network::Network;
 use crate::request::{Add, Check, Del, Gc, Status};
 use crate::undo::Undo;
 
 /// A CNI plugin: five verbs, in the spec's order, none of which can be forgotten.
 pub trait Plugin {
-    /// The plugin's own configuration keys. An invalid value must not deserialize; a key may be missing. A DEL whose keys do
-    /// not deserialize gets the default.
+    /// The plugin's own configuration keys. An invalid value must not deserialize; a key may be missing. DEL and GC get the others if
+    /// one does not deserialize.
     type Config: DeserializeOwned + Default;
     /// The plugin's error, which knows its CNI code.
     type Error: Into<Error>;
@@ -23,7 +24,16 @@ pub trait Plugin {
     /// What it does for a container that shares the host's network.
     const HOST_NETWORK: HostNetwork = HostNetwork::Refused;
 
-    /// Connects a container. Every change is followed by its undo.
+    /// Refuses keys that exclude each other, which no key's own type can. It is asked before ADD, CHECK and STATUS. DEL and GC
+    /// go on with what there is.
+    ///
+    /// # Errors
+    /// Which keys, and why.
+    fn validate(_network: &Network<Self::Config>) -> Result<(), Self::Error> {
+        Ok(())
+    }
+
+    /// Connects a container. An undo is pushed before each change.
     ///
     /// # Errors
     /// Whatever kept it from connecting; the runner then rolls back.

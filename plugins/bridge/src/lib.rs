@@ -11,7 +11,7 @@ mod uplink;
 mod vlan;
 mod vlan_gateway;
 
-use cni_plugin::{Add, AddResult, Check, Del, Failures, Gc, Plugin, SpecVersion, Status, Undo};
+use cni_plugin::{Add, AddResult, Check, Del, Failures, Gc, Network, Plugin, SpecVersion, Status, Undo};
 use container_interface::Setup;
 use container_interface::link::describe_on_host;
 use container_interface::veth::{self, Pair};
@@ -31,10 +31,13 @@ impl Plugin for Bridge {
     const ABOUT: &'static str = "connects containers to a Linux bridge";
     const VERSIONS: &'static [SpecVersion] = SpecVersion::ALL;
 
+    fn validate(network: &Network<Config>) -> Result<(), Error> {
+        network.config.validate(network.has_ipam()?)
+    }
+
     fn add(request: &Add<Config>, undo: &mut Undo) -> Result<AddResult, Error> {
         let config = &request.network.config;
         let ipam = request.network.ipam(siblings::ALL)?;
-        config.validate(ipam.is_some())?;
         let netns = Netns::open(&request.netns)?;
         let mut host = Socket::open()?;
 
@@ -76,7 +79,6 @@ impl Plugin for Bridge {
 
     fn check(request: &Check<Config>) -> Result<(), Error> {
         let ipam = request.network.ipam(siblings::ALL)?;
-        request.network.config.validate(ipam.is_some())?;
         if let Some(ipam) = &ipam {
             ipam.forward()?;
         }
@@ -95,7 +97,6 @@ impl Plugin for Bridge {
     fn status(request: &Status<Config>) -> Result<(), Error> {
         let config = &request.network.config;
         let ipam = request.network.ipam(siblings::ALL)?;
-        config.validate(ipam.is_some())?;
         let mut host = Socket::open()?;
         link::probe(&mut host, config)?;
         uplink::probe(&mut host, config)?;
