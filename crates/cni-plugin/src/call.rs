@@ -1,16 +1,11 @@
 //! What a runtime says: the environment and the configuration, which become a typed request.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
-use cni::{
-    AddResult, Args, Attachment, Code, ContainerId, Error, IfName, InvalidName, NetworkName, PluginType, SpecVersion,
-    Verb, json,
-};
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use cni::{Args, Attachment, Code, ContainerId, Error, IfName, InvalidName, NetworkName, Verb};
 use serde_json::Value;
 
+use crate::configuration::{Configuration, ProtocolKeys};
 use crate::delegate;
 use crate::network::Network;
 use crate::plugin::Plugin;
@@ -58,45 +53,7 @@ pub struct Call {
     pub(crate) path: String,
     /// How many plugins have called one another before this one.
     pub(crate) depth: usize,
-    pub(crate) raw: Value,
-    /// `raw` as it was read.
-    pub(crate) text: Arc<[u8]>,
-}
-
-/// The key with GC's list.
-const VALID_ATTACHMENTS: &str = "cni.dev/valid-attachments";
-/// The same under the name that libcni 1.2 wrote by mistake and still writes beside the right one.
-const ATTACHMENTS: &str = "cni.dev/attachments";
-
-#[derive(Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct ProtocolKeys {
-    cni_version: String,
-    name: String,
-    r#type: Option<PluginType>,
-    #[serde(rename = "cni.dev/valid-attachments")]
-    valid_attachments: Option<Vec<ValidAttachment>>,
-    #[serde(rename = "cni.dev/attachments")]
-    attachments: Option<Vec<ValidAttachment>>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct IpamKey {
-    ipam: Option<IpamType>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct IpamType {
-    r#type: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct ValidAttachment {
-    #[serde(rename = "containerID")]
-    container: ContainerId,
-    ifname: IfName,
+    pub(crate) config: Configuration,
 }
 
 impl Call {
@@ -111,8 +68,7 @@ impl Call {
             args: String::new(),
             path: String::new(),
             depth: 0,
-            text: config.to_string().into_bytes().into(),
-            raw: config,
+            config: Configuration { text: config.to_string().into_bytes().into(), value: config },
         }
     }
 
@@ -187,14 +143,8 @@ impl Call {
     /// As [`Call::add`].
     pub fn gc<P: Plugin>(&self) -> Result<Option<Gc<P::Config>>, Error> {
         let (network, keys) = self.network::<P>(Verb::Gc)?;
-        let Some(listed) = keys.valid_attachments.or(keys.attachments).or_else(|| self.empty_list()) else {
-            return Ok(None);
-        };
-        let valid = listed
-            .into_iter()
-            .map(|entry| Attachment { network: network.name.clone(), container: entry.container, ifname: entry.ifname })
-            .collect();
-        Ok(Some(Gc { network, valid }))
+        let valid = keys.valid_attachments(&network.name);
+        Ok(valid.map(|valid| Gc { network, valid }))
     }
 
     /// STATUS, as the plugin `P` gets it.
@@ -223,26 +173,7 @@ impl Call {
             args: variable("CNI_ARGS"),
             path: variable("CNI_PATH"),
             depth: variable(delegate::DEPTH).parse().unwrap_or_default(),
-            raw: Value::Null,
-            text: Arc::default(),
-        })
-    }
-
-    /// The configuration's version, if it can be told: errors are written in it.
-    pub(crate) fn version_text(&self) -> Option<&str> {
-        json::get(&self.raw, "cniVersion").and_then(Value::as_str).filter(|text| !text.is_empty())
-    }
-
-    /// The plugin that the configuration is for.
-    pub(crate) fn own_type(&self) -> Option<&str> {
-        json::get(&self.raw, "type").and_then(Value::as_str)
-    }
-
-    pub(crate) fn ipam_type(&self) -> Result<Option<PluginType>, Error> {
-        let keys: IpamKey = decode(&self.raw)?;
-        let kind = keys.ipam.and_then(|ipam| ipam.r#type).filter(|kind| !kind.is_empty());
-        kind.map(PluginType::new).transpose().map_err(|error| {
-            Error::from(error).with_details("\"ipam\": {\"type\": …} names a plugin such as host-local")
+            config: Configuration::default(),
         })
     }
 
@@ -257,22 +188,13 @@ impl Call {
 
     fn network<P: Plugin>(&self, verb: Verb) -> Result<(Network<P::Config>, ProtocolKeys), Error> {
         let call = Self { verb, ..self.clone() };
-        let keys: ProtocolKeys = decode(&call.raw)?;
-        let version = SpecVersion::negotiate(&keys.cni_version, P::VERSIONS)?;
-        if version < verb.since() {
-            return Err(Error::new(
-                Code::IncompatibleVersion,
-                format!("{verb} needs CNI version {} or later, the configuration has {version}", verb.since()),
-            ));
-        }
-        if keys.name.is_empty() {
-            return Err(Error::config("the network configuration has no \"name\""));
-        }
+        let keys = call.config.protocol_keys()?;
+        let version = keys.version(P::VERSIONS, verb)?;
         let network = Network {
-            name: NetworkName::new(keys.name.as_str())?,
+            name: keys.name()?,
             version,
-            prev_result: call.prev_result(version)?,
-            config: call.config()?,
+            prev_result: call.config.prev_result(verb, version)?,
+            config: call.config.plugin_keys(verb)?,
             args: Args::new(call.args.as_str()),
             call,
         };
@@ -281,50 +203,16 @@ impl Call {
         }
         Ok((network, keys))
     }
-
-    /// The result of before. A DEL can do without one, and must not fail over one that cannot be read: nobody could ever
-    /// delete the container then.
-    fn prev_result(&self, version: SpecVersion) -> Result<Option<AddResult>, Error> {
-        let read = |value| AddResult::from_json(value, version).map_err(|error| error.within("prevResult"));
-        match (self.verb, json::get(&self.raw, "prevResult").map(read).transpose()) {
-            (Verb::Del, Err(_)) => Ok(None),
-            (_, result) => result,
-        }
-    }
-
-    /// The same, where it is only looked at: nothing, if it cannot be read.
-    pub(crate) fn result_before(&self) -> Option<AddResult> {
-        AddResult::from_json(json::get(&self.raw, "prevResult")?, SpecVersion::LATEST).ok()
-    }
-
-    /// The plugin's own keys. A DEL or GC must not fail over one that does not fit, and that it most likely does not need: a
-    /// runtime would stop there, and the plugins before this one in the chain would never be asked to clean up. Nor may
-    /// the other keys be lost over it: the ADD may have been before somebody spoilt the configuration, and they say where its
-    /// traces are.
-    fn config<C: DeserializeOwned + Default>(&self) -> Result<C, Error> {
-        match (self.verb, decode(&self.raw)) {
-            (Verb::Del | Verb::Gc, Err(_)) => Ok(json::fitting_from_value(&self.raw).unwrap_or_default()),
-            (_, config) => config,
-        }
-    }
-
-    /// libcni writes Go's empty list as `null`. CRI-O, for one, calls GC so for a network that has no pod, which is when there
-    /// is most to collect.
-    fn empty_list(&self) -> Option<Vec<ValidAttachment>> {
-        [VALID_ATTACHMENTS, ATTACHMENTS].iter().any(|key| json::has_key(&self.raw, key)).then(Vec::new)
-    }
-}
-
-fn decode<T: DeserializeOwned>(value: &Value) -> Result<T, Error> {
-    json::from_value(value)
-        .map_err(|misfit| Error::config("the network configuration is not valid").with_details(misfit.to_string()))
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::configuration::{ATTACHMENTS, VALID};
     use crate::undo::Undo;
+    use cni::{AddResult, SpecVersion};
+    use serde::Deserialize;
     use serde_json::json;
 
     #[derive(Debug, Default, Deserialize)]
@@ -455,7 +343,7 @@ mod tests {
         let is_stale = |gc: &Gc<Config>, network: &str, container: &str| {
             gc.is_stale(&Attachment::new(network, container, "eth0").unwrap())
         };
-        for key in [VALID_ATTACHMENTS, ATTACHMENTS] {
+        for key in [VALID, ATTACHMENTS] {
             for empty in [json!([]), json!(null)] {
                 assert!(is_stale(&gc(json!({key: empty})).unwrap(), "n", "c"), "{key}: {empty}");
             }
@@ -463,7 +351,7 @@ mod tests {
             assert!(!is_stale(&gc, "n", "c") && is_stale(&gc, "n", "d"), "{key}");
             assert!(!is_stale(&gc, "m", "d"), "another network's");
         }
-        let null_and_list = json!({VALID_ATTACHMENTS: null, ATTACHMENTS: [{"containerID": "c", "ifname": "eth0"}]});
+        let null_and_list = json!({VALID: null, ATTACHMENTS: [{"containerID": "c", "ifname": "eth0"}]});
         assert!(!is_stale(&gc(null_and_list).unwrap(), "n", "c"));
     }
 }

@@ -151,7 +151,7 @@ impl<'a> Delegate<'a> {
     }
 
     fn version(&self) -> SpecVersion {
-        let text = self.call.version_text().unwrap_or_default();
+        let text = self.call.config.version_text().unwrap_or_default();
         SpecVersion::negotiate(text, SpecVersion::ALL).unwrap_or(SpecVersion::LATEST)
     }
 
@@ -226,7 +226,7 @@ fn run(file: &Path, call: &Call) -> std::io::Result<Output> {
         .stderr(Stdio::inherit())
         .spawn()?;
     if let Some(mut stdin) = child.stdin.take() {
-        match stdin.write_all(&serde_json::to_vec(&call.raw)?) {
+        match stdin.write_all(&serde_json::to_vec(&call.config.value)?) {
             // It may have failed before reading everything; its answer says why.
             Err(error) if error.kind() != ErrorKind::BrokenPipe => return Err(error),
             _ => {}

@@ -44,7 +44,7 @@ pub(crate) fn admit(call: &Call, attitude: HostNetwork) -> Result<Admission, Err
         return Ok(Admission::Granted);
     }
     if attitude == HostNetwork::NothingToDo {
-        match call.result_before() {
+        match call.config.result_before() {
             Some(result) if is_of_the_host(&result) => return Ok(Admission::Idle),
             // What it made is labelled, and can be taken back wherever the container is.
             None if call.verb == Verb::Del => return Ok(Admission::Granted),

@@ -2,6 +2,7 @@
 
 mod absence;
 mod call;
+mod configuration;
 mod delegate;
 mod host_network;
 mod network;

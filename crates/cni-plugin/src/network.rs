@@ -7,6 +7,7 @@ use cni::{AddResult, Args, Error, Failures, NetworkName, PluginType, SpecVersion
 use serde_json::Value;
 
 use crate::call::Call;
+use crate::configuration::Configuration;
 use crate::delegate::{Delegate, Sibling};
 
 /// A network as configured: what ADD, DEL, CHECK, GC and STATUS have in common.
@@ -43,23 +44,21 @@ impl<C> Network<C> {
 
     /// Says on stderr, which runtimes keep, what is no reason to fail.
     pub fn note(&self, message: &str) {
-        let kind = self.call.own_type().unwrap_or_default();
+        let kind = self.call.config.own_type().unwrap_or_default();
         eprintln!("{kind}: network {}: {message}", self.name);
     }
 
-    /// Notes that a key has no effect, if the configuration has it: the reference suite ignores it there, so that somebody
-    /// may have it who never noticed.
-    pub fn note_inert_key(&self, key: &str, instead: &str) {
-        if json::get(&self.call.raw, key).is_some() {
-            self.note(&format!("\"{key}\" has no effect here, as in the reference suite: {instead}"));
-        }
+    /// Whether the configuration has a key, be it one of the plugin's or not. `null` is absent.
+    #[must_use]
+    pub fn has_key(&self, key: &str) -> bool {
+        json::get(&self.call.config.value, key).is_some()
     }
 
     /// The configuration byte by byte as it was received, for what is lost when it is read: the first of two values of a
     /// key. Empty if another plugin made it up for this one.
     #[must_use]
     pub fn text(&self) -> &[u8] {
-        &self.call.text
+        &self.call.config.text
     }
 
     /// The directories of `CNI_PATH`.
@@ -72,7 +71,7 @@ impl<C> Network<C> {
     /// # Errors
     /// Code 7 if that is no plugin's name.
     pub fn has_ipam(&self) -> Result<bool, Error> {
-        Ok(self.call.ipam_type()?.is_some())
+        Ok(self.call.config.ipam_type()?.is_some())
     }
 
     /// The plugin that gives this network's addresses; `None` if its configuration has no `ipam`.
@@ -80,9 +79,9 @@ impl<C> Network<C> {
     /// # Errors
     /// Code 7 if `ipam.type` is not an IPAM plugin's name; also if no such plugin is in `CNI_PATH`, or 50 when STATUS asks.
     pub fn ipam<'a>(&'a self, siblings: &'a [Sibling]) -> Result<Option<Delegate<'a>>, Error> {
-        let Some(kind) = self.call.ipam_type()? else { return Ok(None) };
+        let Some(kind) = self.call.config.ipam_type()? else { return Ok(None) };
         // What calls an IPAM plugin is none itself, whatever it is called.
-        let is_caller = self.call.own_type().is_some_and(|own| own == kind.as_str());
+        let is_caller = self.call.config.own_type().is_some_and(|own| own == kind.as_str());
         if is_caller || siblings.iter().any(|sibling| sibling.is_no_ipam(&kind)) {
             return Err(Error::config(format!("\"ipam\": {{\"type\": {:?}}} is no IPAM plugin", kind.as_str()))
                 .with_details("name one that gives addresses, such as host-local, static or dhcp"));
@@ -146,7 +145,7 @@ impl<C> Network<C> {
         config: Value,
         siblings: &'a [Sibling],
     ) -> Result<Delegate<'a>, Error> {
-        let call = Call { raw: config, text: Arc::default(), ..self.call.clone() };
+        let call = Call { config: Configuration { value: config, text: Arc::default() }, ..self.call.clone() };
         Delegate::find(kind, call, self.path(), siblings)
     }
 }

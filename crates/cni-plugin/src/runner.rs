@@ -4,13 +4,13 @@ use std::env::VarError;
 use std::io::{IsTerminal, Read, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use cni::{AddResult, Code, Error, SpecVersion, Verb};
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::call::Call;
+use crate::configuration::Configuration;
 use crate::host_network::{Admission, admit};
 use crate::plugin::Plugin;
 use crate::request::Add;
@@ -68,7 +68,7 @@ fn answer<P: Plugin>(suite: &Suite, command: &str, variable: impl Fn(&str) -> St
     let outcome = catch_unwind(AssertUnwindSafe(|| {
         reserve_memory()?;
         let call = read_call(command, variable)?;
-        if let Some(text) = call.version_text() {
+        if let Some(text) = call.config.version_text() {
             text.clone_into(&mut version);
         }
         let idle = admit(&call, P::HOST_NETWORK)? == Admission::Idle;
@@ -79,7 +79,7 @@ fn answer<P: Plugin>(suite: &Suite, command: &str, variable: impl Fn(&str) -> St
             (_, false) => return other::<P>(&call),
             (_, true) => return Ok(()),
         };
-        let asked = SpecVersion::negotiate(call.version_text().unwrap_or_default(), P::VERSIONS)?;
+        let asked = SpecVersion::negotiate(call.config.version_text().unwrap_or_default(), P::VERSIONS)?;
         print(&result.to_json(asked)?)
     }));
     match outcome.unwrap_or_else(|panic| Err(panicked(panic.as_ref()))) {
@@ -144,7 +144,7 @@ fn read_call(command: &str, variable: impl Fn(&str) -> String) -> Result<Call, E
     let verb = command.parse()?;
     check_environment()?;
     let mut call = Call::from_env(verb, variable)?;
-    (call.raw, call.text) = read_config()?;
+    call.config = read_config()?;
     Ok(call)
 }
 
@@ -159,7 +159,7 @@ fn check_environment() -> Result<(), Error> {
         })
 }
 
-fn read_config() -> Result<(Value, Arc<[u8]>), Error> {
+fn read_config() -> Result<Configuration, Error> {
     let mut bytes = Vec::new();
     std::io::stdin().lock().take(MAX_CONFIG + 1).read_to_end(&mut bytes).map_err(|error| {
         Error::new(Code::Io, "read the network configuration from stdin").with_details(error.to_string())
@@ -172,7 +172,7 @@ fn read_config() -> Result<(Value, Arc<[u8]>), Error> {
         return Err(undecodable(format!("it is longer than {} MiB", MAX_CONFIG >> 20)));
     }
     match serde_json::from_slice(&bytes) {
-        Ok(value @ Value::Object(_)) => Ok((value, bytes.into())),
+        Ok(value @ Value::Object(_)) => Ok(Configuration { value, text: bytes.into() }),
         Ok(_) => Err(undecodable("it is JSON, but not an object".into())),
         Err(error) => Err(undecodable(error.to_string())),
     }

@@ -7,12 +7,20 @@ mod label;
 pub use dlmalloc::GlobalDlmalloc as Allocator;
 pub use label::{Labelled, MAX_LABEL, PREFIX, is_stale};
 
-use cni_plugin::Suite;
+use cni_plugin::{Network, Suite};
 
 /// ferrocni, which stands for that release of the reference suite: what clients expect of the one they get from the other. (nerdctl,
 /// for one, isolates its networks from firewall 1.7.1 on, and does it by other means with an older one.)
 pub const SUITE: Suite =
     Suite::new("ferrocni", env!("CARGO_PKG_VERSION")).standing_for("1.9.1").admitting(label::check);
+
+/// Notes that a key has no effect, if the configuration has it: the reference suite ignores it there, so that somebody may have
+/// it who never noticed.
+pub fn note_inert_key<C>(network: &Network<C>, key: &str, instead: &str) {
+    if network.has_key(key) {
+        network.note(&format!("\"{key}\" has no effect here, as in the reference suite: {instead}"));
+    }
+}
 
 /// The whole of a plugin's `main.rs`: [`cni_plugin::main!`] of this suite, and an allocator that asks the system for memory
 /// rarely.

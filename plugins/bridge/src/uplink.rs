@@ -27,7 +27,7 @@ pub(crate) fn connect(
     undo: &mut Undo,
 ) -> Result<Option<Link>, Error> {
     let config = &request.network.config;
-    request.network.note_inert_key("master", "the key for the link to the wire is \"uplink\"");
+    suite::note_inert_key(&request.network, "master", "the key for the link to the wire is \"uplink\"");
     let Some(name) = config.uplink()? else { return Ok(None) };
     let link = on_host(&name).attach(host, &request.attachment, undo)?;
     parent_interface::mtu_on(&link, config.mtu)?;

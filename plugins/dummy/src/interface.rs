@@ -16,7 +16,7 @@ pub(crate) fn create(
     request: &Add<Config>,
     undo: &mut Undo,
 ) -> Result<Link, Error> {
-    request.network.note_inert_key("mtu", "chain tuning behind it, which sets one");
+    suite::note_inert_key(&request.network, "mtu", "chain tuning behind it, which sets one");
     let wanted = NewLink::new(request.attachment.ifname.as_str(), KIND);
     match link::create(&mut Socket::open()?, inside, netns, &request.attachment, &wanted, undo) {
         Err(container_interface::Error::Netlink(error)) if error.is_unsupported() => Err(Error::NotInKernel),

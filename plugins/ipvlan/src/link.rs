@@ -18,8 +18,8 @@ pub(crate) fn create(
     undo: &mut Undo,
 ) -> Result<Link, Error> {
     let config = &request.network.config;
-    request.network.note_inert_key("vlan", "VLAN 20 of eth0 is \"master\": \"eth0.20\"");
-    request.network.note_inert_key("flag", "the key for who reaches whom is \"ipvlanFlag\"");
+    suite::note_inert_key(&request.network, "vlan", "VLAN 20 of eth0 is \"master\": \"eth0.20\"");
+    suite::note_inert_key(&request.network, "flag", "the key for who reaches whom is \"ipvlanFlag\"");
     let previous = config.previous_interface(request.network.prev_result.as_ref())?;
     let master = config.master(previous.as_ref());
     let mut parents = master.socket(netns)?;

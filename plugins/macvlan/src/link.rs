@@ -19,7 +19,7 @@ pub(crate) fn create(
     undo: &mut Undo,
 ) -> Result<Link, Error> {
     let config = &request.network.config;
-    request.network.note_inert_key("vlan", "VLAN 20 of eth0 is \"master\": \"eth0.20\"");
+    suite::note_inert_key(&request.network, "vlan", "VLAN 20 of eth0 is \"master\": \"eth0.20\"");
     let mac = match config.mac(&request.network.args)? {
         // Set, not left to the kernel: udev, should it run in the container, replaces what the kernel chose.
         None if config.mode != MacvlanMode::Passthru => Some(Mac::random()?),
