@@ -113,7 +113,9 @@ pub(crate) fn other<P: Plugin>(call: &Call) -> Result<(), Error> {
         Verb::Del => P::del(&call.del::<P>()?).map_err(Into::into),
         Verb::Check => P::check(&call.check::<P>()?).map_err(Into::into),
         Verb::Gc => call.gc::<P>()?.map_or(Ok(()), |request| P::gc(&request).map_err(Into::into)),
-        Verb::Status => P::status(&call.status::<P>()?).map_err(|error| unavailable(error.into())),
+        Verb::Status => {
+            call.status::<P>().and_then(|request| P::status(&request).map_err(Into::into)).map_err(unavailable)
+        }
     }
 }
 
