@@ -102,6 +102,23 @@ fn every_container_id_of_the_specification_is_taken() {
     }
 }
 
+/// What a plugin makes says whose it is, and the kernel has room for so many characters only.
+#[test]
+fn names_that_are_too_long_together_are_refused_before_anything_is_made() {
+    if reference_differs("what it makes does not say whose it is") {
+        return;
+    }
+    let scene = Scene::new();
+    let before = scene.host.snapshot();
+    let id = "c".repeat(240);
+    for plugin in PLUGINS {
+        let config = scene.config(plugin);
+        let error = error_with(4, scene.call_with(plugin, "ADD", &config).container_id(&id).run());
+        assert!(error.msg.contains("characters together"), "{plugin}: {error:?}");
+    }
+    scene.host.snapshot().assert_nothing_since(&before);
+}
+
 /// "`CNI_IFNAME`: Name of the interface to create inside the container; if the plugin is unable to use this interface
 /// name it must return an error" (Parameters). The kernel would make eth0 of the last one.
 #[test]
