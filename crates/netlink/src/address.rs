@@ -6,7 +6,7 @@ use netlink_packet_route::address::{AddressAttribute, AddressFlags, AddressMessa
 use rtnetlink::AddressMessageBuilder;
 
 use crate::error::{Error, Request, Result};
-use crate::message::{Message, read_u32};
+use crate::message::{Message, attributes, read_u32};
 use crate::route::Family;
 use crate::socket::{Outgoing, Socket};
 
@@ -179,7 +179,7 @@ pub(crate) fn read(message: &Message<'_>) -> Result<Option<Address>> {
     let link = read_u32(message.body, 4).ok_or(Error::Malformed { what: WHAT })?;
     let mut flags = u32::from(flags);
     let (mut local, mut address) = (None, None);
-    for attribute in message.attributes(HEADER_LEN, WHAT)? {
+    for attribute in attributes(message, HEADER_LEN, WHAT)? {
         let attribute = attribute?;
         match attribute.kind {
             IFA_LOCAL => local = Some(attribute.ip()?),

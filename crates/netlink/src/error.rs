@@ -175,13 +175,16 @@ impl Error {
     }
 
     /// Turns the kernel's refusal into the error that says most.
-    pub(crate) fn refused(request: Request, errno: i32, words: Option<String>) -> Self {
-        match (request, errno) {
+    pub(crate) fn refused(request: Request, refusal: netlink_message::Refusal<'_>) -> Self {
+        match (request, refusal.errno) {
             (Request::GetLink(link) | Request::ChangeLink(link) | Request::DeleteLink(link), libc::ENODEV) => {
                 Error::LinkNotFound { link }
             }
             (Request::CreateLink(name), libc::EEXIST) => Error::LinkExists { name },
-            (request, _) => Error::Refused { request: Box::new(request), source: Refusal { errno, words } },
+            (request, errno) => {
+                let words = refusal.words.map(str::to_owned);
+                Error::Refused { request: Box::new(request), source: Refusal { errno, words } }
+            }
         }
     }
 

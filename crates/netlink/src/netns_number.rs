@@ -3,7 +3,7 @@
 use netlink_packet_route::nsid::{NsidAttribute, NsidMessage};
 
 use crate::error::{Error, Request, Result};
-use crate::message::Message;
+use crate::message::{Message, attributes};
 use crate::netns::Netns;
 use crate::socket::Socket;
 
@@ -28,7 +28,7 @@ impl Socket {
 
 /// The kernel says -1 where there is no number.
 fn read(message: &Message<'_>) -> Result<Option<i32>> {
-    for attribute in message.attributes(HEADER_LEN, WHAT)? {
+    for attribute in attributes(message, HEADER_LEN, WHAT)? {
         let attribute = attribute?;
         if attribute.kind == NETNSA_NSID {
             return Ok(Some(attribute.i32()?).filter(|&number| number >= 0));

@@ -9,7 +9,7 @@ use nix::libc;
 use rtnetlink::RouteMessageBuilder;
 
 use crate::error::{Error, Request, Result};
-use crate::message::{Attribute, Attributes, Message, read_u16, read_u32};
+use crate::message::{Attribute, Attributes, Message, attributes, read_u16, read_u32};
 use crate::socket::{Outgoing, Socket};
 
 const RTM_NEWROUTE: u16 = 24;
@@ -353,7 +353,7 @@ pub(crate) fn read(message: &Message<'_>) -> Result<Option<Route>> {
 fn read_parallel(message: &Message<'_>) -> Result<Vec<Route>> {
     let Some(route) = read(message)? else { return Ok(Vec::new()) };
     let mut ways = Vec::new();
-    for attribute in message.attributes(HEADER_LEN, WHAT)? {
+    for attribute in attributes(message, HEADER_LEN, WHAT)? {
         let attribute = attribute?;
         if attribute.kind == RTA_MULTIPATH {
             read_ways(attribute.value, &route, &mut ways)?;
@@ -397,7 +397,7 @@ fn read_any(message: &Message<'_>) -> Result<Option<Route>> {
         is_advertised: protocol == RTPROT_RA,
         ..Route::new(default_destination(family))
     };
-    for attribute in message.attributes(HEADER_LEN, WHAT)? {
+    for attribute in attributes(message, HEADER_LEN, WHAT)? {
         read_attribute(&attribute?, prefix, &mut route)?;
     }
     Ok(Some(route))

@@ -7,7 +7,7 @@ use netlink_packet_route::AddressFamily;
 use netlink_packet_route::rule::{RuleAction, RuleAttribute, RuleMessage};
 
 use crate::error::{Error, Request, Result};
-use crate::message::{Message, read_u32};
+use crate::message::{Message, attributes, read_u32};
 use crate::route::Family;
 use crate::socket::{Outgoing, Socket};
 
@@ -89,7 +89,7 @@ fn read(message: &Message<'_>) -> Result<Option<Rule>> {
         return Err(Error::Malformed { what: WHAT });
     };
     let (mut source, mut table, mut priority) = (None, u32::from(table), None);
-    for attribute in message.attributes(HEADER_LEN, WHAT)? {
+    for attribute in attributes(message, HEADER_LEN, WHAT)? {
         let attribute = attribute?;
         match attribute.kind {
             FRA_SRC => source = Some(attribute.ip()?),

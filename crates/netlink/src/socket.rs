@@ -2,6 +2,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use aftermath::Child;
+use netlink_message::DUMP_ATTEMPTS;
 use netlink_packet_core::Emitable;
 use netlink_sys::protocols::NETLINK_ROUTE;
 use nix::libc;
@@ -14,8 +15,6 @@ use crate::netns::Netns;
 
 /// The kernel fills at most this much per answer (`netlink_dump`, net/netlink/af_netlink.c).
 const RECEIVE_BUFFER: usize = 32 * 1024;
-/// How often an interrupted dump is repeated before giving up.
-const DUMP_ATTEMPTS: u32 = 20;
 
 pub(crate) const NLM_F_REQUEST: u16 = 0x1;
 const NLM_F_ACK: u16 = 0x4;
@@ -261,21 +260,20 @@ impl Progress {
         request: Option<&mut Option<Request>>,
         on_object: &mut dyn FnMut(&Message<'_>) -> Result<()>,
     ) -> Result<bool> {
-        match message.verdict()? {
+        match message.verdict() {
             Verdict::Done => Ok(true),
-            Verdict::Refused(errno, words) => {
+            Verdict::Refused(refusal) => {
                 let request = request.and_then(Option::take);
-                self.failure = self.failure.take().or(request.map(|request| Error::refused(request, errno, words)));
+                self.failure = self.failure.take().or(request.map(|request| Error::refused(request, refusal)));
                 Ok(true)
             }
-            Verdict::None => {
-                if message.is_object()
-                    && let Err(error) = on_object(message)
-                {
+            Verdict::Object => {
+                if let Err(error) = on_object(message) {
                     self.failure.get_or_insert(error);
                 }
-                Ok(message.is_object() && self.ending == Ending::Object)
+                Ok(self.ending == Ending::Object)
             }
+            Verdict::Nothing => Ok(false),
         }
     }
 }

@@ -10,7 +10,7 @@ use netlink_packet_route::tc::{
 use nix::libc;
 
 use crate::error::{Error, Request, Result, if_found};
-use crate::message::{Attribute, Message, read_u32};
+use crate::message::{Attribute, Message, attributes, read_u32};
 use crate::socket::{NLM_F_CREATE, NLM_F_ECHO, NLM_F_EXCL, Outgoing, Socket};
 
 const RTM_NEWQDISC: u16 = 36;
@@ -197,7 +197,7 @@ fn redirection(to: u32) -> TcAction {
 
 fn read_bucket(message: &Message<'_>) -> Result<Option<TokenBucket>> {
     let (mut is_bucket, mut options) = (false, None);
-    for attribute in message.attributes(HEADER_LEN, WHAT)? {
+    for attribute in attributes(message, HEADER_LEN, WHAT)? {
         let attribute = attribute?;
         match attribute.kind {
             TCA_KIND => is_bucket = attribute.text() == "tbf",
@@ -221,7 +221,7 @@ fn read_parameters(options: &Attribute<'_>) -> Result<TokenBucket> {
 
 fn read_redirection(message: &Message<'_>) -> Result<Option<u32>> {
     let mut found = None;
-    for attribute in message.attributes(HEADER_LEN, "a filter")? {
+    for attribute in attributes(message, HEADER_LEN, "a filter")? {
         let attribute = attribute?;
         if attribute.kind == TCA_OPTIONS {
             found = nested(attribute, &[TCA_U32_ACT, FIRST_ACTION, TCA_ACT_OPTIONS, TCA_MIRRED_PARMS])?;

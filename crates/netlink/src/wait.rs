@@ -193,11 +193,10 @@ fn any_seen(
     seen: &mut dyn FnMut(&Message<'_>) -> Result<bool>,
 ) -> Result<bool> {
     while let Some(message) = next_message(&mut datagram)? {
-        if let Verdict::Refused(errno, words) = message.verdict()? {
-            return Err(Error::refused(request.clone(), errno, words));
-        }
-        if message.is_object() && seen(&message)? {
-            return Ok(true);
+        match message.verdict() {
+            Verdict::Refused(refusal) => return Err(Error::refused(request.clone(), refusal)),
+            Verdict::Object if seen(&message)? => return Ok(true),
+            _ => {}
         }
     }
     Ok(false)

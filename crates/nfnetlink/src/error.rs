@@ -59,6 +59,11 @@ fn explained(explanation: Option<&String>) -> String {
 }
 
 impl Error {
+    pub(crate) fn refused(message: Option<usize>, refusal: netlink_message::Refusal<'_>) -> Self {
+        let source = io::Error::from_raw_os_error(refusal.errno);
+        Self::Refused { message, explanation: refusal.words.map(str::to_owned), source }
+    }
+
     /// The errno of a refusal.
     #[must_use]
     pub fn errno(&self) -> Option<i32> {

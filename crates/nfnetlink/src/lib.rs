@@ -7,16 +7,15 @@
 //!
 //! A [`Socket`] belongs to the network namespace of the thread that opened it, for as long as it lives.
 
-mod attribute;
 mod batch;
 mod error;
 mod message;
 mod socket;
 
-pub use attribute::{Attribute, Attributes};
 pub use batch::Batch;
 pub use error::{Error, Result};
 pub use message::{Message, Reply};
+pub use netlink_message::{Attribute, Attributes};
 pub use socket::Socket;
 
 /// The numbers of a `nfgenmsg` header's family field (`NFPROTO_*`, linux/netfilter.h).

@@ -1,12 +1,11 @@
 //! Writing a request, and taking the kernel's answers apart.
 
-use nix::libc;
+use netlink_message::{Attributes, HEADER_LEN};
 
-use crate::{Attributes, flags};
+use crate::flags;
 
 /// Bytes of the netlink header and of the netfilter header (`nfgenmsg`) behind it.
-const NETLINK_HEADER: usize = 16;
-const HEADERS: usize = NETLINK_HEADER + 4;
+const HEADERS: usize = HEADER_LEN + 4;
 /// `NLA_F_NESTED`.
 const NESTED: u16 = 0x8000;
 
@@ -126,138 +125,55 @@ impl Message {
 
 /// One message of the kernel's, borrowed from the receive buffer.
 #[derive(Debug, Clone, Copy)]
-pub struct Reply<'a> {
-    kind: u16,
-    flags: u16,
-    sequence: u32,
-    payload: &'a [u8],
-}
-
-/// What a [`Reply`] means for the request it answers.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
-    /// An object: there may be more.
-    Object,
-    /// The end: done, or acknowledged.
-    Done,
-    /// The end: refused with this errno.
-    Refused(i32),
-}
+pub struct Reply<'a>(pub(crate) netlink_message::Message<'a>);
 
 impl<'a> Reply<'a> {
-    /// `NLM_F_DUMP_INTR`, `NLM_F_CAPPED`, `NLM_F_ACK_TLVS`.
-    const INTERRUPTED: u16 = 0x10;
-    const CAPPED: u16 = 0x100;
-    const WITH_ATTRIBUTES: u16 = 0x200;
-    const ERROR: u16 = 2;
-    const DONE: u16 = 3;
-    /// `NLMSGERR_ATTR_MSG`: the kernel's explanation.
-    const EXPLANATION: u16 = 1;
-
-    /// Splits the first message off `bytes`; nothing if there is none or it does not fit.
-    pub(crate) fn split(bytes: &'a [u8]) -> Option<(Self, &'a [u8])> {
-        let header = bytes.first_chunk::<NETLINK_HEADER>()?;
-        let word = |at: usize| u32::from_ne_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
-        let length = usize::try_from(word(0)).ok()?;
-        let reply = Self {
-            kind: u16::from_ne_bytes([header[4], header[5]]),
-            flags: u16::from_ne_bytes([header[6], header[7]]),
-            sequence: word(8),
-            payload: bytes.get(NETLINK_HEADER..length)?,
-        };
-        Some((reply, bytes.get(length.next_multiple_of(4)..).unwrap_or(&[])))
-    }
-
-    /// The sequence number of the request that this answers.
-    pub(crate) fn sequence(&self) -> u32 {
-        self.sequence
-    }
-
-    /// Whether objects changed while they were dumped, so that the answer may be inconsistent.
-    pub(crate) fn interrupted(&self) -> bool {
-        self.flags & Self::INTERRUPTED != 0
-    }
-
-    /// The operation within its subsystem.
-    #[must_use]
-    pub fn operation(&self) -> u8 {
-        self.kind.to_be_bytes()[1]
-    }
-
-    /// The object's attributes.
+    /// The attributes, behind the netfilter header.
     #[must_use]
     pub fn attributes(&self) -> Attributes<'a> {
-        Attributes::new(self.payload.get(HEADERS - NETLINK_HEADER..).unwrap_or(&[]))
-    }
-
-    pub(crate) fn verdict(&self) -> Verdict {
-        let code = self.payload.first_chunk().map(|code| i32::from_ne_bytes(*code));
-        match (self.kind, code) {
-            (Self::ERROR | Self::DONE, Some(0)) | (Self::DONE, None) => Verdict::Done,
-            (Self::ERROR | Self::DONE, Some(code)) => Verdict::Refused(code.saturating_neg()),
-            // Cut off: whatever it says, it does not say that all is well.
-            (Self::ERROR, None) => Verdict::Refused(libc::EBADMSG),
-            _ => Verdict::Object,
-        }
-    }
-
-    /// The kernel's own words about a refusal, where it has any.
-    pub(crate) fn explanation(&self) -> Option<&'a str> {
-        if self.kind != Self::ERROR || self.flags & Self::WITH_ATTRIBUTES == 0 {
-            return None;
-        }
-        let echoed = self.payload.get(4..)?;
-        let skip = if self.flags & Self::CAPPED == 0 {
-            usize::try_from(u32::from_ne_bytes(*echoed.first_chunk()?)).ok()?.next_multiple_of(4)
-        } else {
-            NETLINK_HEADER
-        };
-        Attributes::new(echoed.get(skip..)?).find(Self::EXPLANATION)?.text()
+        Attributes::new(self.0.body.get(HEADERS - HEADER_LEN..).unwrap_or(&[]))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::subsystem;
 
-    fn refusal(errno: i32, flags: u16) -> Vec<u8> {
-        let mut bytes = 0_u32.to_ne_bytes().to_vec();
-        bytes.extend_from_slice(&Reply::ERROR.to_ne_bytes());
-        bytes.extend_from_slice(&flags.to_ne_bytes());
-        bytes.extend_from_slice(&[9, 0, 0, 0, 0, 0, 0, 0]);
-        bytes.extend_from_slice(&(-errno).to_ne_bytes());
-        bytes.extend_from_slice(&[16, 0, 0, 0]);
-        bytes.extend_from_slice(&[0; 12]);
-        bytes.extend_from_slice(&[8, 0, 1, 0, b'n', b'o', b'!', 0]);
-        let length = u32::try_from(bytes.len()).expect("a short message");
-        bytes[..4].copy_from_slice(&length.to_ne_bytes());
-        bytes
+    fn written(fill: impl FnOnce(&mut Message)) -> Vec<u8> {
+        let mut message = Message::new(subsystem::NFTABLES, 0, 0, 0);
+        fill(&mut message);
+        message.attributes().to_vec()
     }
 
     #[test]
-    fn a_refusal_carries_errno_and_the_kernels_words() {
-        for flags in [Reply::WITH_ATTRIBUTES, Reply::WITH_ATTRIBUTES | Reply::CAPPED] {
-            let bytes = refusal(17, flags);
-            let (reply, rest) = Reply::split(&bytes).expect("a whole message");
-            assert_eq!(reply.verdict(), Verdict::Refused(17));
-            assert_eq!(reply.explanation(), Some("no!"));
-            assert_eq!(reply.sequence(), 9);
-            assert!(rest.is_empty());
-        }
+    fn what_is_written_is_read_back() {
+        let bytes = written(|message| {
+            message.text(1, "abc").be32(2, 7).be16(3, 80).be64(4, 9);
+            message.nest(5, |inner| {
+                inner.bytes(6, &[1, 2, 3]);
+            });
+        });
+        let all = Attributes::new(&bytes);
+        assert_eq!(all.find(1).and_then(|a| a.text()), Some("abc"));
+        assert_eq!(all.find(2).and_then(|a| a.be32()), Some(7));
+        assert_eq!(all.find(3).and_then(|a| a.be16()), Some(80));
+        assert_eq!(all.find(4).and_then(|a| a.be64()), Some(9));
+        assert_eq!(all.inside(5).find(6).map(|a| a.value), Some(&[1, 2, 3][..]));
+        assert_eq!(all.count(), 5);
     }
 
     #[test]
-    fn every_truncation_of_a_refusal_is_survived() {
-        let bytes = refusal(2, Reply::WITH_ATTRIBUTES);
-        for end in 0..bytes.len() {
-            assert!(Reply::split(&bytes[..end]).is_none());
-            let mut shorter = bytes[..end].to_vec();
-            if let Some(length) = shorter.first_chunk_mut::<4>() {
-                *length = u32::try_from(end).expect("a short message").to_ne_bytes();
-            }
-            if let Some((reply, _)) = Reply::split(&shorter) {
-                assert!(matches!(reply.verdict(), Verdict::Refused(2 | libc::EBADMSG)), "{end}");
-                let _ = (reply.explanation(), reply.attributes().count());
+    fn every_truncation_of_a_message_is_survived() {
+        let bytes = written(|message| {
+            message.nest(1, |inner| {
+                inner.text(2, "x").be32(3, 4);
+            });
+            message.bytes(4, &[0; 9]);
+        });
+        for end in 0..=bytes.len() {
+            for attribute in Attributes::new(&bytes[..end]) {
+                let _ = (attribute.text(), attribute.be32(), attribute.nested().count());
             }
         }
     }

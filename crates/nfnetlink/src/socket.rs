@@ -1,19 +1,16 @@
 //! The socket: requests, dumps and batches.
 
-use std::io;
 use std::os::fd::AsFd as _;
 
+use netlink_message::{DUMP_ATTEMPTS, Verdict};
 use netlink_sys::{SocketAddr, protocols::NETLINK_NETFILTER};
 use nix::libc;
 use nix::sys::socket::{setsockopt, sockopt};
 
-use crate::message::Verdict;
 use crate::{Batch, Error, Message, Reply, Result, flags};
 
 /// The largest datagram the kernel builds for a dump (`NLMSG_GOODSIZE` is smaller, a page at least).
 const BUFFER: usize = 32 * 1024;
-/// How often an interrupted dump is started anew.
-const DUMPS: usize = 100;
 /// How many answers of a page each fit a socket's default buffer, and some more.
 const AT_ONCE: usize = 16;
 /// Up to this size a batch fits a socket's default buffer.
@@ -51,7 +48,7 @@ impl Socket {
     pub fn command(&mut self, mut message: Message) -> Result<()> {
         message.add_flags(flags::ACK);
         let sequence = self.send(message)?;
-        self.answers(sequence, |_| true)?.map_or(Ok(()), |refused| Err(refused.into_error(None)))
+        self.answers(sequence, |_| true)
     }
 
     /// Sends a request that is answered by one object, and returns what `read` makes of it.
@@ -95,14 +92,11 @@ impl Socket {
     /// What `read` makes of the object that answers `sequence`.
     fn object<T>(&mut self, sequence: u32, read: impl Fn(&Reply<'_>) -> Option<T>) -> Result<T> {
         let mut found = None;
-        let refused = self.answers(sequence, |reply| {
+        self.answers(sequence, |reply| {
             found = read(reply);
             false
         })?;
-        match refused {
-            Some(refused) => Err(refused.into_error(None)),
-            None => found.ok_or(Error::Malformed),
-        }
+        found.ok_or(Error::Malformed)
     }
 
     /// Asks for all objects that `message` selects, and returns what `read` makes of them; starts again if
@@ -112,22 +106,22 @@ impl Socket {
     /// [`Error::Refused`] with the kernel's errno, [`Error::Interrupted`] if they never stop changing, or a
     /// failure of the socket.
     pub fn dump<T>(&mut self, message: &Message, mut read: impl FnMut(&Reply<'_>, &mut Vec<T>)) -> Result<Vec<T>> {
-        for _ in 0..DUMPS {
+        for _ in 0..DUMP_ATTEMPTS {
             let mut message = message.clone();
             message.add_flags(flags::DUMP);
             let sequence = self.send(message)?;
             let (mut found, mut interrupted) = (Vec::new(), false);
-            let refused = self.answers(sequence, |reply| {
-                interrupted |= reply.interrupted();
-                if reply.verdict() == Verdict::Object {
+            let ended = self.answers(sequence, |reply| {
+                interrupted |= reply.0.is_interrupted_dump();
+                if reply.0.verdict() == Verdict::Object {
                     read(reply, &mut found);
                 }
                 true
-            })?;
-            match refused {
-                Some(refused) if refused.errno != libc::EINTR => return Err(refused.into_error(None)),
-                None if !interrupted => return Ok(found),
-                _ => {}
+            });
+            match ended {
+                Err(error) if error.errno() == Some(libc::EINTR) => {}
+                ended if !interrupted => return ended.map(|()| found),
+                ended => ended?,
             }
         }
         Err(Error::Interrupted)
@@ -169,7 +163,7 @@ impl Socket {
     /// the batch as a whole (a changed generation, a commit that failed); nothing may follow it, so it ends the reading too,
     /// and what does follow is skipped as stale by whoever reads next.
     fn outcome(&mut self, first: u32, last: u32) -> Result<()> {
-        let mut refused: Option<(u32, Refusal)> = None;
+        let mut refused = None;
         loop {
             match self.receive() {
                 Err(error) if error.is_empty_queue() && refused.is_some() => break,
@@ -179,23 +173,22 @@ impl Socket {
                 break;
             }
         }
-        refused.map_or(Ok(()), |(offset, refused)| {
-            Err(refused.into_error(usize::try_from(offset).ok().and_then(|at| at.checked_sub(1))))
-        })
+        refused.map_or(Ok(()), Err)
     }
 
-    /// Notes the first refusal among the answers in the buffer, by its distance from `first`. `true` if none follows.
-    fn take_refusal(&self, first: u32, last: u32, refused: &mut Option<(u32, Refusal)>) -> bool {
+    /// Notes the first refusal among the answers in the buffer. `true` if none follows.
+    fn take_refusal(&self, first: u32, last: u32, refused: &mut Option<Error>) -> bool {
         let mut rest = self.buffer.as_slice();
-        while let Some((reply, after)) = Reply::split(rest) {
+        while let Some((reply, after)) = netlink_message::Message::split(rest) {
             rest = after;
-            let sequence = reply.sequence();
+            let sequence = reply.sequence;
             let offset = sequence.wrapping_sub(first);
             if offset > last.wrapping_sub(first) {
                 continue;
             }
-            if let Verdict::Refused(errno) = reply.verdict() {
-                refused.get_or_insert_with(|| (offset, Refusal::new(errno, &reply)));
+            if let Verdict::Refused(refusal) = reply.verdict() {
+                let message = usize::try_from(offset).ok().and_then(|at| at.checked_sub(1));
+                refused.get_or_insert_with(|| Error::refused(message, refusal));
             }
             if sequence == last || (offset == 0 && refused.is_some()) {
                 return true;
@@ -205,22 +198,22 @@ impl Socket {
     }
 
     /// Hands `each` the messages that answer `sequence` until the request is done, refused, or `each` says
-    /// that it has seen enough. Returns the refusal.
-    fn answers(&mut self, sequence: u32, mut each: impl FnMut(&Reply<'_>) -> bool) -> Result<Option<Refusal>> {
+    /// that it has seen enough.
+    fn answers(&mut self, sequence: u32, mut each: impl FnMut(&Reply<'_>) -> bool) -> Result<()> {
         loop {
             self.receive()?;
             let mut rest = self.buffer.as_slice();
-            while let Some((reply, after)) = Reply::split(rest) {
+            while let Some((message, after)) = netlink_message::Message::split(rest) {
                 rest = after;
-                if reply.sequence() != sequence {
+                if message.sequence != sequence {
                     continue;
                 }
-                let verdict = reply.verdict();
-                if let Verdict::Refused(errno) = verdict {
-                    return Ok(Some(Refusal::new(errno, &reply)));
+                let verdict = message.verdict();
+                if let Verdict::Refused(refusal) = verdict {
+                    return Err(Error::refused(None, refusal));
                 }
-                if !each(&reply) || verdict == Verdict::Done {
-                    return Ok(None);
+                if !each(&Reply(message)) || verdict == Verdict::Done {
+                    return Ok(());
                 }
             }
         }
@@ -244,7 +237,7 @@ impl Socket {
         self.buffer.clear();
         let received = self.socket.recv(&mut self.buffer, libc::MSG_DONTWAIT | libc::MSG_TRUNC);
         let length = received.map_err(Error::Receive)?;
-        match Reply::split(&self.buffer) {
+        match netlink_message::Message::split(&self.buffer) {
             Some(_) if length <= self.buffer.len() => Ok(()),
             _ => Err(Error::Malformed),
         }
@@ -267,21 +260,5 @@ impl Drop for Socket {
         if let Ok(another) = self.socket.as_fd().try_clone_to_owned() {
             aftermath::keep(another);
         }
-    }
-}
-
-struct Refusal {
-    errno: i32,
-    explanation: Option<String>,
-}
-
-impl Refusal {
-    fn new(errno: i32, reply: &Reply<'_>) -> Self {
-        Self { errno, explanation: reply.explanation().map(str::to_owned) }
-    }
-
-    fn into_error(self, message: Option<usize>) -> Error {
-        let source = io::Error::from_raw_os_error(self.errno);
-        Error::Refused { message, explanation: self.explanation, source }
     }
 }

@@ -9,7 +9,7 @@ use netlink_packet_route::link::{AfSpecBridge, BridgeVlanInfo, BridgeVlanInfoFla
 
 use crate::error::{Error, Request, Result};
 use crate::link::RTM_DELLINK;
-use crate::message::{Attribute, Message, read_u16, read_u32};
+use crate::message::{Attribute, Message, attributes, read_u16, read_u32};
 use crate::socket::{Outgoing, Socket};
 
 const RTM_SETLINK: u16 = 19;
@@ -130,7 +130,7 @@ impl Emitable for GetVlans {
 
 pub(crate) fn read(message: &Message<'_>) -> Result<Vec<PortVlans>> {
     let mut vlans = Vec::new();
-    for attribute in message.attributes(HEADER_LEN, WHAT)? {
+    for attribute in attributes(message, HEADER_LEN, WHAT)? {
         let attribute = attribute?;
         if attribute.kind == BRIDGE_VLANDB_ENTRY {
             vlans.push(read_entry(&attribute)?);
@@ -188,7 +188,7 @@ mod tests {
 
     fn read_all(entries: &[Vec<u8>]) -> Result<Vec<PortVlans>> {
         let body = [vec![0; HEADER_LEN], entries.concat()].concat();
-        read(&Message::of(RTM_NEWVLAN, &body))
+        read(&Message { kind: RTM_NEWVLAN, flags: 0, sequence: 0, body: &body })
     }
 
     #[test]

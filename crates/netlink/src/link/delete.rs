@@ -11,7 +11,7 @@ use nix::libc;
 
 use crate::error::{Error, Request, Result};
 use crate::link::{LinkRef, RTM_DELLINK, push_delete, push_get, read};
-use crate::message::{Message, Verdict, next_message};
+use crate::message::{Message, Refusal, Verdict, next_message};
 use crate::socket::{Outgoing, Socket};
 use crate::wait::RTNLGRP_LINK;
 
@@ -82,10 +82,10 @@ impl Removal<'_> {
     /// Whether a datagram says that the link is gone.
     fn is_told_by(&self, mut datagram: &[u8]) -> Result<bool> {
         while let Some(message) = next_message(&mut datagram)? {
-            match message.verdict()? {
+            match message.verdict() {
                 Verdict::Done if message.sequence == self.sequence => return Ok(true),
-                Verdict::Refused(errno, words) => return self.refused(&message, errno, words),
-                Verdict::None if self.is_notified_by(&message)? => return Ok(true),
+                Verdict::Refused(refusal) => return self.refused(&message, refusal),
+                Verdict::Object if self.is_notified_by(&message)? => return Ok(true),
                 _ => {}
             }
         }
@@ -93,8 +93,8 @@ impl Removal<'_> {
     }
 
     /// The deletion was refused. Or it is the answer to a question after the link: then there is none, which is well.
-    fn refused(&self, message: &Message<'_>, errno: i32, words: Option<String>) -> Result<bool> {
-        let error = Error::refused(Request::DeleteLink(self.link.clone()), errno, words);
+    fn refused(&self, message: &Message<'_>, refusal: Refusal<'_>) -> Result<bool> {
+        let error = Error::refused(Request::DeleteLink(self.link.clone()), refusal);
         if message.sequence != self.sequence && error.is_not_found() { Ok(true) } else { Err(error) }
     }
 

@@ -1,7 +1,7 @@
 use crate::error::{Error, Result};
 use crate::link::{BridgePort, Link, LinkKind};
 use crate::mac::HardwareAddress;
-use crate::message::{Attribute, Message, read_i32, read_u16, read_u32};
+use crate::message::{Attribute, Message, attributes, read_i32, read_u16, read_u32};
 
 /// Length of `struct ifinfomsg`.
 const HEADER_LEN: usize = 16;
@@ -64,7 +64,7 @@ pub(crate) fn read(message: &Message<'_>) -> Result<Link> {
         accepts_routers: None,
         bridge_port: None,
     };
-    for attribute in message.attributes(HEADER_LEN, WHAT)? {
+    for attribute in attributes(message, HEADER_LEN, WHAT)? {
         read_attribute(&attribute?, &mut link)?;
     }
     Ok(link)
