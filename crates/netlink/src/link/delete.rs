@@ -7,13 +7,12 @@
 use std::time::{Duration, Instant};
 
 use aftermath::Child;
-use nix::libc;
 
 use crate::error::{Error, Request, Result};
 use crate::link::{LinkRef, RTM_DELLINK, push_delete, push_get, read};
 use crate::message::{Message, Refusal, Verdict, next_message};
 use crate::socket::{Outgoing, Socket};
-use crate::wait::RTNLGRP_LINK;
+use crate::wait::{Awaited, RTNLGRP_LINK};
 
 /// How often to see whether the child is still there: it may be killed before it has asked.
 const CHILD_CHECK: Duration = Duration::from_secs(1);
@@ -40,47 +39,21 @@ impl Socket {
         push_delete(&mut outgoing, &link)?;
         self.subscribe(RTNLGRP_LINK)?;
         let is_gone = match self.send_by_a_child(&mut outgoing) {
-            Ok((sequence, child)) => self.listen_for(Removal { link: &link, sequence, child }),
+            Ok((sequence, child)) => self.listen(&mut Removal { link: &link, sequence, child }),
             Err(_no_child) => Ok(false),
         };
         self.unsubscribe(RTNLGRP_LINK)?;
         self.discard_rest();
         if is_gone.map_err(|error| self.name_links(error))? { Ok(()) } else { self.batch().delete_link(link).send() }
     }
-
-    /// Listens until the link is gone: true. False if the child has ended without having asked.
-    fn listen_for(&mut self, mut removal: Removal<'_>) -> Result<bool> {
-        let mut buffer = Vec::new();
-        loop {
-            if !self.readable_before(Instant::now() + CHILD_CHECK)? {
-                if removal.child.has_ended() {
-                    return Ok(false);
-                }
-                continue;
-            }
-            match self.receive(&mut buffer, libc::MSG_DONTWAIT) {
-                Ok(()) if removal.is_told_by(&buffer)? => return Ok(true),
-                // The queue ran over, and what is awaited may be lost.
-                Err(error) if error.errno() == Some(libc::ENOBUFS) => {
-                    self.discard_rest();
-                    self.ask_for(removal.link)?;
-                }
-                Err(error) if error.errno() != Some(libc::EAGAIN) => return Err(error),
-                _ => {}
-            }
-        }
-    }
-
-    fn ask_for(&mut self, link: &LinkRef) -> Result<()> {
-        let mut outgoing = Outgoing::default();
-        push_get(&mut outgoing, link)?;
-        self.send(&mut outgoing)
-    }
 }
 
-impl Removal<'_> {
-    /// Whether a datagram says that the link is gone.
-    fn is_told_by(&self, mut datagram: &[u8]) -> Result<bool> {
+impl Awaited for Removal<'_> {
+    fn ask(&self, outgoing: &mut Outgoing) -> Result<()> {
+        push_get(outgoing, self.link)
+    }
+
+    fn is_told_by(&mut self, mut datagram: &[u8]) -> Result<bool> {
         while let Some(message) = next_message(&mut datagram)? {
             match message.verdict() {
                 Verdict::Done if message.sequence == self.sequence => return Ok(true),
@@ -92,6 +65,17 @@ impl Removal<'_> {
         Ok(false)
     }
 
+    fn next_look(&self) -> Instant {
+        Instant::now() + CHILD_CHECK
+    }
+
+    /// The child has ended without having asked.
+    fn is_over(&mut self) -> bool {
+        self.child.has_ended()
+    }
+}
+
+impl Removal<'_> {
     /// The deletion was refused. Or it is the answer to a question after the link: then there is none, which is well.
     fn refused(&self, message: &Message<'_>, refusal: Refusal<'_>) -> Result<bool> {
         let error = Error::refused(Request::DeleteLink(self.link.clone()), refusal);
