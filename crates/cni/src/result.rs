@@ -488,6 +488,8 @@ mod tests {
         let back = AddResult::from_json(&json, SpecVersion::V0_2_0).unwrap();
         assert_eq!(back.ips.len(), 2);
         assert_eq!(back.routes.len(), 2);
+        assert_eq!(json["dns"], json!({"nameservers": ["10.1.2.1"]}));
+        assert_eq!(back.dns, result().dns);
         assert!(back.interfaces.is_empty());
     }
 
