@@ -584,6 +584,28 @@ fn a_table_of_our_name_that_is_not_ours_is_refused() {
     }
 }
 
+/// Whole but for the place of one chain, in which its rules have no effect or another one.
+#[test]
+fn a_chain_that_was_moved_is_noticed_by_add_too() {
+    let published = publish(None, 9_999, "10.1.0.9");
+    let apart = Element::SameBridge { address: address("10.1.0.9"), bridge: "br9".into() };
+    for (place, elsewhere, element) in [
+        ("hook output priority -100", "hook output priority -99", published),
+        ("hook forward priority filter", "hook forward priority 7", apart),
+    ] {
+        in_namespace(|| {
+            let mut ruleset = Ruleset::open().unwrap();
+            ruleset.insert(ONE, &everything()).unwrap();
+            let whole = nft(&["list", "table", "inet", "ferrocni"], "");
+            assert!(whole.contains(place), "{whole}");
+            let moved = whole.replacen(place, elsewhere, 1);
+            nft(&["-f", "-"], &format!("delete table inet ferrocni\n{moved}"));
+            let error = ruleset.insert(TWO, &[element]).unwrap_err();
+            assert!(matches!(error, Error::Foreign { .. }), "{elsewhere}: {error:?}");
+        });
+    }
+}
+
 #[test]
 fn a_table_that_another_program_owns_is_refused() {
     in_namespace(|| {

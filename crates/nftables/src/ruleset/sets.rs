@@ -41,8 +41,7 @@ pub(super) struct Set {
     pub(super) key: Keys,
     pub(super) mapped: Mapped,
     pub(super) about: &'static str,
-    /// The chains of the skeleton through which packets reach it, without those that only lead to these: if one of them loses
-    /// a rule, these are led to by fewer rules, which shows as well.
+    /// The chains of the skeleton through which packets reach it.
     pub(super) reached_by: &'static [&'static str],
     /// The set of those who wait for its keys.
     waiting: Option<&'static str>,
@@ -80,9 +79,9 @@ const fn bridge(name: &'static str, part: Part, key: Keys, about: &'static str) 
 
 const fn through(part: Part) -> &'static [&'static str] {
     match part {
-        Part::Publish => &[LOCALNET, "publish"],
+        Part::Publish => &[LOCALNET, "prerouting", "output", "publish"],
         Part::Hairpin | Part::Masquerade => &["postrouting"],
-        Part::Firewall => &["member", "isolation"],
+        Part::Firewall => &["forward", "member", "isolation"],
         Part::AntiSpoof => &[],
     }
 }
