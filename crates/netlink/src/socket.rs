@@ -327,7 +327,13 @@ impl Outgoing {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::RefCell;
+
+    use netlink_packet_route::link::LinkMessage;
+    use nix::sched::{CloneFlags, unshare};
+
     use super::*;
+    use crate::link::{self, Bridge};
 
     const LINK: u16 = 16;
     const ERROR: u16 = 2;
@@ -391,5 +397,34 @@ mod tests {
     fn one_object_ends_a_get() {
         assert_eq!(read(&mut progress(1, 1, Ending::Object), &message(LINK, 0, 1, &[0; 16])), (true, 1));
         assert_eq!(read(&mut progress(1, 1, Ending::Verdict), &message(LINK, 0, 1, &[0; 16])), (false, 1));
+    }
+
+    /// More links than fit the datagrams that the kernel fills ahead.
+    const LINKS: usize = 150;
+
+    #[test]
+    fn an_interrupted_dump_starts_again() {
+        let in_a_namespace_of_its_own = || {
+            unshare(CloneFlags::CLONE_NEWNET).expect("a network namespace, for which this test needs root");
+            let (mut socket, other) = (Socket::open().expect("a socket"), Socket::open().expect("a socket"));
+            for number in 0..LINKS {
+                let name = &format!("br{number}");
+                let bridge = Bridge { name, mac: None, mtu: None, up: false, vlan_filtering: false };
+                socket.create_bridge(&bridge).expect("a bridge");
+            }
+            let (first, other) = (RefCell::new(Some("br0")), RefCell::new(other));
+            let (request, all) = (Request::ListLinks, LinkMessage::default());
+            let names = socket.dump(&request, link::RTM_GETLINK, &all, |message| {
+                let name = link::read(message)?.name;
+                if let Some(gone) = first.borrow_mut().take_if(|first| *first == name) {
+                    other.borrow_mut().delete_link(gone)?;
+                }
+                Ok(Some(name))
+            });
+            let names = names.expect("a list");
+            assert_eq!(names.len(), LINKS, "lo, and all bridges but the first");
+            assert!(!names.contains(&"br0".to_owned()));
+        };
+        std::thread::scope(|scope| scope.spawn(in_a_namespace_of_its_own).join().expect("no panic"));
     }
 }
