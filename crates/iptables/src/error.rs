@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::{Family, Table};
+use crate::{Family, Table, program};
 
 /// The result of an iptables operation.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -46,7 +46,7 @@ pub enum Error {
         stderr: String,
     },
     /// CHECK found a rule or a chain gone.
-    #[error("{family} table {table} lacks: {expected}")]
+    #[error("{} table {table} lacks: {expected}", program::name(*family))]
     Missing {
         /// The family.
         family: Family,
@@ -59,7 +59,7 @@ pub enum Error {
     #[error("cannot lock iptables' rules against other changes")]
     Lock(#[source] io::Error),
     /// The kernel's legacy tables could not be read.
-    #[error("cannot read the kernel's legacy {family} table {table}")]
+    #[error("cannot read the kernel's legacy {} table {table}", program::name(*family))]
     Legacy {
         /// The family.
         family: Family,

@@ -81,7 +81,8 @@ pub fn check(firewall: &Firewall<'_>, variant: Variant) -> Result<()> {
 /// Those of the program.
 pub fn remove(addresses: &[IpNetwork]) -> Result<()> {
     for family in Family::ALL {
-        let words: Vec<String> = addresses.iter().filter(|address| Family::of(address) == family).map(host).collect();
+        let words: Vec<String> =
+            addresses.iter().filter(|address| Family::of(address.ip()) == family).map(host).collect();
         if words.is_empty() {
             continue;
         }
@@ -118,11 +119,13 @@ pub fn list() -> Result<Vec<IpNetwork>> {
 
 impl Firewall<'_> {
     fn families(&self) -> impl Iterator<Item = Family> {
-        Family::ALL.into_iter().filter(|family| self.addresses.iter().any(|address| Family::of(address) == *family))
+        Family::ALL
+            .into_iter()
+            .filter(|family| self.addresses.iter().any(|address| Family::of(address.ip()) == *family))
     }
 
     fn rules(&self, family: Family) -> Vec<Rule> {
-        let addresses = self.addresses.iter().filter(|address| Family::of(address) == family);
+        let addresses = self.addresses.iter().filter(|address| Family::of(address.ip()) == family);
         addresses.flat_map(|address| rules_of(IpNetwork::from(address.ip()), self.published)).collect()
     }
 

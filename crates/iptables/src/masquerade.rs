@@ -102,7 +102,7 @@ impl Masquerade<'_> {
     /// The rules of one family; none if the container has no address of it.
     fn wanted(&self, family: Family, chain: &Chain, comment: &Comment) -> Option<Wanted> {
         let mut rules: Vec<(Chain, Rule, Place)> = Vec::new();
-        for address in self.addresses.iter().filter(|address| Family::of(address) == family) {
+        for address in self.addresses.iter().filter(|address| Family::of(address.ip()) == family) {
             let own = Rule::new().destination(*address).comment(comment).words("-j ACCEPT");
             let abroad = Rule::new().words(not_multicast(family)).comment(comment).words("-j MASQUERADE");
             let entry = Rule::new().source(IpNetwork::from(address.ip())).comment(comment).jump(chain);

@@ -10,21 +10,10 @@ use crate::change::{change, read};
 use crate::masquerade::{Owned, collect, forget_entries, list_commented, remove_chain};
 use crate::restore::Place;
 use crate::saved::Saved;
-use crate::{Argument, Chain, Comment, Error, Family, Restore, Result, Rule, Table, Variant};
+use crate::{Argument, Chain, Comment, Error, Family, Protocol, Restore, Result, Rule, Table, Variant};
 
 /// How many ports fit one multiport match (`XT_MULTI_PORTS`).
 const MULTIPORT: usize = 15;
-
-/// A protocol with ports.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Protocol {
-    /// SCTP.
-    Sctp,
-    /// TCP.
-    Tcp,
-    /// UDP.
-    Udp,
-}
 
 /// One published port.
 #[derive(Debug, Clone, Copy)]
@@ -75,7 +64,7 @@ pub struct PortMap<'a> {
 /// Those of the program, or [`Error::Invalid`] for names that cannot be in a comment.
 pub fn add(ports: &PortMap<'_>, variant: Variant) -> Result<()> {
     let wanted = Wanted::new(ports)?;
-    change(Family::of(&ports.address), variant, Table::Nat, |saved, restore| wanted.edit(saved, restore))
+    change(Family::of(ports.address.ip()), variant, Table::Nat, |saved, restore| wanted.edit(saved, restore))
 }
 
 /// Verifies that every rule is there.
@@ -83,7 +72,7 @@ pub fn add(ports: &PortMap<'_>, variant: Variant) -> Result<()> {
 /// # Errors
 /// [`Error::Missing`] names the first one that is not; otherwise those of the program.
 pub fn check(ports: &PortMap<'_>, variant: Variant) -> Result<()> {
-    let (wanted, family) = (Wanted::new(ports)?, Family::of(&ports.address));
+    let (wanted, family) = (Wanted::new(ports)?, Family::of(ports.address.ip()));
     let saved = read(family, variant, Table::Nat)?;
     let shared = wanted.shared.iter().find(|shared| !shared.is_in(&saved)).map(|shared| (&shared.chain, &shared.rule));
     match shared.or_else(|| wanted.lacking(&saved)) {
@@ -229,7 +218,7 @@ fn entries(ports: &PortMap<'_>, chain: &Chain, comment: &Comment) -> Vec<Rule> {
         let of_protocol = ports.mappings.iter().filter(|mapping| mapping.protocol == protocol);
         let numbers: Vec<String> = of_protocol.map(|mapping| mapping.host_port.to_string()).collect();
         for list in numbers.chunks(MULTIPORT) {
-            let rule = Rule::new().words(protocol.word()).comment(comment);
+            let rule = Rule::new().words(words(protocol)).comment(comment);
             let rule = rule.words("-m multiport --dports").raw(&list.join(","));
             entries.push(ports.conditions.iter().fold(rule, Rule::argument).jump(chain));
         }
@@ -239,7 +228,7 @@ fn entries(ports: &PortMap<'_>, chain: &Chain, comment: &Comment) -> Vec<Rule> {
 
 /// The rules for one port: marks first, since translation ends the walk through the chain.
 fn translation(ports: &PortMap<'_>, mapping: &Mapping) -> Vec<Rule> {
-    let family = Family::of(&ports.address);
+    let family = Family::of(ports.address.ip());
     let host = mapping.host_address.filter(|address| !address.is_unspecified());
     if mapping.host_address.is_some_and(|address| address.is_ipv4() != ports.address.is_ipv4()) {
         return Vec::new();
@@ -247,7 +236,7 @@ fn translation(ports: &PortMap<'_>, mapping: &Mapping) -> Vec<Rule> {
     let matching = |from: Option<IpNetwork>| {
         let rule = from.into_iter().fold(Rule::new(), Rule::source);
         let rule = host.map(IpNetwork::from).into_iter().fold(rule, Rule::destination);
-        rule.words(mapping.protocol.port_words()).number(mapping.host_port)
+        rule.words(port_words(mapping.protocol)).number(mapping.host_port)
     };
     let mut rules = Vec::new();
     if let Some(mark) = ports.masquerading.chain() {
@@ -273,21 +262,19 @@ impl Masquerading {
     }
 }
 
-impl Protocol {
-    fn word(self) -> &'static str {
-        match self {
-            Self::Sctp => "-p sctp",
-            Self::Tcp => "-p tcp",
-            Self::Udp => "-p udp",
-        }
+fn words(protocol: Protocol) -> &'static str {
+    match protocol {
+        Protocol::Tcp => "-p tcp",
+        Protocol::Udp => "-p udp",
+        Protocol::Sctp => "-p sctp",
     }
+}
 
-    fn port_words(self) -> &'static str {
-        match self {
-            Self::Sctp => "-p sctp -m sctp --dport",
-            Self::Tcp => "-p tcp -m tcp --dport",
-            Self::Udp => "-p udp -m udp --dport",
-        }
+fn port_words(protocol: Protocol) -> &'static str {
+    match protocol {
+        Protocol::Tcp => "-p tcp -m tcp --dport",
+        Protocol::Udp => "-p udp -m udp --dport",
+        Protocol::Sctp => "-p sctp -m sctp --dport",
     }
 }
 

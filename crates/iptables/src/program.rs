@@ -5,38 +5,19 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use ip::Family;
+
 use crate::{Error, Result};
 
 /// How many seconds to wait for another program to let go of the xtables lock. The lock is held for
 /// milliseconds; who waits longer waits for a program that hangs, and an error is better than to hang too.
 const LOCK_SECONDS: &str = "60";
 
-/// IPv4 or IPv6: two sets of tables, two programs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Family {
-    /// IPv4.
-    V4,
-    /// IPv6.
-    V6,
-}
-
-impl Family {
-    /// Both.
-    pub const ALL: [Self; 2] = [Self::V4, Self::V6];
-
-    /// The family of an address.
-    #[must_use]
-    pub fn of(network: &ipnetwork::IpNetwork) -> Self {
-        if network.is_ipv4() { Self::V4 } else { Self::V6 }
-    }
-}
-
-impl fmt::Display for Family {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::V4 => "iptables",
-            Self::V6 => "ip6tables",
-        })
+/// The program that is for a family: two families, two sets of tables.
+pub(crate) fn name(family: Family) -> &'static str {
+    match family {
+        Family::V4 => "iptables",
+        Family::V6 => "ip6tables",
     }
 }
 

@@ -3,10 +3,11 @@
 mod support;
 
 use ipnetwork::IpNetwork;
+use iptables::Protocol;
 use iptables::firewall::{self, Firewall};
 use iptables::isolation::{Isolation, Policy};
 use iptables::masquerade::{self, Masquerade};
-use iptables::portmap::{self, Mapping, Masquerading, PortMap, Protocol};
+use iptables::portmap::{self, Mapping, Masquerading, PortMap};
 use iptables::{Argument, Chain, Interface, Variant};
 use support::{Container, in_namespace, reference, saved, with_each_variant};
 

@@ -4,10 +4,11 @@
 mod support;
 
 use ipnetwork::IpNetwork;
+use iptables::Protocol;
 use iptables::firewall::{self, Firewall};
 use iptables::isolation::{self, Isolation, Policy};
 use iptables::masquerade::{self, Masquerade};
-use iptables::portmap::{self, Mapping, Masquerading, PortMap, Protocol};
+use iptables::portmap::{self, Mapping, Masquerading, PortMap};
 use iptables::{Argument, Family, Interface, Variant};
 use support::{saved, tables, with_each_variant};
 

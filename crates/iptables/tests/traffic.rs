@@ -6,9 +6,10 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
 use ipnetwork::IpNetwork;
+use iptables::Protocol;
 use iptables::firewall::{self, Firewall};
 use iptables::masquerade::{self, Masquerade};
-use iptables::portmap::{self, Mapping, Masquerading, PortMap, Protocol};
+use iptables::portmap::{self, Mapping, Masquerading, PortMap};
 use iptables::{Family, Variant, forward_drops};
 use support::{Container, run, tables, with_each_variant};
 

@@ -1,5 +1,6 @@
 use std::net::IpAddr;
 
+use ip::Family;
 use ipnetwork::IpNetwork;
 use netlink_packet_route::AddressFamily;
 use netlink_packet_route::address::{AddressAttribute, AddressFlags, AddressMessage};
@@ -7,7 +8,6 @@ use rtnetlink::AddressMessageBuilder;
 
 use crate::error::{Error, Request, Result};
 use crate::message::{Message, attributes, read_u32};
-use crate::route::Family;
 use crate::socket::{Outgoing, Socket};
 
 const RTM_NEWADDR: u16 = 20;

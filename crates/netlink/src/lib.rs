@@ -59,13 +59,14 @@ pub use address::{Address, AddressSpec};
 pub use batch::Batch;
 pub use changes::Changes;
 pub use error::{Error, Refusal, Request, Result, if_found};
+pub use ip::Family;
 pub use link::{
     Bridge, BridgePort, CreatedVeth, IpvlanIsolation, IpvlanMode, Link, LinkChange, LinkKind, LinkRef, MAX_ALIAS_LEN,
     MAX_NAME_LEN, MacvlanMode, NewLink, Peer, PortVlans, Veth,
 };
 pub use mac::{HardwareAddress, InvalidMac, Mac};
 pub use netns::{Netns, NetnsError, NetnsId};
-pub use route::{Family, Route, RouteType, scope, table};
+pub use route::{Route, RouteType, scope, table};
 pub use rule::Rule;
 pub use socket::Socket;
 pub use traffic_control::TokenBucket;

@@ -1,5 +1,6 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use ip::Family;
 use ipnetwork::{IpNetwork, Ipv4Network, Ipv6Network};
 use netlink_packet_route::AddressFamily;
 use netlink_packet_route::route::{
@@ -53,23 +54,6 @@ pub mod scope {
     pub const HOST: u8 = 254;
     /// Nowhere: in a deletion it stands for any scope.
     pub(crate) const NOWHERE: u8 = 255;
-}
-
-/// IPv4 or IPv6.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Family {
-    /// IPv4.
-    V4,
-    /// IPv6.
-    V6,
-}
-
-impl Family {
-    /// The family of an address.
-    #[must_use]
-    pub fn of(address: IpAddr) -> Self {
-        if address.is_ipv4() { Family::V4 } else { Family::V6 }
-    }
 }
 
 /// What happens to a packet that matches.

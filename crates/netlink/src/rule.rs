@@ -2,13 +2,13 @@
 
 use std::net::IpAddr;
 
+use ip::Family;
 use ipnetwork::IpNetwork;
 use netlink_packet_route::AddressFamily;
 use netlink_packet_route::rule::{RuleAction, RuleAttribute, RuleMessage};
 
 use crate::error::{Error, Request, Result};
 use crate::message::{Message, attributes, read_u32};
-use crate::route::Family;
 use crate::socket::{Outgoing, Socket};
 
 const RTM_NEWRULE: u16 = 32;

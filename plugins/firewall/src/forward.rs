@@ -86,7 +86,7 @@ fn variants(member: &Member<'_>, backend: Backend) -> Result<Vec<Variant>, Error
     }
     let mut variants = Vec::new();
     for family in [Family::V4, Family::V6] {
-        if member.addresses.iter().any(|address| Family::of(address) == family) {
+        if member.addresses.iter().any(|address| Family::of(address.ip()) == family) {
             let admin = iptables::admin_rules(family, &member.config.iptables_admin_chain_name)?;
             for variant in iptables::forward_drops(family)?.into_iter().chain(admin) {
                 if !variants.contains(&variant) {

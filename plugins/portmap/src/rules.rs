@@ -3,7 +3,7 @@
 use cni_plugin::{Attachment, Gc, Undo};
 use iptables::Variant;
 use iptables::portmap::{Mapping, Masquerading, PortMap};
-use nftables::{Element, Holder, Part, Protocol, Ruleset, reference};
+use nftables::{Element, Holder, Part, Ruleset, reference};
 use suite::Labelled as _;
 
 use crate::published::Published;
@@ -57,7 +57,7 @@ fn for_each_family(
         let served = published.config.ports().iter().filter(|mapping| mapping.serves(address.ip()));
         let mappings: Vec<Mapping> = served
             .map(|mapping| Mapping {
-                protocol: by_its_iptables_name(mapping.protocol),
+                protocol: mapping.protocol,
                 host_address: mapping.specific_host(),
                 host_port: mapping.host_port,
                 container_port: mapping.container_port,
@@ -75,14 +75,6 @@ fn for_each_family(
         act(&ports, Variant::Default)?;
     }
     Ok(())
-}
-
-fn by_its_iptables_name(protocol: Protocol) -> iptables::portmap::Protocol {
-    match protocol {
-        Protocol::Tcp => iptables::portmap::Protocol::Tcp,
-        Protocol::Udp => iptables::portmap::Protocol::Udp,
-        Protocol::Sctp => iptables::portmap::Protocol::Sctp,
-    }
 }
 
 /// Removes an attachment's rules. What ADD was told gives the keys; where it is not told again, or not all of it, they are

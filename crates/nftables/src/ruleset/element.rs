@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::IpAddr;
 
+use ip::Protocol;
 use ipnetwork::IpNetwork;
 
 use super::chains::{MASQUERADE_PUBLISHED, OnDemand};
@@ -13,41 +14,6 @@ use super::sets::{self, Set};
 use crate::expression::{Version, address_from, interface_name, octets};
 use crate::object::{Data, Held};
 use crate::{Error, Result};
-
-/// A transport protocol whose ports can be published.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Protocol {
-    /// TCP.
-    Tcp,
-    /// UDP.
-    Udp,
-    /// SCTP.
-    Sctp,
-}
-
-impl Protocol {
-    const ALL: [Self; 3] = [Self::Tcp, Self::Udp, Self::Sctp];
-
-    /// Its number in an IP header.
-    #[must_use]
-    pub fn number(self) -> u8 {
-        match self {
-            Self::Tcp => 6,
-            Self::Udp => 17,
-            Self::Sctp => 132,
-        }
-    }
-}
-
-impl fmt::Display for Protocol {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
-            Self::Tcp => "tcp",
-            Self::Udp => "udp",
-            Self::Sctp => "sctp",
-        })
-    }
-}
 
 /// A part of the ruleset, by the job that it does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

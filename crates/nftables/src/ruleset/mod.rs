@@ -37,8 +37,9 @@ use ipnetwork::IpNetwork;
 use nfnetlink::{Batch, subsystem};
 
 pub use check::Difference;
-pub use element::{Element, Part, Protocol};
+pub use element::{Element, Part};
 pub use holder::Holder;
+pub use ip::Protocol;
 
 pub(crate) use skeleton::LAYOUT;
 
