@@ -8,7 +8,8 @@ use rtnetlink::AddressMessageBuilder;
 
 use crate::error::{Error, Request, Result};
 use crate::message::{Message, attributes, read_u32};
-use crate::socket::{Outgoing, Socket};
+use crate::outgoing::Outgoing;
+use crate::socket::Socket;
 
 const RTM_NEWADDR: u16 = 20;
 const RTM_DELADDR: u16 = 21;
@@ -68,22 +69,6 @@ pub struct Address {
 }
 
 impl Socket {
-    /// Adds an address to a link; see [`crate::Batch::add_address`].
-    ///
-    /// # Errors
-    /// [`Error::is_exists`] if the link has it, or the kernel's refusal.
-    pub fn add_address(&mut self, address: &AddressSpec) -> Result<()> {
-        self.batch().add_address(address).send()
-    }
-
-    /// Deletes an address from the link with index `link`.
-    ///
-    /// # Errors
-    /// [`Error::is_not_found`] if the link is gone or has no such address.
-    pub fn delete_address(&mut self, link: u32, network: IpNetwork) -> Result<()> {
-        self.batch().delete_address(link, network).send()
-    }
-
     /// The addresses of all links, both families.
     ///
     /// # Errors

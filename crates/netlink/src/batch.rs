@@ -1,9 +1,11 @@
 use crate::address::{self, AddressSpec};
 use crate::error::{Error, Result};
-use crate::link::{self, LinkChange, LinkRef, PortVlans, bridge_vlan};
+use crate::link::{self, LinkChange, PortVlans, bridge_vlan};
+use crate::link_ref::LinkRef;
+use crate::outgoing::{NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, Outgoing};
 use crate::route::{self, Route};
 use crate::rule::{self, Rule};
-use crate::socket::{NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, Outgoing, Socket};
+use crate::socket::Socket;
 use crate::traffic_control::{self, TokenBucket};
 
 use ipnetwork::IpNetwork;
@@ -23,11 +25,54 @@ pub struct Batch<'a> {
     invalid: Option<Error>,
 }
 
-impl<'a> Batch<'a> {
-    pub(crate) fn new(socket: &'a mut Socket) -> Self {
-        Batch { socket, outgoing: Outgoing::default(), invalid: None }
+impl Socket {
+    /// Starts a batch: several requests sent, answered and paid for as one.
+    pub fn batch(&mut self) -> Batch<'_> {
+        Batch { socket: self, outgoing: Outgoing::default(), invalid: None }
     }
 
+    /// Changes a link; see [`LinkChange`].
+    ///
+    /// # Errors
+    /// [`Error::LinkNotFound`], or the kernel's refusal.
+    pub fn change_link(&mut self, link: impl Into<LinkRef>, change: &LinkChange<'_>) -> Result<()> {
+        self.batch().change_link(link, change).send()
+    }
+
+    /// Adds an address to a link; see [`Batch::add_address`].
+    ///
+    /// # Errors
+    /// [`Error::is_exists`] if the link has it, or the kernel's refusal.
+    pub fn add_address(&mut self, address: &AddressSpec) -> Result<()> {
+        self.batch().add_address(address).send()
+    }
+
+    /// Deletes an address from the link with index `link`.
+    ///
+    /// # Errors
+    /// [`Error::is_not_found`] if the link is gone or has no such address.
+    pub fn delete_address(&mut self, link: u32, network: IpNetwork) -> Result<()> {
+        self.batch().delete_address(link, network).send()
+    }
+
+    /// Adds a route; see [`Batch::add_route`].
+    ///
+    /// # Errors
+    /// [`Error::is_exists`] if there is one, or the kernel's refusal.
+    pub fn add_route(&mut self, route: &Route) -> Result<()> {
+        self.batch().add_route(route).send()
+    }
+
+    /// Deletes a route; see [`Batch::delete_route`].
+    ///
+    /// # Errors
+    /// [`Error::is_not_found`] if there is none.
+    pub fn delete_route(&mut self, route: &Route) -> Result<()> {
+        self.batch().delete_route(route).send()
+    }
+}
+
+impl Batch<'_> {
     /// Sends the requests and waits for their outcome. An empty batch costs nothing.
     ///
     /// # Errors

@@ -8,7 +8,7 @@ use ipnetwork::IpNetwork;
 use nix::errno::Errno;
 use nix::libc;
 
-use crate::link::LinkRef;
+use crate::link_ref::LinkRef;
 use crate::netns::NetnsError;
 
 /// The result of every operation of this crate.
@@ -38,7 +38,7 @@ pub enum Error {
         reason: &'static str,
     },
     /// The text is too long, or holds a NUL, to be a link's alias.
-    #[error("an alias of {length} bytes cannot be set on link {link}: at most {max} bytes without NUL are allowed", max = crate::link::MAX_ALIAS_LEN)]
+    #[error("an alias of {length} bytes cannot be set on link {link}: at most {max} bytes without NUL are allowed", max = crate::link_ref::MAX_ALIAS_LEN)]
     InvalidAlias {
         /// The link it was meant for.
         link: LinkRef,

@@ -42,10 +42,12 @@ mod batch;
 mod changes;
 mod error;
 mod link;
+mod link_ref;
 mod mac;
 mod message;
 mod netns;
 mod netns_number;
+mod outgoing;
 mod route;
 mod rule;
 mod socket;
@@ -61,9 +63,10 @@ pub use changes::Changes;
 pub use error::{Error, Refusal, Request, Result, if_found};
 pub use ip::Family;
 pub use link::{
-    Bridge, BridgePort, CreatedVeth, IpvlanIsolation, IpvlanMode, Link, LinkChange, LinkKind, LinkRef, MAX_ALIAS_LEN,
-    MAX_NAME_LEN, MacvlanMode, NewLink, Peer, PortVlans, Veth,
+    Bridge, BridgePort, CreatedVeth, IpvlanIsolation, IpvlanMode, Link, LinkChange, LinkKind, MacvlanMode, NewLink,
+    Peer, PortVlans, Veth,
 };
+pub use link_ref::{LinkRef, MAX_ALIAS_LEN, MAX_NAME_LEN};
 pub use mac::{HardwareAddress, InvalidMac, Mac};
 pub use netns::{Netns, NetnsError, NetnsId};
 pub use route::{Route, RouteType, scope, table};

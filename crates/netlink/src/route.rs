@@ -11,7 +11,8 @@ use rtnetlink::RouteMessageBuilder;
 
 use crate::error::{Error, Request, Result};
 use crate::message::{Attribute, Attributes, Message, attributes, read_u16, read_u32};
-use crate::socket::{Outgoing, Socket};
+use crate::outgoing::Outgoing;
+use crate::socket::Socket;
 
 const RTM_NEWROUTE: u16 = 24;
 const RTM_DELROUTE: u16 = 25;
@@ -192,22 +193,6 @@ fn default_destination(family: Family) -> IpNetwork {
 }
 
 impl Socket {
-    /// Adds a route; see [`crate::Batch::add_route`].
-    ///
-    /// # Errors
-    /// [`Error::is_exists`] if there is one, or the kernel's refusal.
-    pub fn add_route(&mut self, route: &Route) -> Result<()> {
-        self.batch().add_route(route).send()
-    }
-
-    /// Deletes a route; see [`crate::Batch::delete_route`].
-    ///
-    /// # Errors
-    /// [`Error::is_not_found`] if there is none.
-    pub fn delete_route(&mut self, route: &Route) -> Result<()> {
-        self.batch().delete_route(route).send()
-    }
-
     /// The routes of one family and table, through the link with index `link` or any.
     ///
     /// # Errors

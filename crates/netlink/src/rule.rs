@@ -9,7 +9,8 @@ use netlink_packet_route::rule::{RuleAction, RuleAttribute, RuleMessage};
 
 use crate::error::{Error, Request, Result};
 use crate::message::{Message, attributes, read_u32};
-use crate::socket::{Outgoing, Socket};
+use crate::outgoing::Outgoing;
+use crate::socket::Socket;
 
 const RTM_NEWRULE: u16 = 32;
 const RTM_DELRULE: u16 = 33;

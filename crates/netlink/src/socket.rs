@@ -4,25 +4,23 @@ use std::os::fd::{AsFd, BorrowedFd};
 use aftermath::Child;
 use netlink_message::DUMP_ATTEMPTS;
 use netlink_packet_core::Emitable;
+use netlink_packet_route::link::LinkMessage;
 use netlink_sys::protocols::NETLINK_ROUTE;
 use nix::libc;
 
-use crate::batch::Batch;
 use crate::error::{Error, Request, Result};
-use crate::link::LinkRef;
-use crate::message::{HEADER_LEN, Message, Verdict, next_message};
+use crate::link_ref::LinkRef;
+use crate::message::{Message, Verdict, attributes, next_message};
 use crate::netns::Netns;
+use crate::outgoing::{NLM_F_ACK, NLM_F_DUMP, Outgoing};
 
 /// The kernel fills at most this much per answer (`netlink_dump`, net/netlink/af_netlink.c).
 const RECEIVE_BUFFER: usize = 32 * 1024;
 
-pub(crate) const NLM_F_REQUEST: u16 = 0x1;
-const NLM_F_ACK: u16 = 0x4;
-pub(crate) const NLM_F_ECHO: u16 = 0x8;
-pub(crate) const NLM_F_REPLACE: u16 = 0x100;
-pub(crate) const NLM_F_EXCL: u16 = 0x200;
-pub(crate) const NLM_F_CREATE: u16 = 0x400;
-const NLM_F_DUMP: u16 = 0x300;
+/// What it takes to ask for a link's name (linux/rtnetlink.h, linux/if_link.h).
+const RTM_GETLINK: u16 = 18;
+const IFINFOMSG_LEN: usize = 16;
+const IFLA_IFNAME: u16 = 3;
 
 /// A blocking rtnetlink socket, bound for life to the network namespace it was opened in.
 #[derive(Debug)]
@@ -61,11 +59,6 @@ impl Socket {
     /// When the namespace cannot be entered (CAP_SYS_ADMIN), and as for [`Socket::open`].
     pub fn open_in(netns: &Netns) -> Result<Self> {
         netns.run(Self::open)?
-    }
-
-    /// Starts a batch: several requests sent, answered and paid for as one.
-    pub fn batch(&mut self) -> Batch<'_> {
-        Batch::new(self)
     }
 
     /// Sends requests whose last asks for an acknowledgement; `on_object` sees what is echoed meanwhile.
@@ -163,7 +156,9 @@ impl Socket {
 
     /// The name of a link, as long as it is there.
     fn name_of(&mut self, index: u32) -> Option<String> {
-        self.link(index).ok().map(|link| link.name)
+        let mut message = LinkMessage::default();
+        message.header.index = index;
+        self.get(Request::GetLink(index.into()), RTM_GETLINK, &message, read_name).ok()
     }
 
     /// A link as it is best called in an error.
@@ -214,6 +209,12 @@ impl Socket {
     pub(crate) fn unsubscribe(&self, group: u32) -> Result<()> {
         self.inner.drop_membership(group).map_err(Error::socket("unsubscribe"))
     }
+}
+
+fn read_name(message: &Message<'_>) -> Result<String> {
+    let name = attributes(message, IFINFOMSG_LEN, "a link")?
+        .find_map(|attribute| attribute.ok().filter(|attribute| attribute.kind == IFLA_IFNAME));
+    name.map(|name| name.text()).ok_or(Error::Malformed { what: "a link" })
 }
 
 impl AsFd for Socket {
@@ -278,62 +279,10 @@ impl Progress {
     }
 }
 
-/// Encoded requests, ready to be sent together.
-#[derive(Debug, Default)]
-pub(crate) struct Outgoing {
-    bytes: Vec<u8>,
-    /// Where each message starts.
-    starts: Vec<usize>,
-    /// Taken by the error that names it.
-    requests: Vec<Option<Request>>,
-}
-
-impl Outgoing {
-    pub(crate) fn is_empty(&self) -> bool {
-        self.starts.is_empty()
-    }
-
-    pub(crate) fn push(&mut self, request: Request, kind: u16, flags: u16, body: &dyn Emitable) {
-        let start = self.bytes.len();
-        let length = HEADER_LEN + body.buffer_len();
-        self.bytes.resize(start + length.next_multiple_of(4), 0);
-        let message = &mut self.bytes[start..];
-        // A batch holds a handful of requests of a few hundred bytes each.
-        message[..4].copy_from_slice(&u32::try_from(length).unwrap_or(u32::MAX).to_ne_bytes());
-        message[4..6].copy_from_slice(&kind.to_ne_bytes());
-        message[6..8].copy_from_slice(&(flags | NLM_F_REQUEST).to_ne_bytes());
-        body.emit(&mut message[HEADER_LEN..length]);
-        self.starts.push(start);
-        self.requests.push(Some(request));
-    }
-
-    fn add_flags_to_last(&mut self, flags: u16) {
-        if let Some(&start) = self.starts.last() {
-            let [low, high] = flags.to_ne_bytes();
-            self.bytes[start + 6] |= low;
-            self.bytes[start + 7] |= high;
-        }
-    }
-
-    /// Numbers the messages from `sequence` on and returns the next free number.
-    fn number_from(&mut self, mut sequence: u32) -> u32 {
-        for &start in &self.starts {
-            self.bytes[start + 8..start + 12].copy_from_slice(&sequence.to_ne_bytes());
-            sequence = sequence.wrapping_add(1);
-        }
-        sequence
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::cell::RefCell;
-
-    use netlink_packet_route::link::LinkMessage;
-    use nix::sched::{CloneFlags, unshare};
-
     use super::*;
-    use crate::link::{self, Bridge};
+    use crate::message::HEADER_LEN;
 
     const LINK: u16 = 16;
     const ERROR: u16 = 2;
@@ -397,34 +346,5 @@ mod tests {
     fn one_object_ends_a_get() {
         assert_eq!(read(&mut progress(1, 1, Ending::Object), &message(LINK, 0, 1, &[0; 16])), (true, 1));
         assert_eq!(read(&mut progress(1, 1, Ending::Verdict), &message(LINK, 0, 1, &[0; 16])), (false, 1));
-    }
-
-    /// More links than fit the datagrams that the kernel fills ahead.
-    const LINKS: usize = 150;
-
-    #[test]
-    fn an_interrupted_dump_starts_again() {
-        let in_a_namespace_of_its_own = || {
-            unshare(CloneFlags::CLONE_NEWNET).expect("a network namespace, for which this test needs root");
-            let (mut socket, other) = (Socket::open().expect("a socket"), Socket::open().expect("a socket"));
-            for number in 0..LINKS {
-                let name = &format!("br{number}");
-                let bridge = Bridge { name, mac: None, mtu: None, up: false, vlan_filtering: false };
-                socket.create_bridge(&bridge).expect("a bridge");
-            }
-            let (first, other) = (RefCell::new(Some("br0")), RefCell::new(other));
-            let (request, all) = (Request::ListLinks, LinkMessage::default());
-            let names = socket.dump(&request, link::RTM_GETLINK, &all, |message| {
-                let name = link::read(message)?.name;
-                if let Some(gone) = first.borrow_mut().take_if(|first| *first == name) {
-                    other.borrow_mut().delete_link(gone)?;
-                }
-                Ok(Some(name))
-            });
-            let names = names.expect("a list");
-            assert_eq!(names.len(), LINKS, "lo, and all bridges but the first");
-            assert!(!names.contains(&"br0".to_owned()));
-        };
-        std::thread::scope(|scope| scope.spawn(in_a_namespace_of_its_own).join().expect("no panic"));
     }
 }

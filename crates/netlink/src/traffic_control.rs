@@ -11,7 +11,8 @@ use nix::libc;
 
 use crate::error::{Error, Request, Result, if_found};
 use crate::message::{Attribute, Message, attributes, read_u32};
-use crate::socket::{NLM_F_CREATE, NLM_F_ECHO, NLM_F_EXCL, Outgoing, Socket};
+use crate::outgoing::{NLM_F_CREATE, NLM_F_ECHO, NLM_F_EXCL, Outgoing};
+use crate::socket::Socket;
 
 const RTM_NEWQDISC: u16 = 36;
 const RTM_DELQDISC: u16 = 37;

@@ -8,10 +8,12 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::address;
 use crate::error::{Error, Request, Result};
-use crate::link::{self, LinkRef};
+use crate::link::{self};
+use crate::link_ref::LinkRef;
 use crate::message::{Message, Verdict, next_message};
+use crate::outgoing::Outgoing;
 use crate::route::{self, RouteType};
-use crate::socket::{Outgoing, Socket};
+use crate::socket::Socket;
 
 /// Multicast groups (`include/uapi/linux/rtnetlink.h`, `enum rtnetlink_groups`).
 pub(crate) const RTNLGRP_LINK: u32 = 1;

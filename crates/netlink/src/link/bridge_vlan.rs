@@ -10,7 +10,8 @@ use netlink_packet_route::link::{AfSpecBridge, BridgeVlanInfo, BridgeVlanInfoFla
 use crate::error::{Error, Request, Result};
 use crate::link::RTM_DELLINK;
 use crate::message::{Attribute, Message, attributes, read_u16, read_u32};
-use crate::socket::{Outgoing, Socket};
+use crate::outgoing::Outgoing;
+use crate::socket::Socket;
 
 const RTM_SETLINK: u16 = 19;
 const RTM_NEWVLAN: u16 = 112;

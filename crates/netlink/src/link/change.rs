@@ -5,10 +5,11 @@ use netlink_packet_route::link::{
 };
 
 use crate::error::{Error, Request, Result};
-use crate::link::{LinkRef, RTM_NEWLINK, check_alias, check_name, message_for};
+use crate::link::{RTM_NEWLINK, check_alias, check_name, message_for};
+use crate::link_ref::LinkRef;
 use crate::mac::Mac;
 use crate::netns::Netns;
-use crate::socket::Outgoing;
+use crate::outgoing::Outgoing;
 
 const IFLA_IFALIAS: u16 = 20;
 

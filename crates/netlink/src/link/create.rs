@@ -4,11 +4,13 @@ use rtnetlink::{LinkMessageBuilder, LinkUnspec, LinkVeth};
 
 use crate::error::{Error, Request, Result};
 use crate::link::{
-    BridgePort, Link, LinkChange, LinkKind, LinkRef, NewLink, RTM_NEWLINK, check_alias, check_name, push_change, read,
+    BridgePort, Link, LinkChange, LinkKind, NewLink, RTM_NEWLINK, check_alias, check_name, push_change, read,
 };
+use crate::link_ref::LinkRef;
 use crate::mac::Mac;
 use crate::netns::Netns;
-use crate::socket::{NLM_F_CREATE, NLM_F_ECHO, NLM_F_EXCL, Outgoing, Socket};
+use crate::outgoing::{NLM_F_CREATE, NLM_F_ECHO, NLM_F_EXCL, Outgoing};
+use crate::socket::Socket;
 
 /// A bridge to be created.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

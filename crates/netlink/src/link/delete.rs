@@ -9,9 +9,11 @@ use std::time::{Duration, Instant};
 use aftermath::Child;
 
 use crate::error::{Error, Request, Result};
-use crate::link::{LinkRef, RTM_DELLINK, push_delete, push_get, read};
+use crate::link::{RTM_DELLINK, push_delete, push_get, read};
+use crate::link_ref::LinkRef;
 use crate::message::{Message, Refusal, Verdict, next_message};
-use crate::socket::{Outgoing, Socket};
+use crate::outgoing::Outgoing;
+use crate::socket::Socket;
 use crate::wait::{Awaited, RTNLGRP_LINK};
 
 /// How often to see whether the child is still there: it may be killed before it has asked.
@@ -44,7 +46,12 @@ impl Socket {
         };
         self.unsubscribe(RTNLGRP_LINK)?;
         self.discard_rest();
-        if is_gone.map_err(|error| self.name_links(error))? { Ok(()) } else { self.batch().delete_link(link).send() }
+        if is_gone.map_err(|error| self.name_links(error))? {
+            return Ok(());
+        }
+        let mut outgoing = Outgoing::default();
+        push_delete(&mut outgoing, &link)?;
+        self.transact(&mut outgoing, &mut |_echo| Ok(()))
     }
 }
 

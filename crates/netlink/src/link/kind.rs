@@ -7,11 +7,13 @@ use netlink_packet_route::link::{
 use nix::libc;
 
 use crate::error::{Error, Result};
-use crate::link::{Link, LinkChange, LinkRef, check_name, push_change};
+use crate::link::{Link, LinkChange, check_name, push_change};
+use crate::link_ref::LinkRef;
 use crate::mac::Mac;
 use crate::message::{Attribute, read_u16};
 use crate::netns::Netns;
-use crate::socket::{Outgoing, Socket};
+use crate::outgoing::Outgoing;
+use crate::socket::Socket;
 
 const IFLA_MACVLAN_MODE: u16 = 1;
 const IFLA_MACVLAN_BC_QUEUE_LEN: u16 = 7;

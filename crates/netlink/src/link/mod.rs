@@ -7,14 +7,14 @@ mod delete;
 mod kind;
 mod read;
 
-use std::fmt;
-
 use netlink_packet_core::DefaultNla;
 use netlink_packet_route::link::{LinkAttribute, LinkExtentMask, LinkMessage};
 
 use crate::error::{Error, Request, Result};
+use crate::link_ref::{LinkRef, MAX_ALIAS_LEN, MAX_NAME_LEN};
 use crate::mac::{HardwareAddress, Mac};
-use crate::socket::{Outgoing, Socket};
+use crate::outgoing::Outgoing;
+use crate::socket::Socket;
 
 pub use bridge_vlan::PortVlans;
 pub use change::LinkChange;
@@ -28,12 +28,8 @@ pub(crate) const RTM_DELLINK: u16 = 17;
 pub(crate) const RTM_GETLINK: u16 = 18;
 const IFLA_ALT_IFNAME: u16 = 53;
 
-/// Longest name of a link in bytes (`IFNAMSIZ` without its NUL).
-pub const MAX_NAME_LEN: usize = 15;
 /// Longest alternative name in bytes (`ALTIFNAMSIZ` without its NUL).
 const MAX_ALTERNATIVE_NAME_LEN: usize = 127;
-/// Longest alias of a link in bytes (`IFALIASZ` without its NUL).
-pub const MAX_ALIAS_LEN: usize = 255;
 
 /// A link as the kernel describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,36 +85,6 @@ pub struct BridgePort {
     pub isolated: bool,
 }
 
-/// A link by index, which is certain, or by name.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum LinkRef {
-    /// Its number.
-    Index(u32),
-    /// Its name.
-    Name(String),
-}
-
-impl From<u32> for LinkRef {
-    fn from(index: u32) -> Self {
-        LinkRef::Index(index)
-    }
-}
-
-impl From<&str> for LinkRef {
-    fn from(name: &str) -> Self {
-        LinkRef::Name(name.to_owned())
-    }
-}
-
-impl fmt::Display for LinkRef {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            LinkRef::Index(index) => write!(formatter, "#{index}"),
-            LinkRef::Name(name) => formatter.write_str(name),
-        }
-    }
-}
-
 impl Socket {
     /// Reads one link.
     ///
@@ -167,14 +133,6 @@ impl Socket {
         self.dump(&Request::ListLinks, RTM_GETLINK, &message, |message| {
             if message.kind == RTM_NEWLINK { Ok(Some(read(message)?).filter(&wanted)) } else { Ok(None) }
         })
-    }
-
-    /// Changes a link; see [`LinkChange`].
-    ///
-    /// # Errors
-    /// [`Error::LinkNotFound`], or the kernel's refusal.
-    pub fn change_link(&mut self, link: impl Into<LinkRef>, change: &LinkChange<'_>) -> Result<()> {
-        self.batch().change_link(link, change).send()
     }
 }
 
@@ -241,6 +199,10 @@ fn check_alias(link: &LinkRef, alias: &str) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::RefCell;
+
+    use nix::sched::{CloneFlags, unshare};
+
     use super::*;
 
     #[test]
@@ -258,5 +220,34 @@ mod tests {
         assert!(check_alias(&LinkRef::Index(1), &"x".repeat(255)).is_ok());
         assert!(check_alias(&LinkRef::Index(1), &"x".repeat(256)).is_err());
         assert!(check_alias(&LinkRef::Index(1), "a\0b").is_err());
+    }
+
+    /// More links than fit the datagrams that the kernel fills ahead.
+    const LINKS: usize = 150;
+
+    #[test]
+    fn an_interrupted_dump_starts_again() {
+        let in_a_namespace_of_its_own = || {
+            unshare(CloneFlags::CLONE_NEWNET).expect("a network namespace, for which this test needs root");
+            let (mut socket, other) = (Socket::open().expect("a socket"), Socket::open().expect("a socket"));
+            for number in 0..LINKS {
+                let name = &format!("br{number}");
+                let bridge = Bridge { name, mac: None, mtu: None, up: false, vlan_filtering: false };
+                socket.create_bridge(&bridge).expect("a bridge");
+            }
+            let (first, other) = (RefCell::new(Some("br0")), RefCell::new(other));
+            let (request, all) = (Request::ListLinks, LinkMessage::default());
+            let names = socket.dump(&request, RTM_GETLINK, &all, |message| {
+                let name = read(message)?.name;
+                if let Some(gone) = first.borrow_mut().take_if(|first| *first == name) {
+                    other.borrow_mut().delete_link(gone)?;
+                }
+                Ok(Some(name))
+            });
+            let names = names.expect("a list");
+            assert_eq!(names.len(), LINKS, "lo, and all bridges but the first");
+            assert!(!names.contains(&"br0".to_owned()));
+        };
+        std::thread::scope(|scope| scope.spawn(in_a_namespace_of_its_own).join().expect("no panic"));
     }
 }
