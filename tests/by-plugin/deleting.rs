@@ -4,9 +4,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use tests::{Chain, Host, Inside as _, at_once, reference_differs};
-
-const WAITS: &str = "it waits for the kernel";
+use tests::{Chain, Host, Inside as _, at_once};
 
 /// What leaves the kernel something to free: a link, and elements of several plugins.
 fn network(host: &Host) -> Chain<'_> {
@@ -39,9 +37,6 @@ fn wait_until_alone(host: &Host) {
 /// Each of the three plugins leaves a child, of which nothing stays.
 #[test]
 fn what_is_left_to_a_child_leaves_nothing() {
-    if reference_differs(WAITS) {
-        return;
-    }
     let host = Host::new();
     let c1 = host.container("c1");
     let network = network(&host);
@@ -55,9 +50,6 @@ fn what_is_left_to_a_child_leaves_nothing() {
 /// An engine that is the first process of its container, and was never meant to be an init.
 #[test]
 fn where_nobody_reaps_there_is_no_zombie() {
-    if reference_differs(WAITS) {
-        return;
-    }
     let host = Host::without_reaper();
     let c1 = host.container("c1");
     let network = network(&host);
@@ -74,9 +66,6 @@ fn where_nobody_reaps_there_is_no_zombie() {
 /// Without a child, or with one that is killed before it has asked the kernel for anything, DEL does it itself.
 #[test]
 fn a_child_that_cannot_do_its_work_is_not_missed() {
-    if reference_differs(WAITS) {
-        return;
-    }
     let host = Host::new();
     let c1 = host.container("c1");
     let ipam = json!({"type": "host-local", "subnet": "10.1.0.0/16"});

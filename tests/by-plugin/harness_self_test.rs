@@ -1,5 +1,8 @@
 //! The harness itself: a test that cannot fail proves nothing.
 
+use std::fs;
+use std::path::Path;
+
 use serde_json::json;
 use tests::{Host, Inside as _, address, every_plugin_rules};
 
@@ -139,4 +142,24 @@ fn a_failing_program_in_the_background_fails_its_test() {
     let host = Host::new();
     let failing = host.spawn(["sh", "-c", "exit 3"]);
     assert!(std::panic::catch_unwind(|| failing.wait()).is_err());
+}
+
+/// The table names tests that exist, each once, in order.
+#[test]
+fn the_table_of_the_reference_s_differences_is_up_to_date() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let table = fs::read_to_string(root.join("reference_differences.txt")).unwrap();
+    for section in table.split("\n\n").skip(1) {
+        let (target, rows) = section.split_once('\n').unwrap();
+        let folder = root.join(target.trim_matches(['[', ']']));
+        let names: Vec<&str> = rows.lines().map(|row| row.split_once(": ").expect("a name and a reason").0).collect();
+        assert!(names.is_sorted_by(|before, after| before < after), "{target}: sort it, and name each test once");
+        for name in names {
+            let (module, function) = name.rsplit_once("::").expect("a test in a module");
+            let source = folder.join(module.replace("::", "/")).with_extension("rs");
+            let code =
+                fs::read_to_string(&source).unwrap_or_else(|error| panic!("{name}: {}: {error}", source.display()));
+            assert!(code.contains(&format!("\nfn {function}(")), "{target}: there is no test {name} any more");
+        }
+    }
 }

@@ -41,7 +41,8 @@ pub fn newest_version() -> &'static str {
     if is_reference() { &OF_THE_REFERENCE } else { "1.1.0" }
 }
 
-/// True, after saying so, when the reference runs and is known not to do what the test demands of ours.
+/// True, after saying so, when the reference runs and is known not to do what this part of a test demands of ours. A test of
+/// which nothing is left then is in `reference_differences.txt` instead, and is not run.
 #[must_use]
 pub fn reference_differs(why: &str) -> bool {
     if is_reference() {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::thread;
 
 use serde_json::{Value, json};
-use tests::{Container, Host, Inside as _, address, bin_dir, client, reference_differs};
+use tests::{Container, Host, Inside as _, address, bin_dir, client};
 
 use super::{call, config, network, of_the_wire, subnets, wire};
 
@@ -13,9 +13,6 @@ const REFERENCE: &str = "/usr/lib/cni/ipvlan";
 
 #[test]
 fn del_frees_everything_when_interface_parent_or_namespace_is_gone() {
-    if reference_differs("it finds nothing by itself") {
-        return;
-    }
     let (host, outside) = wire();
     let network = network("net", &host, &json!({"ipam": of_the_wire()}));
     let before = host.snapshot();
@@ -41,9 +38,6 @@ fn del_frees_everything_when_interface_parent_or_namespace_is_gone() {
 /// The runtime cleans up after a failed ADD with a DEL, and must not take what was in its way.
 #[test]
 fn an_add_that_fails_leaves_nothing_and_harms_nobody() {
-    if reference_differs("it deletes the interface of that name, whoever made it") {
-        return;
-    }
     let (host, _outside) = wire();
     let (c1, c2) = (host.container("c1"), host.container("c2"));
     let small = json!({"ipam": {"type": "host-local", "subnet": "10.9.0.0/30"}});
@@ -62,9 +56,6 @@ fn an_add_that_fails_leaves_nothing_and_harms_nobody() {
 /// Replacing the reference on a node whose containers run, and going back.
 #[test]
 fn ours_and_the_reference_s_attachments_are_checked_and_deleted_by_the_other() {
-    if reference_differs("here it would replace itself") {
-        return;
-    }
     let (host, _outside) = wire();
     let c1 = host.container("c1");
     let ours = bin_dir().join("ipvlan");
@@ -83,9 +74,6 @@ fn ours_and_the_reference_s_attachments_are_checked_and_deleted_by_the_other() {
 
 #[test]
 fn gc_frees_what_is_not_listed_and_nothing_else() {
-    if reference_differs("it has no GC") {
-        return;
-    }
     let (host, _outside) = wire();
     let (stays, elsewhere) = (host.container("stays"), host.container("elsewhere"));
     let network_of = |name, number| network(name, &host, &json!({"mode": "l3", "ipam": subnets(number)}));
@@ -104,9 +92,6 @@ fn gc_frees_what_is_not_listed_and_nothing_else() {
 
 #[test]
 fn status_is_50_when_an_add_could_not_succeed() {
-    if reference_differs("this version does not speak 1.1.0") {
-        return;
-    }
     let (host, _outside) = wire();
     let refused = |keys: &Value, words: &str| {
         let error = network("net", &host, keys).status().error();
@@ -153,9 +138,6 @@ fn twenty_adds_at_once_all_succeed() {
 /// What a runtime does after a plugin was killed: DEL, without the result.
 #[test]
 fn add_and_del_can_be_killed_anywhere() {
-    if reference_differs("it leaves much behind") {
-        return;
-    }
     let host = Host::new();
     host.shell("ip link add uplink up type veth peer name far; ip link set far up");
     let c1 = host.container("c1");
@@ -184,9 +166,6 @@ fn add_and_del_can_be_killed_anywhere() {
 
 #[test]
 fn an_add_that_nobody_hears_leaves_nothing() {
-    if reference_differs("it counts an ADD as done before its reply is printed") {
-        return;
-    }
     let (host, _outside) = wire();
     let c1 = host.container("c1");
     let add = call(&host, "ADD", &c1, &config(&json!({"ipam": of_the_wire()})));
@@ -196,9 +175,6 @@ fn an_add_that_nobody_hears_leaves_nothing() {
 /// Everything is a message to the kernel: no other program runs.
 #[test]
 fn no_verb_starts_another_program() {
-    if reference_differs("it executes the IPAM plugin") {
-        return;
-    }
     let (host, _outside) = wire();
     let c1 = host.container("c1");
     let mut config = config(&json!({"ipam": of_the_wire()}));

@@ -7,8 +7,6 @@ use tests::{Container, Host, Inside as _, Outcome, at_once, every_verb_runs_alon
 
 use super::{REFERENCE, addresses, call, config, dual_stack, gateway, host_end, ipam, ipv4, link, network};
 
-const NEEDS_THE_RESULT: &str = "it needs the namespace and the result of ADD to find what it made";
-
 fn keys() -> Value {
     let mut keys = json!({"isGateway": true, "ipMasq": true, "ipam": dual_stack()});
     if !reference_differs("it leaves an empty table for its check of source addresses") {
@@ -31,9 +29,6 @@ fn del_takes_the_container_s_interface_too() {
 
 #[test]
 fn del_frees_everything_after_the_container_s_end_is_gone() {
-    if reference_differs(NEEDS_THE_RESULT) {
-        return;
-    }
     let host = Host::new();
     let c1 = host.container("c1");
     let network = network(&host, &keys());
@@ -46,9 +41,6 @@ fn del_frees_everything_after_the_container_s_end_is_gone() {
 
 #[test]
 fn del_frees_everything_after_the_namespace_vanished() {
-    if reference_differs(NEEDS_THE_RESULT) {
-        return;
-    }
     for leave_a_file in [false, true] {
         let host = Host::new();
         let before = host.snapshot();
@@ -69,9 +61,6 @@ fn del_frees_everything_after_the_namespace_vanished() {
 /// unmounted it.
 #[test]
 fn del_finds_the_link_of_a_namespace_that_lost_its_path() {
-    if reference_differs(NEEDS_THE_RESULT) {
-        return;
-    }
     let host = Host::new();
     let before = host.snapshot();
     let c1 = host.container("c1");
@@ -119,9 +108,6 @@ fn del_takes_a_result_of_any_version() {
 /// Replacing the reference on a node whose containers run.
 #[test]
 fn check_and_del_know_what_the_reference_made() {
-    if reference_differs("here it would replace itself") {
-        return;
-    }
     let host = Host::new();
     let (c1, c2) = (host.container("c1"), host.container("c2"));
     let mut config = config(&json!({"isGateway": true, "ipMasq": true, "ipam": dual_stack()}));
@@ -145,9 +131,6 @@ fn check_and_del_know_what_the_reference_made() {
 /// The runtime cleans up after a failed ADD with a DEL, and must not take the interface that was in its way.
 #[test]
 fn del_after_a_failed_add_leaves_another_network_s_interface() {
-    if reference_differs("it deletes the interface of that name, whoever made it") {
-        return;
-    }
     let host = Host::new();
     let c1 = host.container("c1");
     let one = network(&host, &gateway(&ipv4()));
@@ -162,9 +145,6 @@ fn del_after_a_failed_add_leaves_another_network_s_interface() {
 
 #[test]
 fn gc_removes_what_is_not_listed_and_nothing_else() {
-    if reference_differs("it has no GC") {
-        return;
-    }
     let host = Host::new();
     let containers: Vec<Container> = ["stays", "goes", "other", "foreign"].map(|name| host.container(name)).into();
     let [stays, goes, other, foreign] = &containers[..] else { unreachable!() };
@@ -195,9 +175,6 @@ fn gc_removes_what_is_not_listed_and_nothing_else() {
 
 #[test]
 fn gc_removes_what_vanished_containers_left() {
-    if reference_differs("it has no GC") {
-        return;
-    }
     for backend in ["nftables", "iptables"] {
         let host = Host::new();
         let before = host.snapshot();
@@ -220,9 +197,6 @@ fn gc_removes_what_vanished_containers_left() {
 /// Its own rules may be in a table that iptables would use too.
 #[test]
 fn gc_works_on_a_host_without_iptables() {
-    if reference_differs("it has no GC") {
-        return;
-    }
     let host = Host::new();
     let c1 = host.container("c1");
     host.shell("nft add table ip nat");
@@ -252,9 +226,6 @@ fn an_interface_may_be_called_as_the_bridge_is_on_the_host() {
 
 #[test]
 fn status_is_50_when_an_add_could_not_succeed() {
-    if reference_differs("this version does not speak 1.1.0") {
-        return;
-    }
     let host = Host::new();
     let (c1, c2) = (host.container("c1"), host.container("c2"));
     let status = |config: &Value| host.cni("bridge").command("STATUS").config(config);
@@ -282,9 +253,6 @@ fn status_is_50_when_an_add_could_not_succeed() {
 
 #[test]
 fn status_tells_of_a_link_in_the_bridge_s_place() {
-    if reference_differs("this version does not speak 1.1.0") {
-        return;
-    }
     let host = Host::new();
     host.shell("ip link add br0 type veth peer name p0");
     let error = host.cni("bridge").command("STATUS").config(&config(&json!({}))).run().error();
@@ -339,9 +307,6 @@ fn a_hundred_adds_at_once_on_a_fresh_host_all_succeed() {
 /// Everything is a message to the kernel: no other program runs in the steady state.
 #[test]
 fn no_verb_starts_another_program() {
-    if reference_differs("it executes IPAM plugins and iptables") {
-        return;
-    }
     let host = Host::new();
     let (c1, c2) = (host.container("c1"), host.container("c2"));
     let config = config(&keys());

@@ -1,11 +1,9 @@
 //! Containers attached by the reference before this suite was installed, whose rules it keeps in nftables tables of its own.
 
 use serde_json::{Value, json};
-use tests::{Host, Inside as _, reference_differs};
+use tests::{Host, Inside as _};
 
 use super::{REFERENCE, call, config, dual_stack};
-
-const ABOUT_BOTH: &str = "this is about both";
 
 fn guarded() -> Value {
     let mut config = config(&json!({"isGateway": true, "macspoofchk": true, "ipam": dual_stack()}));
@@ -21,9 +19,6 @@ fn guarded_by_the_reference<'c>(host: &Host, containers: &[&'c str]) -> Vec<&'c 
 
 #[test]
 fn its_check_of_source_addresses_is_known_and_goes_with_the_container() {
-    if reference_differs(ABOUT_BOTH) {
-        return;
-    }
     let host = Host::new();
     let stays = host.container("stays");
     host.cni(REFERENCE).command("ADD").container(&stays).config(&guarded()).run().ok();
@@ -45,9 +40,6 @@ fn its_check_of_source_addresses_is_known_and_goes_with_the_container() {
 
 #[test]
 fn gc_removes_its_check_of_source_addresses_with_the_port() {
-    if reference_differs(ABOUT_BOTH) {
-        return;
-    }
     let host = Host::new();
     let [stays, gone] = ["stays", "gone"].map(|id| {
         let container = host.container(id);
@@ -65,9 +57,6 @@ fn gc_removes_its_check_of_source_addresses_with_the_port() {
 
 #[test]
 fn its_masquerade_is_known_and_goes_with_the_container() {
-    if reference_differs(ABOUT_BOTH) {
-        return;
-    }
     let host = Host::new();
     let c1 = host.container("c1");
     let mut config = config(&json!({"isGateway": true, "ipMasq": true, "ipam": dual_stack()}));
@@ -85,9 +74,6 @@ fn its_masquerade_is_known_and_goes_with_the_container() {
 
 #[test]
 fn gc_removes_its_masquerade_of_this_network_only() {
-    if reference_differs(ABOUT_BOTH) {
-        return;
-    }
     for kind in ["bridge", "ptp"] {
         let host = Host::new();
         host.write("/run/masquerade", include_str!("../masquerade_of_the_reference.nft"));

@@ -7,8 +7,6 @@ use tests::{
 
 use super::{config, link};
 
-const NO_SUCH_KEY: &str = "it leaves the bridge without a way to the wire";
-
 /// The namespaces of 20 containers.
 const CROWD: usize = 20;
 
@@ -47,9 +45,6 @@ fn holders(host: &Host) -> String {
 
 #[test]
 fn the_rules_of_every_plugin_hold() {
-    if reference_differs(NO_SUCH_KEY) {
-        return;
-    }
     let (host, _outside) = wire();
     every_plugin_rules(&network(&host, "net", &json!({"ipam": ipam()})), &host.container("c1"), "eth0");
 }
@@ -76,9 +71,6 @@ fn the_key_master_has_no_effect_and_that_is_said() {
 
 #[test]
 fn containers_are_on_the_wire_until_the_last_of_any_network_goes() {
-    if reference_differs(NO_SUCH_KEY) {
-        return;
-    }
     let (host, outside) = wire();
     let (web, peer) = (host.container("web"), host.container("peer"));
     let (one, two) = (network(&host, "one", &json!({"ipam": ipam()})), network(&host, "two", &json!({})));
@@ -106,9 +98,6 @@ fn containers_are_on_the_wire_until_the_last_of_any_network_goes() {
 
 #[test]
 fn it_may_be_named_by_an_alternative_name() {
-    if reference_differs(NO_SUCH_KEY) {
-        return;
-    }
     let (host, _outside) = wire();
     let c1 = host.container("c1");
     let name = "the-interface-of-the-host-that-leads-to-the-wire";
@@ -124,9 +113,6 @@ fn it_may_be_named_by_an_alternative_name() {
 
 #[test]
 fn a_port_that_an_administrator_made_stays_one() {
-    if reference_differs(NO_SUCH_KEY) {
-        return;
-    }
     let (host, _outside) = wire();
     let c1 = host.container("c1");
     let network = network(&host, "net", &json!({}));
@@ -144,9 +130,6 @@ fn a_port_that_an_administrator_made_stays_one() {
 
 #[test]
 fn what_an_administrator_moved_since_stays_where_it_is() {
-    if reference_differs(NO_SUCH_KEY) {
-        return;
-    }
     let (host, _outside) = wire();
     let c1 = host.container("c1");
     let network = network(&host, "net", &json!({}));
@@ -165,9 +148,6 @@ fn what_an_administrator_moved_since_stays_where_it_is() {
 
 #[test]
 fn a_bridge_keeps_its_hardware_address_whoever_made_it() {
-    if reference_differs(NO_SUCH_KEY) {
-        return;
-    }
     let (host, _outside) = wire();
     host.shell("ip link set uplink address 02:00:00:00:00:01");
     let c1 = host.container("c1");
@@ -194,9 +174,6 @@ fn a_bridge_keeps_its_hardware_address_whoever_made_it() {
 
 #[test]
 fn containers_have_the_mtu_of_the_link_unless_they_are_given_a_smaller_one() {
-    if reference_differs(NO_SUCH_KEY) {
-        return;
-    }
     let (host, _outside) = wire();
     host.shell("ip link set uplink mtu 1400");
     let c1 = host.container("c1");
@@ -211,9 +188,6 @@ fn containers_have_the_mtu_of_the_link_unless_they_are_given_a_smaller_one() {
 
 #[test]
 fn a_link_that_cannot_be_a_port_is_an_error_that_says_why_and_nothing_is_left() {
-    if reference_differs(NO_SUCH_KEY) {
-        return;
-    }
     let host = Host::new();
     let (c1, other) = (host.container("c1"), host.container("other"));
     host.shell(
@@ -244,9 +218,6 @@ fn a_link_that_cannot_be_a_port_is_an_error_that_says_why_and_nothing_is_left() 
 
 #[test]
 fn a_link_with_macvlan_links_is_refused_and_one_that_is_a_port_gets_none() {
-    if reference_differs(NO_SUCH_KEY) {
-        return;
-    }
     let (host, _outside) = wire();
     let (c1, c2) = (host.container("c1"), host.container("c2"));
     let bridged = network(&host, "bridged", &json!({}));
@@ -263,9 +234,6 @@ fn a_link_with_macvlan_links_is_refused_and_one_that_is_a_port_gets_none() {
 
 #[test]
 fn an_add_that_fails_later_takes_the_link_back_unless_others_need_it() {
-    if reference_differs(NO_SUCH_KEY) {
-        return;
-    }
     let (host, _outside) = wire();
     let (c1, c2) = (host.container("c1"), host.container("c2"));
     let fails = network(&host, "fails", &json!({"ipam": {"type": "host-local", "subnet": "10.1.0.0/32"}}));
@@ -277,9 +245,6 @@ fn an_add_that_fails_later_takes_the_link_back_unless_others_need_it() {
 
 #[test]
 fn networks_that_race_for_the_same_link_do_not_trip() {
-    if reference_differs(NO_SUCH_KEY) {
-        return;
-    }
     let (host, _outside) = wire();
     let container = |i: usize| host.container(&format!("{}{i}", ["one", "two"][i % 2]));
     let containers: Vec<Container> = (0..CROWD).map(container).collect();
@@ -305,9 +270,6 @@ fn networks_that_race_for_the_same_link_do_not_trip() {
 /// What a runtime does then: DEL without the namespace, and at some time GC.
 #[test]
 fn an_add_that_is_killed_anywhere_leaves_the_link_as_it_was() {
-    if reference_differs(NO_SUCH_KEY) {
-        return;
-    }
     let (host, _outside) = wire();
     let c1 = host.container("c1");
     let network = network(&host, "net", &json!({}));
@@ -324,9 +286,6 @@ fn an_add_that_is_killed_anywhere_leaves_the_link_as_it_was() {
 
 #[test]
 fn a_del_that_is_killed_anywhere_takes_the_link_from_nobody_who_stays_and_from_the_bridge_in_the_end() {
-    if reference_differs(NO_SUCH_KEY) {
-        return;
-    }
     let (host, _outside) = wire();
     let (stays, goes) = (host.container("stays"), host.container("goes"));
     let network = network(&host, "net", &json!({}));
@@ -354,9 +313,6 @@ fn a_del_that_is_killed_anywhere_takes_the_link_from_nobody_who_stays_and_from_t
 
 #[test]
 fn gc_takes_the_link_back_once_nobody_listed_holds_it() {
-    if reference_differs(NO_SUCH_KEY) {
-        return;
-    }
     let (host, _outside) = wire();
     let (one, two) = (network(&host, "one", &json!({})), network(&host, "two", &json!({})));
     let (stays, elsewhere) = (host.container("stays"), host.container("elsewhere"));
@@ -376,9 +332,6 @@ fn gc_takes_the_link_back_once_nobody_listed_holds_it() {
 
 #[test]
 fn check_notices_what_became_of_the_link() {
-    if reference_differs(NO_SUCH_KEY) {
-        return;
-    }
     let (host, _outside) = wire();
     let c1 = host.container("c1");
     let network = network(&host, "net", &json!({}));
@@ -400,9 +353,6 @@ fn check_notices_what_became_of_the_link() {
 /// Who cannot be read is not nobody.
 #[test]
 fn a_del_that_cannot_read_who_holds_the_link_fails_and_can_be_repeated() {
-    if reference_differs(NO_SUCH_KEY) {
-        return;
-    }
     let (host, _outside) = wire();
     let c1 = host.container("c1");
     let mut config = config(&json!({"uplink": "uplink"}));

@@ -28,9 +28,6 @@ fn record(host: &Host, name: &str) -> Value {
 
 #[test]
 fn a_killed_daemon_s_leases_are_taken_up_renewed_and_released() {
-    if reference_differs("it has them in memory") {
-        return;
-    }
     let mut scene = Scene::new(&SHORT);
     let c1 = scene.host.container("c1");
     let network = network(&scene.host, &json!({"families": ["ipv4", "ipv6"]}));
@@ -75,9 +72,6 @@ fn a_daemon_that_ends_takes_its_socket_along_and_leaves_the_leases() {
 
 #[test]
 fn a_lease_that_expired_meanwhile_is_taken_away_by_the_next_daemon() {
-    if reference_differs("it has forgotten them") {
-        return;
-    }
     let mut scene = Scene::without_server(&[]);
     let server = Scripted::start(&scene.host, |question| vec![question.usual_answer([2, 1, 2])]);
     let c1 = scene.host.container("c1");
@@ -99,9 +93,6 @@ fn a_lease_that_expired_meanwhile_is_taken_away_by_the_next_daemon() {
 
 #[test]
 fn leases_of_namespaces_that_are_gone_are_dropped() {
-    if reference_differs("it has forgotten them") {
-        return;
-    }
     let mut scene = Scene::new(&[]);
     let names = ["gone", "moved", "cut", "stays"];
     let [gone, moved, cut, stays] = names.map(|name| {
@@ -143,9 +134,6 @@ fn a_namespace_that_goes_without_a_del_is_noticed_at_the_renewal() {
 /// Killed between its decision and the interface: the file says what it wanted.
 #[test]
 fn what_a_killed_daemon_had_not_finished_is_finished() {
-    if reference_differs("it has forgotten them") {
-        return;
-    }
     let mut scene = Scene::new(&[]);
     let c1 = scene.host.container("c1");
     scene.network(&json!({})).add(&c1, "eth0").ok();
@@ -165,9 +153,6 @@ fn what_a_killed_daemon_had_not_finished_is_finished() {
 
 #[test]
 fn a_file_that_is_no_lease_does_no_harm() {
-    if reference_differs("it has none") {
-        return;
-    }
     let mut scene = Scene::new(&SHORT);
     let c1 = scene.host.container("c1");
     scene.network(&json!({})).add(&c1, "eth0").ok();
@@ -190,9 +175,6 @@ fn a_file_that_is_no_lease_does_no_harm() {
 /// Or the next daemon would take the lease up.
 #[test]
 fn a_del_fails_as_long_as_the_lease_s_file_cannot_be_removed() {
-    if reference_differs("it has none") {
-        return;
-    }
     let scene = Scene::new(&[]);
     let c1 = scene.host.container("c1");
     let network = scene.network(&json!({}));
@@ -210,9 +192,6 @@ fn a_del_fails_as_long_as_the_lease_s_file_cannot_be_removed() {
 /// A runtime that deletes a container while there is no daemon: the next one must not take its lease up.
 #[test]
 fn a_del_without_a_daemon_forgets_the_lease() {
-    if reference_differs("its DEL fails") {
-        return;
-    }
     let mut scene = Scene::new(&[]);
     let c1 = scene.host.container("c1");
     let network = json!({"families": ["ipv4", "ipv6"]});
@@ -228,9 +207,6 @@ fn a_del_without_a_daemon_forgets_the_lease() {
 
 #[test]
 fn garbage_collection_works_without_a_daemon() {
-    if reference_differs("it has no GC") {
-        return;
-    }
     let mut scene = Scene::new(&[]);
     for name in ["stays", "goes"] {
         let container = scene.host.container(name);

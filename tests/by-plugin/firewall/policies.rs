@@ -50,9 +50,6 @@ fn an_open_network_and_a_closed_one_are_as_before() {
 
 #[test]
 fn isolated_containers_are_closed_to_each_other_too() {
-    if reference_differs("it does not know the policy yet") {
-        return;
-    }
     assert_talks("isolated", "same-bridge", [false, false, false]);
     assert_talks("isolated", "open", [false, true, true]);
 }
@@ -60,9 +57,6 @@ fn isolated_containers_are_closed_to_each_other_too() {
 /// Frames, too: within a bridge nothing is routed, and link-local addresses never are.
 #[test]
 fn isolation_within_a_bridge_does_not_depend_on_br_netfilter_or_on_known_addresses() {
-    if reference_differs("it does not know the policy yet") {
-        return;
-    }
     let host = Host::new();
     without_br_netfilter(&host);
     for (policy, open) in [("same-bridge", true), ("isolated", false)] {
@@ -88,9 +82,6 @@ fn isolation_within_a_bridge_does_not_depend_on_br_netfilter_or_on_known_address
 
 #[test]
 fn whoever_is_isolated_still_reaches_the_world_and_is_reached_by_the_host() {
-    if reference_differs("it does not know the policy yet") {
-        return;
-    }
     let (host, outside) = wire();
     let one = network(&host, 1, &json!({"ingressPolicy": "isolated"}), &[("tcp", 8080, 80)]);
     let web = Attached::to(&one, "web");
@@ -131,9 +122,6 @@ fn a_published_port_of_a_closed_network_is_reached_from_another() {
 /// Its neighbour may use the port as well, through the host.
 #[test]
 fn a_published_port_of_an_isolated_container_is_reached_by_its_neighbour() {
-    if reference_differs("it does not know the policy yet") {
-        return;
-    }
     let host = Host::new();
     without_br_netfilter(&host);
     let one = network(&host, 1, &json!({"ingressPolicy": "isolated"}), &[("tcp", 8080, 80)]);
@@ -148,9 +136,6 @@ fn a_published_port_of_an_isolated_container_is_reached_by_its_neighbour() {
 
 #[test]
 fn isolation_goes_with_the_last_container() {
-    if reference_differs("it never removes a network's isolation") {
-        return;
-    }
     for policy in ["same-bridge", "isolated"] {
         let host = Host::new();
         let one = network(&host, 1, &json!({"ingressPolicy": policy}), &[]);
@@ -172,9 +157,6 @@ fn isolation_goes_with_the_last_container() {
 
 #[test]
 fn a_policy_needs_a_bridge() {
-    if reference_differs("it takes the first interface for a bridge") {
-        return;
-    }
     let host = Host::new();
     let config = json!({
         "name": "net1", "type": "firewall", "ingressPolicy": "isolated",

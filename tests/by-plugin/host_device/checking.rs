@@ -49,9 +49,6 @@ fn status(host: &Host, keys: &Value) -> tests::Outcome {
 
 #[test]
 fn status_tells_whether_an_add_would_find_the_device() {
-    if reference_differs("this version does not speak 1.1.0") {
-        return;
-    }
     let (host, c1) = scene();
     status(&host, &json!({})).ok();
     status(&host, &addresses()).ok();
@@ -69,9 +66,6 @@ fn status_tells_whether_an_add_would_find_the_device() {
 /// Which device it will be is not known before a container comes.
 #[test]
 fn status_of_a_network_whose_devices_the_runtime_assigns_asks_for_none() {
-    if reference_differs("this version does not speak 1.1.0") {
-        return;
-    }
     let host = Host::new();
     status(&host, &json!({"device": "", "capabilities": {"deviceID": true}})).ok();
     let error = status(&host, &json!({"device": ""})).error();

@@ -5,8 +5,6 @@ use tests::{Container, Host, Inside as _, Snapshot, is_reference, reference_diff
 
 use super::{REFERENCE, addresses, assert_comes_back, call, config, network, scene, vanish};
 
-const NEEDS_THE_NAMESPACE: &str = "without the namespace it does nothing";
-
 #[test]
 fn the_device_comes_back_with_its_name_its_alias_and_its_address_down() {
     let (host, c1) = scene();
@@ -27,9 +25,6 @@ fn the_device_comes_back_with_its_name_its_alias_and_its_address_down() {
 
 #[test]
 fn del_finds_a_device_that_was_renamed_in_the_container() {
-    if reference_differs("it knows the interface's name only") {
-        return;
-    }
     let (host, c1) = scene();
     let network = network(&host, &addresses());
     host.assert_leaves_nothing(|| {
@@ -53,9 +48,6 @@ fn del_works_without_the_result_of_add() {
 /// The mark says everything that there is to know.
 #[test]
 fn del_works_with_a_configuration_that_add_would_refuse() {
-    if reference_differs("it needs a configuration that is right") {
-        return;
-    }
     for broken in [json!({"device": ""}), json!({"device": "elsewhere"}), json!({"pciBusID": "x"})] {
         let (host, c1) = scene();
         host.assert_leaves_nothing(|| {
@@ -67,9 +59,6 @@ fn del_works_with_a_configuration_that_add_would_refuse() {
 
 #[test]
 fn del_of_what_was_never_added_takes_nothing() {
-    if reference_differs("it fails, or takes what it finds under the name") {
-        return;
-    }
     let (host, c1) = scene();
     c1.shell(
         "for i in 0 1 2 3 4; do ip link add eth$i type veth peer name other$i; done
@@ -88,9 +77,6 @@ fn del_of_what_was_never_added_takes_nothing() {
 /// Once an address is released it may be somebody else's: nobody may have it any more.
 #[test]
 fn the_address_is_released_after_the_device_has_left_the_container() {
-    if reference_differs("it does it the other way round") {
-        return;
-    }
     let (host, c1) = scene();
     let ipam = "#!/bin/sh
         cat >/dev/null
@@ -113,9 +99,6 @@ fn the_address_is_released_after_the_device_has_left_the_container() {
 /// A device that another plugin finds under the interface's name is none of its own.
 #[test]
 fn another_plugin_s_del_leaves_the_device_alone() {
-    if reference_differs("it looks at names only") {
-        return;
-    }
     let (host, c1) = scene();
     network(&host, &json!({})).add(&c1, "eth0").ok();
     let bridge = host.chain(&json!({"name": "other", "plugins": [{"type": "bridge", "bridge": "br0"}]}));
@@ -140,9 +123,6 @@ fn without_namespaces(host: &Host, before: &Snapshot) -> Vec<String> {
 
 #[test]
 fn del_restores_a_device_whose_namespace_vanished() {
-    if reference_differs(NEEDS_THE_NAMESPACE) {
-        return;
-    }
     for name in ["eth0", "dev7"] {
         for blind in [false, true] {
             let (host, c1, before) = kernel_gave_it_back(name);
@@ -159,9 +139,6 @@ fn del_restores_a_device_whose_namespace_vanished() {
 
 #[test]
 fn gc_restores_a_device_whose_namespace_vanished() {
-    if reference_differs("it has no GC") {
-        return;
-    }
     let (host, _, before) = kernel_gave_it_back("dev7");
     let network = network(&host, &addresses());
     network.gc(&[("c1", "eth0")]).ok();
@@ -175,9 +152,6 @@ fn gc_restores_a_device_whose_namespace_vanished() {
 
 #[test]
 fn gc_leaves_containers_and_their_addresses_alone() {
-    if reference_differs("it has no GC") {
-        return;
-    }
     let (host, c1) = scene();
     let network = network(&host, &addresses());
     network.add(&c1, "eth0").ok();
@@ -188,9 +162,6 @@ fn gc_leaves_containers_and_their_addresses_alone() {
 /// Whoever is faster than DEL and GC gets the device all the same, and gives it back as it was in the beginning.
 #[test]
 fn add_finds_a_device_under_the_name_that_the_kernel_gave_it() {
-    if reference_differs("it knows the name only") {
-        return;
-    }
     let (host, _, before) = kernel_gave_it_back("dev7");
     let c2 = host.container("c2");
     let network = network(&host, &addresses());
@@ -219,9 +190,6 @@ fn a_virtual_device_ends_with_its_namespace() {
 /// A link of the name came while the device was away: nothing is lost, and everybody is told.
 #[test]
 fn a_device_whose_name_was_taken_comes_back_under_another() {
-    if reference_differs("it stays in the container") {
-        return;
-    }
     for taken_inside in [false, true] {
         let (host, c1) = scene();
         let network = network(&host, &addresses());
@@ -252,9 +220,6 @@ fn a_device_whose_name_was_taken_comes_back_under_another() {
 /// `dev<number>` is what others may have come back as.
 #[test]
 fn the_other_name_is_free_too() {
-    if reference_differs("it stays in the container") {
-        return;
-    }
     let (host, c1) = scene();
     let network = network(&host, &json!({}));
     network.add(&c1, "eth0").ok();
@@ -269,9 +234,6 @@ fn the_other_name_is_free_too() {
 
 #[test]
 fn an_add_or_del_killed_anywhere_loses_nothing() {
-    if reference_differs("it forgets the name on the way") {
-        return;
-    }
     let (host, c1) = scene();
     host.shell("ip link set nic0 alias uplink");
     let network = network(&host, &addresses());
@@ -299,9 +261,6 @@ fn an_add_or_del_killed_anywhere_loses_nothing() {
 /// The same when the namespace is gone by then, and the kernel has given the device back; GC does it alone.
 #[test]
 fn what_a_killed_add_or_del_left_is_found_on_the_host() {
-    if reference_differs(NEEDS_THE_NAMESPACE) {
-        return;
-    }
     let (host, c1) = scene();
     let network = network(&host, &json!({}));
     let config = {
@@ -337,9 +296,6 @@ fn what_a_killed_add_or_del_left_is_found_on_the_host() {
 /// Replacing the reference on a node whose containers run.
 #[test]
 fn check_and_del_know_what_the_reference_made() {
-    if reference_differs("here it would replace itself") {
-        return;
-    }
     let by_address = json!({"device": "", "hwaddr": "02:00:00:00:aa:01"});
     let by_alternative_name = json!({"device": "a-name-of-its"});
     for keys in [json!({}), addresses(), by_address, by_alternative_name] {
@@ -360,9 +316,6 @@ fn check_and_del_know_what_the_reference_made() {
 /// The reference's alias is nothing but a name, and names are not unique.
 #[test]
 fn del_takes_no_device_that_the_reference_gave_another_network() {
-    if reference_differs("here it would replace itself") {
-        return;
-    }
     let (host, c1) = scene();
     c1.shell("ip link add eth0 type veth peer name other; ip link set eth0 alias nic1");
     host.assert_leaves_nothing(|| {
@@ -374,9 +327,6 @@ fn del_takes_no_device_that_the_reference_gave_another_network() {
 /// Its DEL takes the whole alias for a name, which no link can have: it fails, and nothing is lost.
 #[test]
 fn the_reference_s_del_leaves_the_device_to_ours() {
-    if reference_differs("here it would replace itself") {
-        return;
-    }
     let (host, c1) = scene();
     let network = network(&host, &json!({}));
     let config = json!({"cniVersion": "1.0.0", "name": "net", "type": "host-device", "device": "nic0"});

@@ -81,9 +81,6 @@ fn del_takes_a_result_of_any_version_and_none() {
 /// The runtime cleans up after a failed ADD with a DEL, and must not take the interface that was in its way.
 #[test]
 fn del_after_a_failed_add_leaves_what_is_not_its_own() {
-    if reference_differs("it deletes the interface of that name, whoever made it") {
-        return;
-    }
     let (host, _outside) = wire();
     let c1 = host.container("c1");
     let (one, other) = (named("one", &host, &json!({"ipam": ipv4()})), named("other", &host, &json!({"ipam": ipv4()})));
@@ -111,9 +108,6 @@ fn a_second_add_of_the_same_attachment_fails_and_harms_nothing() {
 /// An address that has been released may be another container's at once: the link goes first.
 #[test]
 fn an_add_that_fails_late_has_taken_its_link_away_before_it_releases_the_address() {
-    if reference_differs("it leaves the address to DEL") {
-        return;
-    }
     let (host, _outside) = wire();
     let c1 = host.container("c1");
     host.write(
@@ -146,9 +140,6 @@ fn an_add_that_runs_out_of_addresses_leaves_nothing() {
 /// Replacing the reference on a node whose containers run, and going back.
 #[test]
 fn ours_and_the_reference_s_attachments_are_checked_and_deleted_by_the_other() {
-    if reference_differs("here it would replace itself") {
-        return;
-    }
     let (host, _outside) = wire();
     let c1 = host.container("c1");
     let ours = bin_dir().join("macvlan");
@@ -169,9 +160,6 @@ fn ours_and_the_reference_s_attachments_are_checked_and_deleted_by_the_other() {
 
 #[test]
 fn gc_frees_the_addresses_that_are_not_listed_and_no_others() {
-    if reference_differs("it has no GC") {
-        return;
-    }
     let (host, _outside) = wire();
     let (stays, elsewhere) = (host.container("stays"), host.container("elsewhere"));
     let network = network(&host, &json!({"ipam": of_the_wire()}));
@@ -190,9 +178,6 @@ fn gc_frees_the_addresses_that_are_not_listed_and_no_others() {
 
 #[test]
 fn status_is_50_when_an_add_could_not_succeed() {
-    if reference_differs("this version does not speak 1.1.0") {
-        return;
-    }
     let (host, _outside) = wire();
     host.shell("ip link add br0 type bridge; ip link add port up master br0 type veth peer name far");
     let status = |keys: &Value| host.cni("macvlan").command("STATUS").config(&config(keys));
@@ -227,9 +212,6 @@ fn status_is_50_when_an_add_could_not_succeed() {
 /// A tag needs a module that this kernel may lack; then both say so, and nothing changes.
 #[test]
 fn a_parent_for_a_tag_is_made_or_the_kernel_is_said_to_lack_it() {
-    if reference_differs("it makes none") {
-        return;
-    }
     let (host, _outside) = wire();
     let c1 = host.container("c1");
     let can =
@@ -269,9 +251,6 @@ fn fifty_adds_at_once_all_succeed() {
 /// Everything is a message to the kernel: no other program runs.
 #[test]
 fn no_verb_starts_another_program() {
-    if reference_differs("it executes the IPAM plugin") {
-        return;
-    }
     let host = Host::new();
     host.shell("ip link add uplink up type veth peer name far; ip link set far up");
     let c1 = host.container("c1");

@@ -114,9 +114,6 @@ fn both_families_work_when_add_returns() {
 /// before ADD returns, and nobody has to ask.
 #[test]
 fn neighbours_learn_at_once_who_has_an_address_now() {
-    if reference_differs("it announces IPv4 addresses only") {
-        return;
-    }
     for detect in [false, true] {
         let (host, outside) = wire();
         let (old, new) = (host.container("old"), host.container("new"));

@@ -80,9 +80,6 @@ fn without_br_netfilter_a_container_reaches_itself_without_hairpin_mode() {
 
 #[test]
 fn masq_all_masquerades_everybody() {
-    if reference_differs("it does not know masqAll yet") {
-        return;
-    }
     let (host, outside) = wire();
     let web = host.container("web");
     let network = publishing_with(&host, 1, &json!({"masqAll": true}), &ports(&MAPPINGS)["portMappings"]);

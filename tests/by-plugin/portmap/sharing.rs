@@ -5,13 +5,8 @@ use tests::{Host, Inside as _, every_plugin_rules, is_reference, reference_diffe
 
 use super::{publishing, publishing_with};
 
-const LAST_RULE_WINS: &str = "it does not know who has a port: the first rule wins";
-
 #[test]
 fn the_second_to_ask_for_a_port_is_told_who_has_it() {
-    if reference_differs(LAST_RULE_WINS) {
-        return;
-    }
     let host = Host::new();
     let (first, second) = (host.container("first"), host.container("second"));
     publishing(&host, 1, &[("tcp", 8080, 80)]).add(&first, "eth0").ok();
@@ -48,9 +43,6 @@ fn a_port_is_free_again_after_del() {
 
 #[test]
 fn protocols_and_host_addresses_are_different_ports() {
-    if reference_differs(LAST_RULE_WINS) {
-        return;
-    }
     let (host, outside) = wire();
     host.shell("ip addr add 192.0.2.11/24 dev uplink");
     // Each listens on a port of its own, so an answer tells who it is from. What is published on one address comes before
@@ -97,9 +89,6 @@ fn each_interface_of_a_container_publishes_its_own_ports() {
 /// One network, twice in one container.
 #[test]
 fn both_interfaces_in_one_network_keep_their_own_ports() {
-    if reference_differs("it knows the network and the container, not the interface") {
-        return;
-    }
     let host = Host::new();
     let web = host.container("web");
     let one = publishing(&host, 1, &[("tcp", 8081, 80)]);
@@ -163,9 +152,6 @@ fn assert_serves(host: &Host, network: u8) {
 
 #[test]
 fn an_interface_that_waits_goes_without_a_trace() {
-    if reference_differs(LAST_RULE_WINS) {
-        return;
-    }
     let host = Host::new();
     let (web, other) = (host.container("web"), host.container("other"));
     let [one, two] = [1, 2].map(|number| publishing(&host, number, &[("tcp", 8080, 80)]));
@@ -191,9 +177,6 @@ fn an_interface_that_waits_goes_without_a_trace() {
 
 #[test]
 fn a_port_of_a_container_that_died_without_del_is_free() {
-    if reference_differs(LAST_RULE_WINS) {
-        return;
-    }
     let host = Host::new();
     let before = host.snapshot();
     let [lost, again, other] = ["lost", "again", "other"].map(|name| host.container(name));
@@ -226,9 +209,6 @@ fn a_port_of_a_container_that_died_without_del_is_free() {
 /// What its link would tell nobody knows, for instance because it lives in the container.
 #[test]
 fn where_death_is_no_certainty_the_error_says_how_to_free_the_port() {
-    if reference_differs(LAST_RULE_WINS) {
-        return;
-    }
     let host = Host::new();
     let web = host.container("web");
     let holder = json!({
@@ -261,9 +241,6 @@ fn where_death_is_no_certainty_the_error_says_how_to_free_the_port() {
 /// What the program of before this one's elements with waiting and links left in the kernel.
 #[test]
 fn an_older_version_s_elements_are_taken_over_with_everything() {
-    if reference_differs("this is about our own") {
-        return;
-    }
     let host = Host::new();
     let (web, other) = (host.container("web"), host.container("other"));
     let [one, two] = [1, 2].map(|number| publishing(&host, number, &[("tcp", 8080, 80)]));
@@ -295,9 +272,6 @@ fn the_rules_of_every_plugin_hold() {
 
 #[test]
 fn killed_at_any_change_it_leaves_nothing_after_del() {
-    if reference_differs("it needs the result of ADD to find what it made") {
-        return;
-    }
     let host = Host::new();
     let web = host.container("web");
     let network = publishing(&host, 1, &[("tcp", 8080, 80), ("udp", 8053, 53)]);

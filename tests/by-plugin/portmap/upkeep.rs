@@ -6,14 +6,12 @@ use std::sync::atomic::{AtomicBool, AtomicUsize};
 use serde_json::{Value, json};
 
 use tests::dhcp::eventually;
-use tests::{Host, Inside as _, Outcome, address, reference_differs, wire};
+use tests::{Host, Inside as _, Outcome, address, wire};
 
 use super::{publishing, publishing_with};
 use crate::networks::{bridged, portmap, ports};
 
 const REFERENCE: &str = "/usr/lib/cni/portmap";
-const NO_NFTABLES: &str = "it has no nftables, and its CHECK fails with any port mapping";
-
 const MAPPINGS: [(&str, u16, u16); 2] = [("tcp", 8080, 80), ("udp", 8053, 53)];
 
 /// A network in which masquerade is nobody's, so that CHECK of `bridge` has nothing to say about the packet filter.
@@ -35,9 +33,6 @@ fn portmap_del(host: &Host, id: &str, config: &Value) {
 
 #[test]
 fn check_names_what_is_missing_and_an_add_rebuilds_it() {
-    if reference_differs(NO_NFTABLES) {
-        return;
-    }
     let host = Host::new();
     let web = host.container("web");
     let network = host.chain(&unmasqueraded(1)).capabilities(&ports(&MAPPINGS));
@@ -81,9 +76,6 @@ fn after_a_flush_the_next_add_rebuilds_the_ruleset() {
 
 #[test]
 fn a_damaged_ruleset_is_reported_and_the_next_add_mends_it() {
-    if reference_differs("it has no STATUS, and other rules") {
-        return;
-    }
     let (host, outside) = wire();
     let (web, other) = (host.container("web"), host.container("other"));
     let first = publishing(&host, 1, &[("tcp", 8080, 80)]);
@@ -116,9 +108,6 @@ fn a_damaged_ruleset_is_reported_and_the_next_add_mends_it() {
 /// The tables as an earlier version made them: without the mark of today's, and with a rule that is another one today.
 #[test]
 fn tables_of_an_earlier_version_become_todays_while_packets_pass() {
-    if reference_differs("it has no STATUS, and other rules") {
-        return;
-    }
     let (host, outside) = wire();
     let (web, other) = (host.container("web"), host.container("other"));
     let first = publishing(&host, 1, &[("tcp", 8080, 80)]);
@@ -157,9 +146,6 @@ fn tables_of_an_earlier_version_become_todays_while_packets_pass() {
 
 #[test]
 fn a_table_of_a_later_version_says_what_to_do_and_lets_containers_go() {
-    if reference_differs("it has no STATUS, and other rules") {
-        return;
-    }
     let host = Host::new();
     let (web, other) = (host.container("web"), host.container("other"));
     let network = publishing(&host, 1, &[("tcp", 8080, 80)]);
@@ -177,9 +163,6 @@ fn a_table_of_a_later_version_says_what_to_do_and_lets_containers_go() {
 
 #[test]
 fn another_s_table_of_our_name_is_refused_with_words() {
-    if reference_differs("it has no STATUS, and other rules") {
-        return;
-    }
     let host = Host::new();
     host.run(["nft", "add table inet ferrocni { comment \"mine\"; }"]);
     let add = portmap_add(&host, "web", &told("net1", "10.1.0.2/24", &MAPPINGS)).error();
@@ -192,9 +175,6 @@ fn another_s_table_of_our_name_is_refused_with_words() {
 
 #[test]
 fn del_needs_neither_the_result_nor_the_ports_nor_the_namespace() {
-    if reference_differs("it finds nothing without the ports") {
-        return;
-    }
     for snat in [true, false] {
         let host = Host::new();
         let web = host.container("web");
@@ -246,9 +226,6 @@ fn portmap_add(host: &Host, id: &str, config: &Value) -> Outcome {
 
 #[test]
 fn del_does_not_touch_who_has_the_address_or_the_port_by_now() {
-    if reference_differs(NO_NFTABLES) {
-        return;
-    }
     let host = Host::new();
     let (old, new) = (told("net1", "10.1.0.2/24", &MAPPINGS), told("net2", "10.1.0.2/24", &MAPPINGS));
     portmap_add(&host, "old", &old).ok();
@@ -267,9 +244,6 @@ fn del_does_not_touch_who_has_the_address_or_the_port_by_now() {
 /// host-local's folder was emptied by somebody, say: the same address is given again, while the elements are still there.
 #[test]
 fn an_address_that_is_given_again_is_taken_over() {
-    if reference_differs(NO_NFTABLES) {
-        return;
-    }
     let host = Host::new();
     let before = host.snapshot();
     let old = told("net1", "10.1.0.2/24", &[("tcp", 8079, 80)]);
@@ -293,9 +267,6 @@ fn an_address_that_is_given_again_is_taken_over() {
 
 #[test]
 fn gc_takes_stale_attachments_of_its_own_network_only() {
-    if reference_differs("it has no GC") {
-        return;
-    }
     let host = Host::new();
     for (network, id, address, port) in [
         ("net1", "keep", "10.1.0.2/24", 8001),
@@ -320,9 +291,6 @@ fn gc_takes_stale_attachments_of_its_own_network_only() {
 
 #[test]
 fn status_tells_whether_an_add_could_succeed() {
-    if reference_differs("it has no STATUS") {
-        return;
-    }
     let host = Host::new();
     let status = |keys: Value| {
         let mut config = keys;
@@ -394,9 +362,6 @@ fn the_host_s_own_rules_are_kept_byte_for_byte() {
 
 #[test]
 fn five_thousand_ports_change_nothing() {
-    if reference_differs("it would take minutes") {
-        return;
-    }
     let (host, outside) = wire();
     for container in 0..50_u16 {
         let base = 20_000 + container * 100;
@@ -425,9 +390,6 @@ fn five_thousand_ports_change_nothing() {
 
 #[test]
 fn one_container_has_twenty_thousand_ports() {
-    if reference_differs("it would take minutes") {
-        return;
-    }
     let host = Host::new();
     let web = host.container("web");
     let both = |port| [("tcp", port, 80), ("udp", port, 53)];
@@ -447,9 +409,6 @@ fn one_container_has_twenty_thousand_ports() {
 
 #[test]
 fn in_the_steady_state_it_runs_nobody() {
-    if reference_differs("it runs iptables") {
-        return;
-    }
     let host = Host::new();
     let (first, web) = (host.container("first"), host.container("web"));
     publishing(&host, 1, &[("tcp", 8079, 80)]).add(&first, "eth0").ok();
@@ -469,9 +428,6 @@ fn in_the_steady_state_it_runs_nobody() {
 /// The kernel has done what it was asked for, and nobody hears of it.
 #[test]
 fn an_add_that_loses_an_answer_leaves_nothing() {
-    if reference_differs("it asks iptables") {
-        return;
-    }
     let host = Host::new();
     let (first, web) = (host.container("first"), host.container("web"));
     publishing(&host, 1, &[("tcp", 8079, 80)]).add(&first, "eth0").ok();
@@ -495,9 +451,6 @@ fn an_add_that_loses_an_answer_leaves_nothing() {
 /// A DEL that cannot remove what the reference left does the rest, and says so.
 #[test]
 fn del_goes_on_past_iptables() {
-    if reference_differs("this is about both") {
-        return;
-    }
     let host = Host::new();
     let config = told("net1", "10.1.0.2/24", &MAPPINGS);
     let by_iptables = host.cni(REFERENCE).command("ADD").container_id("web").netns("/run/netns/x").ifname("eth0");
@@ -513,9 +466,6 @@ fn del_goes_on_past_iptables() {
 
 #[test]
 fn what_the_reference_published_we_check_and_remove() {
-    if reference_differs("this is about both") {
-        return;
-    }
     let host = Host::new();
     let web = host.container("web");
     let network = host.chain(&bridged(1, &[]));

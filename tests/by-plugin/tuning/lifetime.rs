@@ -18,9 +18,6 @@ fn state(container: &Container) -> (Value, String, String) {
 
 #[test]
 fn del_restores_everything() {
-    if reference_differs("it does not restore sysctls") {
-        return;
-    }
     let host = Host::new();
     let c1 = with_interface(&host, "c1");
     let before = state(&c1);
@@ -36,9 +33,6 @@ fn del_restores_everything() {
 /// It goes by what ADD found, not by what is configured now.
 #[test]
 fn del_needs_neither_configuration_nor_result() {
-    if reference_differs("it does not restore sysctls") {
-        return;
-    }
     let host = Host::new();
     let c1 = with_interface(&host, "c1");
     let before = state(&c1);
@@ -83,9 +77,6 @@ fn del_succeeds_whatever_is_missing() {
 /// An ADD could not have kept anything there.
 #[test]
 fn del_and_gc_succeed_if_the_folder_is_no_folder() {
-    if reference_differs("it fails") {
-        return;
-    }
     let host = Host::new();
     let c1 = with_interface(&host, "c1");
     host.write("/run/file", "precious");
@@ -102,9 +93,6 @@ fn del_and_gc_succeed_if_the_folder_is_no_folder() {
 /// A name like `eth0` may be another interface's by now, but a sysctl of the whole container is the same.
 #[test]
 fn del_restores_what_is_left() {
-    if reference_differs("it does not restore sysctls") {
-        return;
-    }
     let host = Host::new();
     let c1 = with_interface(&host, "c1");
     let before = sysctl(&c1, "core/somaxconn");
@@ -117,9 +105,6 @@ fn del_restores_what_is_left() {
 /// What the kernel no longer takes is told, and everything else restored; but the container can be deleted.
 #[test]
 fn what_cannot_be_restored_is_told_once() {
-    if reference_differs("it says nothing") {
-        return;
-    }
     let host = Host::new();
     let c1 = host.container("c1");
     // A macvlan's packets cannot be larger than its parent's.
@@ -141,9 +126,6 @@ fn what_cannot_be_restored_is_told_once() {
 /// A list may tune twice: the first one's values are what was there before the second, but not what was there before.
 #[test]
 fn two_tunings_in_a_list_are_undone_to_what_was_before_both() {
-    if reference_differs("the second one forgets what was before the first") {
-        return;
-    }
     let host = Host::new();
     let c1 = host.container("c1");
     let somaxconn = sysctl(&c1, "core/somaxconn");
@@ -159,9 +141,6 @@ fn two_tunings_in_a_list_are_undone_to_what_was_before_both() {
 /// The second one's failure is not the first one's.
 #[test]
 fn a_second_tuning_that_fails_takes_back_only_its_own() {
-    if reference_differs("it takes back nothing") {
-        return;
-    }
     let host = Host::new();
     let c1 = with_interface(&host, "c1");
     let before = state(&c1);
@@ -177,9 +156,6 @@ fn a_second_tuning_that_fails_takes_back_only_its_own() {
 /// A failed ADD on one network is followed by DEL, which must not undo what another network's has done.
 #[test]
 fn del_leaves_another_networks_file_alone() {
-    if reference_differs("its files do not say whose they are") {
-        return;
-    }
     let host = Host::new();
     let c1 = with_interface(&host, "c1");
     call(&host, "ADD", &c1, &everything()).run().ok();
@@ -191,9 +167,6 @@ fn del_leaves_another_networks_file_alone() {
 /// Runtimes give the paths of containers that are gone to the next ones. What was tuned went with the namespace.
 #[test]
 fn del_leaves_the_container_alone_that_has_the_path_by_now() {
-    if reference_differs("its files do not say which namespace they mean") {
-        return;
-    }
     let host = Host::new();
     let (c1, c2) = (with_interface(&host, "c1"), with_interface(&host, "c2"));
     call(&host, "ADD", &c1, &everything()).run().ok();
@@ -206,9 +179,6 @@ fn del_leaves_the_container_alone_that_has_the_path_by_now() {
 /// An ADD may come again for a container whose DEL never came: what the file remembers is of the namespace before.
 #[test]
 fn what_was_before_in_a_namespace_that_is_gone_is_not_restored_in_the_next() {
-    if reference_differs("it does not restore sysctls") {
-        return;
-    }
     let host = Host::new();
     let c1 = with_interface(&host, "c1");
     c1.shell("echo 50 > /proc/sys/net/core/somaxconn");
@@ -223,9 +193,6 @@ fn what_was_before_in_a_namespace_that_is_gone_is_not_restored_in_the_next() {
 
 #[test]
 fn gc_removes_the_files_of_attachments_that_are_gone_and_no_others() {
-    if reference_differs("it has no GC") {
-        return;
-    }
     let host = Host::new();
     let [stays, lost] = ["stays", "lost"].map(|name| host.container(name));
     let network = network(&host, &everything());
@@ -247,9 +214,6 @@ fn gc_removes_the_files_of_attachments_that_are_gone_and_no_others() {
 /// Wherever an ADD or a DEL is killed, the DEL after it puts everything back.
 #[test]
 fn a_kill_leaves_nothing_that_del_would_not_restore() {
-    if reference_differs("it does not restore sysctls") {
-        return;
-    }
     let host = Host::new();
     let c1 = with_interface(&host, "c1");
     let before = state(&c1);
@@ -271,9 +235,6 @@ fn a_kill_leaves_nothing_that_del_would_not_restore() {
 /// strace plays a host that has run out of something for a moment.
 #[test]
 fn a_del_that_failed_once_can_be_repeated() {
-    if reference_differs("it does not restore sysctls") {
-        return;
-    }
     let host = Host::new();
     let c1 = with_interface(&host, "c1");
     let before = state(&c1);
@@ -294,9 +255,6 @@ fn a_del_that_failed_once_can_be_repeated() {
 /// A folder on a volume may be a tenant's.
 #[test]
 fn no_file_of_the_host_is_written_or_waited_for_through_the_folder() {
-    if reference_differs("it follows links and waits for FIFOs") {
-        return;
-    }
     let host = Host::new();
     let c1 = with_interface(&host, "c1");
     host.write("/run/victim", "precious");

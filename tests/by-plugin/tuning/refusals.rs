@@ -1,7 +1,7 @@
 //! What is not set, and by whom it may not be.
 
 use serde_json::{Value, json};
-use tests::{Container, Host, Inside as _, Outcome, reference_differs};
+use tests::{Container, Host, Inside as _, Outcome};
 
 use super::{backups, call, everything, properties, sysctl, with_interface};
 
@@ -13,9 +13,6 @@ fn add_sysctl(host: &Host, container: &Container, key: &str) -> Outcome {
 
 #[test]
 fn nothing_outside_of_proc_sys_net_is_reached_by_any_spelling() {
-    if reference_differs("it tidies such paths up, and has one code for everything") {
-        return;
-    }
     let host = Host::new();
     let c1 = with_interface(&host, "c1");
     host.write("/run/victim", "0");
@@ -64,9 +61,6 @@ fn nothing_outside_of_proc_sys_net_is_reached_by_any_spelling() {
 
 #[test]
 fn a_sysctl_that_is_named_twice_is_refused() {
-    if reference_differs("this version takes the last one") {
-        return;
-    }
     let host = Host::new();
     let c1 = with_interface(&host, "c1");
     let add = |keys: &str| {
@@ -94,9 +88,6 @@ fn a_sysctl_that_is_named_twice_is_refused() {
 
 #[test]
 fn the_allowlist_decides() {
-    if reference_differs("this version has no allowlist") {
-        return;
-    }
     let host = Host::new();
     let c1 = with_interface(&host, "c1");
     add_sysctl(&host, &c1, "net.ipv4.conf.all.arp_ignore").ok();
@@ -118,9 +109,6 @@ fn the_allowlist_decides() {
 
 #[test]
 fn sysctls_for_one_container_have_to_be_allowed_too() {
-    if reference_differs("this version has no allowlist") {
-        return;
-    }
     let host = Host::new();
     let c1 = with_interface(&host, "c1");
     host.write(ALLOWLIST, "^net.core.somaxconn$");
@@ -134,9 +122,6 @@ fn sysctls_for_one_container_have_to_be_allowed_too() {
 
 #[test]
 fn an_allowlist_that_cannot_be_used_allows_nothing() {
-    if reference_differs("it looks at a line when it comes to it") {
-        return;
-    }
     let host = Host::new();
     let c1 = with_interface(&host, "c1");
     host.write(ALLOWLIST, "net\n(");
@@ -150,9 +135,6 @@ fn an_allowlist_that_cannot_be_used_allows_nothing() {
 /// The kernel's refusal of one takes back the others.
 #[test]
 fn an_add_that_fails_has_changed_nothing() {
-    if reference_differs("it leaves what it has done so far") {
-        return;
-    }
     let host = Host::new();
     let c1 = with_interface(&host, "c1");
     let (before, somaxconn) = (properties(&c1), sysctl(&c1, "core/somaxconn"));
@@ -178,9 +160,6 @@ fn an_add_that_fails_has_changed_nothing() {
 
 #[test]
 fn wrong_values_are_refused_where_they_stand() {
-    if reference_differs("it takes them, or leaves them to the kernel") {
-        return;
-    }
     let host = Host::new();
     let c1 = with_interface(&host, "c1");
     for (key, value) in [
@@ -201,9 +180,6 @@ fn wrong_values_are_refused_where_they_stand() {
 
 #[test]
 fn status_says_what_would_keep_an_add_from_succeeding() {
-    if reference_differs("it has no STATUS") {
-        return;
-    }
     let host = Host::new();
     let status = |config: &Value| host.cni("tuning").command("STATUS").config(config).run();
     let config = json!({"type": "tuning", "sysctl": {"net.core.somaxconn": "1"}});
