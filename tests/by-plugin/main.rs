@@ -37,6 +37,7 @@ mod harness_self_test;
 mod host;
 mod host_device;
 mod host_local;
+mod lists;
 mod loopback;
 mod macvlan;
 mod networks;

@@ -1,5 +1,6 @@
 //! Which binaries are tested.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::LazyLock;
@@ -15,6 +16,21 @@ use serde_json::Value;
 pub fn bin_dir() -> PathBuf {
     let dir = env::var_os("CNI_BIN_DIR").map_or_else(built_binaries, PathBuf::from);
     dir.canonicalize().unwrap_or_else(|error| panic!("CNI_BIN_DIR {}: {error}", dir.display()))
+}
+
+/// The plugins of this suite with their folders: each folder of `plugins/` and `ipam/` with a `main.rs` is a program of that
+/// name.
+///
+/// # Panics
+/// If the folders cannot be read.
+#[must_use]
+pub fn suite() -> BTreeMap<String, PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace");
+    let folders = ["plugins", "ipam"].map(|kind| fs::read_dir(root.join(kind)).expect("a folder of plugins"));
+    let folders = folders.into_iter().flatten().map(|entry| entry.expect("an entry").path());
+    let programs = folders.filter(|folder| folder.join("src/main.rs").exists());
+    let name = |folder: &PathBuf| folder.file_name().expect("a name").to_string_lossy().into_owned();
+    programs.map(|folder| (name(&folder), folder)).collect()
 }
 
 /// Whether the suite runs against the Go reference plugins instead of ours.

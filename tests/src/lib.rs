@@ -46,7 +46,7 @@ pub mod scene;
 mod snapshot;
 mod traffic;
 
-pub use binaries::{bin_dir, client, is_reference, newest_version, reference_differs};
+pub use binaries::{bin_dir, client, is_reference, newest_version, reference_differs, suite};
 pub use capture::Capture;
 pub use chain::Chain;
 pub use cni::{Cni, CniError, Outcome, address};

@@ -24,6 +24,9 @@ pub const PLUGINS: [&str; 16] = [
     "tuning",
 ];
 
+/// The others, which are tested with the kernel's feature that they need, in `by-kernel-feature`.
+pub const BY_KERNEL_FEATURE: [&str; 4] = ["dummy", "ipvlan", "vlan", "vrf"];
+
 /// Those of [`PLUGINS`] that put an interface into the container, for which an IPAM plugin gives addresses.
 pub const INTERFACES: [&str; 5] = ["bridge", "host-device", "macvlan", "ptp", "tap"];
 
