@@ -150,15 +150,17 @@ on_the_reference() {
 
 # Runs the tests of plugins with $1 in their names.
 run_named() {
-    local target names failed=
+    local target names found= failed=
     : >"$LOG"
     for target in by-plugin conformance clients; do
         mapfile -t names < <(cargo test --locked --quiet -p tests --test "$target" -- --list --format terse |
             sed -n 's/: test$//p' | { grep -F -- "$1" || true; } | without_known_differences "$target")
         [ ${#names[@]} -gt 0 ] || continue
+        found=yes
         step "$target: ${#names[@]} tests"
         cargo test --locked -p tests --test "$target" -- --exact "${names[@]}" 2>&1 | tee -a "$LOG" || failed=yes
     done
+    [ -n "$found" ] || fail "there are no tests to run with $1 in their names"
     [ -z "$failed" ] || fail "some tests failed, see $LOG"
 }
 

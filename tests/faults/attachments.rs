@@ -4,14 +4,11 @@ use std::fs;
 use std::path::Path;
 
 use serde_json::{Value, json};
-use tests::scene::{INTERFACES, Scene};
+use tests::scene::{BY_KERNEL_FEATURE, INTERFACES, Scene};
 use tests::{Cni, Container, Inside as _, Outcome, Snapshot};
 
 /// The plugins that work on the result of another one, which they do not call themselves.
 const CHAINED: [&str; 5] = ["bandwidth", "firewall", "portmap", "sbr", "tuning"];
-
-/// Those that make links of a kind that not every kernel has.
-const LACKED: [&str; 4] = ["dummy", "ipvlan", "vlan", "vrf"];
 
 pub(crate) struct Attachments {
     scene: Scene,
@@ -35,7 +32,7 @@ impl Attachments {
         match plugin {
             _ if CHAINED.contains(&plugin) => this.chain(),
             _ if INTERFACES.contains(&plugin) || plugin == "host-local" => this.attach_another("eth1"),
-            _ if LACKED.contains(&plugin) => this.lack(),
+            _ if BY_KERNEL_FEATURE.contains(&plugin) => this.lack(),
             "loopback" => this.attach_another("lo"),
             // These have nothing of their own in any container, or no second lease to be had.
             "dhcp" | "host" | "none" | "static" => {}

@@ -28,8 +28,9 @@
 //!
 //! `CNI_BIN_DIR` points the suite at other binaries. A test is first proved on the Go reference suite
 //! (`CNI_BIN_DIR=/usr/lib/cni`, Debian's `containernetworking-plugins`); where the reference cannot do what
-//! we demand of ours, the test says so with [`reference_differs`]. Nothing is ever skipped: a missing
-//! privilege or program is a failing test.
+//! we demand of ours, `reference_differences.txt` names the test and says why, and `scripts/test.sh` leaves it out there;
+//! a part of a test asks [`reference_differs`]. Otherwise nothing is ever skipped: a missing privilege or program is a failing
+//! test.
 
 mod binaries;
 mod capture;
