@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tests::{Inside as _, newest_version};
 
-use crate::scene::{PLUGINS, Scene, error, error_with};
+use crate::scene::{PLUGINS, Scene, error, error_with, every_plugin};
 
 /// "`name`: ... Must start with an alphanumeric character, optionally followed by any combination of one or more
 /// alphanumeric characters, underscore, dot (.) or hyphen (-)" (Configuration format); "`7`: Invalid network config"
@@ -11,7 +11,7 @@ use crate::scene::{PLUGINS, Scene, error, error_with};
 #[test]
 fn a_network_has_a_valid_name() {
     let scene = Scene::new();
-    for plugin in PLUGINS {
+    for plugin in every_plugin() {
         for name in [json!(null), json!(""), json!("-x"), json!(".."), json!("a b"), json!("a\n"), json!("ä")] {
             let mut config = scene.config(plugin);
             config["name"] = name.clone();
@@ -28,7 +28,7 @@ fn a_network_has_a_valid_name() {
 #[test]
 fn what_is_no_json_is_refused() {
     let scene = Scene::new();
-    for plugin in PLUGINS {
+    for plugin in every_plugin() {
         for stdin in ["{\"name\"", "{} {}", "name: test", "nul", "{'name': 'test'}"] {
             error_with(6, scene.call(plugin, "ADD").stdin(stdin).run());
         }

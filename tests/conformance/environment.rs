@@ -3,7 +3,7 @@
 use serde_json::json;
 use tests::{Host, Inside as _, is_reference, reference_differs};
 
-use crate::scene::{INSIDE_ONLY, PLUGINS, Scene, bridge_config, error, error_with, versions_of};
+use crate::scene::{INSIDE_ONLY, Scene, bridge_config, error, error_with, every_plugin, versions_of};
 
 const ADD: [&str; 4] = ["CNI_CONTAINERID", "CNI_NETNS", "CNI_IFNAME", "CNI_PATH"];
 const DEL: [&str; 3] = ["CNI_CONTAINERID", "CNI_IFNAME", "CNI_PATH"];
@@ -25,7 +25,7 @@ fn verbs() -> &'static [&'static str] {
 #[test]
 fn all_missing_variables_are_named_in_one_message() {
     let host = Host::new();
-    for plugin in PLUGINS {
+    for plugin in every_plugin() {
         for verb in verbs() {
             let config = json!({"type": plugin});
             let error = error(host.cni(plugin).command(verb).without("CNI_PATH").config(&config).run());
@@ -41,7 +41,7 @@ fn all_missing_variables_are_named_in_one_message() {
 #[test]
 fn each_missing_variable_is_named_and_no_other() {
     let scene = Scene::new();
-    for plugin in PLUGINS {
+    for plugin in every_plugin() {
         for verb in ["ADD", "DEL"] {
             for name in required(verb) {
                 let call = scene.call(plugin, verb);
@@ -61,7 +61,7 @@ fn each_missing_variable_is_named_and_no_other() {
 #[test]
 fn an_unknown_operation_is_refused() {
     let scene = Scene::new();
-    for plugin in PLUGINS {
+    for plugin in every_plugin() {
         for verb in ["add", "UPDATE", "ADD "] {
             let error = error(scene.call(plugin, verb).run());
             assert_eq!(error.code, 4, "{plugin}: {error:?}");
@@ -75,7 +75,7 @@ fn an_unknown_operation_is_refused() {
 #[test]
 fn without_an_operation_a_plugin_says_what_it_is() {
     let host = Host::new();
-    for plugin in PLUGINS {
+    for plugin in every_plugin() {
         let finished = host.cni(plugin).without("CNI_PATH").run().finished;
         assert_eq!(finished.status.code(), Some(0), "{finished}");
         assert_eq!(finished.stdout, "", "{finished}");
@@ -108,7 +108,7 @@ fn names_that_are_too_long_together_are_refused_before_anything_is_made() {
     let scene = Scene::new();
     let before = scene.host.snapshot();
     let id = "c".repeat(240);
-    for plugin in PLUGINS {
+    for plugin in every_plugin() {
         let config = scene.config(plugin);
         let error = error_with(4, scene.call_with(plugin, "ADD", &config).container_id(&id).run());
         assert!(error.msg.contains("characters together"), "{plugin}: {error:?}");
@@ -137,7 +137,7 @@ fn the_hosts_own_namespace_is_refused() {
     let scene = Scene::new();
     scene.host.shell("touch /run/netns/host; mount --bind /proc/self/ns/net /run/netns/host");
     let before = scene.host.snapshot();
-    for plugin in PLUGINS.into_iter().filter(|plugin| *plugin != "host") {
+    for plugin in every_plugin().filter(|plugin| *plugin != "host") {
         for verb in ["ADD", "DEL"] {
             for path in ["/proc/self/ns/net", "/run/netns/host"] {
                 let error = error(scene.call(plugin, verb).netns(path).run());

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tests::{Outcome, is_reference};
 
-use crate::scene::{PLUGINS, Scene, error, versions_of};
+use crate::scene::{PLUGINS, Scene, error, every_plugin, versions_of};
 
 fn fail(scene: &Scene, plugin: &str, version: &str) -> Outcome {
     let mut config = scene.config(plugin);
@@ -17,7 +17,7 @@ fn fail(scene: &Scene, plugin: &str, version: &str) -> Outcome {
 #[test]
 fn an_error_is_one_object_on_stdout_and_an_exit_status() {
     let scene = Scene::new();
-    for plugin in PLUGINS {
+    for plugin in every_plugin() {
         error(fail(&scene, plugin, tests::newest_version()));
     }
 }
@@ -26,7 +26,7 @@ fn an_error_is_one_object_on_stdout_and_an_exit_status() {
 #[test]
 fn an_error_has_the_version_of_the_configuration() {
     let scene = Scene::new();
-    for plugin in PLUGINS {
+    for plugin in every_plugin() {
         for version in versions_of(plugin) {
             let reply = fail(&scene, plugin, version).json.unwrap();
             let expected = if is_reference() { &Value::Null } else { &json!(version) };
@@ -40,7 +40,7 @@ fn an_error_has_the_version_of_the_configuration() {
 #[test]
 fn an_error_has_a_code_and_a_message() {
     let scene = Scene::new();
-    for plugin in PLUGINS {
+    for plugin in every_plugin() {
         let reply = fail(&scene, plugin, tests::newest_version()).json.unwrap();
         assert_eq!(reply["code"], 7, "{plugin}: {reply}");
         let msg = reply["msg"].as_str().unwrap();

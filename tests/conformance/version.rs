@@ -3,13 +3,13 @@
 use serde_json::json;
 use tests::{Host, is_reference, newest_version, reference_differs};
 
-use crate::scene::{PLUGINS, Scene, error, versions_of};
+use crate::scene::{Scene, error, every_plugin, versions_of};
 
 /// "`supportedVersions`: A list of supported specification versions" (Version).
 #[test]
 fn each_plugin_lists_the_versions_it_speaks() {
     let host = Host::new();
-    for plugin in PLUGINS {
+    for plugin in every_plugin() {
         let reply = host.cni(plugin).command("VERSION").stdin(r#"{"cniVersion":"1.0.0"}"#).run().ok();
         let versions: Vec<_> = versions_of(plugin).collect();
         assert_eq!(reply, json!({"cniVersion": newest_version(), "supportedVersions": versions}), "{plugin}");
@@ -21,7 +21,7 @@ fn each_plugin_lists_the_versions_it_speaks() {
 #[test]
 fn version_needs_nothing_and_ignores_stdin() {
     let host = Host::new();
-    for plugin in PLUGINS {
+    for plugin in every_plugin() {
         let call = host.cni(plugin).command("VERSION").without("CNI_PATH");
         let expected = call.run().ok();
         for stdin in ["{", "[]", "\0", r#"{"cniVersion":"9.9.9"}"#, r#"{"name":"../x"}"#] {
@@ -35,7 +35,7 @@ fn version_needs_nothing_and_ignores_stdin() {
 #[test]
 fn a_version_that_the_plugin_does_not_speak_is_refused() {
     let scene = Scene::new();
-    for plugin in PLUGINS {
+    for plugin in every_plugin() {
         for version in ["9.9.9", "1.1", "v1.0.0", "1.0.0 ", "0.0.1"] {
             let mut config = scene.config(plugin);
             config["cniVersion"] = json!(version);
@@ -70,7 +70,7 @@ fn an_operation_that_is_younger_than_the_configuration_is_refused() {
         cases.push(("GC", vec!["0.3.1", "0.4.0", "1.0.0"]));
         cases.push(("STATUS", vec!["0.3.1", "0.4.0", "1.0.0"]));
     }
-    for plugin in PLUGINS {
+    for plugin in every_plugin() {
         for (verb, versions) in &cases {
             for version in versions {
                 let mut config = scene.config(plugin);

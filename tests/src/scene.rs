@@ -24,8 +24,14 @@ pub const PLUGINS: [&str; 16] = [
     "tuning",
 ];
 
-/// The others, which are tested with the kernel's feature that they need, in `by-kernel-feature`.
+/// The others. What they make is tested with the kernel's feature that they need, in `by-kernel-feature`; what the
+/// specification demands of every plugin whatever it makes, is tested with [`every_plugin`].
 pub const BY_KERNEL_FEATURE: [&str; 4] = ["dummy", "ipvlan", "vlan", "vrf"];
+
+/// All of the suite.
+pub fn every_plugin() -> impl Iterator<Item = &'static str> {
+    PLUGINS.into_iter().chain(BY_KERNEL_FEATURE)
+}
 
 /// Those of [`PLUGINS`] that put an interface into the container, for which an IPAM plugin gives addresses.
 pub const INTERFACES: [&str; 5] = ["bridge", "host-device", "macvlan", "ptp", "tap"];
@@ -44,7 +50,7 @@ pub fn versions() -> impl Iterator<Item = &'static str> {
 /// The versions that a plugin promises.
 pub fn versions_of(plugin: &str) -> impl Iterator<Item = &'static str> {
     let first = match plugin {
-        "bandwidth" => "0.3.0",
+        "bandwidth" | "vrf" => "0.3.0",
         "firewall" => "0.4.0",
         _ => "0.1.0",
     };
@@ -147,6 +153,10 @@ impl Scene {
                 "runtimeConfig": {"portMappings": [{"hostPort": 8080, "containerPort": 80, "protocol": "tcp"}]},
             }),
             "ptp" => ptp_config(),
+            "dummy" => json!({"type": "dummy", "ipam": bridge_config()["ipam"]}),
+            "ipvlan" => json!({"type": "ipvlan", "master": "br0", "ipam": bridge_config()["ipam"]}),
+            "vlan" => json!({"type": "vlan", "master": "br0", "vlanId": 5, "ipam": bridge_config()["ipam"]}),
+            "vrf" => json!({"type": "vrf", "prevResult": self.result, "vrfname": "red"}),
             "firewall" | "sbr" => json!({"type": plugin, "prevResult": self.result}),
             "tap" => json!({"type": "tap", "ipam": bridge_config()["ipam"]}),
             "tuning" => json!({
@@ -162,7 +172,7 @@ impl Scene {
     /// The container that the plugin has something to do for: chained plugins come after a bridge.
     pub fn container(&self, plugin: &str) -> &Container {
         match plugin {
-            "bandwidth" | "portmap" | "firewall" | "sbr" | "tuning" => &self.attached,
+            "bandwidth" | "portmap" | "firewall" | "sbr" | "tuning" | "vrf" => &self.attached,
             "host" => &self.sharing,
             "dhcp" => &self.leasing,
             _ => &self.fresh,
