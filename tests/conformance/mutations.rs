@@ -41,7 +41,7 @@ fn full_config(scene: &Scene, plugin: &str) -> Value {
         "bridge" => json!({
             "isDefaultGateway": true, "forceAddress": false, "ipMasqBackend": "nftables", "mtu": 1400,
             "hairpinMode": true, "promiscMode": false, "macspoofchk": true, "portIsolation": true, "enabledad": false,
-            "routerAdvertisements": true, "vlan": 0, "vlanTrunk": null, "preserveDefaultVlan": false, "uplink": "",
+            "routerAdvertisements": true, "disableContainerInterface": false, "vlan": 0, "vlanTrunk": null, "preserveDefaultVlan": false, "uplink": "",
             "dns": {"nameservers": ["10.1.0.1"], "domain": "a", "search": ["a"], "options": ["ndots:1"]},
             "args": {"cni": {"mac": "02:00:00:00:00:01", "ips": ["10.1.0.77"]}},
         }),
@@ -63,7 +63,7 @@ fn full_config(scene: &Scene, plugin: &str) -> Value {
             "shapedSubnets": [], "unshapedSubnets": [],
         }),
         "tap" => json!({
-            "multiQueue": true, "mtu": 1400, "mac": "02:00:00:00:00:01", "owner": 0, "group": 0, "bridge": "",
+            "multiQueue": true, "mtu": 1400, "mac": "02:00:00:00:00:01", "owner": 0, "group": 0, "bridge": "", "selinuxContext": "",
             "dns": {"nameservers": ["10.1.0.1"], "domain": "a", "search": ["a"], "options": ["ndots:1"]},
             "runtimeConfig": {"mac": "02:00:00:00:00:02"},
         }),
@@ -100,8 +100,9 @@ fn full_config(scene: &Scene, plugin: &str) -> Value {
             "runtimeConfig": {"ips": ["10.1.0.77"]},
         }),
         "vrf" => json!({"table": 77}),
+        "sbr" => json!({"table": 100, "addSourceHints": false, "gateways": ["10.1.0.1"]}),
         "portmap" => json!({
-            "backend": "iptables", "snat": true, "masqAll": true, "markMasqBit": 7,
+            "backend": "iptables", "snat": true, "masqAll": true, "markMasqBit": 7, "externalSetMarkChain": "",
             "conditionsV4": ["!", "-d", "192.0.2.0/24"], "conditionsV6": ["-s", "fd00::/8"],
         }),
         "firewall" => json!({
