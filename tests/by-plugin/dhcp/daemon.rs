@@ -129,7 +129,7 @@ fn a_killed_daemon_s_socket_is_no_obstacle_but_a_living_one_is() {
     // Somebody else's daemon is not robbed of its socket.
     let reference = reference_daemon(&host);
     let refused = second();
-    assert!(refused.stderr.contains("somebody listens on /run/cni/dhcp.sock already"), "{refused}");
+    assert!(refused.stderr.contains("a daemon listens on /run/cni/dhcp.sock already"), "{refused}");
     drop(reference);
 }
 

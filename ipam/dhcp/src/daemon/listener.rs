@@ -74,9 +74,9 @@ fn refuse_another(path: &Path) -> Result<(), cni_plugin::Error> {
     match UnixStream::connect(path) {
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) => Ok(()),
         Err(source) => {
-            Err(Error::Store { doing: "find out whether somebody listens on", path: path.into(), source }.into())
+            Err(Error::Store { doing: "find out whether a daemon listens on", path: path.into(), source }.into())
         }
-        Ok(_) => Err(cni_plugin::Error::new(Code::Internal, format!("somebody listens on {} already", path.display()))
+        Ok(_) => Err(cni_plugin::Error::new(Code::Internal, format!("a daemon listens on {} already", path.display()))
             .with_details("stop that daemon first, or give this one another -socketpath")),
     }
 }
