@@ -81,7 +81,7 @@ pub(crate) fn sbr() -> Network {
     on_a_bridge("bench-sbr", json!({"type": "sbr"}))
 }
 
-/// An address that somebody has named, alone.
+/// One named address, alone.
 pub(crate) fn named_address() -> Network {
     let ipam = json!({"type": "static", "addresses": [{"address": "10.88.0.9/16", "gateway": "10.88.0.1"}]});
     network("bench-static", vec![json!({"type": "static", "ipam": ipam})])

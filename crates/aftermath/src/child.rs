@@ -28,7 +28,7 @@ impl Child {
 
     /// Whether it has ended: it has done its work, or was killed.
     pub fn has_ended(&mut self) -> bool {
-        // It is nobody else's child, so the only failure is that it was reaped already.
+        // It is no other process's child, so the only failure is that it was reaped already.
         waitpid(self.0, Some(WaitPidFlag::WNOHANG)).map_or(true, |status| status.pid().is_some())
     }
 }

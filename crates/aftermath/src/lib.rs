@@ -2,7 +2,7 @@
 //!
 //! Deleting a link and removing nftables elements take effect within a millisecond, but the system call that did it, or the
 //! one that closes its socket, returns only after an RCU grace period: 10 to 30 ms, in which the kernel makes sure that
-//! nothing uses the memory any more. Nobody who waits for a container to stop has to wait for that.
+//! nothing uses the memory any more. Stopping a container does not have to wait for that.
 //!
 //! - A link is deleted by a child ([`send`]), while the caller listens for the notification that it has left its namespace.
 //! - Netfilter sockets stay open until the program ends ([`keep`]). If it has removed something ([`expect`]), a child that
@@ -11,7 +11,7 @@
 //!   wait for.
 //!
 //! Such a child has those sockets and nothing else: no standard input or output, no lock, no file, a session of its own. If
-//! it is killed, what it waits for happens all the same. It outlives its parent, so somebody else has to reap it. Where
+//! it is killed, what it waits for happens all the same. It outlives its parent, so another process has to reap it. Where
 //! that is not sure to happen ([`reaper`]), or no child can be made, the caller waits itself.
 
 mod child;

@@ -40,7 +40,7 @@ impl Configuration {
         Ok(ProtocolKeys { has_list, ..keys })
     }
 
-    /// The result of before. A DEL can do without one, and must not fail over one that cannot be read: nobody could ever
+    /// The result of before. A DEL can do without one, and must not fail over one that cannot be read: it could never
     /// delete the container then.
     pub(crate) fn prev_result(&self, verb: Verb, version: SpecVersion) -> Result<Option<AddResult>, Error> {
         let read = |value| AddResult::from_json(value, version).map_err(|error| error.within("prevResult"));
@@ -57,7 +57,7 @@ impl Configuration {
 
     /// The plugin's own keys. A DEL or GC must not fail over one that does not fit, and that it most likely does not need: a
     /// runtime would stop there, and the plugins before this one in the chain would never be asked to clean up. Nor may
-    /// the other keys be lost over it: the ADD may have been before somebody spoilt the configuration, and they say where its
+    /// the other keys be lost over it: the ADD may have been before the configuration was spoilt, and they say where its
     /// traces are.
     pub(crate) fn plugin_keys<C: DeserializeOwned + Default>(&self, verb: Verb) -> Result<C, Error> {
         match (verb, self.read()) {

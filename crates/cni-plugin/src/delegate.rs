@@ -115,7 +115,7 @@ impl<'a> Delegate<'a> {
     }
 
     /// ADD of an IPAM plugin, which has to give an address. It is taken back after all else, whatever was made before this call:
-    /// once an address is released it may be somebody else's. Only where the interface is needed to release it does that come
+    /// once an address is released another container may get it. Only where the interface is needed to release it does that come
     /// before all else.
     ///
     /// # Errors
@@ -194,7 +194,7 @@ fn is_beside_us(file: &Path) -> bool {
 
 fn execute(kind: &PluginType, file: &Path, call: &Call) -> Result<Vec<u8>, Error> {
     let cannot = |error: std::io::Error| {
-        // Somebody is installing it.
+        // It is being installed.
         let code = if error.kind() == ErrorKind::ExecutableFileBusy { Code::TryAgainLater } else { Code::Io };
         Error::new(code, format!("run plugin {kind} ({})", file.display())).with_details(error.to_string())
     };

@@ -54,7 +54,7 @@ pub(crate) fn admit(call: &Call, attitude: HostNetwork) -> Result<Admission, Err
     if call.verb == Verb::Check || is_meant() { Ok(Admission::Granted) } else { Err(refusal(call)) }
 }
 
-/// A namespace that is gone is nobody's.
+/// A namespace that is gone belongs to no container.
 fn is_own(path: &str) -> Result<bool, Error> {
     let Some(theirs) = identity(path)? else { return Ok(false) };
     Ok(identity("/proc/self/ns/net")? == Some(theirs))

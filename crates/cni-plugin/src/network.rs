@@ -112,7 +112,7 @@ impl<C> Network<C> {
     /// DEL: deletes the interface, by `delete`, and has the IPAM plugin, if the network has one, release its addresses.
     /// Failures are noted in `failures`.
     ///
-    /// The interface goes first, for once an address is released it may be somebody else's: as long as anything that has to do
+    /// The interface goes first, for once an address is released another container may get it: as long as anything that has to do
     /// with it could not be removed, it is kept. Only where the interface is needed to release the address does that come
     /// first.
     pub fn delete_and_release<E: Into<Error>>(

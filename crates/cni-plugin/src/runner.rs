@@ -137,7 +137,7 @@ fn reserve_memory() -> Result<(), Error> {
         Error::new(Code::TryAgainLater, format!("the system has no {} KiB of memory for the plugin", MEMORY >> 10))
             .with_details(refusal.to_string())
     })?;
-    // An allocation that nobody uses may be optimised away.
+    // An unused allocation may be optimised away.
     std::hint::black_box(&mut memory);
     Ok(())
 }

@@ -64,7 +64,7 @@ impl Undo {
         self.at(Turn::BeforeAllElse, change)
     }
 
-    /// Does what may be somebody else's once it is taken back, so that nothing made with it may be left by then, whenever that
+    /// Does what may belong to another container once it is taken back, so that nothing made with it may be left by then, whenever that
     /// was made: what `change` pushes runs after all else.
     pub fn after_all_else<T>(&mut self, change: impl FnOnce(&mut Self) -> T) -> T {
         self.at(Turn::AfterAllElse, change)

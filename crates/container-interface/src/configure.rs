@@ -28,19 +28,19 @@ pub struct Setup<'a> {
     pub ips: &'a [IpConfig],
     /// Its routes; one without a gateway takes the first gateway of its family.
     pub routes: &'a [Route],
-    /// Ask the link whether somebody else has an IPv6 address before using it, and wait for the answer.
+    /// Ask the link whether another host has an IPv6 address before using it, and wait for the answer.
     pub detect_duplicates: bool,
     /// Whether the interface believes router advertisements, also in a container that forwards; `None` leaves it to the kernel.
     pub router_advertisements: Option<bool>,
-    /// Only the gateways are on the link: everybody else is behind them, also who is in the same subnet.
+    /// Only the gateways are on the link: all other hosts are behind them, also those of the same subnet.
     pub point_to_point: bool,
 }
 
 /// Sets the interface up: sysctls, addresses, routes, and its neighbours told at once where the addresses are, since an
-/// address may have been somebody else's a moment ago.
+/// address may have been another container's a moment ago.
 ///
 /// `inside` is a socket of the container's namespace; `host_end` is the socket of the host's namespace and the pair of which
-/// the link is an end: the announcement waits until the other end carries packets, or nobody would hear it.
+/// the link is an end: the announcement waits until the other end carries packets, or it would not be heard.
 ///
 /// # Errors
 /// The step that failed. The link is the caller's to remove.
@@ -68,7 +68,7 @@ enum Order {
 }
 
 impl<'a> Setup<'a> {
-    /// An interface with the addresses and routes of a result, which nobody has to be told of.
+    /// An interface with the addresses and routes of a result, which are not announced.
     #[must_use]
     pub fn new(netns: &'a Netns, ifname: &'a IfName, index: u32, result: &'a AddResult) -> Self {
         let (ips, routes) = (&result.ips, &result.routes);
@@ -195,7 +195,7 @@ fn add_addresses_and_routes(socket: &mut Socket, setup: &Setup<'_>, order: Order
 }
 
 fn wait_for_ipv6(socket: &mut Socket, setup: &Setup<'_>) -> netlink::Result<()> {
-    // Where nobody can hear the question, the kernel asks it as soon as there is a carrier.
+    // Where the question cannot be heard, the kernel asks it as soon as there is a carrier.
     if setup.detect_duplicates && !socket.link(setup.index)?.carrier {
         return Ok(());
     }

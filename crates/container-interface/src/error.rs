@@ -15,7 +15,7 @@ pub enum Error {
         /// Whose interface it is.
         attachment: Attachment,
     },
-    /// Somebody else's interface has the name.
+    /// Another interface has the name.
     #[error("the container has an interface {ifname} already: choose another name (CNI_IFNAME), or remove it first")]
     NameTaken {
         /// The name.

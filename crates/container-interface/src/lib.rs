@@ -6,7 +6,7 @@
 //!
 //! - [`link`] makes and deletes links that are in the container alone
 //! - [`loopback`] is the one that is there already
-//! - [`mac`] is the hardware address that somebody asked for
+//! - [`mac`] is the hardware address that was asked for
 //! - [`point_to_point`] knows the routes of links that lead to a gateway only
 //! - [`router`] has the host forward what containers send
 //! - [`veth`] makes and deletes links that have another end on the host

@@ -11,8 +11,8 @@ use crate::{Error, link};
 /// Its name.
 pub const NAME: &str = "lo";
 
-/// Sets a container's `lo` up, and labels it, so that DEL knows the container again. An alias that is no label is somebody
-/// else's, and stays.
+/// Sets a container's `lo` up, and labels it, so that DEL knows the container again. An alias that is no label
+/// is not ours, and stays.
 ///
 /// # Errors
 /// The kernel's refusal.

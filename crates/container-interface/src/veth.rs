@@ -57,12 +57,12 @@ pub struct Pair {
     pub container_index: u32,
     /// Its hardware address.
     pub container_mac: Mac,
-    /// The bridge, if there is one, as it is with this port: if nobody fixed its hardware address and MTU, it has its ports'.
+    /// The bridge, if there is one, as it is with this port: if its hardware address and MTU are not fixed, it has its ports'.
     pub master: Option<Link>,
     mtu: u32,
 }
 
-/// The name of the host's end, by which it is found again even if nobody could label it.
+/// The name of the host's end, by which it is found again even if it could not be labelled.
 #[must_use]
 pub fn host_name(attachment: &Attachment) -> String {
     attachment.host_interface(PREFIX)

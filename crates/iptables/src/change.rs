@@ -1,4 +1,4 @@
-//! Read, decide, change: under a lock, and again if somebody without the lock interfered.
+//! Read, decide, change: under a lock, and again if a program without the lock interfered.
 
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt;
@@ -41,7 +41,7 @@ pub(crate) fn read(family: Family, variant: Variant, table: Table) -> Result<Sav
 }
 
 /// Orders the changes of ferrocni's processes, like iptables-legacy's own `/run/xtables.lock`, which the program takes for
-/// itself. Nobody but root may open the file: who could, could keep every container from starting and stopping. In a user
+/// itself. Only root may open the file: any other user could keep every container from starting and stopping. In a user
 /// namespace root cannot either; there the network namespace belongs to the user, and its own file does.
 fn lock() -> Result<File> {
     let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(LOCK);

@@ -75,7 +75,7 @@ pub fn check(firewall: &Firewall<'_>, variant: Variant) -> Result<()> {
     Ok(())
 }
 
-/// Removes every rule of `CNI-FORWARD` that is about one of these addresses alone, whoever made it.
+/// Removes every rule of `CNI-FORWARD` that is about one of these addresses alone, the reference's too.
 ///
 /// # Errors
 /// Those of the program.

@@ -53,7 +53,7 @@ pub fn check(isolation: Isolation<'_>, families: &[Family], variant: Variant) ->
     Ok(())
 }
 
-/// Removes the rules of bridges that nobody uses any more, and the chains with the last one. `is_used` is asked while no other
+/// Removes the rules of bridges that are not used any more, and the chains with the last one. `is_used` is asked while no other
 /// process of ours changes anything: a container that comes to a bridge at the same time finds the rules or adds them.
 ///
 /// # Errors

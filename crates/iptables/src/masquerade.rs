@@ -66,7 +66,7 @@ pub fn check(masquerade: &Masquerade<'_>, variant: Variant) -> Result<()> {
     Ok(())
 }
 
-/// Removes what the container has in this network, in both families, whoever made it; nothing is fine.
+/// Removes what the container has in this network, in both families, the reference's rules too; nothing is fine.
 ///
 /// # Errors
 /// Those of the program.
@@ -168,7 +168,7 @@ pub(crate) fn list_commented(prefix: &str, network: &str) -> Result<Vec<Owned>> 
     for family in Family::ALL {
         for variant in crate::presence::loaded(family, Table::Nat)? {
             let saved = match read(family, variant, Table::Nat) {
-                // The table is somebody's who uses nft, on a host that has no iptables and so nothing of ours in it.
+                // The table was made with nft, on a host that has no iptables and so nothing of ours in it.
                 Err(error) if error.is_not_installed() => continue,
                 saved => saved?,
             };

@@ -31,11 +31,11 @@ pub struct Mapping {
 /// Who marks connections that have to be masqueraded, and who masquerades them.
 #[derive(Debug, Clone)]
 pub enum Masquerading {
-    /// Nobody (`snat: false`).
+    /// Neither (`snat: false`).
     Off,
     /// Our chains, by this bit of the mark (`markMasqBit`, 0 to 31).
     Bit(u8),
-    /// Somebody else's chain (`externalSetMarkChain`).
+    /// A chain of another program (`externalSetMarkChain`).
     External(Chain),
 }
 
@@ -83,7 +83,7 @@ pub fn check(ports: &PortMap<'_>, variant: Variant) -> Result<()> {
     }
 }
 
-/// Removes what the container has in this network, in both families, whoever made it; nothing is fine.
+/// Removes what the container has in this network, in both families, the reference's rules too; nothing is fine.
 ///
 /// # Errors
 /// Those of the program.

@@ -18,7 +18,7 @@ pub fn forward_drops(family: Family) -> Result<Vec<Variant>> {
     Ok(found(by_nft, legacy::forward_drops(family)?))
 }
 
-/// In which of the two iptables the administrator has rules in his chain, which only `CNI-FORWARD` leads to. An empty chain
+/// In which of the two iptables the administrator has rules in a chain of their own, which only `CNI-FORWARD` leads to. An empty chain
 /// says nothing: the Go suite makes one and leaves it. iptables-legacy does not tell chains with rules from others cheaply, and is
 /// not asked.
 ///

@@ -28,7 +28,7 @@ impl Restore {
     }
 
     /// Makes `chain`; fails if it exists. For chains that others share: [`Restore::reset_chain`] would empty one
-    /// that somebody made since the table was read.
+    /// that was made since the table was read.
     pub(crate) fn create_chain(&mut self, chain: &Chain) -> &mut Self {
         self.line(format_args!("-N {chain}"))
     }

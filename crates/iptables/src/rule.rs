@@ -1,5 +1,5 @@
 //! Rules, in the order and form in which `iptables-save` prints them: only so can a rule be found again
-//! in what is saved, whoever made it.
+//! in what is saved, also one that another program made.
 
 use std::fmt;
 

@@ -67,7 +67,7 @@ fn open(family: Family) -> io::Result<OwnedFd> {
     if fd < 0 {
         return Err(io::Error::last_os_error());
     }
-    // SAFETY: the kernel just returned this descriptor to us, and nobody else has it.
+    // SAFETY: the kernel just returned this descriptor to us, and nothing else has it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 

@@ -12,7 +12,7 @@ use crate::{Backend, Error, elements};
 pub struct Rules<'a> {
     /// Whose rules they are.
     pub attachment: &'a Attachment,
-    /// The attachment's link on the host: without it the rules are nobody's.
+    /// The attachment's link on the host: without it the rules are stale.
     pub link: String,
     /// The container's addresses with their subnets' prefix lengths.
     pub addresses: Vec<IpNetwork>,

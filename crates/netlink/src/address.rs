@@ -35,7 +35,7 @@ pub struct AddressSpec {
     /// Address and prefix length; the bits after the prefix are the host's.
     pub network: IpNetwork,
     /// IPv6: ask the link for another owner before using the address, which takes about a second. Off by
-    /// default: whoever allocated the address knows that nobody else has it.
+    /// default: the address was allocated, so no other host has it.
     pub detect_duplicates: bool,
     /// Let the kernel add the route to the prefix over this link, as it normally does.
     pub prefix_route: bool,
@@ -62,9 +62,9 @@ pub struct Address {
     pub secondary: bool,
     /// IPv6: duplicate address detection has not ended, and the address cannot be used yet.
     pub tentative: bool,
-    /// IPv6: somebody else has this address.
+    /// IPv6: another host has this address.
     pub duplicate: bool,
-    /// It goes one day unless somebody renews it: a router, a DHCP client.
+    /// It expires unless it is renewed, by a router or a DHCP client.
     pub expires: bool,
 }
 

@@ -179,7 +179,7 @@ impl Batch<'_> {
         self
     }
 
-    /// Limits how fast the link with index `link` sends; refused with EEXIST ([`Error::is_exists`]) if somebody has given it
+    /// Limits how fast the link with index `link` sends; refused with EEXIST ([`Error::is_exists`]) if it was given
     /// a queueing discipline.
     pub fn limit_rate(&mut self, link: u32, bucket: &TokenBucket) -> &mut Self {
         traffic_control::push_token_bucket(&mut self.outgoing, link, bucket);
@@ -199,7 +199,7 @@ impl Batch<'_> {
         self
     }
 
-    /// Lets the link with index `to` send what the link with index `link` receives, before anybody sees it (`ifb`). Needs an
+    /// Lets the link with index `to` send what the link with index `link` receives, before the stack sees it (`ifb`). Needs an
     /// ingress discipline.
     pub fn redirect_ingress(&mut self, link: u32, to: u32) -> &mut Self {
         traffic_control::push_redirect_ingress(&mut self.outgoing, link, to);

@@ -178,7 +178,7 @@ impl Netns {
         elsewhere(|| enter(&self.file), body).map_err(|source| NetnsError::Enter { path: self.path.clone(), source })
     }
 
-    /// Runs `body` inside a new namespace that nobody else is in, and that is gone afterwards: to try what the kernel can do.
+    /// Runs `body` inside a new namespace of its own, which is gone afterwards: to try what the kernel can do.
     ///
     /// # Errors
     /// When the kernel makes no namespace (CAP_SYS_ADMIN); `body` has not run then.

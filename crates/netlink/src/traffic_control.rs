@@ -71,7 +71,7 @@ impl Socket {
     pub fn token_bucket(&mut self, link: u32) -> Result<Option<TokenBucket>> {
         let message = message(link, TcHandle::ROOT, None);
         let mut outgoing = Outgoing::default();
-        // Without the flag, older kernels answer nobody.
+        // Without the flag, older kernels do not answer.
         outgoing.push(Request::GetQdisc { link: link.into() }, RTM_GETQDISC, NLM_F_ECHO, &message);
         let mut found = None;
         let outcome = self.transact(&mut outgoing, &mut |answer| {

@@ -36,7 +36,7 @@ impl Socket {
         socket.connect(&SocketAddr::new(0, 0)).map_err(Error::Open)?;
         socket.set_ext_ack(true).map_err(Error::Open)?;
         socket.set_cap_ack(true).map_err(Error::Open)?;
-        // Refusals that find no room are lost, and nobody misses them: the first one says all.
+        // Refusals that find no room are lost, and are not missed: the first one says all.
         socket.set_no_enobufs(true).map_err(Error::Open)?;
         Ok(Self { socket, sequence: 1, buffer: Vec::with_capacity(BUFFER) })
     }
@@ -161,7 +161,7 @@ impl Socket {
     /// Reads up to the last message's answer, or what there is of it: the kernel answers in order, so it is the answers to
     /// later messages that a full queue loses, and only if it refused earlier ones. A refusal numbered like BEGIN concerns
     /// the batch as a whole (a changed generation, a commit that failed); nothing may follow it, so it ends the reading too,
-    /// and what does follow is skipped as stale by whoever reads next.
+    /// and what does follow is skipped as stale by the next read.
     fn outcome(&mut self, first: u32, last: u32) -> Result<()> {
         let mut refused = None;
         loop {

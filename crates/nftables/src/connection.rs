@@ -62,7 +62,7 @@ impl Connection {
         Ok(Self { socket })
     }
 
-    /// The number that grows with each change of the ruleset, whoever makes it.
+    /// The number that grows with each change of the ruleset, by any program.
     pub(crate) fn generation(&mut self) -> Result<u32> {
         let message = request(operation::GET_GENERATION, 0, Family::Inet);
         let id = |reply: &Reply<'_>| reply.attributes().find(generation::ID)?.be32();

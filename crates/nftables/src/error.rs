@@ -20,7 +20,7 @@ pub enum Error {
         #[source]
         source: nfnetlink::Error,
     },
-    /// Somebody else holds the element's key, which only one can have.
+    /// Another attachment holds the element's key, which only one can have.
     #[error("{element} is taken by {}", named(.holder))]
     Taken {
         /// What was to be inserted.
@@ -28,7 +28,7 @@ pub enum Error {
         /// The holder's label; empty if the element has none.
         holder: String,
     },
-    /// Nobody knows whether a key's holder is still attached.
+    /// It cannot be known whether a key's holder is still attached.
     #[error("cannot tell whether {} is still attached", named(.holder))]
     Holder {
         /// The holder's label.
@@ -48,7 +48,7 @@ pub enum Error {
     },
     /// A table of our name can be changed by one program only.
     #[error(
-        "nftables table {table} is owned by a running program, and nobody else can change it: have that program give it another \
+        "nftables table {table} is owned by a running program, and no other can change it: have that program give it another \
          name, or stop it, and the table goes with it"
     )]
     Owned {
@@ -116,7 +116,7 @@ impl Error {
         self.netlink().is_some_and(nfnetlink::Error::is_unsupported)
     }
 
-    /// The key is held by somebody else.
+    /// The key is held by another attachment.
     #[must_use]
     pub fn is_taken(&self) -> bool {
         matches!(self, Self::Taken { .. })

@@ -36,9 +36,9 @@ pub fn listener() -> std::io::Result<Option<UnixListener>> {
     Ok(Some(listener))
 }
 
-#[expect(unsafe_code, reason = "a descriptor that somebody else opened is only a number to us")]
+#[expect(unsafe_code, reason = "a descriptor opened by another program is only a number to us")]
 fn first() -> OwnedFd {
-    // SAFETY: whoever names this process in LISTEN_PID has opened the descriptor for it, and nobody in it can own it
+    // SAFETY: the program that names this process in LISTEN_PID has opened the descriptor for it, and nothing in it can own it
     // already: the only caller comes here once.
     unsafe { OwnedFd::from_raw_fd(FIRST) }
 }

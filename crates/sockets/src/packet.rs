@@ -4,7 +4,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use nix::libc;
 use socket2::{Domain, SockAddr, SockAddrStorage, SockFilter, Socket, Type};
 
-/// Everybody on an Ethernet.
+/// All stations of an Ethernet.
 pub const BROADCAST: [u8; 6] = [0xff; 6];
 
 /// `ETH_P_IP`, as the kernel wants it: in network byte order.
@@ -16,7 +16,7 @@ const AF_PACKET: libc::sa_family_t = libc::AF_PACKET as libc::sa_family_t;
 /// Whole IPv4 packets on one Ethernet link, read before any address, route or firewall rule of the host is asked.
 ///
 /// The kernel writes and takes off the Ethernet header. Of what arrives, only UDP to one port gets here: the rest is
-/// turned away inside the kernel and never wakes anybody.
+/// turned away inside the kernel and wakes no process.
 ///
 /// Closing one waits for an RCU grace period (10 ms and more; `packet_release`, net/packet/af_packet.c).
 #[derive(Debug)]
@@ -63,7 +63,7 @@ impl AsFd for PacketSocket {
 }
 
 /// An Ethernet address on a link, for IPv4.
-#[expect(unsafe_code, reason = "nobody else makes an address of a link")]
+#[expect(unsafe_code, reason = "no safe function makes an address of a link")]
 fn address(link: i32, owner: [u8; 6]) -> SockAddr {
     #[expect(clippy::cast_possible_truncation, reason = "20 bytes")]
     const LENGTH: libc::socklen_t = size_of::<libc::sockaddr_ll>() as libc::socklen_t;

@@ -9,10 +9,10 @@ use nix::sys::socket::{ControlMessage, MsgFlags, SockaddrIn, sendmsg};
 use socket2::{Domain, Socket, Type};
 
 /// Opens a socket that sends over the link called `link` only, and hears what arrives there at `port`, for any address of
-/// the host's or for everybody. It may broadcast.
+/// the host or for all. It may broadcast.
 ///
 /// # Errors
-/// `ENODEV` if there is no such link, `EADDRINUSE` if somebody has the port on it.
+/// `ENODEV` if there is no such link, `EADDRINUSE` if the port is taken on it.
 pub fn on_link(link: &str, port: u16) -> io::Result<UdpSocket> {
     let socket = Socket::new(Domain::IPV4, Type::DGRAM.nonblocking(), None)?;
     socket.bind_device(Some(link.as_bytes()))?;
@@ -40,7 +40,7 @@ pub fn send_from(socket: &UdpSocket, message: &[u8], from: Ipv4Addr, to: SocketA
 /// Opens a socket on `local`, whose scope is the link if it is a link-local address.
 ///
 /// # Errors
-/// `EADDRNOTAVAIL` if the host does not have the address, or does not know yet whether somebody else has it.
+/// `EADDRNOTAVAIL` if the host does not have the address, or does not know yet whether another host has it.
 pub fn at(local: SocketAddr) -> io::Result<UdpSocket> {
     let socket = Socket::new(Domain::for_address(local), Type::DGRAM.nonblocking(), None)?;
     socket.bind(&local.into())?;

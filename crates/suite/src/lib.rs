@@ -14,7 +14,7 @@ use cni_plugin::{Network, Suite};
 pub const SUITE: Suite =
     Suite::new("ferrocni", env!("CARGO_PKG_VERSION")).standing_for("1.9.1").admitting(label::check);
 
-/// Notes that a key has no effect, if the configuration has it: the reference suite ignores it there, so that somebody may have
+/// Notes that a key has no effect, if the configuration has it: the reference suite ignores it there, so that a configuration may have
 /// it who never noticed.
 pub fn note_inert_key<C>(network: &Network<C>, key: &str, instead: &str) {
     if network.has_key(key) {

@@ -13,7 +13,7 @@ pub fn refuse_router_advertisements(link: &str) -> Result<(), Error> {
 
 /// Has the host use its IPv6 addresses on a link at once, if this is said before the link goes up. Neighbour discovery for
 /// what the host forwards speaks from its link-local address (`ndisc_solicit`, net/ipv6/ndisc.c): while the kernel makes
-/// sure that nobody else has that, which takes one to two seconds, nothing it forwards finds a container. An administrator
+/// sure that no other host has that, which takes one to two seconds, nothing it forwards finds a container. An administrator
 /// who wants it made sure everywhere says so in `conf/all/accept_dad`.
 ///
 /// # Errors

@@ -25,7 +25,7 @@ impl Request {
         if name.is_empty() || name.len() >= IFNAMSIZ || name.contains(['%', '\0']) {
             return None;
         }
-        // Without four bytes before each frame that say what it is. Whoever attaches to the tap chooses anew, of all this only
+        // Without four bytes before each frame that say what it is. A program that attaches to the tap chooses anew, of all this only
         // several queues have to be asked for by both.
         let queues = if multi_queue { IFF_MULTI_QUEUE } else { 0 };
         let flags = IFF_TAP | IFF_NO_PI | IFF_TUN_EXCL | queues;

@@ -35,7 +35,7 @@ pub struct Options<'a> {
     /// Let several threads of the program send and receive, each through a queue of its own. Who attaches to the tap has to
     /// ask for the same.
     pub multi_queue: bool,
-    /// The user who may attach to it without privileges; anybody with the group, or just the privileged, without.
+    /// The user who may attach to it without privileges; without one, all users of the group, or only the privileged.
     pub owner: Option<u32>,
     /// The group that may.
     pub group: Option<u32>,
@@ -103,7 +103,7 @@ pub struct Tap {
 }
 
 impl Tap {
-    /// Makes it last until somebody deletes it, or its namespace ends.
+    /// Makes it last until it is deleted, or its namespace ends.
     ///
     /// # Errors
     /// The kernel's refusal.

@@ -38,7 +38,7 @@ pub enum Error {
         /// The interface.
         ifname: IfName,
     },
-    /// Somebody else controls the traffic of the host's end.
+    /// The traffic of the host's end is controlled already.
     #[error(
         "link {link} on the host has {what} already, which is not bandwidth's to replace: have one plugin alone control \
          its traffic, or remove it (tc qdisc del dev {link} {handle})"

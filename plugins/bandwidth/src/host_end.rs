@@ -37,7 +37,7 @@ pub(crate) fn limit(host: &mut Socket, end: &Link, limit: Limit, undo: &mut Undo
 
 /// Hands what it receives, which is what the container sends, to the link with index `to`.
 pub(crate) fn redirect(host: &mut Socket, end: &Link, to: u32, undo: &mut Undo) -> Result<(), Error> {
-    // By itself: the kernel would go on to the filter, and put it into somebody else's discipline.
+    // By itself: the kernel would go on to the filter, and put it into a discipline of other origin.
     let outcome = host.batch().add_ingress(end.index).send();
     if outcome.as_ref().is_err_and(netlink::Error::is_exists) {
         return Err(occupied(end, "an ingress discipline", "ingress"));
@@ -71,7 +71,7 @@ pub(crate) fn release(
     failures.into_result()
 }
 
-/// Another limit is somebody else's.
+/// Another limit is not ours.
 fn take_limit(host: &mut Socket, end: &Link, limit: Limit) -> netlink::Result<()> {
     match host.token_bucket(end.index)? {
         Some(found) if limit.is_on(end, &found) => if_found(host.batch().remove_limit(end.index).send()).map(drop),

@@ -57,7 +57,7 @@ pub enum Error {
     },
     /// The host would be out of reach under an address of a link that becomes a port.
     #[error(
-        "{link}, the network's \"uplink\", has address {address}, under which nobody would reach the host any more once it is a \
+        "{link}, the network's \"uplink\", has address {address}, under which the host could not be reached any more once it is a \
          port of {bridge}: move its addresses and routes to {bridge} and make it a port yourself, or choose another \"uplink\""
     )]
     HasAddress {
@@ -112,7 +112,7 @@ pub enum Error {
         /// Why not both.
         why: &'static str,
     },
-    /// Somebody else's link has the bridge's name.
+    /// Another link has the bridge's name.
     #[error("link {name} exists and is {kind}, not a bridge: choose another \"bridge\" or remove the link")]
     NotABridge {
         /// The name.

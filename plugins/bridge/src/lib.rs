@@ -46,7 +46,7 @@ impl Plugin for Bridge {
         let mtu = config.mtu().or(uplink.map(|uplink| uplink.mtu));
         let pair = port::create(&mut host, &bridge, mtu, &netns, request, undo)?;
         vlan::admit(&mut host, &bridge, pair.host_index, config)?;
-        // Somebody else's bridge may have its hardware address and its MTU from its first port.
+        // A bridge that others made may have its hardware address and its MTU from its first port.
         let bridge = pair.master.clone().unwrap_or(bridge);
         let mut result = match &ipam {
             Some(ipam) => ipam.allocate(undo)?,
@@ -70,7 +70,7 @@ impl Plugin for Bridge {
 
     fn del(request: &Del<Config>) -> Result<(), Error> {
         let mut failures = Failures::new();
-        // Rules before the address they speak of: once released it may belong to somebody else.
+        // Rules before the address that they are about: once released, another container may get it.
         failures.note(rules::remove(request));
         request.network.delete_and_release(siblings::ALL, &mut failures, || veth::delete(request));
         failures.note(parent_interface::detach(&request.attachment));

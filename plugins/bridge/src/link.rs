@@ -63,7 +63,7 @@ pub(crate) fn find(host: &mut Socket, config: &Config) -> Result<Option<Link>, E
 fn create(host: &mut Socket, config: &Config) -> Result<Link, Error> {
     let name = config.bridge.as_str();
     // A hardware address set at creation stays. Otherwise the bridge takes the lowest of its ports' and changes it
-    // with them, while everybody's neighbour tables still hold the old one. It stays down until its sysctls are set.
+    // with them, while all neighbour tables still hold the old one. It stays down until its sysctls are set.
     let wanted =
         Bridge { name, mac: Some(Mac::random()?), mtu: config.mtu(), up: false, vlan_filtering: config.has_vlans() };
     let bridge = match host.create_bridge(&wanted) {
@@ -137,7 +137,7 @@ fn are_rivals(address: &IpNetwork, other: &IpNetwork) -> bool {
 
 fn add_address(host: &mut Socket, link: &Link, address: IpNetwork) -> Result<(), Error> {
     let mut batch = host.batch();
-    // Somebody else may have made the bridge, without fixing its hardware address.
+    // The bridge may have been made by others, without a fixed hardware address.
     let pin = LinkChange { mac: link.mac, ..LinkChange::default() };
     batch.change_link(link.index, &pin).ensure_address(&AddressSpec::new(link.index, address));
     Ok(batch.send()?)

@@ -46,7 +46,7 @@ fn keep_address(host: &mut Socket, before: &Link, with_port: &mut Link) -> Resul
     Ok(())
 }
 
-/// A bridge whose hardware address nobody fixed takes the lowest of its ports': an administrator's must not change it, and
+/// A bridge whose hardware address is not fixed takes the lowest of its ports': an administrator's must not change it, and
 /// be out of reach for a while, because a container came.
 pub(crate) fn highest(mut mac: Mac) -> Mac {
     mac.0[0] = 0xfe;

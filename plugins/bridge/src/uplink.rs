@@ -15,7 +15,7 @@ enum Found {
     Free,
     /// A port, because of an attachment.
     Ours,
-    /// A port, because an administrator wants it to be one. It stays in those VLANs that he let it into.
+    /// A port, because an administrator wants it to be one. It stays in the VLANs that it is in.
     Administrators,
 }
 
@@ -32,7 +32,7 @@ pub(crate) fn connect(
     let link = on_host(&name).attach(host, &request.attachment, undo)?;
     parent_interface::mtu_on(&link, config.mtu)?;
     let ports = Ports::lock()?;
-    // Before the lock, somebody else may have made it a port, or taken it out.
+    // Before the lock, another process may have made it a port, or taken it out.
     let link = host.link(link.index)?;
     let place = place(config);
     match look_at(host, &link, &place, Some(&ports))? {
@@ -86,17 +86,17 @@ fn require_fit(host: &mut Socket, link: &Link, place: &Place, ports: Option<&Por
     }
 }
 
-/// An address under which somebody may know the host: not a link-local one, which every link has that is up.
+/// An address by which the host may be known: not a link-local one, which every link has that is up.
 fn address(host: &mut Socket, link: &Link) -> Result<Option<IpNetwork>, Error> {
     if link.index == 0 {
-        // Nobody has made it yet.
+        // It is not made yet.
         return Ok(None);
     }
     let is_known = |address: &&Address| address.scope != scope::LINK;
     Ok(host.addresses(link.index)?.iter().find(is_known).map(|address| address.network))
 }
 
-/// All of it is sent at once: whoever is killed has done it all or nothing.
+/// All of it is sent at once: a process that is killed has done all of it or nothing.
 fn make_port(host: &mut Socket, link: &Link, bridge: &Link, config: &Config) -> Result<(), Error> {
     let mut batch = host.batch();
     // The bridge may have been made by others, without a fixed hardware address: with its first port it takes that one's, and is

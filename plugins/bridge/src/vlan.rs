@@ -38,7 +38,7 @@ fn tagged(config: &Config, native: u16) -> Vec<PortVlans> {
     ranges
 }
 
-/// A network with VLANs needs a bridge that filters them: any other takes them, and keeps nobody apart.
+/// A network with VLANs needs a bridge that filters them: any other takes them, and keeps no containers apart.
 pub(crate) fn require_filtering(bridge: &Link, config: &Config) -> Result<(), Error> {
     match bridge.options {
         _ if !config.has_vlans() => Ok(()),

@@ -24,7 +24,7 @@ pub(crate) fn create(
     }
 }
 
-/// For CHECK: nobody has put another kind of interface in its place.
+/// For CHECK: no other kind of interface is in its place.
 pub(crate) fn check(found: &Link, request: &Check<Config>) -> Result<(), Error> {
     if found.options == Some(KIND) {
         return Ok(());

@@ -79,7 +79,7 @@ pub(crate) fn probe() -> Result<(), Error> {
     if blocked { Ok(iptables::probe()?) } else { Ok(()) }
 }
 
-/// The iptables that need rules: the one asked for, each that drops, and each in which the administrator has rules of his own.
+/// The iptables that need rules: the one asked for, each that drops, and each in which the administrator has rules.
 fn variants(member: &Member<'_>, backend: Backend) -> Result<Vec<Variant>, Error> {
     if backend == Backend::Iptables {
         return Ok(vec![Variant::Default]);

@@ -78,7 +78,7 @@ impl Config {
         }
     }
 
-    /// Whether to look for other owners of IPv6 addresses. Others are on the wire, and nobody knows their addresses.
+    /// Whether to look for other owners of IPv6 addresses. Others are on the wire, with addresses that are not known here.
     pub(crate) fn detect_duplicates(&self) -> bool {
         self.enabledad.unwrap_or(true)
     }

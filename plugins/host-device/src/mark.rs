@@ -17,7 +17,7 @@ pub(crate) struct Mark {
     pub(crate) attachment: Attachment,
     /// What the device is called on the host.
     pub(crate) name: IfName,
-    /// What somebody had written there before.
+    /// What had been written there before.
     pub(crate) alias: String,
 }
 

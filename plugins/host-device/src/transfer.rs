@@ -82,7 +82,7 @@ fn find_inside(
     is_of_reference: impl Fn(&mut Socket, &Link) -> Result<bool, Error>,
 ) -> Result<Option<(Link, Mark)>, Error> {
     let link = match inside.link(attachment.ifname.as_str()) {
-        // Somebody may have renamed it.
+        // It may have been renamed.
         Err(error) if error.is_not_found() => return find_marked(inside, attachment),
         link => link?,
     };
@@ -123,7 +123,7 @@ fn move_back(inside: &mut Socket, link: &Link, mark: &Mark) -> Result<(), Error>
     }
 }
 
-/// Somebody else's link on the host has the device's name. It is not left to the container's fate for that: it goes home
+/// Another link on the host has the device's name. It is not left to the container's fate for that: it goes home
 /// under another name, as the kernel would call it (`default_device_exit_net`, net/core/dev.c), and stays marked, so that DEL
 /// and GC can name it as soon as the name is free.
 fn leave_under_another_name(inside: &mut Socket, host: &Netns, link: &Link, mark: &Mark) -> Result<Error, Error> {

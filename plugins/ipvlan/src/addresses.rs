@@ -12,7 +12,7 @@ pub(crate) fn ipam(network: &Network<Config>) -> Result<Option<Delegate<'_>>, Er
     if are_given { Ok(network.ipam(siblings::ALL)?) } else { Ok(Some(network.required_ipam(siblings::ALL)?)) }
 }
 
-/// The addresses as the link gets them. In the layer 3 modes nobody is on the link who could be asked for a gateway's
+/// The addresses as the link gets them. In the layer 3 modes no host is on the link that could be asked for a gateway's
 /// hardware address, and the host routes: all routes lead over the link itself.
 pub(crate) fn on_link(ips: &[IpConfig], config: &Config) -> Vec<IpConfig> {
     let mut ips = ips.to_vec();

@@ -38,7 +38,7 @@ impl Default for Config {
             mode: IpvlanMode::default(),
             flag: IpvlanIsolation::default(),
             mtu: 0,
-            // Others are on the wire, and nobody knows their addresses.
+            // Others are on the wire, with addresses that are not known here.
             detect_duplicates: true,
             router_advertisements: None,
             dns: Dns::default(),
@@ -98,7 +98,7 @@ impl Config {
         self.mode != IpvlanMode::L2
     }
 
-    /// Only in layer 2 somebody could answer.
+    /// Only in layer 2 a host could answer.
     pub(crate) fn detect_duplicates(&self) -> bool {
         self.detect_duplicates && !self.is_layer_3()
     }

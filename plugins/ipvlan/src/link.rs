@@ -55,7 +55,7 @@ pub(crate) fn check(link: &Link, netns: &Netns, request: &Check<Config>) -> Resu
     Ok(config.master(None).check(netns, link)?)
 }
 
-/// For STATUS: the kernel has such links, there is, or can be, a parent for them, and nobody uses it in another way.
+/// For STATUS: the kernel has such links, there is, or can be, a parent for them, which is not in use in another way.
 pub(crate) fn probe(config: &Config, has_ipam: bool) -> Result<(), Error> {
     let mut host = Socket::open()?;
     let parent = if config.knows_master(has_ipam) { config.master(None).probe(&mut host)? } else { None };

@@ -42,7 +42,7 @@ impl Default for Config {
             mode: MacvlanMode::default(),
             mtu: 0,
             broadcast_queue: 0,
-            // Others are on the wire, and nobody knows their addresses.
+            // Others are on the wire, with addresses that are not known here.
             detect_duplicates: true,
             router_advertisements: None,
             mac: None,

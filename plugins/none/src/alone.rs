@@ -6,7 +6,7 @@ use netlink::{Link, LinkRef, Socket};
 use crate::Error;
 
 /// The tunnels that some kernels put into every new namespace, each as its module made it: name and kind. They are down and
-/// lead nowhere until somebody configures them (`net.core.fb_tunnels_only_for_init_net`, Documentation/admin-guide/sysctl/net.rst).
+/// lead nowhere until they are configured (`net.core.fb_tunnels_only_for_init_net`, Documentation/admin-guide/sysctl/net.rst).
 const FALLBACK_TUNNELS: [(&str, &str); 9] = [
     ("tunl0", "ipip"),
     ("gre0", "gre"),

@@ -25,7 +25,7 @@ pub enum Error {
     /// `route_localnet`.
     #[error(transparent)]
     Sysctl(#[from] sysctl::Error),
-    /// Somebody else publishes the port.
+    /// Another container publishes the port.
     #[error("{protocol} port {port} of {} is already published by {}", Host(.host), Holder(.holder))]
     Taken {
         /// The host's address; none for all.

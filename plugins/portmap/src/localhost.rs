@@ -160,7 +160,7 @@ fn open_ipv4(published: &Published<'_>, method: &Method, link: &Link) -> Result<
     Ok(())
 }
 
-/// For CHECK: the filter stands, whoever translates.
+/// For CHECK: the filter stands, with either backend.
 pub(crate) fn check(published: &Published<'_>) -> Result<(), Error> {
     let is_open = published.config.snat && published.serving().any(|target| target.address.is_ipv4());
     if is_open && !Ruleset::open()?.guards_loopback()? {

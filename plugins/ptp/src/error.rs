@@ -24,7 +24,7 @@ pub enum Error {
     /// The IPAM plugin gave an address without a gateway.
     #[error(
         "the network's IPAM plugin gave no gateway with address {address}, and a container of a ptp network reaches \
-         everybody through one: add a \"gateway\" to its \"ipam\""
+         all others through one: add a \"gateway\" to its \"ipam\""
     )]
     NoGateway {
         /// The address.

@@ -69,7 +69,7 @@ impl Plan {
 }
 
 impl Interface<'_> {
-    /// Whether a route is for what is sent from this address: it leads into or through its subnet, or is everybody's, as one
+    /// Whether a route is for what is sent from this address: it leads into or through its subnet, or is for every source, as one
     /// through a gateway that is in no address's subnet.
     fn is_route_of(&self, route: &Route, ip: &IpConfig) -> bool {
         if route.destination.is_ipv4() != ip.address.is_ipv4() {

@@ -28,7 +28,7 @@ impl Default for Config {
             vlan: None,
             mtu: 0,
             link_in_container: false,
-            // Others are on the wire, and nobody knows their addresses.
+            // Others are on the wire, with addresses that are not known here.
             detect_duplicates: true,
             router_advertisements: None,
             dns: Dns::default(),

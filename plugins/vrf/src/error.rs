@@ -18,7 +18,7 @@ pub enum Error {
     /// The kernel has no VRFs.
     #[error("this kernel has no VRFs (module vrf)")]
     Unsupported,
-    /// Somebody else's link has the VRF's name.
+    /// Another link has the VRF's name.
     #[error("the container has a link {name} that is {kind}, not a VRF: choose another \"vrfname\"")]
     NotAVrf {
         /// The name.

@@ -94,7 +94,7 @@ pub struct CreatedVeth {
     pub mtu: u32,
     /// Index of the other end in its namespace.
     pub peer_index: u32,
-    /// The bridge that it is a port of, as it is with this port: one whose address and MTU nobody fixed takes its ports'.
+    /// The bridge that it is a port of, as it is with this port: one whose address and MTU are not fixed takes its ports'.
     pub master: Option<Link>,
 }
 

@@ -93,7 +93,7 @@ pub enum LinkKind {
 /// Who talks to whom among the macvlan links of one parent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum MacvlanMode {
-    /// Nobody with each other, not even by way of the switch outside.
+    /// None of them with another, not even by way of the switch outside.
     Private,
     /// All by way of the switch outside, which has to send frames back (IEEE 802.1Qbg).
     Vepa,
@@ -122,7 +122,7 @@ pub enum IpvlanIsolation {
     /// All with each other, directly.
     #[default]
     Bridge,
-    /// Nobody with each other.
+    /// None of them with another.
     Private,
     /// All by way of the switch outside, which has to send frames back.
     Vepa,
@@ -139,9 +139,9 @@ impl Socket {
         self.create_and_describe(link.name, &message(link))
     }
 
-    /// Creates a link in another namespace, under its final name, on a parent in this one: nobody ever sees it here.
+    /// Creates a link in another namespace, under its final name, on a parent in this one: it is never seen here.
     ///
-    /// The kernel describes it to nobody: see [`Socket::change_and_read`] of the other namespace's socket.
+    /// The kernel does not describe it: see [`Socket::change_and_read`] of the other namespace's socket.
     ///
     /// # Errors
     /// As [`Socket::create_link`].

@@ -136,7 +136,7 @@ impl Socket {
     }
 }
 
-/// A link's counters are larger than all the rest of it, and nobody here reads them.
+/// A link's counters are larger than all the rest of it, and nothing here reads them.
 fn without_statistics() -> LinkAttribute {
     LinkAttribute::ExtMask(vec![LinkExtentMask::SkipStats])
 }

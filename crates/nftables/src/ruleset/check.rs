@@ -53,7 +53,7 @@ pub enum Difference {
         /// The table.
         table: Table<'static>,
     },
-    /// A chain that the elements need lost rules: somebody flushed or deleted it.
+    /// A chain that the elements need lost rules: it was flushed or deleted.
     Chain {
         /// The table.
         table: Table<'static>,
@@ -133,7 +133,7 @@ impl Ruleset {
         Ok(differences)
     }
 
-    /// Whether a bridge lost its mark as an isolated one, without which nobody asks its chain.
+    /// Whether a bridge lost its mark as an isolated one, without which its chain is not asked.
     fn opened(&mut self, chain: &OnDemand) -> Result<Option<Difference>> {
         let OnDemand::ToBridge(bridge) = chain else { return Ok(None) };
         let held = self.connection.element(ISOLATED_BRIDGES.place(), &interface_name(bridge))?;

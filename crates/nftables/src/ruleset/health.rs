@@ -258,7 +258,7 @@ fn target(held: Held) -> Option<String> {
     }
 }
 
-/// The chains that entries lead to. No number tells whether these are whole, since nobody knows how many elements lead to them.
+/// The chains that entries lead to. No number tells whether these are whole, since it is not known how many elements lead to them.
 fn led_to(entries: &[Entry]) -> Vec<Wanted> {
     let mut chains: Vec<_> = chains_of(entries).iter().map(Wanted::on_demand).collect();
     let shared = Some(Data::Jump(MASQUERADE_PUBLISHED.to_owned()));

@@ -17,7 +17,7 @@ pub struct Holder<'a> {
     /// The attachment's label.
     pub label: &'a str,
     /// The link on the host that is the attachment's alone, if there is one: the elements say so, and once nothing on the
-    /// host has that name or the label any more, they are nobody's.
+    /// host has that name or the label any more, they are stale.
     pub link: Option<&'a str>,
 }
 
@@ -27,7 +27,7 @@ impl<'a, L: AsRef<str> + ?Sized> From<&'a L> for Holder<'a> {
     }
 }
 
-/// The others who have what somebody wants.
+/// The others that have what one wants.
 #[derive(Debug, Default)]
 pub(super) struct Rivals {
     /// Whether those who were looked at are gone.

@@ -12,7 +12,7 @@ use super::{ATTEMPTS, INET, Ruleset, STALE, check_label, conflicts, skeleton};
 use crate::object::{Held, new_element};
 use crate::{Error, Result, Table};
 
-/// What is cleared of those who are gone, when somebody else gets something of theirs. What the firewall wrote stays for its
+/// What is cleared of those that are gone, when another gets something of theirs. What the firewall wrote stays for its
 /// DEL or GC: it is the only record of what it has to remove elsewhere.
 const CLEARED: [Part; 4] = [Part::Publish, Part::Hairpin, Part::Masquerade, Part::AntiSpoof];
 
@@ -23,7 +23,7 @@ struct Insertion<'a> {
     rivals: Rivals,
     /// Everything around the elements is made anew.
     repairs: bool,
-    /// Somebody has one of the keys already, so all are looked up.
+    /// One of the keys is taken already, so all are looked up.
     looks: bool,
     stale: usize,
 }
@@ -178,7 +178,7 @@ impl Ruleset {
         }
     }
 
-    /// Where somebody has one of the keys, each is looked up, and its queue becomes what it has to be.
+    /// Where one of the keys is taken, each is looked up, and its queue becomes what it has to be.
     fn prepare_elements(&mut self, insertion: &mut Insertion<'_>, transaction: &mut Transaction) -> Result<()> {
         let Insertion { elements, entries, rivals, looks, .. } = insertion;
         if !*looks {

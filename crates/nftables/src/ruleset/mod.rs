@@ -5,7 +5,7 @@
 //!
 //! In the steady state inserting is a look at what the elements need and one transaction of elements alone. Only if something is
 //! missing does the transaction bring the skeleton or a subnet's chain along; what it contains follows from a look at
-//! the ruleset, so it is conditional on the ruleset's generation, and repeated if somebody was faster.
+//! the ruleset, so it is conditional on the ruleset's generation, and repeated if another program was faster.
 //!
 //! # What it costs
 //! A packet costs the same with one container and with thousands. So does a change of published ports,
@@ -53,16 +53,16 @@ use crate::{Error, Family, Result, Table};
 
 /// The table of everything that concerns IP.
 pub const INET: Table<'static> = Table { family: Family::Inet, name: "ferrocni" };
-/// The table of everything that concerns bridged frames; it exists once somebody needed it.
+/// The table of everything that concerns bridged frames; it exists once it was needed.
 pub const BRIDGE: Table<'static> = Table { family: Family::Bridge, name: "ferrocni" };
 
 /// The comment of elements that belong to a chain and not to an attachment.
 const SHARED_LABEL: &str = "ferrocni";
 /// How often a change is prepared anew because the ruleset changed meanwhile. Each failure means that
-/// somebody else's change succeeded, so a hundred plugins at once need a hundred at most.
+/// another program's change succeeded, so a hundred plugins at once need a hundred at most.
 pub(crate) const ATTEMPTS: usize = 1000;
 /// How often a conditional change is prepared anew although the kernel found the ruleset unchanged: while
-/// somebody's commit is under way, a reader can see the new generation's number and the old one's objects
+/// a commit is under way, a reader can see the new generation's number and the old one's objects
 /// (net/netfilter/nf_tables_api.c, `nf_tables_commit`). More often than this it is no coincidence.
 const STALE: usize = 10;
 
@@ -72,7 +72,7 @@ pub struct Ruleset {
     connection: Connection,
 }
 
-/// An element of ours that somebody holds.
+/// An element of ours, with its holder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Holding {
     /// Set, key and value, in words.

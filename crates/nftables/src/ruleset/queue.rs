@@ -3,7 +3,7 @@
 //! A packet meets one element for a key, so one attachment is served: the first that came. Others can have the same: the same
 //! address in two networks with one subnet, the same port for two interfaces of one container. They are kept in a second set
 //! ([`Set::waiting`]), numbered in the order in which they came, and the first of them takes over in the very transaction that
-//! removes who was served. No rule looks at that set, and it is made when somebody has to wait, so that it costs neither a
+//! removes the one that was served. No rule looks at that set, and it is made when one has to wait, so that it costs neither a
 //! packet nor the usual ADD anything.
 
 use std::collections::BTreeMap;
@@ -29,7 +29,7 @@ impl Queue {
     pub(super) fn read(connection: &mut Connection, keys: &[(&'static Set, Vec<u8>)]) -> Result<Vec<Self>> {
         let mut queues: Vec<Self> =
             keys.iter().map(|(set, key)| Self { set, key: key.clone(), places: Vec::new() }).collect();
-        // Nearly always that is all: who is served, and that nobody waits.
+        // Nearly always that is all: one is served, and none waits.
         let places: Vec<_> = queues.iter().flat_map(|queue| [queue.place(0), queue.place(1)]).flatten().collect();
         let mut found = connection.elements_at(&places)?.into_iter();
         for queue in &mut queues {
@@ -52,7 +52,7 @@ impl Queue {
         Ok(())
     }
 
-    /// Appends who was found to wait, if anybody was.
+    /// Appends those that were found to wait.
     fn push(&mut self, waiting: Option<Held>) -> bool {
         let is_found = waiting.is_some();
         self.places.extend(waiting.map(|held| Some(Held { key: self.key.clone(), ..held })));

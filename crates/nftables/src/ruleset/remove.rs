@@ -16,7 +16,7 @@ use crate::expression::interface_name;
 use crate::object::{Data, Held, del_chain, del_element};
 use crate::{Error, Result};
 
-/// An on-demand chain has fewer rules than this, if nobody added some.
+/// An on-demand chain has fewer rules than this, unless some were added.
 const FEW_RULES: u32 = 16;
 
 impl Ruleset {
