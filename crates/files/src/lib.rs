@@ -17,6 +17,10 @@
 //! # }
 //! ```
 
+mod folder;
+
+pub use folder::{Folder, attachment_of, name_of};
+
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;

@@ -5,12 +5,13 @@
 //! lease, `<network>:<container>:<interface>:<family>`. None of these words can hold a colon.
 
 use std::fmt;
-use std::fs::{self, DirBuilder, File, TryLockError};
+use std::fs::{DirBuilder, File, TryLockError};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-use cni_plugin::{Attachment, ContainerId, IfName, NetworkName};
+use cni_plugin::Attachment;
+use files::Folder;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -23,8 +24,6 @@ const ROOT: &str = "/run/ferrocni/dhcp";
 const LOCK: &str = "lock";
 /// The most that a lease's file has, in bytes: what a plugin has said, and a message from a server.
 const MAX: usize = 2 * MAX_LINE;
-/// With this begins the name of what becomes a lease's file once it is whole. No network's name begins so.
-const UNFINISHED: &str = ".";
 
 /// Which lease.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -43,27 +42,20 @@ impl fmt::Display for Key {
 
 impl Key {
     fn file_name(&self) -> String {
-        let Attachment { network, container, ifname } = &self.attachment;
-        format!("{network}:{container}:{ifname}:{}", self.family)
+        format!("{}:{}", files::name_of(&self.attachment), self.family)
     }
 
     fn from_file_name(name: &str) -> Option<Self> {
-        let mut words = name.split(':');
-        let attachment = Attachment {
-            network: NetworkName::new(words.next()?).ok()?,
-            container: ContainerId::new(words.next()?).ok()?,
-            ifname: IfName::new(words.next()?).ok()?,
-        };
-        let family = words.next()?;
+        let (attachment, family) = name.rsplit_once(':')?;
         let family = Family::ALL.into_iter().find(|known| known.as_str() == family)?;
-        words.next().is_none().then_some(Self { attachment, family })
+        Some(Self { attachment: files::attachment_of(attachment)?, family })
     }
 }
 
 /// The folder of one daemon.
 #[derive(Debug, Clone)]
 pub(crate) struct Store {
-    dir: PathBuf,
+    folder: Folder,
 }
 
 impl Store {
@@ -71,7 +63,7 @@ impl Store {
     #[must_use]
     pub(crate) fn of(socket: &Path, prefix: &str) -> Self {
         let name = socket.to_string_lossy().trim_start_matches('/').replace('/', ":");
-        Self { dir: PathBuf::from(format!("{prefix}{ROOT}/{name}")) }
+        Self { folder: Folder::new(PathBuf::from(format!("{prefix}{ROOT}/{name}")), MAX) }
     }
 
     /// Makes the folder and keeps every other daemon out of it for as long as the file lives.
@@ -79,11 +71,10 @@ impl Store {
     /// # Errors
     /// [`Error::Locked`] if there is one already.
     pub(crate) fn lock(&self) -> Result<File, Error> {
-        let failed = |source| Error::Store { doing: "create", path: self.dir.clone(), source };
-        DirBuilder::new().recursive(true).mode(0o700).create(&self.dir).map_err(failed)?;
-        let path = self.dir.join(LOCK);
-        let file =
-            files::open_lock(&path).map_err(|source| Error::Store { doing: "open", path: path.clone(), source })?;
+        let folder = self.folder.path();
+        DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed("create", folder))?;
+        let path = self.folder.path_of(LOCK);
+        let file = files::open_lock(&path).map_err(failed("open", &path))?;
         match file.try_lock() {
             Ok(()) => Ok(file),
             Err(TryLockError::WouldBlock) => Err(Error::Locked { path }),
@@ -96,10 +87,9 @@ impl Store {
     /// # Errors
     /// That of the file system; what was there before is there still.
     pub(crate) fn save(&self, key: &Key, record: &impl Serialize) -> Result<(), Error> {
-        let path = self.dir.join(key.file_name());
-        let unfinished = self.dir.join(format!("{UNFINISHED}{}", key.file_name()));
-        let write = || -> io::Result<()> { files::replace(&path, &unfinished, &serde_json::to_vec(record)?) };
-        write().map_err(|source| Error::Store { doing: "write", path: path.clone(), source })
+        let name = key.file_name();
+        let write = || self.folder.write(&name, &serde_json::to_vec(record)?);
+        write().map_err(failed("write", &self.folder.path_of(&name)))
     }
 
     /// Forgets a lease; one that is not there is forgotten already.
@@ -107,11 +97,11 @@ impl Store {
     /// # Errors
     /// That of the file system.
     pub(crate) fn remove(&self, key: &Key) -> Result<(), Error> {
-        let path = self.dir.join(key.file_name());
-        match files::remove(&path) {
+        let name = key.file_name();
+        match self.folder.remove(&name) {
             // A name that is too long for a file was too long for an ADD.
             Err(error) if error.kind() == ErrorKind::InvalidFilename => Ok(()),
-            outcome => outcome.map_err(|source| Error::Store { doing: "remove", path, source }),
+            outcome => outcome.map_err(failed("remove", &self.folder.path_of(&name))),
         }
     }
 
@@ -131,7 +121,8 @@ impl Store {
     /// # Errors
     /// That of the file system; no folder is an empty one.
     pub(crate) fn keys(&self) -> Result<Vec<Key>, Error> {
-        Ok(self.names()?.iter().filter_map(|name| Key::from_file_name(name)).collect())
+        let names = self.folder.names().map_err(failed("list", self.folder.path()))?;
+        Ok(names.iter().filter_map(|name| Key::from_file_name(name.to_str()?)).collect())
     }
 
     /// Removes what daemons that were killed had not finished. Only who has the folder locked may do it.
@@ -139,21 +130,8 @@ impl Store {
     /// # Errors
     /// That of the file system.
     pub(crate) fn sweep(&self) -> Result<(), Error> {
-        let names = self.names()?;
-        let unfinished = |name: &&String| name.strip_prefix(UNFINISHED).and_then(Key::from_file_name).is_some();
-        names.iter().filter(unfinished).try_for_each(|name| {
-            let path = self.dir.join(name);
-            files::remove(&path).map_err(|source| Error::Store { doing: "remove", path, source })
-        })
-    }
-
-    fn names(&self) -> Result<Vec<String>, Error> {
-        let failed = |source| Error::Store { doing: "list", path: self.dir.clone(), source };
-        let entries = match fs::read_dir(&self.dir) {
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-            entries => entries.map_err(failed)?,
-        };
-        entries.map(|entry| Ok(entry.map_err(failed)?.file_name().to_string_lossy().into_owned())).collect()
+        let is_ours = |name: &str| Key::from_file_name(name).is_some();
+        self.folder.sweep(is_ours).map_err(failed("remove unfinished files in", self.folder.path()))
     }
 
     /// Reads a lease; `None` if there is none, or none that this release could read.
@@ -161,18 +139,26 @@ impl Store {
     /// # Errors
     /// That of the file system.
     pub(crate) fn load<T: DeserializeOwned>(&self, key: &Key) -> Result<Option<T>, Error> {
-        let path = self.dir.join(key.file_name());
-        match files::read(&path, MAX) {
-            Ok(bytes) => Ok(serde_json::from_slice(&bytes).ok()),
-            Err(error) if error.kind() == ErrorKind::NotFound || files::is_not_regular(&error) => Ok(None),
-            Err(source) => Err(Error::Store { doing: "read", path, source }),
+        let name = key.file_name();
+        match self.folder.read(&name) {
+            Ok(content) => Ok(content.and_then(|bytes| serde_json::from_slice(&bytes).ok())),
+            Err(error) if files::is_not_regular(&error) => Ok(None),
+            Err(error) => Err(failed("read", &self.folder.path_of(&name))(error)),
         }
     }
+}
+
+fn failed(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {
+    move |source| Error::Store { doing, path: path.to_owned(), source }
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use std::fs;
+
+    use cni_plugin::{ContainerId, IfName, NetworkName};
+
     use super::*;
 
     fn key(container: &str, family: Family) -> Key {
@@ -192,7 +178,7 @@ mod tests {
 
     #[test]
     fn each_socket_has_a_folder_of_its_own() {
-        let dir = |socket: &str, prefix| Store::of(Path::new(socket), prefix).dir;
+        let dir = |socket: &str, prefix| Store::of(Path::new(socket), prefix).folder.path().to_owned();
         assert_eq!(dir("/run/cni/dhcp.sock", ""), Path::new("/run/ferrocni/dhcp/run:cni:dhcp.sock"));
         assert_eq!(dir("/run/cni/other.sock", "/host"), Path::new("/host/run/ferrocni/dhcp/run:cni:other.sock"));
     }
@@ -233,12 +219,12 @@ mod tests {
         let key = key("c1", Family::Ipv4);
         store.save(&key, &1).unwrap();
         for name in [&format!(".{}", key.file_name()), ".somebody's", "lan:c1:eth0"] {
-            fs::write(store.dir.join(name), "half").unwrap();
+            fs::write(store.folder.path_of(name), "half").unwrap();
         }
         store.sweep().unwrap();
-        let mut names = store.names().unwrap();
+        let mut names = store.folder.names().unwrap();
         names.sort();
-        assert_eq!(names, [".somebody's", "lan:c1:eth0", &key.file_name(), "lock"]);
+        assert_eq!(names, [".somebody's", "lan:c1:eth0", key.file_name().as_str(), "lock"]);
     }
 
     #[test]
@@ -248,7 +234,7 @@ mod tests {
         let long = key(&"c".repeat(300), Family::Ipv4);
         assert!(matches!(store.save(&long, &1), Err(Error::Store { doing: "write", .. })));
         store.remove(&long).unwrap();
-        assert_eq!(store.names().unwrap(), ["lock"]);
+        assert_eq!(store.folder.names().unwrap(), ["lock"]);
     }
 
     #[test]
