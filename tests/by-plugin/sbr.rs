@@ -218,6 +218,35 @@ fn source_hints_leave_the_subnets_routes_where_they_are() {
     assert!(routes(&container, "-6", "main").contains(&"fd00:2::/64".to_owned()));
 }
 
+/// Of all tables, one a line; which program made them does not matter.
+fn all_routes(container: &Container) -> Vec<String> {
+    let lines = ["-4", "-6"].map(|family| {
+        container
+            .run(["ip", family, "route", "show", "table", "all"])
+            .replace(" proto kernel", "")
+            .replace(" proto static", "")
+    });
+    let mut lines: Vec<String> =
+        lines.iter().flat_map(|text| text.lines()).map(|line| line.trim().to_owned()).collect();
+    lines.sort();
+    lines
+}
+
+/// The container stays, and so do the routes that it had before.
+#[test]
+fn del_takes_source_hints_back() {
+    let host = Host::new();
+    let container = host.container("c1");
+    let result = network(&host, 1, None).add(&container, "eth0").ok();
+    let before = all_routes(&container);
+    let config = json!({"name": "net1", "type": "sbr", "addSourceHints": true, "prevResult": result});
+    let call = |verb| host.cni("sbr").command(verb).container(&container).config(&config).run();
+    call("ADD").ok();
+    assert_ne!(all_routes(&container), before);
+    call("DEL").ok();
+    assert_eq!(all_routes(&container), before);
+}
+
 #[test]
 fn interfaces_that_come_at_once_get_tables_of_their_own() {
     let host = Host::new();

@@ -100,7 +100,7 @@ fn full_config(scene: &Scene, plugin: &str) -> Value {
             "runtimeConfig": {"ips": ["10.1.0.77"]},
         }),
         "vrf" => json!({"table": 77}),
-        "sbr" => json!({"table": 100, "addSourceHints": false, "gateways": ["10.1.0.1"]}),
+        "sbr" => json!({"table": 100, "addSourceHints": true, "gateways": ["10.1.0.1"]}),
         "portmap" => json!({
             "backend": "iptables", "snat": true, "masqAll": true, "markMasqBit": 7, "externalSetMarkChain": "",
             "conditionsV4": ["!", "-d", "192.0.2.0/24"], "conditionsV6": ["-s", "fd00::/8"],

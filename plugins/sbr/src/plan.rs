@@ -11,6 +11,9 @@ use crate::Config;
 /// The first table that is looked at for being free.
 pub(crate) const FIRST_TABLE: u32 = 100;
 
+/// What the kernel gives an IPv6 route for which no priority is asked (include/uapi/linux/ipv6_route.h).
+const IP6_RT_PRIO_USER: u32 = 1024;
+
 /// Changes, in the order in which they can be made.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Plan {
@@ -97,9 +100,11 @@ pub(crate) fn default_route(config: &Config, link: u32, ip: &IpConfig) -> Option
     Some(Route { onlink: !ip.address.contains(gateway), ..Route::default_via(gateway, link) })
 }
 
-/// What others on the link are sent from, if a program does not say.
-fn subnet_route(link: u32, ip: &IpConfig) -> Route {
+/// What others on the link are sent from, if a program does not say. In IPv4 it takes the place of the kernel's own route to
+/// the subnet, in IPv6 it is another one.
+pub(crate) fn subnet_route(link: u32, ip: &IpConfig) -> Route {
     Route {
+        priority: ip.address.is_ipv6().then_some(IP6_RT_PRIO_USER),
         link: Some(link),
         source: Some(ip.address.ip()),
         scope: Some(scope::LINK),

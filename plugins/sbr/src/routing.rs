@@ -75,7 +75,8 @@ fn carry_out_additions(inside: &mut Socket, plan: &Plan) -> Result<(), Error> {
 
 fn undo_additions(plan: &Plan, netns: &Path, undo: &mut Undo) {
     let (rules, netns) = (plan.rules.clone(), netns.to_owned());
-    let routes: Vec<Route> = plan.set.iter().filter(|route| route.table != table::MAIN).cloned().collect();
+    let is_new = |route: &&Route| route.table != table::MAIN || route.destination.is_ipv6();
+    let routes: Vec<Route> = plan.set.iter().filter(is_new).cloned().collect();
     undo.push("remove the routing rules and their tables' routes", move || {
         let mut inside = Socket::open_in(&Netns::open(netns)?)?;
         let mut outcome = Ok(());
@@ -116,7 +117,17 @@ pub(crate) fn remove(request: &Del<Config>) -> Result<(), Error> {
         let link = link.filter(|_| named.is_none());
         outcome = outcome.and(take_back(&mut inside, &rule, link, result));
     }
+    if let (Some(link), true) = (link, request.network.config.add_source_hints) {
+        outcome = outcome.and(remove_hints(&mut inside, link, result, ifname));
+    }
     Ok(outcome?)
+}
+
+/// Removes the hints that stand beside the kernel's own routes.
+fn remove_hints(inside: &mut Socket, link: u32, result: Option<&AddResult>, ifname: &str) -> netlink::Result<()> {
+    let known = result.iter().flat_map(|result| result.ips_of(ifname));
+    let mut hints = known.filter(|ip| ip.address.is_ipv6()).map(|ip| plan::subnet_route(link, ip));
+    hints.try_for_each(|hint| if_found(inside.delete_route(&hint)).map(drop))
 }
 
 /// Moves a table's routes back to the main table, but for a default route that the plugin before did not make, and deletes the
