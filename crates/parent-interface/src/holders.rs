@@ -1,18 +1,21 @@
 //! Who holds which link, and on which terms.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File};
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use cni_plugin::Attachment;
+use files::Folder;
 
 use crate::Error;
 
 const FOLDER: &str = "/run/ferrocni/parents";
 /// Among the holders of a link, the file that says which bridge they made it a port of.
 const BRIDGE: &str = "bridge";
+/// The most that a file says, in bytes: far more than any terms have.
+const MAX: usize = 64 << 10;
 
 /// The folder of holders, locked as long as this value lives.
 #[derive(Debug)]
@@ -45,20 +48,20 @@ impl Holders {
 
     /// The links that somebody holds, or held when he was killed.
     pub(crate) fn links(&self) -> Result<Vec<String>, Error> {
-        Ok(names_in(&self.folder)?.into_iter().filter_map(|name| name.into_string().ok()).collect())
+        Ok(names_in(&Folder::new(self.folder.clone(), MAX))?
+            .into_iter()
+            .filter_map(|name| name.into_string().ok())
+            .collect())
     }
 
     /// Writes down that the attachment holds the link, and on which terms; true if it did not hold it before.
     pub(crate) fn hold(&self, link: &str, attachment: &Attachment, terms: &str) -> Result<bool, Error> {
-        let folder = self.folder.join(link);
-        fs::create_dir_all(&folder).map_err(Error::file("create", &folder))?;
-        let path = folder.join(file_name(attachment));
-        let is_new = match File::create_new(&path) {
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => false,
-            created => created.map(|_file| true).map_err(Error::file("create", &path))?,
-        };
-        if !terms.is_empty() {
-            fs::write(&path, terms).map_err(Error::file("write", &path))?;
+        let folder = self.of(link);
+        fs::create_dir_all(folder.path()).map_err(Error::file("create", folder.path()))?;
+        let name = files::name_of(attachment);
+        let is_new = read(&folder, &name)?.is_none();
+        if is_new || !terms.is_empty() {
+            write(&folder, &name, terms)?;
         }
         Ok(is_new)
     }
@@ -69,15 +72,10 @@ impl Holders {
         link: &str,
         mut wanted: impl FnMut(Attachment, String) -> Result<Option<T>, Error>,
     ) -> Result<Option<T>, Error> {
-        let folder = self.folder.join(link);
-        let names = match names_in(&folder) {
-            Err(error) if error.is_missing_file() => return Ok(None),
-            names => names?,
-        };
-        for name in names {
-            let Some(holder) = holder(&name) else { continue };
-            let path = folder.join(name);
-            let terms = fs::read_to_string(&path).map_err(Error::file("read", &path))?;
+        let folder = self.of(link);
+        for name in names_in(&folder)? {
+            let Some((name, holder)) = holder(&name) else { continue };
+            let Some(terms) = read(&folder, name)? else { continue };
             if let Some(found) = wanted(holder, terms)? {
                 return Ok(Some(found));
             }
@@ -87,17 +85,18 @@ impl Holders {
 
     /// Lets one go, who may never have held it; true if somebody holds the link still.
     pub(crate) fn let_go(&self, link: &str, attachment: &Attachment) -> Result<bool, Error> {
-        let folder = self.folder.join(link);
-        remove(&folder.join(file_name(attachment)))?;
+        let folder = self.of(link);
+        remove(&folder, &files::name_of(attachment))?;
         is_held(&folder)
     }
 
     /// Lets those go that `is_stale` says; true if somebody holds the link still.
     pub(crate) fn let_go_stale(&self, link: &str, is_stale: impl Fn(&Attachment) -> bool) -> Result<bool, Error> {
-        let folder = self.folder.join(link);
+        let folder = self.of(link);
         for name in names_in(&folder)? {
-            if holder(&name).is_some_and(|holder| is_stale(&holder)) {
-                remove(&folder.join(name))?;
+            match holder(&name) {
+                Some((name, holder)) if is_stale(&holder) => remove(&folder, name)?,
+                _ => {}
             }
         }
         is_held(&folder)
@@ -105,22 +104,17 @@ impl Holders {
 
     /// What was written down of a link that is held and was made a port of a bridge.
     pub(crate) fn bridge(&self, link: &str) -> Result<Option<String>, Error> {
-        let path = self.folder.join(link).join(BRIDGE);
-        match fs::read_to_string(&path) {
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-            text => text.map(Some).map_err(Error::file("read", &path)),
-        }
+        read(&self.of(link), BRIDGE)
     }
 
     /// Writes it down.
     pub(crate) fn set_bridge(&self, link: &str, text: &str) -> Result<(), Error> {
-        let path = self.folder.join(link).join(BRIDGE);
-        fs::write(&path, text).map_err(Error::file("write", &path))
+        write(&self.of(link), BRIDGE, text)
     }
 
     /// Takes it back.
     pub(crate) fn forget_bridge(&self, link: &str) -> Result<(), Error> {
-        remove(&self.folder.join(link).join(BRIDGE))
+        remove(&self.of(link), BRIDGE)
     }
 
     /// Removes the folder of a link that is gone.
@@ -128,35 +122,42 @@ impl Holders {
         let folder = self.folder.join(link);
         fs::remove_dir(&folder).map_err(Error::file("remove", &folder))
     }
-}
 
-/// By whatever file there is else.
-fn is_held(folder: &Path) -> Result<bool, Error> {
-    Ok(names_in(folder)?.iter().any(|name| name != BRIDGE))
-}
-
-/// All of them: a holder that could not be read would be taken for none.
-fn names_in(folder: &Path) -> Result<Vec<OsString>, Error> {
-    let names = fs::read_dir(folder).and_then(|entries| entries.map(|entry| Ok(entry?.file_name())).collect());
-    names.map_err(Error::file("read", folder))
-}
-
-fn remove(path: &Path) -> Result<(), Error> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != ErrorKind::NotFound => Err(Error::file("remove", path)(error)),
-        _ => Ok(()),
+    fn of(&self, link: &str) -> Folder {
+        Folder::new(self.folder.join(link), MAX)
     }
 }
 
-/// None of the three words can hold a colon or a slash.
-fn file_name(attachment: &Attachment) -> String {
-    format!("{}:{}:{}", attachment.network, attachment.container, attachment.ifname)
+/// By whatever file there is else, but for what a process that was killed had not finished.
+fn is_held(folder: &Folder) -> Result<bool, Error> {
+    let is_ours = |name: &str| name == BRIDGE || files::attachment_of(name).is_some();
+    folder.sweep(is_ours).map_err(Error::file("remove unfinished files in", folder.path()))?;
+    Ok(names_in(folder)?.iter().any(|name| name != BRIDGE))
 }
 
-fn holder(file_name: &OsStr) -> Option<Attachment> {
-    let words: Vec<_> = file_name.to_str()?.split(':').collect();
-    let [network, container, ifname] = words[..] else { return None };
-    Attachment::new(network, container, ifname).ok()
+fn names_in(folder: &Folder) -> Result<Vec<OsString>, Error> {
+    folder.names().map_err(Error::file("read", folder.path()))
+}
+
+fn holder(name: &OsString) -> Option<(&str, Attachment)> {
+    let name = name.to_str()?;
+    Some((name, files::attachment_of(name)?))
+}
+
+fn read(folder: &Folder, name: &str) -> Result<Option<String>, Error> {
+    let text = || -> io::Result<_> {
+        let content = folder.read(name)?;
+        content.map(String::from_utf8).transpose().map_err(|invalid| io::Error::new(ErrorKind::InvalidData, invalid))
+    };
+    text().map_err(Error::file("read", &folder.path_of(name)))
+}
+
+fn write(folder: &Folder, name: &str, text: &str) -> Result<(), Error> {
+    folder.write(name, text.as_bytes()).map_err(Error::file("write", &folder.path_of(name)))
+}
+
+fn remove(folder: &Folder, name: &str) -> Result<(), Error> {
+    folder.remove(name).map_err(Error::file("remove", &folder.path_of(name)))
 }
 
 #[cfg(test)]
@@ -217,6 +218,31 @@ mod tests {
         holders.hold("eth0.20", &attachment("a"), "").unwrap();
         fs::write(folder.path().join("eth0.20/keep"), "").unwrap();
         assert!(holders.let_go_stale("eth0.20", |_everybody| true).unwrap());
+    }
+
+    #[test]
+    fn what_a_killed_process_had_not_finished_holds_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let holders = holders(folder.path());
+        holders.hold("eth0.20", &attachment("a"), "").unwrap();
+        for name in [".net:b:eth0", ".bridge"] {
+            fs::write(folder.path().join("eth0.20").join(name), "ha").unwrap();
+        }
+        assert!(!holders.let_go("eth0.20", &attachment("a")).unwrap());
+        holders.forget("eth0.20").unwrap();
+    }
+
+    #[test]
+    fn no_link_is_followed_to_another_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let holders = holders(folder.path());
+        let victim = folder.path().join("victim");
+        fs::write(&victim, "precious").unwrap();
+        fs::create_dir(folder.path().join("eth0")).unwrap();
+        std::os::unix::fs::symlink(&victim, folder.path().join("eth0/bridge")).unwrap();
+        assert!(matches!(holders.bridge("eth0"), Err(Error::File { action: "read", .. })));
+        holders.set_bridge("eth0", "br0").unwrap();
+        assert_eq!(fs::read_to_string(victim).unwrap(), "precious");
     }
 
     #[test]
