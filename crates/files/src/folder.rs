@@ -5,7 +5,7 @@ use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
-use cni_plugin::Attachment;
+use cni::Attachment;
 
 /// With this begins the name of what becomes a record once it is whole. No network's name begins so.
 const UNFINISHED: &str = ".";
