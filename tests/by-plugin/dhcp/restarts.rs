@@ -162,7 +162,9 @@ fn a_file_that_is_no_lease_does_no_harm() {
     }
     scene.host.write(format!("{DIR}/.net:c1:eth0:ipv4"), "half a le");
     scene.host.write(format!("{DIR}/readme"), "somebody's");
-    scene.host.shell(&format!("cd {DIR}; mkfifo net:f:eth0:ipv4; ln -s readme net:l:eth0:ipv4"));
+    // What the link leads to would be a lease.
+    scene.host.shell(&format!("cd {DIR}; cp net:c1:eth0:ipv4 /run/lease; ln -s /run/lease net:l:eth0:ipv4"));
+    scene.host.shell(&format!("mkfifo {DIR}/net:f:eth0:ipv4"));
     scene.restart_daemon();
     // In the way of the file that the next renewal writes.
     scene.host.shell(&format!("ln -s readme {DIR}/.net:c1:eth0:ipv4"));

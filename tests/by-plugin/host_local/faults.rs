@@ -218,6 +218,21 @@ fn files_that_a_tenant_planted_are_neither_waited_for_nor_written_through() {
 }
 
 #[test]
+fn what_a_link_in_a_reservation_s_place_leads_to_is_no_reservation() {
+    if reference_differs("it follows links") {
+        return;
+    }
+    let host = Host::new();
+    let config = network(&json!({"subnet": "10.1.0.0/24"}));
+    add(&host, OURS, "c1", &config).ok();
+    host.write("/run/elsewhere", "c1\r\neth0");
+    let link = "/var/lib/cni/networks/net/10.1.0.9";
+    host.shell(&format!("ln -s /run/elsewhere {link}"));
+    del(&host, OURS, "c1", &config);
+    host.shell(&format!("test -L {link}; test ! -e /var/lib/cni/networks/net/10.1.0.2"));
+}
+
+#[test]
 fn a_resolv_conf_is_followed_to_a_file_and_to_nothing_else() {
     let host = Host::new();
     host.write("/run/real", "nameserver 10.0.0.53\n");

@@ -275,6 +275,20 @@ fn no_file_of_the_host_is_written_or_waited_for_through_the_folder() {
     assert_eq!((host.read("/run/victim").unwrap().as_str(), state(&c1)), ("precious", before));
 }
 
+#[test]
+fn what_a_link_in_a_file_s_place_leads_to_is_not_restored() {
+    if reference_differs("it follows links") {
+        return;
+    }
+    let host = Host::new();
+    let c1 = with_interface(&host, "c1");
+    host.write("/run/elsewhere", json!({"mtu": 1300}).to_string());
+    host.shell("mkdir -p /run/tenant; ln -s /run/elsewhere /run/tenant/c1_eth0.json");
+    let before = state(&c1);
+    call(&host, "DEL", &c1, &json!({"mtu": 1400, "dataDir": "/run/tenant"})).run().ok();
+    assert_eq!(state(&c1), before);
+}
+
 fn run(host: &Host, binary: &str, verb: &str, container: &Container) -> Outcome {
     let mut config = everything();
     config["cniVersion"] = json!("1.0.0");
