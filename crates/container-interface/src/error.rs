@@ -2,6 +2,7 @@ use cni_plugin::{Attachment, Code, IfName};
 
 /// What kept a container's interface from being set up, or how it differs from what it should be.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the messages say what their fields are")]
 pub enum Error {
     /// A namespace, link, address or route.
     #[error(transparent)]
@@ -17,20 +18,14 @@ pub enum Error {
     },
     /// Another interface has the name.
     #[error("the container has an interface {ifname} already: choose another name (CNI_IFNAME), or remove it first")]
-    NameTaken {
-        /// The name.
-        ifname: IfName,
-    },
+    NameTaken { ifname: IfName },
     /// CHECK found something else than ADD reported.
     #[error("{what} of interface {ifname} in the container differs: expected {expected}, found {found}")]
     Differs {
-        /// Which property.
         what: &'static str,
         /// Whose.
         ifname: IfName,
-        /// What ADD reported.
         expected: String,
-        /// What there is.
         found: String,
     },
     /// CHECK found the other end of the interface's pair not as ADD left it.
@@ -38,19 +33,13 @@ pub enum Error {
     HostEndDiffers {
         /// Whose.
         ifname: IfName,
-        /// The host's end.
         link: String,
-        /// What ADD made.
         expected: String,
-        /// What there is.
         found: String,
     },
     /// prevResult does not list the interface, so there is nothing to compare with.
     #[error("the result of the previous ADD lists no interface {ifname} inside a container")]
-    NotInResult {
-        /// The interface asked for.
-        ifname: IfName,
-    },
+    NotInResult { ifname: IfName },
 }
 
 impl From<netlink::NetnsError> for Error {

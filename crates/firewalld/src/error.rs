@@ -7,32 +7,24 @@ pub type Result<T> = std::result::Result<T, Error>;
 
 /// A failed conversation with firewalld.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the messages say what their fields are")]
 pub enum Error {
     /// `DBUS_SYSTEM_BUS_ADDRESS` names nothing we can connect to.
     #[error("cannot connect to the D-Bus address {address:?}: only unix:path= and unix:abstract= are supported")]
-    Address {
-        /// The address.
-        address: String,
-    },
+    Address { address: String },
     /// There is no bus, or it does not answer in time.
     #[error("cannot talk to the D-Bus system bus at {address}: is dbus running?")]
     Bus {
-        /// The address.
         address: String,
-        /// The errno.
         #[source]
         source: io::Error,
     },
     /// The bus does not let us in.
     #[error("the D-Bus system bus refused to authenticate this process: {answer}")]
-    Authentication {
-        /// The bus's words.
-        answer: String,
-    },
+    Authentication { answer: String },
     /// The method was refused.
     #[error("firewalld's {method} failed: {message} ({name})")]
     Refused {
-        /// The method.
         method: &'static str,
         /// The D-Bus name of the error.
         name: String,

@@ -9,36 +9,30 @@ pub type Result<T> = std::result::Result<T, Error>;
 
 /// A failed iptables operation.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the messages say what their fields are")]
 pub enum Error {
     /// A name that must not reach an iptables rule.
     #[error("{value:?} cannot be {what} in an iptables rule: {reason}")]
     Invalid {
         /// What the value was meant to be.
         what: &'static str,
-        /// The value.
         value: String,
         /// What is wrong with it.
         reason: &'static str,
     },
     /// The program is nowhere on PATH.
     #[error("{program} is not installed: install the iptables package, or use the nftables backend")]
-    NotInstalled {
-        /// Its name.
-        program: &'static str,
-    },
+    NotInstalled { program: &'static str },
     /// The program could not be started or talked to.
     #[error("cannot run {program}")]
     Run {
-        /// Its path.
         program: String,
-        /// The errno.
         #[source]
         source: io::Error,
     },
     /// The program refused.
     #[error("{program} failed{}: {stderr}", quoted(.line))]
     Failed {
-        /// Its path.
         program: String,
         /// The line of its input that it complained about, if it named one.
         line: String,
@@ -48,9 +42,7 @@ pub enum Error {
     /// CHECK found a rule or a chain gone.
     #[error("{} table {table} lacks: {expected}", program::name(*family))]
     Missing {
-        /// The family.
         family: Family,
-        /// The table.
         table: Table,
         /// The chain or rule, as `iptables-save` would print it.
         expected: String,
@@ -61,11 +53,8 @@ pub enum Error {
     /// The kernel's legacy tables could not be read.
     #[error("cannot read the kernel's legacy {} table {table}", program::name(*family))]
     Legacy {
-        /// The family.
         family: Family,
-        /// The table.
         table: Table,
-        /// The errno.
         #[source]
         source: io::Error,
     },

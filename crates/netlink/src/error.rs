@@ -16,6 +16,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 
 /// What went wrong, and with which object.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the messages say what their fields are")]
 pub enum Error {
     /// No such link in this socket's namespace.
     #[error("link {link} does not exist")]
@@ -25,52 +26,33 @@ pub enum Error {
     },
     /// The name is taken in the namespace the link was to be created in.
     #[error("link {name} exists already")]
-    LinkExists {
-        /// The taken name.
-        name: String,
-    },
+    LinkExists { name: String },
     /// The kernel would not take this as a link's name.
     #[error("{name:?} cannot be the name of a link: {reason}")]
-    InvalidName {
-        /// What was given.
-        name: String,
-        /// Which rule it breaks.
-        reason: &'static str,
-    },
+    InvalidName { name: String, reason: &'static str },
     /// The text is too long, or holds a NUL, to be a link's alias.
     #[error("an alias of {length} bytes cannot be set on link {link}: at most {max} bytes without NUL are allowed", max = crate::link_ref::MAX_ALIAS_LEN)]
     InvalidAlias {
         /// The link it was meant for.
         link: LinkRef,
-        /// Its length in bytes.
         length: usize,
     },
     /// Gateway or source of another family than the destination.
     #[error("{address} cannot be used in a route to {destination}: the address families differ")]
-    MixedFamilies {
-        /// The route's destination.
-        destination: IpNetwork,
-        /// The gateway or source.
-        address: IpAddr,
-    },
+    MixedFamilies { destination: IpNetwork, address: IpAddr },
     /// The kernel refused a request.
     #[error("cannot {request}")]
     Refused {
-        /// Which one.
         request: Box<Request>,
         /// Why.
         source: Refusal,
     },
     /// Another host answered for this IPv6 address (RFC 4862, section 5.4).
     #[error("{address} is in use by another host on the link (duplicate address detection)")]
-    DuplicateAddress {
-        /// The address.
-        address: IpAddr,
-    },
+    DuplicateAddress { address: IpAddr },
     /// The awaited change did not come.
     #[error("{what} did not happen within {} ms", timeout.as_millis())]
     TimedOut {
-        /// What was awaited.
         what: String,
         /// How long.
         timeout: Duration,
@@ -86,7 +68,6 @@ pub enum Error {
     Socket {
         /// What was being done with it.
         action: &'static str,
-        /// The errno.
         #[source]
         source: io::Error,
     },
@@ -98,10 +79,7 @@ pub enum Error {
     },
     /// A list changed each time it was read.
     #[error("{request}: the list kept changing while it was read")]
-    DumpInterrupted {
-        /// Which list.
-        request: Box<Request>,
-    },
+    DumpInterrupted { request: Box<Request> },
 }
 
 /// What was read, changed or deleted; `None` for what is not there ([`Error::is_not_found`]).

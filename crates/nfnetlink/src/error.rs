@@ -12,6 +12,7 @@ const ERESTART: i32 = 85;
 
 /// A failed netfilter netlink operation.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the messages say what their fields are")]
 pub enum Error {
     /// The socket could not be opened or set up.
     #[error("cannot open a netfilter netlink socket")]
@@ -19,9 +20,7 @@ pub enum Error {
     /// The request could not be handed to the kernel.
     #[error("cannot send a netfilter request of {length} bytes")]
     Send {
-        /// Its size.
         length: usize,
-        /// The errno.
         #[source]
         source: io::Error,
     },
@@ -35,7 +34,6 @@ pub enum Error {
         message: Option<usize>,
         /// The kernel's own words, if it had any.
         explanation: Option<String>,
-        /// The errno.
         #[source]
         source: io::Error,
     },

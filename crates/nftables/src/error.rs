@@ -10,13 +10,13 @@ pub type Result<T> = std::result::Result<T, Error>;
 
 /// A failed operation on tables.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the messages say what their fields are")]
 pub enum Error {
     /// The kernel or the socket refused.
     #[error("cannot {doing}")]
     Netlink {
         /// What was being done to which object.
         doing: String,
-        /// The kernel's answer.
         #[source]
         source: nfnetlink::Error,
     },
@@ -31,7 +31,6 @@ pub enum Error {
     /// It cannot be known whether a key's holder is still attached.
     #[error("cannot tell whether {} is still attached", named(.holder))]
     Holder {
-        /// The holder's label.
         holder: String,
         /// What kept the host's links from being read.
         #[source]
@@ -42,19 +41,13 @@ pub enum Error {
         "nftables table {table} is not as ferrocni makes it: give the table another name if it is another program's, or remove \
          it (\"nft delete table {table}\")"
     )]
-    Foreign {
-        /// The table.
-        table: Table<'static>,
-    },
+    Foreign { table: Table<'static> },
     /// A table of our name can be changed by one program only.
     #[error(
         "nftables table {table} is owned by a running program, and no other can change it: have that program give it another \
          name, or stop it, and the table goes with it"
     )]
-    Owned {
-        /// The table.
-        table: Table<'static>,
-    },
+    Owned { table: Table<'static> },
     /// A later version of ferrocni made a table, in a way that this one does not know.
     #[error(
         "nftables table {table} was made by a later version of ferrocni (layout {layout}, and this program knows {}): install that \
@@ -62,7 +55,6 @@ pub enum Error {
         crate::ruleset::LAYOUT
     )]
     Newer {
-        /// The table.
         table: Table<'static>,
         /// The number of its layout.
         layout: u32,

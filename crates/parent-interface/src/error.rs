@@ -9,91 +9,57 @@ use crate::VlanId;
 
 /// What is wrong with the link that a container's interface was to sit on.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the messages say what their fields are")]
 pub enum Error {
     /// It is not there, and has no tag for which it could be made.
     #[error(
         "link {name}, the network's \"{key}\", does not exist: name one that does, or <link>.<VLAN> to have it made"
     )]
-    NoMaster {
-        /// The configuration's key.
-        key: &'static str,
-        /// The name.
-        name: LinkName,
-    },
+    NoMaster { key: &'static str, name: LinkName },
     /// It is not there, and what it ends in is no tag.
     #[error(
         "link {name}, the network's \"{key}\", does not exist and cannot be made: {tag} is not a VLAN, 1 to 4094 are"
     )]
-    NoTag {
-        /// The configuration's key.
-        key: &'static str,
-        /// The name.
-        name: LinkName,
-        /// Its end.
-        tag: String,
-    },
+    NoTag { key: &'static str, name: LinkName, tag: String },
     /// It is not in the container, where nothing is made for it.
     #[error(
         "link {name}, the network's \"{key}\", is not in the container, where \"linkInContainer\" has it looked for: \
          a network before this one has to bring it there"
     )]
-    NotInContainer {
-        /// The configuration's key.
-        key: &'static str,
-        /// The name.
-        name: LinkName,
-    },
+    NotInContainer { key: &'static str, name: LinkName },
     /// No `master`, and no default route either.
     #[error("the network has no \"master\", and there is no default route whose link could be it: add \"master\"")]
     NoDefaultRoute,
     /// There is no NIC that could carry the tag.
     #[error("link {nic}.{tag} cannot be made: {nic} does not exist")]
-    NoNic {
-        /// The NIC.
-        nic: String,
-        /// The tag.
-        tag: VlanId,
-    },
+    NoNic { nic: String, tag: VlanId },
     /// A link is called after another tag than its own.
     #[error("link {link} is of VLAN {found}, not {named}: rename it, or have the network name another")]
     Misnamed {
-        /// The link.
         link: String,
         /// The tag in its name.
         named: VlanId,
-        /// Its own.
         found: u16,
     },
     /// The kernel has one link at most for a tag.
     #[error("VLAN {tag} of {nic} is {holder} already: have the network name that link")]
     TagTaken {
-        /// The NIC.
         nic: String,
-        /// The tag.
         tag: VlanId,
         /// The link that has it.
         holder: String,
     },
     /// The kernel has no 802.1Q.
     #[error("link {nic}.{tag} cannot be made: this kernel has no 802.1Q VLANs (module 8021q)")]
-    NoVlanSupport {
-        /// The NIC.
-        nic: String,
-        /// The tag.
-        tag: VlanId,
-    },
+    NoVlanSupport { nic: String, tag: VlanId },
     /// The NIC underneath is down.
     #[error("link {link} cannot go up, because the link that it is a VLAN of is down: set that up first")]
-    NicDown {
-        /// The tagged link.
-        link: String,
-    },
+    NicDown { link: String },
     /// The kernel refused because of what sits on the link already.
     #[error(
         "{parent} cannot have {kind} links now: it is used otherwise, by links of another kind, a bridge or a bond"
     )]
     Busy {
-        /// The link.
         parent: String,
         /// What was to sit on it.
         kind: &'static str,
@@ -106,7 +72,6 @@ pub enum Error {
          {parent}; choose the same, or another \"master\""
     )]
     OtherTerms {
-        /// The link.
         parent: String,
         /// Who sits there.
         holder: String,
@@ -120,9 +85,7 @@ pub enum Error {
         "\"mtu\" {mtu} cannot be had on {parent}, whose own is {largest}: write {smallest} to {largest}, or 0 for {parent}'s"
     )]
     Mtu {
-        /// What the configuration says.
         mtu: u32,
-        /// The link underneath.
         parent: String,
         /// The smallest that the kernel takes.
         smallest: u32,
@@ -138,21 +101,13 @@ pub enum Error {
     /// Such links need Ethernet frames under them.
     #[error("{parent} cannot have {kind} links: it carries no Ethernet frames")]
     NotEthernet {
-        /// The link.
         parent: String,
         /// What was to sit on it.
         kind: &'static str,
     },
     /// For CHECK: the container's interface sits on another link.
     #[error("the link under interface {ifname} in the container differs: expected {expected}, found {found}")]
-    Differs {
-        /// The container's interface.
-        ifname: String,
-        /// What the configuration says.
-        expected: String,
-        /// What there is.
-        found: String,
-    },
+    Differs { ifname: String, expected: String, found: String },
     /// Any other refusal of the kernel.
     #[error(transparent)]
     Netlink(#[from] netlink::Error),
@@ -162,11 +117,9 @@ pub enum Error {
     /// The files of those who hold a link.
     #[error("cannot {action} {}", path.display())]
     File {
-        /// What was being done.
         action: &'static str,
         /// To which file or folder.
         path: PathBuf,
-        /// The errno.
         #[source]
         source: io::Error,
     },

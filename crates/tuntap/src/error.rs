@@ -2,32 +2,24 @@ use std::io;
 
 /// Why there is no tap.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the messages say what their fields are")]
 pub enum Error {
     /// /dev/net/tun is missing, or no such device.
     #[error("cannot use /dev/net/tun: load the kernel module tun, or make the device visible here")]
     Open {
-        /// The errno.
         #[source]
         source: io::Error,
     },
     /// The kernel would take this for another name, or for none.
     #[error("{name:?} cannot be the name of a tap: it has to have 1 to 15 bytes, and no % or NUL")]
-    InvalidName {
-        /// What was given.
-        name: String,
-    },
+    InvalidName { name: String },
     /// The name is taken in the namespace that the tap was to be made in.
     #[error("link {name} exists already")]
-    Taken {
-        /// The name.
-        name: String,
-    },
+    Taken { name: String },
     /// The kernel refused to make it.
     #[error("cannot create tap {name}")]
     Create {
-        /// Its name.
         name: String,
-        /// The errno.
         #[source]
         source: io::Error,
     },
@@ -36,9 +28,7 @@ pub enum Error {
     Change {
         /// What was to be done.
         action: &'static str,
-        /// Its name.
         name: String,
-        /// The errno.
         #[source]
         source: io::Error,
     },
@@ -51,18 +41,14 @@ pub enum Error {
     /// Whether there is SELinux cannot be told.
     #[error("cannot look for SELinux in {folder}")]
     Selinux {
-        /// Where it shows itself.
         folder: &'static str,
-        /// The errno.
         #[source]
         source: io::Error,
     },
     /// The policy does not let this process become what was asked for, or does not know it.
     #[error("cannot enter SELinux context {context} to create tap {name}: does the policy know it, and allow it?")]
     Context {
-        /// The tap's name.
         name: String,
-        /// What was asked for.
         context: String,
         /// The errno: `EINVAL` for a context that the policy does not know, `EACCES` for one that it does not allow.
         #[source]

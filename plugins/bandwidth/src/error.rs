@@ -2,6 +2,7 @@ use cni_plugin::{Code, IfName};
 
 /// What keeps a container from being limited, or how its limits differ from what they should be.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the messages say what their fields are")]
 pub enum Error {
     /// The protocol.
     #[error(transparent)]
@@ -23,21 +24,13 @@ pub enum Error {
         "interface {ifname} in the container is a {kind}: bandwidth needs a veth, such as bridge and ptp make, whose \
          other end on the host can be limited"
     )]
-    NotAVeth {
-        /// The interface.
-        ifname: IfName,
-        /// What it is instead.
-        kind: String,
-    },
+    NotAVeth { ifname: IfName, kind: String },
     /// The veth leads elsewhere.
     #[error(
         "interface {ifname} in the container has its other end in another namespace than the host's, where it cannot be \
          limited"
     )]
-    NoHostEnd {
-        /// The interface.
-        ifname: IfName,
-    },
+    NoHostEnd { ifname: IfName },
     /// The traffic of the host's end is controlled already.
     #[error(
         "link {link} on the host has {what} already, which is not bandwidth's to replace: have one plugin alone control \
@@ -46,7 +39,6 @@ pub enum Error {
     Occupied {
         /// The host's end of the container's interface.
         link: String,
-        /// Which discipline.
         what: &'static str,
         /// What tc calls its place.
         handle: &'static str,
@@ -54,23 +46,14 @@ pub enum Error {
     /// The kernel lacks something.
     #[error("this kernel has no {what}: install its module {module:?}, or a kernel that has {option}")]
     NotInKernel {
-        /// What it is.
         what: &'static str,
-        /// Its module.
         module: &'static str,
         /// Its option when the kernel is built.
         option: &'static str,
     },
     /// CHECK: something is not as ADD left it.
     #[error("{what} differs: expected {expected}, found {found}")]
-    Differs {
-        /// Which property of what.
-        what: String,
-        /// What ADD made.
-        expected: String,
-        /// What there is.
-        found: String,
-    },
+    Differs { what: String, expected: String, found: String },
 }
 
 impl From<Error> for cni_plugin::Error {

@@ -4,6 +4,7 @@ use parent_interface::{Place, VlanId};
 
 /// What the bridge plugin can fail with.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the messages say what their fields are")]
 pub enum Error {
     /// The protocol, or the delegated IPAM plugin.
     #[error(transparent)]
@@ -28,44 +29,30 @@ pub enum Error {
         "{link}, the network's \"uplink\", is a port of {found} already, and cannot be one of {wanted}: \
          choose the same \"bridge\" and \"vlan\", or another \"uplink\""
     )]
-    PortOfAnother {
-        /// The link.
-        link: String,
-        /// Where it leads now.
-        found: String,
-        /// Where it should lead.
-        wanted: Place,
-    },
+    PortOfAnother { link: String, found: String, wanted: Place },
     /// What two links carry would become one network.
     #[error(
         "{link}, the network's \"uplink\", cannot be a port of {place}, because {other} is: what they carry would become one \
          network; choose another \"bridge\""
     )]
     SecondUplink {
-        /// The link.
         link: String,
-        /// Where both should lead.
         place: Place,
         /// The link that leads there.
         other: String,
     },
     /// Nothing would get to the wire.
     #[error("{link}, the network's \"uplink\", is down: set it up first")]
-    UplinkDown {
-        /// The link.
-        link: String,
-    },
+    UplinkDown { link: String },
     /// The host would be out of reach under an address of a link that becomes a port.
     #[error(
         "{link}, the network's \"uplink\", has address {address}, under which the host could not be reached any more once it is a \
          port of {bridge}: move its addresses and routes to {bridge} and make it a port yourself, or choose another \"uplink\""
     )]
     HasAddress {
-        /// The link.
         link: String,
         /// One of its addresses.
         address: IpNetwork,
-        /// The network's bridge.
         bridge: String,
     },
     /// The kernel does not make the link a port.
@@ -73,20 +60,12 @@ pub enum Error {
         "{link}, the network's \"uplink\", cannot be made a port of {bridge}: choose another if it has macvlan or ipvlan links, \
          or carries no Ethernet frames"
     )]
-    NoPort {
-        /// The link.
-        link: String,
-        /// The network's bridge.
-        bridge: String,
-        /// The kernel's refusal.
-        source: netlink::Error,
-    },
+    NoPort { link: String, bridge: String, source: netlink::Error },
     /// `uplink` and `vlan` say different tags.
     #[error("\"uplink\" {uplink} is VLAN {named}, but \"vlan\" is {vlan}: leave one of them out")]
     UplinkOfOtherVlan {
         /// `uplink`.
         uplink: LinkName,
-        /// The tag in it.
         named: VlanId,
         /// `vlan`.
         vlan: VlanId,
@@ -107,28 +86,19 @@ pub enum Error {
     Conflict {
         /// One key.
         first: &'static str,
-        /// The other.
         second: &'static str,
         /// Why not both.
         why: &'static str,
     },
     /// Another link has the bridge's name.
     #[error("link {name} exists and is {kind}, not a bridge: choose another \"bridge\" or remove the link")]
-    NotABridge {
-        /// The name.
-        name: IfName,
-        /// What it is instead.
-        kind: String,
-    },
+    NotABridge { name: IfName, kind: String },
     /// The bridge would not keep the network's VLANs apart from others.
     #[error(
         "bridge {bridge} does not filter VLANs, so its containers would all reach each other: \
          run `ip link set {bridge} type bridge vlan_filtering 1`, or choose another \"bridge\""
     )]
-    NoVlanFiltering {
-        /// Its name.
-        bridge: String,
-    },
+    NoVlanFiltering { bridge: String },
     /// No bridge of this kernel can keep VLANs apart.
     #[error(
         "this kernel's bridges cannot filter VLANs, because it was built without CONFIG_BRIDGE_VLAN_FILTERING: \
@@ -140,29 +110,17 @@ pub enum Error {
         "the gateway's link into the VLAN would be {bridge}.{vlan}, which is too long: \
          choose a \"bridge\" of fewer characters"
     )]
-    GatewayNameTooLong {
-        /// The bridge.
-        bridge: IfName,
-        /// The VLAN.
-        vlan: VlanId,
-    },
+    GatewayNameTooLong { bridge: IfName, vlan: VlanId },
     /// The gateway's link into a VLAN is connected to something else.
     #[error("link {link} exists and leads to another bridge than {bridge}: remove it, and it is made as it should be")]
-    ForeignGateway {
-        /// Its name.
-        link: String,
-        /// Where it should lead.
-        bridge: String,
-    },
+    ForeignGateway { link: String, bridge: String },
     /// The bridge, or its link into a VLAN, is a gateway of another subnet already.
     #[error(
         "{link} has address {found}, but the network's gateway is {wanted}: \
          use another bridge or VLAN, or set \"forceAddress\" to replace it"
     )]
     OtherAddress {
-        /// Which link.
         link: String,
-        /// Its address.
         found: IpNetwork,
         /// The one it should have.
         wanted: IpNetwork,
@@ -172,9 +130,7 @@ pub enum Error {
     Differs {
         /// Which property of which object.
         what: String,
-        /// What ADD made.
         expected: String,
-        /// What there is.
         found: String,
     },
 }

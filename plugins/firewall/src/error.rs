@@ -2,6 +2,7 @@ use cni_plugin::Code;
 
 /// What keeps a container's traffic from being let through.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the messages say what their fields are")]
 pub enum Error {
     /// The protocol.
     #[error(transparent)]
@@ -35,12 +36,7 @@ pub enum Error {
     },
     /// CHECK: firewalld forgot the address.
     #[error("firewalld differs: expected {address} in zone {zone}, found it in none or another")]
-    NotInZone {
-        /// The container's address.
-        address: std::net::IpAddr,
-        /// The zone.
-        zone: String,
-    },
+    NotInZone { address: std::net::IpAddr, zone: String },
 }
 
 impl From<Error> for cni_plugin::Error {

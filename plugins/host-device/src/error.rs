@@ -5,6 +5,7 @@ use cni_plugin::Code;
 
 /// What the host-device plugin can fail with.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the messages say what their fields are")]
 pub enum Error {
     /// The protocol, or the delegated IPAM plugin.
     #[error(transparent)]
@@ -26,21 +27,14 @@ pub enum Error {
     TwoSelectors {
         /// One key.
         first: &'static str,
-        /// The other.
         second: &'static str,
     },
     /// No bus has such a device.
     #[error("device {id} is neither on the PCI nor on the auxiliary bus: is it still plugged in and enabled?")]
-    UnknownId {
-        /// What the runtime passed.
-        id: String,
-    },
+    UnknownId { id: String },
     /// A device that sysfs does not know.
     #[error("there is no device {}: correct the path or the PCI address, or plug it in", folder.display())]
-    NoFolder {
-        /// Where it should be.
-        folder: PathBuf,
-    },
+    NoFolder { folder: PathBuf },
     /// A device without a link that this host could give away.
     #[error(
         "device {} has no interface on this host: a container has it already, or its driver is not loaded",
@@ -53,9 +47,7 @@ pub enum Error {
     /// Sysfs cannot be read.
     #[error("read {}", folder.display())]
     Sysfs {
-        /// Which folder.
         folder: PathBuf,
-        /// The errno.
         #[source]
         source: io::Error,
     },
@@ -73,7 +65,6 @@ pub enum Error {
     Immovable {
         /// Its name on the host.
         device: String,
-        /// The kernel's words.
         #[source]
         source: netlink::Error,
     },
@@ -97,17 +88,14 @@ pub enum Error {
     NameTaken {
         /// Its name on the host, before.
         device: String,
-        /// Its name now.
         now: String,
     },
     /// CHECK: nothing says what the device was on the host.
     #[error("the alias of interface {ifname} in the container differs: expected {expected}, found {found}")]
     Unmarked {
-        /// The interface.
         ifname: String,
         /// What the alias begins with.
         expected: String,
-        /// What it is.
         found: String,
     },
 }

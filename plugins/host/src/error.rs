@@ -5,6 +5,7 @@ use netlink::NetnsId;
 
 /// Why a container does not share the host's network.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the messages say what their fields are")]
 pub enum Error {
     /// A namespace.
     #[error(transparent)]
@@ -19,14 +20,7 @@ pub enum Error {
          or give the container another network, such as bridge",
         path.display(), found.inode, expected.inode
     )]
-    NotTheHosts {
-        /// The container's namespace.
-        path: PathBuf,
-        /// Its identity.
-        found: NetnsId,
-        /// The host's.
-        expected: NetnsId,
-    },
+    NotTheHosts { path: PathBuf, found: NetnsId, expected: NetnsId },
 }
 
 impl From<Error> for cni_plugin::Error {

@@ -5,6 +5,7 @@ use netlink::Refusal;
 
 /// What the ipvlan plugin can fail with.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the messages say what their fields are")]
 pub enum Error {
     /// The protocol, or the delegated IPAM plugin.
     #[error(transparent)]
@@ -31,12 +32,7 @@ pub enum Error {
         "address {address} is that of another ipvlan link on the same parent: networks that share a parent need ranges of \
          addresses that do not overlap"
     )]
-    AddressInUse {
-        /// The address.
-        address: IpAddr,
-        /// The kernel's words.
-        source: Refusal,
-    },
+    AddressInUse { address: IpAddr, source: Refusal },
 }
 
 impl From<Error> for cni_plugin::Error {

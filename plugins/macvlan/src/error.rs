@@ -3,6 +3,7 @@ use netlink::Mac;
 
 /// What the macvlan plugin can fail with.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the messages say what their fields are")]
 pub enum Error {
     /// The protocol, or the delegated IPAM plugin.
     #[error(transparent)]
@@ -20,22 +21,13 @@ pub enum Error {
     #[error(
         "{parent} has macvlan links already, and one of mode passthru has to be the only one: choose another parent"
     )]
-    NotAlone {
-        /// The link underneath.
-        parent: String,
-    },
+    NotAlone { parent: String },
     /// Another mode, and there is a link of mode passthru.
     #[error("{parent} has a macvlan link of mode passthru, which has to be the only one: choose another parent")]
-    TakenOver {
-        /// The link underneath.
-        parent: String,
-    },
+    TakenOver { parent: String },
     /// The hardware address that was asked for is not free.
     #[error("hardware address {mac} is that of another link on the same parent, or of the parent: ask for another")]
-    MacInUse {
-        /// The address.
-        mac: Mac,
-    },
+    MacInUse { mac: Mac },
 }
 
 impl From<Error> for cni_plugin::Error {

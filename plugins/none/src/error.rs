@@ -2,6 +2,7 @@ use cni_plugin::Code;
 
 /// Why a container is not, or not only, with itself.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the messages say what their fields are")]
 pub enum Error {
     /// Its namespace, or `lo` in it.
     #[error(transparent)]
@@ -12,10 +13,7 @@ pub enum Error {
          detach the container from its other networks, or leave this one out",
         others.join(", ")
     )]
-    NotAlone {
-        /// Their names.
-        others: Vec<String>,
-    },
+    NotAlone { others: Vec<String> },
 }
 
 impl From<Error> for cni_plugin::Error {

@@ -6,6 +6,7 @@ use suite::Labelled as _;
 
 /// What keeps a port from being published.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the messages say what their fields are")]
 pub enum Error {
     /// The protocol.
     #[error(transparent)]
@@ -30,9 +31,7 @@ pub enum Error {
     Taken {
         /// The host's address; none for all.
         host: Option<IpAddr>,
-        /// The protocol.
         protocol: Protocol,
-        /// The port.
         port: u16,
         /// The label of the attachment that has it.
         holder: String,
@@ -42,10 +41,7 @@ pub enum Error {
     TwoMarks,
     /// A key that nftables has no equivalent for.
     #[error("\"{key}\" is written for iptables: set \"backend\" to \"iptables\" or leave \"backend\" out")]
-    NeedsIptables {
-        /// The key.
-        key: &'static str,
-    },
+    NeedsIptables { key: &'static str },
     /// CHECK: `route_localnet` is set, and nothing keeps neighbours out.
     #[error(
         "nftables chain inet ferrocni localnet lost its rules, which keep neighbours of the host from its loopback \

@@ -5,6 +5,7 @@ use ipnetwork::IpNetwork;
 
 /// What the ptp plugin can fail with.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the messages say what their fields are")]
 pub enum Error {
     /// The protocol, or the delegated IPAM plugin.
     #[error(transparent)]
@@ -26,21 +27,13 @@ pub enum Error {
         "the network's IPAM plugin gave no gateway with address {address}, and a container of a ptp network reaches \
          all others through one: add a \"gateway\" to its \"ipam\""
     )]
-    NoGateway {
-        /// The address.
-        address: IpNetwork,
-    },
+    NoGateway { address: IpNetwork },
     /// The host has a route to the container's address already.
     #[error(
         "the host routes {address} to link {link}, so another container has it: give each network a subnet of its own, \
          or delete the container that was left behind"
     )]
-    AddressTaken {
-        /// The address.
-        address: IpAddr,
-        /// Where the route leads.
-        link: String,
-    },
+    AddressTaken { address: IpAddr, link: String },
 }
 
 impl From<Error> for cni_plugin::Error {

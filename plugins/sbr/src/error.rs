@@ -4,6 +4,7 @@ use cni_plugin::{Code, IfName};
 
 /// What keeps a container from being routed by its source addresses.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the messages say what their fields are")]
 pub enum Error {
     /// The protocol.
     #[error(transparent)]
@@ -19,22 +20,13 @@ pub enum Error {
         "the previous plugin gave interface {ifname} no address: chain this plugin after one that has an \"ipam\", \
          or leave it out"
     )]
-    NoAddress {
-        /// The interface.
-        ifname: IfName,
-    },
+    NoAddress { ifname: IfName },
     /// Another ADD to the same container cannot be kept waiting.
     #[error("cannot lock network namespace {path}")]
-    Lock {
-        /// Its path.
-        path: String,
-        /// The errno.
-        source: std::io::Error,
-    },
+    Lock { path: String, source: std::io::Error },
     /// CHECK: no rule for an address.
     #[error("the rule for what is sent from {source_address} differs: expected {expected}, found {found}")]
     Rule {
-        /// The address.
         source_address: IpAddr,
         /// Which table it should be routed by.
         expected: String,
@@ -46,9 +38,7 @@ pub enum Error {
         "the routes of table {table}, for what is sent from {source_address}, differ: expected {expected}, found none"
     )]
     Route {
-        /// The address.
         source_address: IpAddr,
-        /// The table.
         table: u32,
         /// The route that is missing.
         expected: String,

@@ -2,6 +2,7 @@ use cni_plugin::{Code, IfName};
 
 /// What the tap plugin can fail with.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the messages say what their fields are")]
 pub enum Error {
     /// The protocol, or the delegated IPAM plugin.
     #[error(transparent)]
@@ -19,10 +20,7 @@ pub enum Error {
     #[error(
         "the container has no link {bridge}: \"bridge\" is looked for inside the container, so make it there first"
     )]
-    NoBridge {
-        /// Its name.
-        bridge: IfName,
-    },
+    NoBridge { bridge: IfName },
 }
 
 impl From<Error> for cni_plugin::Error {

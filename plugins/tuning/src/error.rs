@@ -5,6 +5,7 @@ use cni_plugin::Code;
 
 /// Why something cannot be tuned, or is no longer as it was tuned.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the messages say what their fields are")]
 pub enum Error {
     /// The protocol.
     #[error(transparent)]
@@ -20,24 +21,18 @@ pub enum Error {
     Sysctl(#[from] sysctl::Error),
     /// The same sysctl twice.
     #[error("\"sysctl\" names {key} twice: leave one of the two out")]
-    Duplicate {
-        /// The sysctl.
-        key: String,
-    },
+    Duplicate { key: String },
     /// The administrator does not allow it.
     #[error("sysctl {key} is not allowed: no pattern in {} matches it", file.display())]
     NotAllowed {
         /// The sysctl as it is spelt.
         key: String,
-        /// The allowlist.
         file: PathBuf,
     },
     /// A line of the allowlist.
     #[error("{pattern:?} in {} is not a regular expression", file.display())]
     Pattern {
-        /// The line.
         pattern: String,
-        /// The allowlist.
         file: PathBuf,
         /// What is wrong with it.
         source: regex_lite::Error,
@@ -45,23 +40,14 @@ pub enum Error {
     /// A file or folder: the allowlist, or what is to be restored.
     #[error("cannot {action} {}", path.display())]
     File {
-        /// What was being done.
         action: &'static str,
         /// With what.
         path: PathBuf,
-        /// The errno.
         source: io::Error,
     },
     /// CHECK: somebody changed it.
     #[error("{what} differs: expected {expected}, found {found}")]
-    Differs {
-        /// Which property or sysctl.
-        what: String,
-        /// As it was tuned.
-        expected: String,
-        /// As it is.
-        found: String,
-    },
+    Differs { what: String, expected: String, found: String },
 }
 
 impl Error {

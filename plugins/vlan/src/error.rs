@@ -2,6 +2,7 @@ use cni_plugin::Code;
 
 /// What the vlan plugin can fail with.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the messages say what their fields are")]
 pub enum Error {
     /// The protocol, or the delegated IPAM plugin.
     #[error(transparent)]
@@ -20,29 +21,20 @@ pub enum Error {
     NoMaster,
     /// That link is down.
     #[error("{parent}, the network's \"master\", is down, and so would its VLANs be: run `ip link set {parent} up`")]
-    Down {
-        /// Its name.
-        parent: String,
-    },
+    Down { parent: String },
     /// A link has each of its VLANs once.
     #[error(
         "VLAN {id} of {parent} is in use, by another container or by the host, and it can be had only once: \
          for several containers use bridge with \"uplink\", or macvlan or ipvlan with \"master\": \"{parent}.{id}\""
     )]
     InUse {
-        /// The VLAN.
         id: u16,
         /// The link that carries it.
         parent: String,
     },
     /// The link is one of those that carry no VLANs, such as lo.
     #[error("{parent}, the network's \"master\", cannot carry VLANs: choose another")]
-    CannotCarry {
-        /// Its name.
-        parent: String,
-        /// The kernel's refusal.
-        source: netlink::Error,
-    },
+    CannotCarry { parent: String, source: netlink::Error },
 }
 
 impl From<Error> for cni_plugin::Error {

@@ -2,6 +2,7 @@ use cni_plugin::{Code, IfName};
 
 /// What keeps an interface from being put into a VRF.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the messages say what their fields are")]
 pub enum Error {
     /// The protocol.
     #[error(transparent)]
@@ -20,44 +21,23 @@ pub enum Error {
     Unsupported,
     /// Another link has the VRF's name.
     #[error("the container has a link {name} that is {kind}, not a VRF: choose another \"vrfname\"")]
-    NotAVrf {
-        /// The name.
-        name: IfName,
-        /// What it is instead.
-        kind: String,
-    },
+    NotAVrf { name: IfName, kind: String },
     /// The VRF is there with another table.
     #[error(
         "VRF {name} has table {found}, but the network's \"table\" is {wanted}: make them equal, or leave \"table\" out"
     )]
     OtherTable {
-        /// The VRF.
         name: IfName,
-        /// Its table.
         found: u32,
         /// The one that is configured.
         wanted: u32,
     },
     /// A link has one master at most.
     #[error("interface {ifname} in the container belongs to {master} already, and cannot be put into VRF {vrf}")]
-    OtherMaster {
-        /// The interface.
-        ifname: IfName,
-        /// What it belongs to.
-        master: String,
-        /// The VRF.
-        vrf: String,
-    },
+    OtherMaster { ifname: IfName, master: String, vrf: String },
     /// CHECK: something is not as ADD left it.
     #[error("{what} differs: expected {expected}, found {found}")]
-    Differs {
-        /// Which property of what.
-        what: String,
-        /// What ADD made.
-        expected: String,
-        /// What there is.
-        found: String,
-    },
+    Differs { what: String, expected: String, found: String },
 }
 
 impl From<Error> for cni_plugin::Error {
