@@ -7,10 +7,10 @@ use crate::Error;
 use crate::holders::Holders;
 use crate::master::undo_holding;
 
-/// What all links on one parent have in common, because the kernel keeps it once for them all and lets whoever came last
+/// What all links on one parent have in common, because the kernel keeps it once for them all and lets the last one
 /// decide for the others: the mode of ipvlan links (`ipvlan_link_new`, drivers/net/ipvlan/ipvlan_main.c).
 ///
-/// Nobody else can join as long as this value lives.
+/// No other can join as long as this value lives.
 #[derive(Debug)]
 pub struct Agreement<'a> {
     holders: Holders,
@@ -26,7 +26,7 @@ impl<'a> Agreement<'a> {
         Ok(Self { holders: Holders::lock()?, parent })
     }
 
-    /// For STATUS: the same; `None` if nobody ever held any link.
+    /// For STATUS: the same; `None` if no link was ever held.
     ///
     /// # Errors
     /// When the files cannot be read.
@@ -37,7 +37,7 @@ impl<'a> Agreement<'a> {
     /// Whether others than this attachment agree on `terms`, words that an error can tell; false if there are no others, so
     /// that it is open.
     ///
-    /// A container that is gone, and that nobody took off the network, has no say.
+    /// A container that is gone without a DEL has no say.
     ///
     /// # Errors
     /// [`Error::OtherTerms`] if they agree on something else; when it cannot be seen whether a container is gone.

@@ -27,7 +27,7 @@ pub(crate) struct Holders {
 impl Holders {
     pub(crate) fn lock() -> Result<Self, Error> {
         let folder = Path::new(FOLDER);
-        // Whoever can open a folder can lock it.
+        // To lock a folder it is enough to open it.
         DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(Error::file("create", folder))?;
         Self::lock_in(folder)
     }
@@ -46,7 +46,7 @@ impl Holders {
         Ok(Self { folder: folder.to_owned(), _lock: lock })
     }
 
-    /// The links that somebody holds, or held when he was killed.
+    /// The links that are held, or were when their holder was killed.
     pub(crate) fn links(&self) -> Result<Vec<String>, Error> {
         Ok(names_in(&Folder::new(self.folder.clone(), MAX))?
             .into_iter()
@@ -83,14 +83,14 @@ impl Holders {
         Ok(None)
     }
 
-    /// Lets one go, who may never have held it; true if somebody holds the link still.
+    /// Lets one go, which may never have held it; true if the link is held still.
     pub(crate) fn let_go(&self, link: &str, attachment: &Attachment) -> Result<bool, Error> {
         let folder = self.of(link);
         remove(&folder, &files::name_of(attachment))?;
         is_held(&folder)
     }
 
-    /// Lets those go that `is_stale` says; true if somebody holds the link still.
+    /// Lets those go that `is_stale` says; true if the link is held still.
     pub(crate) fn let_go_stale(&self, link: &str, is_stale: impl Fn(&Attachment) -> bool) -> Result<bool, Error> {
         let folder = self.of(link);
         for name in names_in(&folder)? {

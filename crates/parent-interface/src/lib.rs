@@ -7,9 +7,9 @@
 //! Who uses a link cannot be read from the kernel, because the users are in other namespaces. So each attachment holds a
 //! link that we made by a file of its own, /run/ferrocni/parents/`<link>`/`<network>:<container>:<interface>`, written
 //! before the link is made and removed before it goes. A lock on the folder puts networks that race for the same link in
-//! order; a reboot takes links and files alike. A link that was made a port of a bridge, whoever made it, is held in the same
+//! order; a reboot takes links and files alike. A link that was made a port of a bridge, also by an administrator, is held in the same
 //! way, and a file beside says of which: see [`Ports`]. Where the kernel wants all who sit on a link to be alike, they hold it in
-//! the same way, whoever made it, and the file says on which terms: an [`Agreement`].
+//! the same way, and the file says on which terms: an [`Agreement`].
 
 mod agreement;
 mod error;
@@ -64,7 +64,7 @@ pub fn probe_on(socket: &mut Socket, parent: Option<&Link>, kind: LinkKind) -> R
 }
 
 /// For DEL: lets go of the link that [`Master::attach`] made or that is one of the [`Ports`], and removes it, or takes it out of
-/// its bridge, if nobody else holds it; leaves its [`Agreement`]. Nothing to let go of is success.
+/// its bridge, if no other holds it; leaves its [`Agreement`]. Nothing to let go of is success.
 ///
 /// # Errors
 /// When the files cannot be read or changed, or the kernel refuses to remove the link.
@@ -80,7 +80,7 @@ pub fn detach_stale(is_stale: impl Fn(&Attachment) -> bool) -> Result<(), Error>
     release(|holders, link| holders.let_go_stale(link, &is_stale))
 }
 
-/// `let_go` tells of each link whether somebody holds it still.
+/// `let_go` tells of each link whether it is held still.
 fn release(let_go: impl Fn(&Holders, &str) -> Result<bool, Error>) -> Result<(), Error> {
     // Nearly every host: no link was ever made.
     let Some(holders) = Holders::lock_existing()? else { return Ok(()) };
@@ -99,7 +99,7 @@ fn release_one(
     if let_go(holders, link)? {
         return Ok(());
     }
-    // Also if nobody held it before: whoever did may have been killed just here.
+    // Also if it was not held before: a process that let go of it may have been killed just here.
     tagged::remove(link)?;
     ports::take_out(holders, link)?;
     holders.forget(link)

@@ -173,7 +173,7 @@ impl Tagged {
     }
 }
 
-/// The link, held for the attachment while nobody else can take it away, and made if need be.
+/// The link, held for the attachment while no other process can take it away, and made if need be.
 fn hold(
     socket: &mut Socket,
     name: &LinkName,
@@ -182,7 +182,7 @@ fn hold(
     undo: &mut Undo,
 ) -> Result<Link, Error> {
     let holders = Holders::lock()?;
-    // Before the lock, somebody may have made it or taken it away.
+    // Before the lock, another process may have made it or taken it away.
     let found = find(socket, name)?;
     if let Some(link) = found.as_ref().filter(|link| !tagged::is_ours(link)) {
         return Ok(link.clone());

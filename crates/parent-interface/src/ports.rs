@@ -18,7 +18,7 @@ pub struct Place {
 
 /// Links of the host that attachments made ports of a bridge, for as long as one of them holds it.
 ///
-/// Nobody else can make a link a port, or take it out, as long as this value lives.
+/// No other process can make a link a port, or take it out, as long as this value lives.
 #[derive(Debug)]
 pub struct Ports {
     holders: Holders,
@@ -33,7 +33,7 @@ impl Ports {
         Ok(Self { holders: Holders::lock()? })
     }
 
-    /// For CHECK and STATUS: `None` if nobody ever held any link.
+    /// For CHECK and STATUS: `None` if no link was ever held.
     ///
     /// # Errors
     /// When the files cannot be read.
@@ -65,7 +65,7 @@ impl Ports {
         Ok(None)
     }
 
-    /// Holds a port, or a link that is about to become one, until [`crate::detach`], which takes it out if nobody else holds
+    /// Holds a port, or a link that is about to become one, until [`crate::detach`], which takes it out if no other holds
     /// it.
     ///
     /// # Errors
@@ -77,7 +77,7 @@ impl Ports {
         Ok(())
     }
 
-    /// Writes down where a link that is held is about to lead: whoever takes it out, should we be killed, goes by that.
+    /// Writes down where a link that is held is about to lead: should we be killed, it is taken out by that.
     ///
     /// # Errors
     /// When the files cannot be written.
@@ -129,7 +129,7 @@ impl fmt::Display for Place {
 }
 
 impl Place {
-    /// Reads what [`Display`](fmt::Display) wrote. What somebody did not write to its end is no place.
+    /// Reads what [`Display`](fmt::Display) wrote. What was not written to its end is no place.
     fn from_text(text: &str) -> Option<Self> {
         let (bridge, vlan) = match text.split_once(VLAN) {
             Some((bridge, vlan)) => (bridge, Some(VlanId::new(vlan.parse().ok()?)?)),

@@ -9,7 +9,7 @@ use crate::master::Tagged;
 /// Says that a link is ours. It is no attachment's, but all of theirs.
 const ALIAS: &str = "ferrocni:parent";
 /// What a link is called until it has its alias. There is one at a time, under the lock; one that is found is what is left
-/// of somebody who was killed.
+/// of a process that was killed.
 const UNFINISHED: &str = "ferrocni-parent";
 
 pub(crate) fn is_ours(link: &Link) -> bool {
@@ -53,7 +53,7 @@ fn finish(socket: &mut Socket, link: Link, name: &str) -> Result<Link, Error> {
     ensure_up(socket, Link { name: name.to_owned(), ..link })
 }
 
-/// Whoever made it may have been killed before this.
+/// The process that made it may have been killed before this.
 pub(crate) fn ensure_up(socket: &mut Socket, link: Link) -> Result<Link, Error> {
     if link.up {
         return Ok(link);

@@ -15,13 +15,13 @@ use crate::protocol::{Answer, Line, MAX_LINE, Request, VERSION, line};
 const FIRST_ANSWER: Duration = Duration::from_secs(10);
 /// What it may take longer than it said, on a host with a lot to do.
 const GRACE: Duration = Duration::from_secs(5);
-/// How much of somebody else's answer is quoted.
+/// How much of a foreign answer is quoted.
 const QUOTED: usize = 80;
 
 /// Asks the daemon on `socket`.
 ///
 /// # Errors
-/// [`Error::Absent`] if nobody listens there; [`Error::NotOurs`] or [`Error::OtherVersion`] if it is not the daemon that
+/// [`Error::Absent`] if no process listens there; [`Error::NotOurs`] or [`Error::OtherVersion`] if it is not the daemon that
 /// came with this plugin; [`Error::Ended`] if it ended in the meantime; the daemon's own error.
 pub(crate) fn ask(socket: &Path, request: &Request) -> Result<Answer, Error> {
     let failed = |error: std::io::Error| match error.kind() {

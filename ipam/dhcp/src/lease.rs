@@ -129,7 +129,7 @@ pub(crate) struct Times {
 /// What stands for ever in both protocols.
 pub(crate) const INFINITY: u32 = u32::MAX;
 
-/// However short a lease is, nobody is asked more often than this.
+/// However short a lease is, the server is not asked more often than this.
 const SHORTEST: Duration = Duration::from_secs(1);
 
 impl Times {

@@ -129,9 +129,9 @@ fn merge(dns: &mut Dns, more: Dns) {
     dns.search.extend(more.search.into_iter().filter(|name| !known.contains(name)));
 }
 
-/// Without a daemon nobody keeps the leases, and they end by themselves. The next one is not to take them up.
+/// Without a daemon the leases are not kept, and they end by themselves. The next one is not to take them up.
 ///
-/// Nor has somebody else's daemon any of ours; a runtime that could not delete a container for its sake would try for ever.
+/// Nor has another program's daemon any of ours; a runtime that could not delete a container for its sake would try for ever.
 fn release(config: &Config, attachment: &Attachment) -> Result<(), Error> {
     match ask(config.socket(), &Request::Release { attachment: attachment.clone() }) {
         Ok(_) => Ok(()),

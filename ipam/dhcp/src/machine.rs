@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::lease::{Grant, Lease};
 use crate::moment::Moment;
 
-/// How often to repeat a question that nobody answers.
+/// How often to repeat a question that is not answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Pace {
     /// After how long for the first time, while a server is being sought; it doubles each time.
@@ -78,7 +78,7 @@ pub(crate) enum Event {
     Wake,
     /// A server has answered the question that is open.
     Heard(Reply),
-    /// Somebody wants the lease renewed now.
+    /// The lease is to be renewed now.
     Renew,
 }
 

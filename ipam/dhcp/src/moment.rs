@@ -4,7 +4,7 @@ use nix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 
 /// A time on the clock that starts with the host and counts on while it is suspended (`CLOCK_BOOTTIME`), in
-/// milliseconds. Nobody can set it, so a lease ends when the server thinks that it does; and files below /run, whose life
+/// milliseconds. It cannot be set, so a lease ends when the server thinks that it does; and files below /run, whose life
 /// it shares, may hold it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]

@@ -20,7 +20,7 @@ pub(crate) const MAX_LINE: usize = 1 << 20;
 /// A line.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Line<T> {
-    /// [`VERSION`], under a name that nobody else's protocol has.
+    /// [`VERSION`], under a name that no other protocol has.
     #[serde(rename = "ferrocni-dhcp")]
     pub(crate) version: u32,
     /// What is said.
@@ -90,7 +90,7 @@ pub(crate) enum Answer {
     Failed(Failure),
 }
 
-/// Somebody who has leases.
+/// A holder of leases.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Holder(#[serde(with = "label")] pub Attachment);
 

@@ -105,8 +105,8 @@ pub(crate) fn close_all_unused(links: &[Link]) -> Result<(), Error> {
     links.iter().try_for_each(|link| close_unused(&mut socket, &mut ruleset, link))
 }
 
-/// Whoever publishes a port inserts its elements first and opens the link then: what this closes although somebody came in
-/// between, it opens again.
+/// An ADD inserts its elements first and opens the link then: what this closes although one came in between, that one opens
+/// again.
 fn close_unused(socket: &mut Socket, ruleset: &mut Ruleset, link: &Link) -> Result<(), Error> {
     let key = ["ipv4", "conf", link.name.as_str(), "route_localnet"];
     if is_open(&key)? && !is_used(socket, ruleset, link, Family::V4)? {

@@ -217,7 +217,7 @@ pub(crate) fn probe(config: &Config) -> Result<(), Error> {
     remove(&file)
 }
 
-/// Only root may look into the folder: what a container's interface was is nobody else's business.
+/// Only root may look into the folder: what a container's interface was is no business of other users.
 fn in_folder_of(file: &Path, write: impl Fn() -> io::Result<()>) -> io::Result<()> {
     match (write(), file.parent()) {
         (Err(error), Some(dir)) if error.kind() == ErrorKind::NotFound => {

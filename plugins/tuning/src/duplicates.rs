@@ -1,4 +1,4 @@
-//! Sysctls that are written down twice, letter by letter. Whoever reads JSON sees one of the two, and not everybody the same,
+//! Sysctls that are written down twice, letter by letter. Readers of JSON see one of the two, and not all the same,
 //! so that the one that was looked at may not be the one that is set.
 
 use std::collections::HashSet;

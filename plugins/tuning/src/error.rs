@@ -45,7 +45,7 @@ pub enum Error {
         path: PathBuf,
         source: io::Error,
     },
-    /// CHECK: somebody changed it.
+    /// CHECK: it was changed.
     #[error("{what} differs: expected {expected}, found {found}")]
     Differs { what: String, expected: String, found: String },
 }

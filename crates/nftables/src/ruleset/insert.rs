@@ -87,10 +87,9 @@ impl Transaction {
 }
 
 impl Ruleset {
-    /// Inserts `elements` for `holder`, all or none of them, and makes rules and chains around them whole again that somebody
-    /// flushed or deleted. Elements that it holds already are left as they are, or
-    /// replaced if they are to hold other data now. For what others have, it waits until they have gone, and what belongs to
-    /// holders who are certainly gone is theirs no more.
+    /// Inserts `elements` for `holder`, all or none of them, and makes rules and chains around them whole again that were
+    /// flushed or deleted. Elements that it holds already are left as they are, or replaced if they are to hold other data now.
+    /// For what others have, it waits until they have gone, and what belongs to holders that are certainly gone is theirs no more.
     ///
     /// # Errors
     /// [`Error::Taken`] if another container publishes one of the ports; nothing has changed then, as after every

@@ -8,7 +8,7 @@
 //! - `publish` is entered for the host's own addresses only, and the maps of one address come before those
 //!   of every address, as a socket bound to an address comes before one bound to all.
 //! - `publish` marks what it sees, by the bit that the reference uses for the same purpose, and `postrouting` masquerades
-//!   on the way to published ports only what is marked: a connection to a service address that somebody else
+//!   on the way to published ports only what is marked: a connection to a service address that another program
 //!   (kube-proxy) led to the same container keeps its source. Both chains see a connection's first packet only.
 //! - Connections to 127.0.0.1 need `route_localnet` on the interface to the container. Those to ::1 are
 //!   translated and masqueraded all the same, but the answers are only let in again where the host has

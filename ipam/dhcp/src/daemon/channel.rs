@@ -19,7 +19,7 @@ const LONGEST: usize = v4::MAX_MESSAGE as usize + 8 + 60;
 pub(super) enum Way {
     /// Below IPv4, by an interface that has no address yet.
     Unaddressed,
-    /// By UDP from the leased address. Answers may come to everybody: a server that says no has to (RFC 2131, section 4.1).
+    /// By UDP from the leased address. Answers may be broadcast: a server that says no has to (RFC 2131, section 4.1).
     From(Ipv4Addr),
     /// By UDP from the interface's link-local address.
     LinkLocal,
@@ -75,7 +75,7 @@ impl Channel {
         Ok(Self { way, open: Some(Open { socket, watched: watched.map_err(failed)? }) })
     }
 
-    /// Sends a message to a server, or to everybody. Without an address it goes to everybody on the link whatever `to` says,
+    /// Sends a message to a server, or broadcasts it. Without an address it is broadcast on the link whatever `to` says,
     /// for who has that address is not known yet.
     pub(super) fn send(&self, message: &[u8], from: Ipv4Addr, to: SocketAddr) -> io::Result<()> {
         match (self.open.as_ref().map(|open| &open.socket), to) {
@@ -131,7 +131,7 @@ impl Socket {
 }
 
 impl Drop for Channel {
-    /// The kernel waits before it lets go of a packet socket, and everybody else would wait with it.
+    /// The kernel waits before it lets go of a packet socket, and all else would wait with it.
     fn drop(&mut self) {
         if let (Some(Open { socket: Socket::Packet(socket), watched }), Ok(runtime)) =
             (self.open.take(), tokio::runtime::Handle::try_current())

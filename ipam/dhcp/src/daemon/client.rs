@@ -52,7 +52,7 @@ impl Client {
 
     /// Which way a message goes over the link with index `link`, and where.
     pub(super) fn route(&self, message: &Message, lease: Option<&Lease>, link: u32) -> (Way, SocketAddr) {
-        let everybody = SocketAddr::from((Ipv4Addr::BROADCAST, v4::SERVER_PORT));
+        let all_servers = SocketAddr::from((Ipv4Addr::BROADCAST, v4::SERVER_PORT));
         let held = lease.and_then(|lease| match lease.settings.address.ip() {
             IpAddr::V4(address) => Some((address, v4::server_address(&lease.server))),
             IpAddr::V6(_) => None,
@@ -62,8 +62,8 @@ impl Client {
             (Family::Ipv4, Message::Renew, Some((address, server))) => {
                 (Way::From(address), (server, v4::SERVER_PORT).into())
             }
-            (Family::Ipv4, Message::Rebind, Some((address, _))) => (Way::From(address), everybody),
-            (Family::Ipv4, ..) => (Way::Unaddressed, everybody),
+            (Family::Ipv4, Message::Rebind, Some((address, _))) => (Way::From(address), all_servers),
+            (Family::Ipv4, ..) => (Way::Unaddressed, all_servers),
         }
     }
 

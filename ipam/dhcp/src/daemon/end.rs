@@ -13,7 +13,7 @@ use crate::store::Key;
 
 #[derive(Debug)]
 pub(super) enum End {
-    /// Somebody wants it, and waits until it is done.
+    /// A caller wants it, and waits until it is done.
     Stopped {
         /// Tell the server.
         release: bool,

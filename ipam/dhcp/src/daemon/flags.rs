@@ -14,7 +14,7 @@ Usage: dhcp daemon [flags]
   -timeout duration        a server that has offered an address has this long to give it (default 10s)
   -resendmax duration      ask a server that does not answer again after this time at most (default 62s)
   -resendtimeout duration  an ADD fails if it has no lease after this time; the log says so of others (default 3m28s)
-  -broadcast               have servers answer to everybody on the link
+  -broadcast               have servers broadcast their answers on the link
 ";
 
 /// What the daemon was told when it was started.

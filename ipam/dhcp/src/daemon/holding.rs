@@ -111,7 +111,7 @@ impl Holding {
         Ok(())
     }
 
-    /// Gives the lease back, if there is one. If that cannot be sent, the log says so, and nobody has to try again: the server
+    /// Gives the lease back, if there is one. If that cannot be sent, the log says so, and there is no need to try again: the server
     /// takes it back when it ends.
     pub(super) async fn release(&mut self, client: &mut Client) {
         let Some(lease) = self.record.lease.take() else { return };

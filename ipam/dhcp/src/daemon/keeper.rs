@@ -30,7 +30,7 @@ pub(super) enum Command {
     Current(oneshot::Sender<Option<Settings>>),
     /// Renew now.
     Renew,
-    /// End; tell the server, if that is wanted, and whoever waits whether the file is gone.
+    /// End; tell the server, if that is wanted, and the caller that waits whether the file is gone.
     Stop { release: bool, done: oneshot::Sender<Result<(), Error>> },
 }
 
@@ -141,7 +141,7 @@ impl Keeper {
         }
     }
 
-    /// The interface has to be able to speak. It is not yet set up, so nobody would miss it if it could not.
+    /// The interface has to be able to speak. It is not yet set up, so it would not be missed if it could not.
     async fn prepare(&mut self) -> Result<(), End> {
         let (place, key) = (self.holding.record.place.clone(), self.holding.key.clone());
         let mut ready = std::pin::pin!(place.ready(key.family));
@@ -189,7 +189,7 @@ impl Keeper {
             Some(wanted) => {
                 self.deadline = self.deadline.min(Moment::now().after(self.answer));
                 log.hinder(format!(
-                    "{wanted} was asked for and a server offered {}: is it in the server's range, and nobody else's?",
+                    "{wanted} was asked for and a server offered {}: is it in the server's range, and free?",
                     offer.address
                 ));
                 false

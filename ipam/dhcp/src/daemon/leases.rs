@@ -36,7 +36,7 @@ struct Task {
     commands: mpsc::UnboundedSender<Command>,
 }
 
-/// A new lease that nobody has heard of yet. Dropped, it is released.
+/// A new lease that no caller has heard of yet. Dropped, it is released.
 pub(super) struct Unclaimed {
     leases: Rc<Leases>,
     key: Key,

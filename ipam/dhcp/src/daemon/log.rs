@@ -6,7 +6,7 @@ use crate::moment::Moment;
 use crate::store::Key;
 
 /// So many obstacles are told at once, and then one in each of these: what stands in the way may be what a stranger on the
-/// link has sent, and he shall not fill the disk.
+/// link has sent, and it must not fill the disk.
 const BURST: u32 = 20;
 const PACE: Duration = Duration::from_secs(10);
 

@@ -69,7 +69,7 @@ fn start(flags: Flags) -> Result<(), cni_plugin::Error> {
         leases.resume();
         serve(&listener, &leases).await
     });
-    // Nobody waits for the kernel to let go of the last sockets.
+    // There is no need to wait for the kernel to let go of the last sockets.
     runtime.shutdown_background();
     drop(listening);
     outcome.map_err(|error| internal("listen to plugins", &error))

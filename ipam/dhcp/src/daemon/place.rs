@@ -95,8 +95,8 @@ impl Place {
         }
     }
 
-    /// Waits until a packet would leave the interface: it has a carrier, and for DHCPv6 an address that is known to be
-    /// nobody else's.
+    /// Waits until a packet would leave the interface: it has a carrier, and for DHCPv6 an address that no other host is
+    /// known to have.
     pub(super) async fn ready(&self, family: Family) -> Result<(), PlaceError> {
         let mut inside = self.enter()?;
         let changes = Changes::open_in(&inside.netns)?;
@@ -125,7 +125,7 @@ impl Inside {
 
     fn raise(&mut self, ipv6: bool) -> Result<(), PlaceError> {
         if ipv6 {
-            // Runtimes switch IPv6 off in namespaces without an IPv6 address. And to look for somebody who has the same
+            // Runtimes switch IPv6 off in namespaces without an IPv6 address. And to look for another host that has the same
             // link-local address, made of an Ethernet address that is unique already, takes a second and more.
             let name = self.link.name.as_str();
             self.netns.run(|| {

@@ -1,4 +1,4 @@
-//! Giving an address back: nobody has to answer, and nobody waits long for it.
+//! Giving an address back: no answer is needed, and it does not take long.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddrV6};
 use std::time::Duration;
@@ -16,7 +16,7 @@ const ANSWER: Duration = Duration::from_millis(250);
 const ATTEMPTS: usize = 2;
 
 /// From the leased address to the server (RFC 2131, section 4.4.4): a server does not heed it from any other. If the
-/// interface has not got the address, because its ADD failed, or has lost it, the same goes to everybody on the link.
+/// interface has not got the address, because its ADD failed, or has lost it, the same is broadcast on the link.
 pub(super) async fn v4(
     mut inside: Inside,
     client: &v4::Client<'_>,

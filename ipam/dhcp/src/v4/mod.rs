@@ -1,6 +1,6 @@
 //! DHCPv4 messages (RFC 2131; options of RFC 2132, 3397 and 3442).
 //!
-//! A message is read from the network, so anybody may have written it: every option is judged by itself, one that makes no
+//! All network input is treated as untrusted: every option is judged by itself, one that makes no
 //! sense is as good as absent, and names go to resolv.conf files, so they may hold nothing but letters, digits, hyphens,
 //! underscores and dots.
 
@@ -28,7 +28,7 @@ pub(crate) const CLIENT_PORT: u16 = CLIENT;
 /// The server's port.
 pub(crate) const SERVER_PORT: u16 = SERVER;
 
-/// The longest message that is read. An Ethernet frame holds less, a larger one is nobody's lease.
+/// The longest message that is read. An Ethernet frame holds less, a larger one is no lease.
 pub(crate) const MAX_MESSAGE: u16 = 1472;
 /// Relays of BOOTP's time drop what is shorter (RFC 1542, section 2.1).
 const MIN_MESSAGE: usize = 300;
@@ -42,7 +42,7 @@ pub(crate) struct Client<'a> {
     pub(crate) mac: [u8; 6],
     /// What to send and what to ask for.
     pub(crate) wishes: &'a Wishes,
-    /// Have the server answer to everybody: what it sends to the hardware address alone would not arrive.
+    /// Have the server broadcast its answer: what it sends to the hardware address alone would not arrive.
     pub(crate) broadcast: bool,
 }
 

@@ -3,8 +3,8 @@
 //! The client asks for one address (IA_NA). Prefix, on-link routes and the default route are not DHCPv6's to give: a router
 //! advertises them (RFC 4861), and the kernel of the container listens. So the address has a prefix length of 128.
 //!
-//! As in DHCPv4 a message may be from anybody, and what makes no sense in it is as good as absent. Its options are walked
-//! here, two levels deep and no deeper, however deep somebody has nested them.
+//! As in DHCPv4 a message may come from any host, and what makes no sense in it is as good as absent. Its options are walked
+//! here, two levels deep and no deeper, however deep they are nested.
 
 mod options;
 
