@@ -1,4 +1,4 @@
-//! How a link is called.
+//! How a link is called, and how the kernel is asked for that (linux/rtnetlink.h, linux/if_link.h).
 
 use std::fmt;
 
@@ -6,6 +6,11 @@ use std::fmt;
 pub const MAX_NAME_LEN: usize = 15;
 /// Longest alias of a link in bytes (`IFALIASZ` without its NUL).
 pub const MAX_ALIAS_LEN: usize = 255;
+
+pub(crate) const RTM_GETLINK: u16 = 18;
+/// Length of `struct ifinfomsg`.
+pub(crate) const IFINFOMSG_LEN: usize = 16;
+pub(crate) const IFLA_IFNAME: u16 = 3;
 
 /// A link by index, which is certain, or by name.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -9,18 +9,13 @@ use netlink_sys::protocols::NETLINK_ROUTE;
 use nix::libc;
 
 use crate::error::{Error, Request, Result};
-use crate::link_ref::LinkRef;
+use crate::link_ref::{IFINFOMSG_LEN, IFLA_IFNAME, LinkRef, RTM_GETLINK};
 use crate::message::{Message, Verdict, attributes, next_message};
 use crate::netns::Netns;
 use crate::outgoing::{NLM_F_ACK, NLM_F_DUMP, Outgoing};
 
 /// The kernel fills at most this much per answer (`netlink_dump`, net/netlink/af_netlink.c).
 const RECEIVE_BUFFER: usize = 32 * 1024;
-
-/// What it takes to ask for a link's name (linux/rtnetlink.h, linux/if_link.h).
-const RTM_GETLINK: u16 = 18;
-const IFINFOMSG_LEN: usize = 16;
-const IFLA_IFNAME: u16 = 3;
 
 /// A blocking rtnetlink socket, bound for life to the network namespace it was opened in.
 #[derive(Debug)]

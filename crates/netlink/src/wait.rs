@@ -261,10 +261,9 @@ fn strike_usable(message: &Message<'_>, link: u32, pending: &mut Vec<IpAddr>) ->
 mod tests {
     use std::cell::Cell;
 
-    use nix::sched::{CloneFlags, unshare};
-
     use super::*;
     use crate::link::LinkChange;
+    use crate::netns::Netns;
 
     /// More than a queue of the default size takes.
     const FLOOD: usize = 2_000;
@@ -273,7 +272,6 @@ mod tests {
     #[test]
     fn what_was_lost_from_a_full_queue_is_asked_for() {
         let in_a_namespace_of_its_own = || {
-            unshare(CloneFlags::CLONE_NEWNET).expect("a network namespace, for which this test needs root");
             let mut socket = Socket::open().expect("a socket");
             socket.take_port().expect("a port");
             let asked = Cell::new(0);
@@ -305,6 +303,6 @@ mod tests {
             socket.wait(awaited).expect("it is up");
             assert_eq!(asked.get(), 2);
         };
-        std::thread::scope(|scope| scope.spawn(in_a_namespace_of_its_own).join().expect("no panic"));
+        Netns::run_in_new(in_a_namespace_of_its_own).expect("a network namespace, for which this test needs root");
     }
 }

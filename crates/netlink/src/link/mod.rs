@@ -11,7 +11,7 @@ use netlink_packet_core::DefaultNla;
 use netlink_packet_route::link::{LinkAttribute, LinkExtentMask, LinkMessage};
 
 use crate::error::{Error, Request, Result};
-use crate::link_ref::{LinkRef, MAX_ALIAS_LEN, MAX_NAME_LEN};
+use crate::link_ref::{LinkRef, MAX_ALIAS_LEN, MAX_NAME_LEN, RTM_GETLINK};
 use crate::mac::{HardwareAddress, Mac};
 use crate::outgoing::Outgoing;
 use crate::socket::Socket;
@@ -25,7 +25,6 @@ pub(crate) use read::read;
 
 pub(crate) const RTM_NEWLINK: u16 = 16;
 pub(crate) const RTM_DELLINK: u16 = 17;
-pub(crate) const RTM_GETLINK: u16 = 18;
 const IFLA_ALT_IFNAME: u16 = 53;
 
 /// Longest alternative name in bytes (`ALTIFNAMSIZ` without its NUL).
@@ -201,9 +200,8 @@ fn check_alias(link: &LinkRef, alias: &str) -> Result<()> {
 mod tests {
     use std::cell::RefCell;
 
-    use nix::sched::{CloneFlags, unshare};
-
     use super::*;
+    use crate::netns::Netns;
 
     #[test]
     fn names_the_kernel_would_refuse_or_alter_are_refused() {
@@ -228,7 +226,6 @@ mod tests {
     #[test]
     fn an_interrupted_dump_starts_again() {
         let in_a_namespace_of_its_own = || {
-            unshare(CloneFlags::CLONE_NEWNET).expect("a network namespace, for which this test needs root");
             let (mut socket, other) = (Socket::open().expect("a socket"), Socket::open().expect("a socket"));
             for number in 0..LINKS {
                 let name = &format!("br{number}");
@@ -248,6 +245,6 @@ mod tests {
             assert_eq!(names.len(), LINKS, "lo, and all bridges but the first");
             assert!(!names.contains(&"br0".to_owned()));
         };
-        std::thread::scope(|scope| scope.spawn(in_a_namespace_of_its_own).join().expect("no panic"));
+        Netns::run_in_new(in_a_namespace_of_its_own).expect("a network namespace, for which this test needs root");
     }
 }

@@ -1,14 +1,12 @@
 use crate::error::{Error, Result};
 use crate::link::{BridgePort, Link, LinkKind};
+use crate::link_ref::{IFINFOMSG_LEN, IFLA_IFNAME};
 use crate::mac::HardwareAddress;
 use crate::message::{Attribute, Message, attributes, read_i32, read_u16, read_u32};
 
-/// Length of `struct ifinfomsg`.
-const HEADER_LEN: usize = 16;
 const WHAT: &str = "a link";
 
 const IFLA_ADDRESS: u16 = 1;
-const IFLA_IFNAME: u16 = 3;
 const IFLA_MTU: u16 = 4;
 const IFLA_LINK: u16 = 5;
 const IFLA_MASTER: u16 = 10;
@@ -64,7 +62,7 @@ pub(crate) fn read(message: &Message<'_>) -> Result<Link> {
         accepts_routers: None,
         bridge_port: None,
     };
-    for attribute in attributes(message, HEADER_LEN, WHAT)? {
+    for attribute in attributes(message, IFINFOMSG_LEN, WHAT)? {
         read_attribute(&attribute?, &mut link)?;
     }
     Ok(link)
