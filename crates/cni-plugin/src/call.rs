@@ -68,7 +68,7 @@ impl Call {
             args: String::new(),
             path: String::new(),
             depth: 0,
-            config: Configuration { text: config.to_string().into_bytes().into(), value: config },
+            config: Configuration { text: config.to_string().into_bytes().into(), value: config.into() },
         }
     }
 

@@ -7,11 +7,11 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-/// A network's configuration as a plugin gets it.
+/// A network's configuration as a plugin gets it. Its parts are shared, because each request keeps the call that it is of.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Configuration {
-    pub(crate) value: Value,
-    /// `value` as it was read.
+    pub(crate) value: Arc<Value>,
+    /// The same as it was read.
     pub(crate) text: Arc<[u8]>,
 }
 

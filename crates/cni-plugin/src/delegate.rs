@@ -226,7 +226,7 @@ fn run(file: &Path, call: &Call) -> std::io::Result<Output> {
         .stderr(Stdio::inherit())
         .spawn()?;
     if let Some(mut stdin) = child.stdin.take() {
-        match stdin.write_all(&serde_json::to_vec(&call.config.value)?) {
+        match stdin.write_all(&serde_json::to_vec(&*call.config.value)?) {
             // It may have failed before reading everything; its answer says why.
             Err(error) if error.kind() != ErrorKind::BrokenPipe => return Err(error),
             _ => {}

@@ -145,7 +145,7 @@ impl<C> Network<C> {
         config: Value,
         siblings: &'a [Sibling],
     ) -> Result<Delegate<'a>, Error> {
-        let call = Call { config: Configuration { value: config, text: Arc::default() }, ..self.call.clone() };
+        let call = Call { config: Configuration { value: config.into(), text: Arc::default() }, ..self.call.clone() };
         Delegate::find(kind, call, self.path(), siblings)
     }
 }
