@@ -1,8 +1,9 @@
 //! A folder of small files, each a record under a name of its own.
 
 use std::ffi::OsString;
-use std::fs;
+use std::fs::{self, DirBuilder, File};
 use std::io::{self, ErrorKind};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use cni::Attachment;
@@ -24,7 +25,10 @@ pub fn attachment_of(name: &str) -> Option<Attachment> {
     Attachment::new(network, container, ifname).ok()
 }
 
-/// A folder of records. One writer at a time: the caller has it locked.
+/// A folder of records that only its owner may look into, because what a container has is no business of other users.
+///
+/// A record has one writer at a time: its writers take turns by [`Folder::lock`], or the protocol keeps them apart, as it does
+/// the verbs of one attachment. Nothing is synced to the disk: records are of what ends with the host's boot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Folder {
     path: PathBuf,
@@ -56,7 +60,7 @@ impl Folder {
     /// That of the file system: a name that could not be read would be taken for none.
     pub fn names(&self) -> io::Result<Vec<OsString>> {
         match fs::read_dir(&self.path) {
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
+            Err(error) if is_absent(&error) => Ok(Vec::new()),
             entries => entries?.map(|entry| Ok(entry?.file_name())).collect(),
         }
     }
@@ -67,12 +71,12 @@ impl Folder {
     /// As for [`crate::read`].
     pub fn read(&self, name: &str) -> io::Result<Option<Vec<u8>>> {
         match crate::read(&self.path_of(name), self.limit) {
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) if is_absent(&error) => Ok(None),
             content => content.map(Some),
         }
     }
 
-    /// Writes a record, whole or not at all.
+    /// Writes a record, whole or not at all. The folder is made if it is missing.
     ///
     /// # Errors
     /// That of the file system; [`ErrorKind::FileTooLarge`] if it could not be read again. What was there before is there
@@ -81,15 +85,51 @@ impl Folder {
         if content.len() > self.limit {
             return Err(io::Error::from(ErrorKind::FileTooLarge));
         }
-        crate::replace(&self.path_of(name), &self.path_of(&format!("{UNFINISHED}{name}")), content)
+        self.in_folder(|| crate::replace(&self.path_of(name), &self.unfinished(name), content))
     }
 
-    /// Removes a record; one that is missing is removed already.
+    /// For STATUS: whether a record could be written. Makes a file, and removes it.
+    ///
+    /// # Errors
+    /// That of the file system.
+    pub fn probe(&self) -> io::Result<()> {
+        let path = self.unfinished(&format!("status.{}", std::process::id()));
+        self.in_folder(|| crate::create(&path, b""))?;
+        crate::remove(&path)
+    }
+
+    /// Removes a record, and what a killed writer had not finished of it. One that is missing is removed already.
     ///
     /// # Errors
     /// That of the file system.
     pub fn remove(&self, name: &str) -> io::Result<()> {
-        crate::remove(&self.path_of(name))
+        for path in [self.unfinished(name), self.path_of(name)] {
+            match crate::remove(&path) {
+                Err(error) if is_absent(&error) => {}
+                outcome => outcome?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes the folder if it is missing, waits until no other process has it locked, and keeps it locked for as long as the
+    /// value lives.
+    ///
+    /// # Errors
+    /// That of the file system.
+    pub fn lock(&self) -> io::Result<File> {
+        self.in_folder(|| crate::wait_for_lock(File::open(&self.path)?))
+    }
+
+    /// The same, but `None` if there is no folder.
+    ///
+    /// # Errors
+    /// That of the file system.
+    pub fn lock_existing(&self) -> io::Result<Option<File>> {
+        match File::open(&self.path) {
+            Err(error) if is_absent(&error) => Ok(None),
+            folder => crate::wait_for_lock(folder?).map(Some),
+        }
     }
 
     /// Removes what writers that were killed had not finished of records with a name that `is_ours`.
@@ -99,17 +139,38 @@ impl Folder {
     pub fn sweep(&self, is_ours: impl Fn(&str) -> bool) -> io::Result<()> {
         for name in self.names()?.iter().filter_map(|name| name.to_str()) {
             if name.strip_prefix(UNFINISHED).is_some_and(&is_ours) {
-                self.remove(name)?;
+                crate::remove(&self.path_of(name))?;
             }
         }
         Ok(())
     }
+
+    fn unfinished(&self, name: &str) -> PathBuf {
+        self.path_of(&format!("{UNFINISHED}{name}"))
+    }
+
+    /// Does it, if need be once more after making the folder.
+    fn in_folder<T>(&self, make: impl Fn() -> io::Result<T>) -> io::Result<T> {
+        match make() {
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                DirBuilder::new().recursive(true).mode(0o700).create(&self.path)?;
+                make()
+            }
+            outcome => outcome,
+        }
+    }
+}
+
+/// Nothing is there. Where the folder's path leads through a file, no record was ever written, and a DEL that took it for a failure
+/// would fail for ever.
+fn is_absent(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use std::os::unix::fs::symlink;
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
 
     use super::*;
 
@@ -124,8 +185,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let folder = Folder::new(dir.path().join("records"), 3);
         assert_eq!(folder.names().unwrap(), Vec::<OsString>::new(), "no folder");
-        fs::create_dir(folder.path()).unwrap();
         assert_eq!(folder.read("a").unwrap(), None);
+        folder.remove("a").unwrap();
         folder.write("a", b"old").unwrap();
         folder.write("a", b"new").unwrap();
         assert_eq!(folder.write("a", b"long").unwrap_err().kind(), ErrorKind::FileTooLarge);
@@ -135,6 +196,49 @@ mod tests {
             folder.remove("a").unwrap();
         }
         assert_eq!(folder.read("a").unwrap(), None);
+    }
+
+    #[test]
+    fn only_its_owner_may_look_into_a_folder_that_was_made() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = Folder::new(dir.path().join("a/b"), 3);
+        folder.probe().unwrap();
+        assert_eq!(folder.names().unwrap(), Vec::<OsString>::new());
+        assert_eq!(fs::metadata(folder.path()).unwrap().permissions().mode() & 0o777, 0o700);
+    }
+
+    #[test]
+    fn below_a_file_there_is_no_record_and_none_can_be_written() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("file"), "").unwrap();
+        let folder = Folder::new(dir.path().join("file/records"), 3);
+        assert_eq!(folder.names().unwrap(), Vec::<OsString>::new());
+        assert_eq!(folder.read("a").unwrap(), None);
+        folder.remove("a").unwrap();
+        assert!(folder.lock_existing().unwrap().is_none());
+        assert!(folder.write("a", b"new").is_err());
+        assert!(folder.probe().is_err());
+    }
+
+    #[test]
+    fn one_at_a_time_has_the_folder_locked() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = Folder::new(dir.path().join("records"), 3);
+        assert!(folder.lock_existing().unwrap().is_none(), "no folder");
+        let lock = folder.lock().unwrap();
+        let other = File::open(folder.path()).unwrap();
+        assert!(other.try_lock().is_err());
+        drop(lock);
+        other.try_lock().unwrap();
+    }
+
+    #[test]
+    fn with_a_record_goes_what_a_killed_writer_had_not_finished_of_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = Folder::new(dir.path().to_owned(), 3);
+        fs::write(folder.path_of(".a"), "half").unwrap();
+        folder.remove("a").unwrap();
+        assert_eq!(names(&folder), Vec::<OsString>::new());
     }
 
     #[test]

@@ -5,14 +5,16 @@
 //! So nothing here follows a symbolic link in a path's last place, waits in opening, takes anything but a regular file, or
 //! reads more than it was told to. Missing is [`ErrorKind::NotFound`], and nothing else is.
 //!
+//! A [`Folder`] holds records that are ours alone. Where the format is another's (host-local's reservations), the functions here
+//! are what to build on.
+//!
 //! ```no_run
 //! # fn main() -> std::io::Result<()> {
-//! # use std::path::Path;
-//! let folder = Path::new("/run/ferrocni/example");
-//! let _locked = files::lock(&folder.join("lock"))?;
-//! files::replace(&folder.join("state"), &folder.join("state.new"), b"7")?;
-//! assert_eq!(files::read(&folder.join("state"), 1024)?, b"7");
-//! files::remove(&folder.join("state"))?;
+//! let folder = files::Folder::new("/run/ferrocni/example".into(), 1024);
+//! let _locked = folder.lock()?;
+//! folder.write("state", b"7")?;
+//! assert_eq!(folder.read("state")?.as_deref(), Some(&b"7"[..]));
+//! folder.remove("state")?;
 //! # Ok(())
 //! # }
 //! ```
@@ -110,7 +112,10 @@ pub fn open_lock(path: &Path) -> io::Result<File> {
 /// # Errors
 /// As for [`open_lock`].
 pub fn lock(path: &Path) -> io::Result<File> {
-    let file = open_lock(path)?;
+    wait_for_lock(open_lock(path)?)
+}
+
+fn wait_for_lock(file: File) -> io::Result<File> {
     loop {
         match file.lock() {
             Err(error) if error.kind() == ErrorKind::Interrupted => {}

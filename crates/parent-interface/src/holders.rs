@@ -1,9 +1,8 @@
 //! Who holds which link, and on which terms.
 
 use std::ffi::OsString;
-use std::fs::{self, DirBuilder, File};
+use std::fs::{self, File};
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use cni_plugin::Attachment;
@@ -26,23 +25,18 @@ pub(crate) struct Holders {
 
 impl Holders {
     pub(crate) fn lock() -> Result<Self, Error> {
-        let folder = Path::new(FOLDER);
-        // To lock a folder it is enough to open it.
-        DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(Error::file("create", folder))?;
-        Self::lock_in(folder)
+        Self::lock_in(Path::new(FOLDER))
     }
 
     /// `None` if nothing was ever held.
     pub(crate) fn lock_existing() -> Result<Option<Self>, Error> {
-        match Self::lock_in(Path::new(FOLDER)) {
-            Err(error) if error.is_missing_file() => Ok(None),
-            holders => holders.map(Some),
-        }
+        let folder = Folder::new(FOLDER.into(), MAX);
+        let lock = folder.lock_existing().map_err(Error::file("lock", folder.path()))?;
+        Ok(lock.map(|lock| Self { folder: folder.path().to_owned(), _lock: lock }))
     }
 
     fn lock_in(folder: &Path) -> Result<Self, Error> {
-        let lock = File::open(folder).map_err(Error::file("open", folder))?;
-        lock.lock().map_err(Error::file("lock", folder))?;
+        let lock = Folder::new(folder.to_owned(), MAX).lock().map_err(Error::file("lock", folder))?;
         Ok(Self { folder: folder.to_owned(), _lock: lock })
     }
 
@@ -57,7 +51,6 @@ impl Holders {
     /// Writes down that the attachment holds the link, and on which terms; true if it did not hold it before.
     pub(crate) fn hold(&self, link: &str, attachment: &Attachment, terms: &str) -> Result<bool, Error> {
         let folder = self.of(link);
-        fs::create_dir_all(folder.path()).map_err(Error::file("create", folder.path()))?;
         let name = files::name_of(attachment);
         let is_new = read(&folder, &name)?.is_none();
         if is_new || !terms.is_empty() {

@@ -1,12 +1,11 @@
 //! What was there before, so that DEL can restore it. The kernel cannot hold it, so it is a file for each attachment, the
 //! reference's: each suite restores what the other has tuned.
 
-use std::fs::{self, DirBuilder};
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::DirBuilderExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use cni_plugin::{Attachment, Failures};
+use files::Folder;
 use netlink::Netns;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -16,8 +15,6 @@ use crate::key::Key;
 use crate::settings::Settings;
 use crate::{Config, Error};
 
-/// What a file is called until all of it is written.
-const UNFINISHED: &str = ".new";
 /// The most that a file says, in bytes: far more than any real one.
 const MAX: usize = 256 << 10;
 
@@ -31,7 +28,8 @@ pub(crate) struct Kept {
 /// The file of one attachment.
 #[derive(Debug, Clone)]
 pub(crate) struct Backup {
-    file: PathBuf,
+    folder: Folder,
+    name: String,
     label: String,
 }
 
@@ -60,7 +58,7 @@ struct Contents {
 impl Backup {
     pub(crate) fn of(config: &Config, attachment: &Attachment) -> Self {
         let name = format!("{}_{}.json", attachment.container, attachment.ifname);
-        Self { file: config.data_dir().join(name), label: attachment.label() }
+        Self { folder: folder(config), name, label: attachment.label() }
     }
 
     /// Remembers the settings, and returns what the file said before.
@@ -70,7 +68,7 @@ impl Backup {
         let namespace = identity(netns)?;
         let is_ours =
             |contents: &Contents| contents.attachment == self.label && is_same(&contents.namespace, &namespace);
-        let earlier = self.bytes()?.filter(|bytes| is_ours(&Contents::read(bytes)));
+        let earlier = read(&self.folder, &self.name)?.filter(|bytes| is_ours(&Contents::read(bytes)));
         let all = match &earlier {
             Some(bytes) => Settings::from(Contents::read(bytes)).or(before),
             None => before.clone(),
@@ -90,39 +88,22 @@ impl Backup {
     /// What is to be restored; nothing if there is no file, or if it is another network's. What cannot be read says nothing,
     /// and can go.
     pub(crate) fn read(&self) -> Result<Option<Kept>, Error> {
-        let contents = self.bytes()?.map(|bytes| Contents::read(&bytes));
+        let contents = read(&self.folder, &self.name)?.map(|bytes| Contents::read(&bytes));
         let may_be_ours = |contents: &Contents| contents.attachment.is_empty() || contents.attachment == self.label;
         match contents {
             Some(contents) if may_be_ours(&contents) => Ok(Some(Kept::from(contents))),
             Some(_) => Ok(None),
-            // An ADD that was killed may not have got further than this.
-            None => remove(&self.unfinished()).map(|()| None),
+            // An ADD that was killed may have left an unfinished one.
+            None => self.remove().map(|()| None),
         }
     }
 
     pub(crate) fn remove(&self) -> Result<(), Error> {
-        remove(&self.unfinished())?;
-        remove(&self.file)
-    }
-
-    fn bytes(&self) -> Result<Option<Vec<u8>>, Error> {
-        read(&self.file)
-    }
-
-    fn unfinished(&self) -> PathBuf {
-        let mut path = self.file.clone().into_os_string();
-        path.push(UNFINISHED);
-        path.into()
+        remove(&self.folder, &self.name)
     }
 
     fn write(&self, bytes: &[u8]) -> Result<(), Error> {
-        let replace = || {
-            if bytes.len() > MAX {
-                return Err(io::Error::from(ErrorKind::FileTooLarge));
-            }
-            files::replace(&self.file, &self.unfinished(), bytes)
-        };
-        in_folder_of(&self.file, replace).map_err(failed("write", &self.file))
+        self.folder.write(&self.name, bytes).map_err(failed("write", &self.folder.path_of(&self.name)))
     }
 }
 
@@ -191,62 +172,42 @@ impl From<Contents> for Settings {
 
 /// For GC: removes the files of attachments that are no longer valid. What is in them went with the containers.
 pub(crate) fn collect(config: &Config, is_stale: impl Fn(&str) -> bool) -> Result<(), Error> {
-    let dir = config.data_dir();
-    let entries = match fs::read_dir(dir) {
-        Err(error) if is_absent(&error) => return Ok(()),
-        entries => entries.map_err(failed("list", dir))?,
-    };
+    let folder = folder(config);
+    let names = folder.names().map_err(failed("list", folder.path()))?;
     let mut failures = Failures::new();
-    for entry in entries {
-        failures.note(collect_one(&entry.map_err(failed("list", dir))?.path(), &is_stale));
+    for name in names.iter().filter_map(|name| name.to_str()) {
+        failures.note(collect_one(&folder, name, &is_stale));
     }
     Ok(failures.into_result()?)
 }
 
-fn collect_one(path: &Path, is_stale: impl Fn(&str) -> bool) -> Result<(), Error> {
-    match read(path)? {
-        Some(bytes) if is_stale(&Contents::read(&bytes).attachment) => remove(path),
+fn collect_one(folder: &Folder, name: &str, is_stale: impl Fn(&str) -> bool) -> Result<(), Error> {
+    match read(folder, name)? {
+        Some(bytes) if is_stale(&Contents::read(&bytes).attachment) => remove(folder, name),
         _ => Ok(()),
     }
 }
 
 /// For STATUS: an ADD could write its file.
 pub(crate) fn probe(config: &Config) -> Result<(), Error> {
-    let file = config.data_dir().join(format!(".status.{}", std::process::id()));
-    in_folder_of(&file, || files::create(&file, b"")).map_err(failed("write", &file))?;
-    remove(&file)
+    let folder = folder(config);
+    folder.probe().map_err(failed("write into", folder.path()))
 }
 
-/// Only root may look into the folder: what a container's interface was is no business of other users.
-fn in_folder_of(file: &Path, write: impl Fn() -> io::Result<()>) -> io::Result<()> {
-    match (write(), file.parent()) {
-        (Err(error), Some(dir)) if error.kind() == ErrorKind::NotFound => {
-            DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
-            write()
-        }
-        (outcome, _) => outcome,
-    }
+fn folder(config: &Config) -> Folder {
+    Folder::new(config.data_dir().to_owned(), MAX)
 }
 
 /// What is there under the name of a file of ours and is none says nothing.
-fn read(file: &Path) -> Result<Option<Vec<u8>>, Error> {
-    match files::read(file, MAX) {
-        Err(error) if is_absent(&error) => Ok(None),
+fn read(folder: &Folder, name: &str) -> Result<Option<Vec<u8>>, Error> {
+    match folder.read(name) {
         Err(error) if files::is_not_regular(&error) || error.kind() == ErrorKind::FileTooLarge => Ok(Some(Vec::new())),
-        bytes => bytes.map(Some).map_err(failed("read", file)),
+        bytes => bytes.map_err(failed("read", &folder.path_of(name))),
     }
 }
 
-fn remove(file: &Path) -> Result<(), Error> {
-    match files::remove(file) {
-        Err(error) if is_absent(&error) => Ok(()),
-        outcome => outcome.map_err(failed("remove", file)),
-    }
-}
-
-/// Nothing is there. Where `dataDir` is no folder, no ADD has kept anything either, and its DEL would fail for ever.
-fn is_absent(error: &io::Error) -> bool {
-    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
+fn remove(folder: &Folder, name: &str) -> Result<(), Error> {
+    folder.remove(name).map_err(failed("remove", &folder.path_of(name)))
 }
 
 fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {

@@ -262,14 +262,14 @@ fn no_file_of_the_host_is_written_or_waited_for_through_the_folder() {
     let config = json!({"mtu": 1400, "dataDir": "/run/tenant", "cni.dev/valid-attachments": []});
     let before = state(&c1);
     for trap in ["ln -sf /run/victim", "ln -sf /dev/zero", "mkfifo"] {
-        for file in [".status", "c1_eth0.json", "c1_eth0.json.new"] {
+        for file in [".status", "c1_eth0.json", ".c1_eth0.json"] {
             for (verb, sound) in [("STATUS", true), ("GC", true), ("ADD", true), ("DEL", false), ("DEL", true)] {
                 host.shell(&format!("rm -f /run/tenant/{file}; {trap} /run/tenant/{file}"));
                 let outcome = call(&host, verb, &c1, &config).run_under(&["timeout", "9"]);
                 assert!(outcome.is_ok() || !sound, "{trap} {file} {verb}: {}", outcome.finished);
                 assert_ne!(outcome.finished.status.code(), Some(124), "{trap} {file} {verb}");
             }
-            host.shell("rm -rf /run/tenant/*; ip -n c1 link set eth0 mtu 1500");
+            host.shell("rm -rf /run/tenant/* /run/tenant/.c1*; ip -n c1 link set eth0 mtu 1500");
         }
     }
     assert_eq!((host.read("/run/victim").unwrap().as_str(), state(&c1)), ("precious", before));
