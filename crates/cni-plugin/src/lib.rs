@@ -4,6 +4,7 @@ mod absence;
 mod call;
 mod configuration;
 mod delegate;
+mod difference;
 mod host_network;
 mod network;
 mod plugin;
@@ -18,6 +19,7 @@ pub use cni::{
     LinkName, NetworkDns, NetworkName, PluginType, Route, SpecVersion, Verb, cidr, ip, json,
 };
 pub use delegate::{Delegate, Sibling};
+pub use difference::Difference;
 pub use host_network::HostNetwork;
 pub use network::Network;
 pub use plugin::Plugin;

@@ -1,5 +1,5 @@
 use cni_plugin::{AddResult, IfName, Interface, Route};
-use netlink::{Family, Link, Netns, Socket};
+use netlink::{Family, Link, Netns, Socket, if_found};
 
 use crate::Error;
 
@@ -36,10 +36,7 @@ pub fn check_sandbox(netns: &Netns, ifname: &IfName, expected: &AddResult) -> Re
 }
 
 fn is_at(netns: &Netns, path: &str) -> Result<bool, Error> {
-    match Netns::open(path) {
-        Err(error) if error.is_gone() => Ok(false),
-        other => Ok(other?.id() == netns.id()),
-    }
+    Ok(if_found(Netns::open(path))?.is_some_and(|other| other.id() == netns.id()))
 }
 
 fn in_result<'a>(ifname: &IfName, expected: &'a AddResult) -> Result<&'a Interface, Error> {

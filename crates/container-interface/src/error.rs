@@ -1,4 +1,6 @@
-use cni_plugin::{Attachment, Code, IfName};
+use std::fmt::Display;
+
+use cni_plugin::{Attachment, Code, Difference, IfName};
 
 /// What kept a container's interface from being set up, or how it differs from what it should be.
 #[derive(Debug, thiserror::Error)]
@@ -20,39 +22,18 @@ pub enum Error {
     #[error("the container has an interface {ifname} already: choose another name (CNI_IFNAME), or remove it first")]
     NameTaken { ifname: IfName },
     /// CHECK found something else than ADD reported.
-    #[error("{what} of interface {ifname} in the container differs: expected {expected}, found {found}")]
-    Differs {
-        what: &'static str,
-        /// Whose.
-        ifname: IfName,
-        expected: String,
-        found: String,
-    },
-    /// CHECK found the other end of the interface's pair not as ADD left it.
-    #[error("host's end of interface {ifname} ({link}) differs: expected {expected}, found {found}")]
-    HostEndDiffers {
-        /// Whose.
-        ifname: IfName,
-        link: String,
-        expected: String,
-        found: String,
-    },
+    #[error(transparent)]
+    Differs(#[from] Difference),
     /// prevResult does not list the interface, so there is nothing to compare with.
     #[error("the result of the previous ADD lists no interface {ifname} inside a container")]
     NotInResult { ifname: IfName },
 }
 
-impl From<netlink::NetnsError> for Error {
-    fn from(error: netlink::NetnsError) -> Self {
-        Self::Netlink(error.into())
-    }
-}
-
 impl Error {
     /// For CHECK: a property of the interface in the container is not as ADD left it.
     #[must_use]
-    pub fn differs(what: &'static str, ifname: &IfName, expected: &str, found: &str) -> Self {
-        Self::Differs { what, ifname: ifname.clone(), expected: expected.to_owned(), found: found.to_owned() }
+    pub fn differs(what: &str, ifname: &impl Display, expected: &str, found: &str) -> Self {
+        Difference::new(format!("{what} of interface {ifname} in the container"), expected, found).into()
     }
 
     /// The CNI code: a namespace that is none is the runtime's mistake, everything else the world's.

@@ -140,10 +140,7 @@ pub fn enter_own(netns: Option<&Path>, attachment: &Attachment) -> Result<Option
 /// The container's namespace, for DEL; `None` if it is gone.
 pub(crate) fn open_netns(netns: Option<&Path>) -> Result<Option<Netns>, Error> {
     let Some(path) = netns else { return Ok(None) };
-    match Netns::open(path) {
-        Err(error) if error.is_gone() => Ok(None),
-        netns => Ok(Some(netns?)),
-    }
+    Ok(if_found(Netns::open(path))?)
 }
 
 /// Makes sure that the container has no interface of the attachment's name.

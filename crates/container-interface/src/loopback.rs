@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use cni_plugin::{AddResult, Attachment, IfName, IpConfig, Undo};
+use cni_plugin::{AddResult, Attachment, IpConfig, Undo};
 use netlink::{Link, LinkChange, Netns, Socket};
 use suite::Labelled as _;
 
@@ -73,13 +73,9 @@ pub fn describe(inside: &mut Socket, lo: &Link, sandbox: &Path) -> Result<AddRes
 ///
 /// # Errors
 /// [`Error::Differs`] if it is not.
-///
-/// # Panics
-/// Never: `lo` is an interface's name.
 pub fn check(lo: &Link) -> Result<(), Error> {
     if lo.up {
         return Ok(());
     }
-    let ifname = IfName::new(NAME).expect("an interface's name");
-    Err(Error::Differs { what: "state", ifname, expected: "up".into(), found: "down".into() })
+    Err(Error::differs("state", &NAME, "up", "down"))
 }

@@ -1,6 +1,6 @@
 //! Pairs of links: what enters one end, on the host, leaves the other, in the container.
 
-use cni_plugin::{Add, Attachment, Del, Failures, Gc, Interface, Undo};
+use cni_plugin::{Add, Attachment, Del, Difference, Failures, Gc, Interface, Undo};
 use netlink::{BridgePort, Link, Mac, Netns, Peer, Socket, Veth, if_found};
 use suite::Labelled as _;
 
@@ -216,7 +216,7 @@ pub fn collect<C>(request: &Gc<C>) -> Result<(), cni_plugin::Error> {
 /// For CHECK: the host's end is there and up. The container's end knows which one it is, whatever its name.
 ///
 /// # Errors
-/// [`Error::HostEndDiffers`].
+/// [`Error::Differs`].
 pub fn check_host_end(host: &mut Socket, inside: &Link, netns: &Netns, attachment: &Attachment) -> Result<Link, Error> {
     match other_end(host, inside, netns)? {
         Some(end) if end.up => Ok(end),
@@ -228,10 +228,5 @@ pub fn check_host_end(host: &mut Socket, inside: &Link, netns: &Netns, attachmen
 /// For CHECK: the host's end, called `link`, is not as ADD left it.
 #[must_use]
 pub fn host_end_differs(attachment: &Attachment, link: &str, expected: &str, found: &str) -> Error {
-    Error::HostEndDiffers {
-        ifname: attachment.ifname.clone(),
-        link: link.to_owned(),
-        expected: expected.to_owned(),
-        found: found.to_owned(),
-    }
+    Difference::new(format!("host's end of interface {} ({link})", attachment.ifname), expected, found).into()
 }

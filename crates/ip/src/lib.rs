@@ -3,12 +3,15 @@
 use std::fmt;
 use std::net::IpAddr;
 
-/// IPv4 or IPv6.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+/// IPv4 or IPv6. With feature `serde` it is read and written as [`Family::as_str`] says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Family {
     /// IPv4.
+    #[cfg_attr(feature = "serde", serde(rename = "ipv4"))]
     V4,
     /// IPv6.
+    #[cfg_attr(feature = "serde", serde(rename = "ipv6"))]
     V6,
 }
 
@@ -20,6 +23,21 @@ impl Family {
     #[must_use]
     pub fn of(address: IpAddr) -> Self {
         if address.is_ipv4() { Self::V4 } else { Self::V6 }
+    }
+
+    /// As it is written in configurations and file names.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::V4 => "ipv4",
+            Self::V6 => "ipv6",
+        }
+    }
+}
+
+impl fmt::Display for Family {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.as_str())
     }
 }
 

@@ -9,7 +9,7 @@ use nix::errno::Errno;
 use nix::libc;
 
 use crate::link_ref::LinkRef;
-use crate::netns::NetnsError;
+use crate::netns_error::NetnsError;
 
 /// The result of every operation of this crate.
 pub type Result<T> = std::result::Result<T, Error>;

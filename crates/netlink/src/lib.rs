@@ -46,6 +46,7 @@ mod link_ref;
 mod mac;
 mod message;
 mod netns;
+mod netns_error;
 mod netns_number;
 mod outgoing;
 mod route;
@@ -68,7 +69,8 @@ pub use link::{
 };
 pub use link_ref::{LinkRef, MAX_ALIAS_LEN, MAX_NAME_LEN};
 pub use mac::{HardwareAddress, InvalidMac, Mac};
-pub use netns::{Netns, NetnsError, NetnsId};
+pub use netns::{Netns, NetnsId};
+pub use netns_error::NetnsError;
 pub use route::{Route, RouteType, scope, table};
 pub use rule::Rule;
 pub use socket::Socket;

@@ -12,81 +12,14 @@ use nix::libc;
 use nix::sched::CloneFlags;
 use nix::sys::statfs;
 
+use crate::error::Result;
+use crate::netns_error::{NetnsError, REGULAR_FILE};
+
 /// The calling thread's namespace.
 fn current_path() -> &'static str {
     // The same for the main thread, and there it has been looked up before.
     if nix::unistd::gettid() == nix::unistd::getpid() { "/proc/self/ns/net" } else { "/proc/thread-self/ns/net" }
 }
-
-/// Why a path cannot be used as a network namespace.
-#[derive(Debug, thiserror::Error)]
-pub enum NetnsError {
-    /// Nothing is there.
-    #[error("network namespace {} does not exist", path.display())]
-    Missing {
-        /// The path.
-        path: PathBuf,
-    },
-    /// Something is there, but no namespace. A regular file is what is left of a namespace whose bind mount
-    /// went away, as at a reboot.
-    #[error("{} is {found}, not a network namespace: name a bind-mounted namespace or /proc/<pid>/ns/net", path.display())]
-    NotANamespace {
-        /// The path.
-        path: PathBuf,
-        /// What it is, with its article.
-        found: &'static str,
-    },
-    /// A namespace of another type (mount, PID, ...).
-    #[error("{} is a namespace, but not a network namespace", path.display())]
-    NotANetworkNamespace {
-        /// The path.
-        path: PathBuf,
-    },
-    /// It cannot be opened or examined.
-    #[error("cannot open network namespace {}", path.display())]
-    Open {
-        /// The path.
-        path: PathBuf,
-        /// The errno.
-        #[source]
-        source: io::Error,
-    },
-    /// It cannot be entered.
-    #[error("cannot enter network namespace {}", path.display())]
-    Enter {
-        /// The path it was opened from.
-        path: PathBuf,
-        /// The errno.
-        #[source]
-        source: io::Error,
-    },
-    /// The kernel makes no new one.
-    #[error("cannot make a network namespace")]
-    Make(#[source] io::Error),
-    /// It does not tell its cookie.
-    #[error("cannot read the cookie of network namespace {}", path.display())]
-    Cookie {
-        /// The path it was opened from.
-        path: PathBuf,
-        /// The errno.
-        #[source]
-        source: io::Error,
-    },
-}
-
-impl NetnsError {
-    /// The namespace is not there any more: missing, or only its empty mount point is left.
-    #[must_use]
-    pub fn is_gone(&self) -> bool {
-        match self {
-            NetnsError::Missing { .. } => true,
-            NetnsError::NotANamespace { found, .. } => *found == REGULAR_FILE,
-            _ => false,
-        }
-    }
-}
-
-const REGULAR_FILE: &str = "a regular file";
 
 /// An open network namespace. It lives at least as long as this value, whatever happens to its path.
 #[derive(Debug)]
@@ -111,7 +44,7 @@ impl Netns {
     ///
     /// # Errors
     /// See [`NetnsError`]: missing, something else than a namespace, another type of namespace.
-    pub fn open(path: impl AsRef<Path>) -> Result<Self, NetnsError> {
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         // O_NONBLOCK: opening a FIFO must not wait for its writer.
         let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path).map_err(|source| {
@@ -127,19 +60,19 @@ impl Netns {
     ///
     /// # Errors
     /// When /proc is not mounted.
-    pub fn current() -> Result<Self, NetnsError> {
+    pub fn current() -> Result<Self> {
         Self::open(current_path())
     }
 
-    fn examine(file: File, path: &Path) -> Result<Self, NetnsError> {
+    fn examine(file: File, path: &Path) -> Result<Self> {
         let failed = |source| NetnsError::Open { path: path.into(), source };
         let filesystem = statfs::fstatfs(&file).map_err(|errno| failed(errno.into()))?;
         let metadata = file.metadata().map_err(failed)?;
         if filesystem.filesystem_type() != statfs::NSFS_MAGIC {
-            return Err(NetnsError::NotANamespace { path: path.into(), found: describe(metadata.file_type()) });
+            return Err(NetnsError::NotANamespace { path: path.into(), found: describe(metadata.file_type()) }.into());
         }
         if namespace_type(file.as_fd()).map_err(failed)? != libc::CLONE_NEWNET {
-            return Err(NetnsError::NotANetworkNamespace { path: path.into() });
+            return Err(NetnsError::NotANetworkNamespace { path: path.into() }.into());
         }
         let id = NetnsId { device: metadata.dev(), inode: metadata.ino() };
         Ok(Netns { file, path: path.into(), id })
@@ -162,9 +95,9 @@ impl Netns {
     ///
     /// # Errors
     /// When the namespace cannot be entered, or there is no descriptor left.
-    pub fn cookie(&self) -> Result<Option<u64>, NetnsError> {
+    pub fn cookie(&self) -> Result<Option<u64>> {
         self.run(|| UnixDatagram::unbound().and_then(|socket| cookie(socket.as_fd())))?
-            .map_err(|source| NetnsError::Cookie { path: self.path.clone(), source })
+            .map_err(|source| NetnsError::Cookie { path: self.path.clone(), source }.into())
     }
 
     /// Runs `body` inside the namespace: the calling thread enters it, and is back when this returns.
@@ -174,16 +107,18 @@ impl Netns {
     ///
     /// # Errors
     /// When the namespace cannot be entered; `body` has not run then.
-    pub fn run<T: Send>(&self, body: impl FnOnce() -> T + Send) -> Result<T, NetnsError> {
-        elsewhere(|| enter(&self.file), body).map_err(|source| NetnsError::Enter { path: self.path.clone(), source })
+    pub fn run<T: Send>(&self, body: impl FnOnce() -> T + Send) -> Result<T> {
+        elsewhere(|| enter(&self.file), body)
+            .map_err(|source| NetnsError::Enter { path: self.path.clone(), source }.into())
     }
 
     /// Runs `body` inside a new namespace of its own, which is gone afterwards: to try what the kernel can do.
     ///
     /// # Errors
     /// When the kernel makes no namespace (CAP_SYS_ADMIN); `body` has not run then.
-    pub fn run_in_new<T: Send>(body: impl FnOnce() -> T + Send) -> Result<T, NetnsError> {
-        elsewhere(|| nix::sched::unshare(CloneFlags::CLONE_NEWNET), body).map_err(NetnsError::Make)
+    pub fn run_in_new<T: Send>(body: impl FnOnce() -> T + Send) -> Result<T> {
+        elsewhere(|| nix::sched::unshare(CloneFlags::CLONE_NEWNET), body)
+            .map_err(|source| NetnsError::Make(source).into())
     }
 
     /// The descriptor, for a message that moves a link here.

@@ -1,7 +1,7 @@
 use std::path::Path;
 
 use cni_plugin::{Attachment, Undo};
-use netlink::Netns;
+use netlink::{Netns, if_found};
 
 use crate::Error;
 use crate::holders::Holders;
@@ -68,10 +68,7 @@ impl<'a> Agreement<'a> {
 }
 
 fn is_there(netns: &str) -> Result<bool, Error> {
-    match Netns::open(netns) {
-        Err(error) if error.is_gone() => Ok(false),
-        opened => opened.map(|_netns| true).map_err(|error| Error::Netlink(error.into())),
-    }
+    Ok(if_found(Netns::open(netns))?.is_some())
 }
 
 #[cfg(test)]

@@ -106,8 +106,8 @@ pub enum Error {
         kind: &'static str,
     },
     /// For CHECK: the container's interface sits on another link.
-    #[error("the link under interface {ifname} in the container differs: expected {expected}, found {found}")]
-    Differs { ifname: String, expected: String, found: String },
+    #[error(transparent)]
+    Differs(#[from] cni_plugin::Difference),
     /// Any other refusal of the kernel.
     #[error(transparent)]
     Netlink(#[from] netlink::Error),
@@ -139,10 +139,6 @@ impl Error {
     #[must_use]
     pub fn other_terms(parent: &str, holder: String, found: String, wanted: &str) -> Self {
         Self::OtherTerms { parent: parent.to_owned(), holder, found, wanted: wanted.to_owned() }
-    }
-
-    pub(crate) fn is_missing_file(&self) -> bool {
-        matches!(self, Self::File { source, .. } if source.kind() == io::ErrorKind::NotFound)
     }
 
     /// What it means that the kernel refuses to make a link of `kind` on `parent`.

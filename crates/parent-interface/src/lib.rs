@@ -14,6 +14,7 @@
 mod agreement;
 mod error;
 mod holders;
+mod lifecycle;
 mod master;
 mod ports;
 mod tag;
@@ -21,6 +22,7 @@ mod tagged;
 
 pub use agreement::Agreement;
 pub use error::Error;
+pub use lifecycle::{del, gc};
 pub use master::{Master, name_or_none, tag_in};
 pub use ports::{Place, Ports};
 pub use tag::VlanId;

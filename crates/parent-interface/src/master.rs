@@ -1,6 +1,6 @@
 use std::fmt;
 
-use cni_plugin::{Attachment, LinkName, Undo};
+use cni_plugin::{Attachment, Difference, LinkName, Undo};
 use netlink::{Family, Link, LinkKind, Netns, Route, Socket, if_found, table};
 use serde::Deserializer;
 
@@ -70,11 +70,11 @@ impl Master<'_> {
         let found = if self.shares_numbers(netns, link)? { below(&mut socket, link)? } else { None };
         match found {
             Some(found) if found.index == master.index || share_parent(link, &master) => Ok(()),
-            found => Err(Error::Differs {
-                ifname: link.name.clone(),
-                expected: master.name,
-                found: found.map_or_else(|| "another link".to_owned(), |link| link.name),
-            }),
+            found => {
+                let what = format!("the link under interface {} in the container", link.name);
+                let found = found.map_or_else(|| "another link".to_owned(), |link| link.name);
+                Err(Difference::new(what, master.name, found).into())
+            }
         }
     }
 
@@ -83,7 +83,7 @@ impl Master<'_> {
         if self.in_container {
             return Ok(link.peer_netns_id.is_none());
         }
-        let here = Netns::current().map_err(netlink::Error::from)?;
+        let here = Netns::current()?;
         Ok(match link.peer_netns_id {
             Some(number) => Socket::open_in(netns)?.netns_number(&here)? == Some(number),
             None => *netns == here,

@@ -7,8 +7,8 @@ use cni_plugin::{Args, Network, ip};
 use serde::Deserialize;
 
 use crate::Error;
-use crate::lease::Family;
 use crate::wishes::Wishes;
+use ::ip::Family;
 
 /// Where the reference's daemon listens, and so does ours.
 pub(crate) const DEFAULT_SOCKET: &str = "/run/cni/dhcp.sock";
@@ -126,7 +126,7 @@ impl Config {
     #[must_use]
     pub(crate) fn families(&self) -> Vec<Family> {
         let named: Vec<_> = Family::ALL.into_iter().filter(|family| self.ipam.families.contains(family)).collect();
-        if named.is_empty() { vec![Family::Ipv4] } else { named }
+        if named.is_empty() { vec![Family::V4] } else { named }
     }
 
     fn request(&self) -> Vec<u8> {
@@ -215,7 +215,7 @@ mod tests {
         for nothing in [json!({"type": "dhcp"}), json!({"provide": null, "request": [], "families": []}), json!(null)] {
             let config = config(&nothing).unwrap();
             assert_eq!(config.socket(), Path::new("/run/cni/dhcp.sock"));
-            assert_eq!(config.families(), [Family::Ipv4]);
+            assert_eq!(config.families(), [Family::V4]);
             assert_eq!(config.request(), [3, 1, 6, 15, 119]);
         }
     }

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use cni_plugin::{Attachment, Code};
 
 use crate::config::DEFAULT_SOCKET;
-use crate::lease::Family;
+use ip::Family;
+
+use crate::lease::protocol;
 
 /// What the plugin and the daemon's upkeep can fail with.
 #[derive(Debug, thiserror::Error)]
@@ -15,7 +17,7 @@ pub enum Error {
     ValueTooLong { option: u8, length: usize },
     #[error("{text:?} is not an address that a server could be asked for")]
     NotAnAddress { text: String },
-    #[error("{} and {} are both asked for, and a container gets one address by {}", addresses[0], addresses[1], family.protocol())]
+    #[error("{} and {} are both asked for, and a container gets one address by {}", addresses[0], addresses[1], protocol(*family))]
     TwoAddresses { family: Family, addresses: [IpAddr; 2] },
     #[error("{address} is asked for, but {family} is not among the \"families\" of this network's \"ipam\"")]
     NoSuchFamily { family: Family, address: IpAddr },

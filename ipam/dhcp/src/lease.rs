@@ -1,56 +1,21 @@
 //! What a server gives, in the terms that both families share.
 
-use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
 use cni_plugin::{Dns, IpConfig, Route};
+use ip::Family;
 use ipnetwork::IpNetwork;
 use serde::{Deserialize, Serialize};
 
 use crate::moment::Moment;
 
-/// IPv4 and DHCPv4, or IPv6 and DHCPv6.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-#[allow(missing_docs)] // each variant is what it names
-pub enum Family {
-    Ipv4,
-    Ipv6,
-}
-
-impl Family {
-    /// Both.
-    pub(crate) const ALL: [Self; 2] = [Self::Ipv4, Self::Ipv6];
-
-    /// That of an address.
-    #[must_use]
-    pub(crate) fn of(address: IpAddr) -> Self {
-        if address.is_ipv4() { Self::Ipv4 } else { Self::Ipv6 }
-    }
-
-    /// As it stands in the configuration and in file names.
-    #[must_use]
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Ipv4 => "ipv4",
-            Self::Ipv6 => "ipv6",
-        }
-    }
-
-    /// The protocol's name.
-    #[must_use]
-    pub(crate) fn protocol(self) -> &'static str {
-        match self {
-            Self::Ipv4 => "DHCPv4",
-            Self::Ipv6 => "DHCPv6",
-        }
-    }
-}
-
-impl fmt::Display for Family {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+/// The protocol that gives addresses of a family.
+#[must_use]
+pub(crate) fn protocol(family: Family) -> &'static str {
+    match family {
+        Family::V4 => "DHCPv4",
+        Family::V6 => "DHCPv6",
     }
 }
 
@@ -72,7 +37,7 @@ impl Settings {
     /// Whose protocol gave it.
     #[must_use]
     pub(crate) fn family(&self) -> Family {
-        if self.address.is_ipv4() { Family::Ipv4 } else { Family::Ipv6 }
+        if self.address.is_ipv4() { Family::V4 } else { Family::V6 }
     }
 
     /// The address as an ADD reports it.

@@ -20,10 +20,10 @@ use std::net::IpAddr;
 use cni_plugin::{
     Add, AddResult, Attachment, Check, Del, Dns, Failures, Gc, NetworkName, Plugin, SpecVersion, Status, Undo,
 };
+use ip::Family;
 
 pub use config::Config;
 pub use error::Error;
-pub use lease::Family;
 
 use ask::ask;
 use lease::Settings;

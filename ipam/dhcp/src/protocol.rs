@@ -8,8 +8,9 @@ use std::path::PathBuf;
 use cni_plugin::{Attachment, NetworkName};
 use serde::{Deserialize, Serialize};
 
-use crate::lease::{Family, Settings};
+use crate::lease::Settings;
 use crate::wishes::Wishes;
+use ip::Family;
 
 /// The version of what follows. A plugin and a daemon that differ in it say so.
 pub(crate) const VERSION: u32 = 1;

@@ -16,8 +16,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::Error;
-use crate::lease::Family;
+use crate::lease::protocol;
 use crate::protocol::MAX_LINE;
+use ip::Family;
 
 const ROOT: &str = "/run/ferrocni/dhcp";
 /// No lease's file has this name, for want of colons.
@@ -36,7 +37,7 @@ pub(crate) struct Key {
 
 impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}, {}", self.attachment, self.family.protocol())
+        write!(f, "{}, {}", self.attachment, protocol(self.family))
     }
 }
 
@@ -188,7 +189,7 @@ mod tests {
         let (_folder, store) = store();
         assert_eq!(store.keys().unwrap(), []);
         let _lock = store.lock().unwrap();
-        let (v4, v6) = (key("c1", Family::Ipv4), key("c1", Family::Ipv6));
+        let (v4, v6) = (key("c1", Family::V4), key("c1", Family::V6));
         store.save(&v4, &1).unwrap();
         store.save(&v4, &2).unwrap();
         store.save(&v6, &3).unwrap();
@@ -197,7 +198,7 @@ mod tests {
         assert_eq!(keys, [v4.clone(), v6.clone()]);
         assert_eq!(store.load::<u8>(&v4).unwrap(), Some(2));
         assert_eq!(store.load::<String>(&v4).unwrap(), None, "not what was written");
-        assert_eq!(store.load::<u8>(&key("c2", Family::Ipv4)).unwrap(), None);
+        assert_eq!(store.load::<u8>(&key("c2", Family::V4)).unwrap(), None);
         store.remove_all(&v4.attachment).unwrap();
         store.remove_all(&v4.attachment).unwrap();
         assert_eq!(store.keys().unwrap(), []);
@@ -216,7 +217,7 @@ mod tests {
     fn what_a_killed_daemon_had_not_finished_is_swept_away() {
         let (_folder, store) = store();
         let _lock = store.lock().unwrap();
-        let key = key("c1", Family::Ipv4);
+        let key = key("c1", Family::V4);
         store.save(&key, &1).unwrap();
         for name in [&format!(".{}", key.file_name()), ".somebody's", "lan:c1:eth0"] {
             fs::write(store.folder.path_of(name), "half").unwrap();
@@ -231,7 +232,7 @@ mod tests {
     fn a_name_too_long_for_a_file_is_not_there() {
         let (_folder, store) = store();
         let _lock = store.lock().unwrap();
-        let long = key(&"c".repeat(300), Family::Ipv4);
+        let long = key(&"c".repeat(300), Family::V4);
         assert!(matches!(store.save(&long, &1), Err(Error::Store { doing: "write", .. })));
         store.remove(&long).unwrap();
         assert_eq!(store.folder.names().unwrap(), ["lock"]);

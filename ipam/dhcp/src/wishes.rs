@@ -6,7 +6,7 @@ use cni_plugin::Attachment;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::lease::Family;
+use ip::Family;
 
 /// What the network configuration says about the leases.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

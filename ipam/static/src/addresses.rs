@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use cni_plugin::{IpConfig, Network, SpecVersion, ip};
+use cni_plugin::{Difference, IpConfig, Network, SpecVersion, ip};
 use ipnetwork::IpNetwork;
 
 use crate::Error;
@@ -92,12 +92,12 @@ pub(crate) fn compare(wanted: &[IpConfig], reported: &[IpConfig]) -> Result<(), 
     for wanted in wanted {
         let Some(found) = reported.iter().find(|ip| ip.address == wanted.address) else {
             let found = reported.iter().map(|ip| ip.address.to_string()).collect::<Vec<_>>().join(", ");
-            return Err(Error::Differs { what: "address", expected: wanted.address.to_string(), found });
+            return Err(Difference::new("address", wanted.address, found).into());
         };
         if wanted.gateway.is_some() && found.gateway != wanted.gateway {
             let [expected, found] =
                 [wanted, found].map(|ip| ip.gateway.map_or_else(|| "none".into(), |gateway| gateway.to_string()));
-            return Err(Error::Differs { what: "gateway", expected, found });
+            return Err(Difference::new("gateway", expected, found).into());
         }
     }
     Ok(())

@@ -20,8 +20,8 @@ pub enum Error {
          or leave addresses out"
     )]
     TooMany { version: SpecVersion },
-    #[error("{what} differs: expected {expected}, found {found}")]
-    Differs { what: &'static str, expected: String, found: String },
+    #[error(transparent)]
+    Differs(#[from] cni_plugin::Difference),
     #[error(transparent)]
     Protocol(#[from] cni_plugin::Error),
 }
@@ -33,7 +33,7 @@ impl From<Error> for cni_plugin::Error {
             Error::NoIpam | Error::NotAnAddress { .. } | Error::NoSubnet { .. } | Error::TooMany { .. } => {
                 Code::InvalidConfig
             }
-            Error::Differs { .. } => Code::Internal,
+            Error::Differs(_) => Code::Internal,
         };
         Self::from_chain(code, &error)
     }

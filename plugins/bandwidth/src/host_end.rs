@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use cni_plugin::{Attachment, Failures, IfName, Undo};
+use cni_plugin::{Attachment, Difference, Failures, IfName, Undo};
 use container_interface::veth;
 use netlink::{Link, Netns, Socket, if_found};
 
@@ -97,9 +97,6 @@ pub(crate) fn check_limit(host: &mut Socket, link: &Link, limit: Limit) -> Resul
     if found.is_some_and(|found| limit.is_on(link, &found)) {
         return Ok(());
     }
-    Err(Error::Differs {
-        what: format!("limit of link {} on the host", link.name),
-        expected: limit.raised_for(link).to_string(),
-        found: found.map_or_else(|| "none".to_owned(), |found| describe(&found)),
-    })
+    let found = found.map_or_else(|| "none".to_owned(), |found| describe(&found));
+    Err(Difference::new(format!("limit of link {} on the host", link.name), limit.raised_for(link), found).into())
 }

@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use cni_plugin::{Attachment, Undo};
+use cni_plugin::{Attachment, Difference, Undo};
 use container_interface::link::{may_be_of, undo_creation_on_host};
 use netlink::{Link, LinkChange, LinkKind, Mac, NewLink, Socket, if_found};
 use sha2::{Digest as _, Sha512};
@@ -95,13 +95,12 @@ pub(crate) fn check(host: &mut Socket, end: &Link, attachment: &Attachment) -> R
         found = format!("to {}", link.name);
     }
     let what = format!("redirection of what link {} on the host receives", end.name);
-    Err(Error::Differs { what, expected: format!("to {}", names[0]), found })
+    Err(Difference::new(what, format_args!("to {}", names[0]), found).into())
 }
 
 fn check_up(link: Link) -> Result<Link, Error> {
     if link.up {
         return Ok(link);
     }
-    let what = format!("state of link {} on the host", link.name);
-    Err(Error::Differs { what, expected: "up".to_owned(), found: "down".to_owned() })
+    Err(Difference::new(format!("state of link {} on the host", link.name), "up", "down").into())
 }

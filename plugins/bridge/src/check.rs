@@ -1,6 +1,6 @@
 //! CHECK: the bridge, the host's end, the container's end and the rules, each against what ADD reported.
 
-use cni_plugin::Check;
+use cni_plugin::{Check, Difference};
 use container_interface::veth;
 use netlink::{Link, Netns, Socket};
 
@@ -89,5 +89,5 @@ fn port_options(end: &Link, config: &Config) -> Result<(), Error> {
 }
 
 pub(crate) fn differs(what: String, expected: &str, found: &str) -> Error {
-    Error::Differs { what, expected: expected.to_owned(), found: found.to_owned() }
+    Difference::new(what, expected, found).into()
 }

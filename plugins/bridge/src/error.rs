@@ -126,13 +126,8 @@ pub enum Error {
         wanted: IpNetwork,
     },
     /// CHECK: the bridge or its port is not as ADD left it.
-    #[error("{what} differs: expected {expected}, found {found}")]
-    Differs {
-        /// Which property of which object.
-        what: String,
-        expected: String,
-        found: String,
-    },
+    #[error(transparent)]
+    Differs(#[from] cni_plugin::Difference),
 }
 
 impl From<Error> for cni_plugin::Error {
@@ -150,11 +145,5 @@ impl From<Error> for cni_plugin::Error {
             _ => Code::Internal,
         };
         Self::from_chain(code, &error)
-    }
-}
-
-impl From<netlink::NetnsError> for Error {
-    fn from(error: netlink::NetnsError) -> Self {
-        Self::Netlink(error.into())
     }
 }

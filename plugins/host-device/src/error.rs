@@ -90,14 +90,6 @@ pub enum Error {
         device: String,
         now: String,
     },
-    /// CHECK: nothing says what the device was on the host.
-    #[error("the alias of interface {ifname} in the container differs: expected {expected}, found {found}")]
-    Unmarked {
-        ifname: String,
-        /// What the alias begins with.
-        expected: String,
-        found: String,
-    },
 }
 
 impl From<Error> for cni_plugin::Error {
@@ -111,11 +103,5 @@ impl From<Error> for cni_plugin::Error {
             _ => Code::Internal,
         };
         Self::from_chain(code, &error)
-    }
-}
-
-impl From<netlink::NetnsError> for Error {
-    fn from(error: netlink::NetnsError) -> Self {
-        Self::Netlink(error.into())
     }
 }

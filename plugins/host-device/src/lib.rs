@@ -138,11 +138,9 @@ fn check_mark(request: &Check<Config>, link: &Link) -> Result<(), Error> {
     if mark.is_some_and(|mark| mark.attachment == *attachment) {
         return Ok(());
     }
-    Err(Error::Unmarked {
-        ifname: link.name.clone(),
-        expected: format!("{}/ and the device's name", attachment.label()),
-        found: link.alias.clone().unwrap_or_else(|| "none".to_owned()),
-    })
+    let expected = format!("{}/ and the device's name", attachment.label());
+    Err(container_interface::Error::differs("alias", &link.name, &expected, link.alias.as_deref().unwrap_or("none"))
+        .into())
 }
 
 /// Devices that the kernel gave back to the host when their containers' namespaces vanished get their names back.

@@ -7,10 +7,7 @@ use netlink::NetnsId;
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "the messages say what their fields are")]
 pub enum Error {
-    /// A namespace.
-    #[error(transparent)]
-    Netns(#[from] netlink::NetnsError),
-    /// The host's interfaces and addresses.
+    /// A namespace, or the host's interfaces and addresses.
     #[error(transparent)]
     Netlink(#[from] netlink::Error),
     /// The container has a network of its own.
@@ -26,7 +23,7 @@ pub enum Error {
 impl From<Error> for cni_plugin::Error {
     fn from(error: Error) -> Self {
         let code = match error {
-            Error::Netns(_) | Error::NotTheHosts { .. } => Code::InvalidEnvironment,
+            Error::Netlink(netlink::Error::Netns(_)) | Error::NotTheHosts { .. } => Code::InvalidEnvironment,
             Error::Netlink(_) => Code::Internal,
         };
         Self::from_chain(code, &error)

@@ -6,7 +6,7 @@ mod error;
 mod link;
 mod port;
 
-use cni_plugin::{Add, AddResult, Check, Del, Failures, Gc, Plugin, SpecVersion, Status, Undo};
+use cni_plugin::{Add, AddResult, Check, Del, Gc, Plugin, SpecVersion, Status, Undo};
 use container_interface::Setup;
 use netlink::{Netns, Socket};
 
@@ -52,12 +52,7 @@ impl Plugin for Ipvlan {
     }
 
     fn del(request: &Del<Config>) -> Result<(), Error> {
-        let mut failures = Failures::new();
-        request.network.delete_and_release(siblings::ALL, &mut failures, || {
-            container_interface::link::delete(request.netns.as_deref(), &request.attachment, link::KIND)
-        });
-        failures.note(parent_interface::detach(&request.attachment));
-        Ok(failures.into_result()?)
+        Ok(parent_interface::del(request, siblings::ALL, link::KIND)?)
     }
 
     fn check(request: &Check<Config>) -> Result<(), Error> {
@@ -68,10 +63,7 @@ impl Plugin for Ipvlan {
     }
 
     fn gc(request: &Gc<Config>) -> Result<(), Error> {
-        let mut failures = Failures::new();
-        failures.note(parent_interface::detach_stale(|holder| request.is_stale(holder)));
-        failures.note(request.network.forward_to_ipam(siblings::ALL));
-        Ok(failures.into_result()?)
+        Ok(parent_interface::gc(request, siblings::ALL)?)
     }
 
     fn status(request: &Status<Config>) -> Result<(), Error> {

@@ -4,7 +4,7 @@ mod config;
 mod error;
 mod link;
 
-use cni_plugin::{Add, AddResult, Check, Del, Failures, Gc, Plugin, SpecVersion, Status, Undo};
+use cni_plugin::{Add, AddResult, Check, Del, Gc, Plugin, SpecVersion, Status, Undo};
 use container_interface::Setup;
 use netlink::{Netns, Socket};
 
@@ -49,12 +49,7 @@ impl Plugin for Macvlan {
     }
 
     fn del(request: &Del<Config>) -> Result<(), Error> {
-        let mut failures = Failures::new();
-        request.network.delete_and_release(siblings::ALL, &mut failures, || {
-            container_interface::link::delete(request.netns.as_deref(), &request.attachment, link::KIND)
-        });
-        failures.note(parent_interface::detach(&request.attachment));
-        Ok(failures.into_result()?)
+        Ok(parent_interface::del(request, siblings::ALL, link::KIND)?)
     }
 
     fn check(request: &Check<Config>) -> Result<(), Error> {
@@ -65,10 +60,7 @@ impl Plugin for Macvlan {
     }
 
     fn gc(request: &Gc<Config>) -> Result<(), Error> {
-        let mut failures = Failures::new();
-        failures.note(parent_interface::detach_stale(|holder| request.is_stale(holder)));
-        failures.note(request.network.forward_to_ipam(siblings::ALL));
-        Ok(failures.into_result()?)
+        Ok(parent_interface::gc(request, siblings::ALL)?)
     }
 
     fn status(request: &Status<Config>) -> Result<(), Error> {

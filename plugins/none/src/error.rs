@@ -30,9 +30,3 @@ impl From<netlink::Error> for Error {
         Self::Loopback(error.into())
     }
 }
-
-impl From<netlink::NetnsError> for Error {
-    fn from(error: netlink::NetnsError) -> Self {
-        Self::Loopback(error.into())
-    }
-}

@@ -134,15 +134,11 @@ fn is_open(key: &[&str]) -> Result<bool, Error> {
 /// Whether a container behind the link may have published ports.
 fn is_used(socket: &mut Socket, ruleset: &mut Ruleset, link: &Link, family: Family) -> Result<bool, Error> {
     let addresses = if_found(socket.addresses_of(link.index, family))?.unwrap_or_default();
-    let by_iptables = match family {
-        Family::V4 => iptables::Family::V4,
-        Family::V6 => iptables::Family::V6,
-    };
     let by_nftables = match ruleset.publishes_in(addresses.iter().map(|address| address.network)) {
         Err(error) if error.is_unsupported() => false,
         answer => answer?,
     };
-    Ok(by_nftables || iptables::publishes(by_iptables)?)
+    Ok(by_nftables || iptables::publishes(family)?)
 }
 
 fn open_ipv4(published: &Published<'_>, method: &Method, link: &Link) -> Result<(), Error> {

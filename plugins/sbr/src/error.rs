@@ -1,5 +1,3 @@
-use std::net::IpAddr;
-
 use cni_plugin::{Code, IfName};
 
 /// What keeps a container from being routed by its source addresses.
@@ -24,25 +22,9 @@ pub enum Error {
     /// Another ADD to the same container cannot be kept waiting.
     #[error("cannot lock network namespace {path}")]
     Lock { path: String, source: std::io::Error },
-    /// CHECK: no rule for an address.
-    #[error("the rule for what is sent from {source_address} differs: expected {expected}, found {found}")]
-    Rule {
-        source_address: IpAddr,
-        /// Which table it should be routed by.
-        expected: String,
-        /// By which tables it is.
-        found: String,
-    },
-    /// CHECK: a route is not in the table.
-    #[error(
-        "the routes of table {table}, for what is sent from {source_address}, differ: expected {expected}, found none"
-    )]
-    Route {
-        source_address: IpAddr,
-        table: u32,
-        /// The route that is missing.
-        expected: String,
-    },
+    /// CHECK: a rule or a route is not as ADD left it.
+    #[error(transparent)]
+    Differs(#[from] cni_plugin::Difference),
 }
 
 impl From<Error> for cni_plugin::Error {
@@ -56,11 +38,5 @@ impl From<Error> for cni_plugin::Error {
             _ => Code::Internal,
         };
         Self::from_chain(code, &error)
-    }
-}
-
-impl From<netlink::NetnsError> for Error {
-    fn from(error: netlink::NetnsError) -> Self {
-        Self::Netlink(error.into())
     }
 }

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::os::fd::AsFd as _;
 use std::path::Path;
 
-use cni_plugin::{Add, AddResult, Check, Del, IpConfig, Undo};
+use cni_plugin::{Add, AddResult, Check, Del, Difference, IpConfig, Undo};
 use ipnetwork::IpNetwork;
 use netlink::{Family, Netns, Route, Rule, Socket, if_found, table};
 
@@ -218,7 +218,7 @@ fn rule_differs(config: &Config, source_address: std::net::IpAddr, tables: &[u32
     let expected = config.table.map_or_else(|| "a table of its own".to_owned(), |table| format!("table {table}"));
     let found: Vec<_> = tables.iter().map(|table| format!("table {table}")).collect();
     let found = if found.is_empty() { "none".to_owned() } else { found.join(", ") };
-    Error::Rule { source_address, expected, found }
+    Difference::new(format!("the rule for what is sent from {source_address}"), expected, found).into()
 }
 
 fn check_table(inside: &mut Socket, table: u32, ip: &IpConfig, default: Option<Route>) -> Result<(), Error> {
@@ -229,5 +229,6 @@ fn check_table(inside: &mut Socket, table: u32, ip: &IpConfig, default: Option<R
         return Ok(());
     }
     let gateway = default.gateway.map(|gateway| gateway.to_string()).unwrap_or_default();
-    Err(Error::Route { source_address, table, expected: format!("a default route via {gateway}") })
+    let what = format!("table {table}, for what is sent from {source_address},");
+    Err(Difference::new(what, format_args!("a default route via {gateway}"), "none").into())
 }

@@ -34,9 +34,3 @@ impl From<Error> for cni_plugin::Error {
         Self::from_chain(code, &error)
     }
 }
-
-impl From<netlink::NetnsError> for Error {
-    fn from(error: netlink::NetnsError) -> Self {
-        Self::Netlink(error.into())
-    }
-}

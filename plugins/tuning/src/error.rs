@@ -10,10 +10,7 @@ pub enum Error {
     /// The protocol.
     #[error(transparent)]
     Cni(#[from] cni_plugin::Error),
-    /// The container's namespace.
-    #[error(transparent)]
-    Netns(#[from] netlink::NetnsError),
-    /// Its interface.
+    /// The container's namespace, or its interface.
     #[error(transparent)]
     Netlink(#[from] netlink::Error),
     /// A sysctl in it.
@@ -46,8 +43,8 @@ pub enum Error {
         source: io::Error,
     },
     /// CHECK: it was changed.
-    #[error("{what} differs: expected {expected}, found {found}")]
-    Differs { what: String, expected: String, found: String },
+    #[error(transparent)]
+    Differs(#[from] cni_plugin::Difference),
 }
 
 impl Error {
@@ -65,10 +62,10 @@ impl From<Error> for cni_plugin::Error {
     fn from(error: Error) -> Self {
         let code = match error {
             Error::Cni(inner) => return inner,
-            Error::Netns(_) | Error::Netlink(netlink::Error::Netns(_)) => Code::InvalidEnvironment,
+            Error::Netlink(netlink::Error::Netns(_)) => Code::InvalidEnvironment,
             Error::Duplicate { .. } | Error::NotAllowed { .. } | Error::Pattern { .. } => Code::InvalidConfig,
             Error::File { .. } => Code::Io,
-            Error::Netlink(_) | Error::Sysctl(_) | Error::Differs { .. } => Code::Internal,
+            Error::Netlink(_) | Error::Sysctl(_) | Error::Differs(_) => Code::Internal,
         };
         Self::from_chain(code, &error)
     }

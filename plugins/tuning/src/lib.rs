@@ -12,7 +12,7 @@ mod settings;
 use std::sync::Arc;
 
 use cni_plugin::{Add, AddResult, Check, Del, Failures, Gc, Plugin, SpecVersion, Status, Undo};
-use netlink::Netns;
+use netlink::{Netns, if_found};
 
 pub use config::Config;
 pub use error::Error;
@@ -86,11 +86,8 @@ impl Plugin for Tuning {
 /// The namespace that ADD tuned, unless it is gone, with all that was in it.
 fn tuned_namespace(request: &Del<Config>, kept: &Kept) -> Result<Option<Netns>, Error> {
     let Some(path) = &request.netns else { return Ok(None) };
-    match Netns::open(path) {
-        Err(error) if error.is_gone() => Ok(None),
-        Err(error) => Err(error.into()),
-        Ok(netns) => Ok(if kept.may_be_of(&netns)? { Some(netns) } else { None }),
-    }
+    let Some(netns) = if_found(Netns::open(path))? else { return Ok(None) };
+    Ok(kept.may_be_of(&netns)?.then_some(netns))
 }
 
 /// In the container: remembers what is there, and changes it.

@@ -1,6 +1,6 @@
 //! What is tuned: as it is wanted, found, or to be restored.
 
-use cni_plugin::{AddResult, IfName, Network};
+use cni_plugin::{AddResult, Difference, IfName, Network};
 use container_interface::mac;
 use netlink::{Link, LinkChange, Mac};
 
@@ -119,16 +119,15 @@ impl Settings {
             if let Some(expected) = expected
                 && found.as_ref() != Some(&expected)
             {
-                let (what, found) = (format!("{what} of interface {ifname}"), found.unwrap_or_else(|| "none".into()));
-                return Err(Error::Differs { what, expected, found });
+                let found = found.unwrap_or_else(|| "none".into());
+                return Err(Difference::new(format!("{what} of interface {ifname}"), expected, found).into());
             }
         }
         for (key, expected) in &self.sysctls {
             if let Some(found) = found.sysctl(key)
                 && !is_same_value(expected, found)
             {
-                let (what, expected) = (format!("sysctl {key}"), expected.clone());
-                return Err(Error::Differs { what, expected, found: found.to_owned() });
+                return Err(Difference::new(format!("sysctl {key}"), expected, found).into());
             }
         }
         Ok(())

@@ -36,8 +36,8 @@ pub enum Error {
     #[error("interface {ifname} in the container belongs to {master} already, and cannot be put into VRF {vrf}")]
     OtherMaster { ifname: IfName, master: String, vrf: String },
     /// CHECK: something is not as ADD left it.
-    #[error("{what} differs: expected {expected}, found {found}")]
-    Differs { what: String, expected: String, found: String },
+    #[error(transparent)]
+    Differs(#[from] cni_plugin::Difference),
 }
 
 impl From<Error> for cni_plugin::Error {
@@ -52,11 +52,5 @@ impl From<Error> for cni_plugin::Error {
             _ => Code::Internal,
         };
         Self::from_chain(code, &error)
-    }
-}
-
-impl From<netlink::NetnsError> for Error {
-    fn from(error: netlink::NetnsError) -> Self {
-        Self::Netlink(error.into())
     }
 }

@@ -4,7 +4,7 @@
 //! with that go its routes, and its IPv6 addresses unless `keep_addr_on_down` is set. The routes of its subnets are made
 //! anew by the kernel, in the table that it belongs to then; all others have to be made by us.
 
-use cni_plugin::{Add, Check, IfName, Undo};
+use cni_plugin::{Add, Check, Difference, IfName, Undo};
 use netlink::{
     Address, AddressSpec, Family, Link, LinkChange, LinkKind, Netns, Route, RouteType, Socket, if_found, table,
 };
@@ -102,5 +102,5 @@ fn master_name(inside: &mut Socket, link: &Link) -> Result<String, Error> {
 }
 
 fn differs(what: String, expected: &str, found: &str) -> Error {
-    Error::Differs { what, expected: expected.to_owned(), found: found.to_owned() }
+    Difference::new(what, expected, found).into()
 }

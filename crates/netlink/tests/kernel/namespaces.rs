@@ -1,6 +1,6 @@
 use std::fs;
 
-use netlink::{Netns, NetnsError, Socket};
+use netlink::{Error, Netns, NetnsError, Socket};
 
 use crate::{in_new_netns, ip, new_netns, socket};
 
@@ -22,19 +22,21 @@ fn only_a_network_namespace_is_one() {
     fs::remove_dir_all(&directory).expect("removed");
     let [missing, beneath, regular, folder, device, mount, proc_file] =
         outcomes.map(|outcome| outcome.expect_err("none is one"));
-    assert!(matches!(missing, NetnsError::Missing { .. }) && missing.is_gone(), "{missing:?}");
-    assert!(matches!(beneath, NetnsError::Missing { .. }), "{beneath:?}");
+    assert!(matches!(missing, Error::Netns(NetnsError::Missing { .. })) && missing.is_not_found(), "{missing:?}");
+    assert!(matches!(beneath, Error::Netns(NetnsError::Missing { .. })), "{beneath:?}");
     assert!(
-        matches!(regular, NetnsError::NotANamespace { found: "a regular file", .. }) && regular.is_gone(),
+        matches!(regular, Error::Netns(NetnsError::NotANamespace { found: "a regular file", .. }))
+            && regular.is_not_found(),
         "{regular:?}"
     );
     assert!(
-        matches!(folder, NetnsError::NotANamespace { found: "a directory", .. }) && !folder.is_gone(),
+        matches!(folder, Error::Netns(NetnsError::NotANamespace { found: "a directory", .. }))
+            && !folder.is_not_found(),
         "{folder:?}"
     );
-    assert!(matches!(device, NetnsError::NotANamespace { found: "a device", .. }), "{device:?}");
-    assert!(matches!(mount, NetnsError::NotANetworkNamespace { .. }), "{mount:?}");
-    assert!(matches!(proc_file, NetnsError::NotANamespace { .. }), "{proc_file:?}");
+    assert!(matches!(device, Error::Netns(NetnsError::NotANamespace { found: "a device", .. })), "{device:?}");
+    assert!(matches!(mount, Error::Netns(NetnsError::NotANetworkNamespace { .. })), "{mount:?}");
+    assert!(matches!(proc_file, Error::Netns(NetnsError::NotANamespace { .. })), "{proc_file:?}");
 }
 
 #[test]
@@ -43,7 +45,7 @@ fn a_fifo_does_not_block() {
     nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRUSR).expect("a FIFO");
     let error = Netns::open(&path).expect_err("no namespace");
     fs::remove_file(&path).expect("removed");
-    assert!(matches!(error, NetnsError::NotANamespace { found: "a FIFO", .. }), "{error:?}");
+    assert!(matches!(error, Error::Netns(NetnsError::NotANamespace { found: "a FIFO", .. })), "{error:?}");
 }
 
 #[test]

@@ -7,11 +7,12 @@ use super::channel::Way;
 use super::flags::Flags;
 use super::place::{Inside, PlaceError};
 use super::release;
-use crate::lease::{Family, Lease};
+use crate::lease::Lease;
 use crate::machine::{Message, Pace, Reply};
 use crate::store::Key;
 use crate::wishes::{Wishes, client_id, duid};
 use crate::{v4, v6};
+use ip::Family;
 
 /// The first pause after a DISCOVER. A server on the link answers within a millisecond, and the first packet over a link that
 /// has just gone up is easily lost: a bridge lets nothing through before it has heard of it.
@@ -35,8 +36,8 @@ pub(super) struct Client {
 impl Client {
     pub(super) fn new(key: &Key, wishes: Wishes, broadcast: bool) -> Self {
         let id = match key.family {
-            Family::Ipv4 => client_id(&key.attachment),
-            Family::Ipv6 => duid(&key.attachment),
+            Family::V4 => client_id(&key.attachment),
+            Family::V6 => duid(&key.attachment),
         };
         Self { family: key.family, id, wishes, broadcast, mac: [0; 6] }
     }
@@ -44,8 +45,8 @@ impl Client {
     /// How often it repeats a question.
     pub(super) fn pace(&self, flags: &Flags) -> Pace {
         let (first, request) = match self.family {
-            Family::Ipv4 => (AFTER_DISCOVER, AFTER_REQUEST),
-            Family::Ipv6 => (DHCPV6, DHCPV6),
+            Family::V4 => (AFTER_DISCOVER, AFTER_REQUEST),
+            Family::V6 => (DHCPV6, DHCPV6),
         };
         Pace { first, request, longest: flags.resend_max, answer: flags.timeout, attempt: flags.resend_timeout }
     }
@@ -58,12 +59,12 @@ impl Client {
             IpAddr::V6(_) => None,
         });
         match (self.family, message, held) {
-            (Family::Ipv6, ..) => (Way::LinkLocal, SocketAddrV6::new(v6::SERVERS, v6::SERVER_PORT, 0, link).into()),
-            (Family::Ipv4, Message::Renew, Some((address, server))) => {
+            (Family::V6, ..) => (Way::LinkLocal, SocketAddrV6::new(v6::SERVERS, v6::SERVER_PORT, 0, link).into()),
+            (Family::V4, Message::Renew, Some((address, server))) => {
                 (Way::From(address), (server, v4::SERVER_PORT).into())
             }
-            (Family::Ipv4, Message::Rebind, Some((address, _))) => (Way::From(address), all_servers),
-            (Family::Ipv4, ..) => (Way::Unaddressed, all_servers),
+            (Family::V4, Message::Rebind, Some((address, _))) => (Way::From(address), all_servers),
+            (Family::V4, ..) => (Way::Unaddressed, all_servers),
         }
     }
 
@@ -79,16 +80,16 @@ impl Client {
         self.mac = inside.mac()?;
         let broadcast = self.broadcast || !inside.is_addressed_by_mac();
         Ok(match self.family {
-            Family::Ipv4 => self.v4(broadcast).write(message, transaction, elapsed, lease),
-            Family::Ipv6 => self.v6().write(message, transaction, elapsed, lease),
+            Family::V4 => self.v4(broadcast).write(message, transaction, elapsed, lease),
+            Family::V6 => self.v6().write(message, transaction, elapsed, lease),
         })
     }
 
     /// What a server says, as [`v4::Client::read`] and [`v6::Client::read`] have it.
     pub(super) fn read(&self, message: &[u8], transaction: u32, seeking: bool) -> Result<Option<Reply>, String> {
         match self.family {
-            Family::Ipv4 => self.v4(self.broadcast).read(message, transaction, seeking),
-            Family::Ipv6 => self.v6().read(message, transaction, seeking),
+            Family::V4 => self.v4(self.broadcast).read(message, transaction, seeking),
+            Family::V6 => self.v6().read(message, transaction, seeking),
         }
     }
 
@@ -96,8 +97,8 @@ impl Client {
     pub(super) async fn release(&mut self, inside: Inside, lease: &Lease) -> Result<(), PlaceError> {
         self.mac = inside.mac()?;
         match self.family {
-            Family::Ipv4 => release::v4(inside, &self.v4(self.broadcast), lease, random()).await,
-            Family::Ipv6 => release::v6(inside, &self.v6(), lease, random()).await,
+            Family::V4 => release::v4(inside, &self.v4(self.broadcast), lease, random()).await,
+            Family::V6 => release::v6(inside, &self.v6(), lease, random()).await,
         }
     }
 
@@ -106,7 +107,7 @@ impl Client {
     }
 
     fn v6(&self) -> v6::Client<'_> {
-        v6::Client { duid: &self.id, wanted: self.wishes.address(Family::Ipv6) }
+        v6::Client { duid: &self.id, wanted: self.wishes.address(Family::V6) }
     }
 }
 

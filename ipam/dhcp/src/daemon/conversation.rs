@@ -12,10 +12,11 @@ use tokio::net::UnixStream;
 use tokio::net::unix::OwnedReadHalf;
 
 use super::leases::{Leases, Unclaimed};
-use crate::lease::{Family, Settings};
+use crate::lease::Settings;
 use crate::protocol::{Answer, Holder, Line, MAX_LINE, Request, VERSION, line};
 use crate::store::Key;
 use crate::wishes::Wishes;
+use ip::Family;
 
 /// A plugin asks as soon as it is connected.
 const QUESTION: Duration = Duration::from_secs(5);
@@ -112,7 +113,7 @@ async fn allocate(
             (Key { attachment: attachment.clone(), family }, place.clone(), families.contains(&family));
         async move { if wanted { leases.allocate(&key, place, wishes).await.map(Some) } else { Ok(None) } }
     };
-    let (v4, v6) = tokio::try_join!(one(Family::Ipv4), one(Family::Ipv6))?;
+    let (v4, v6) = tokio::try_join!(one(Family::V4), one(Family::V6))?;
     let (settings, added): (Vec<_>, Vec<_>) = [v4, v6].into_iter().flatten().unzip();
     Ok((settings, added.into_iter().flatten().collect()))
 }

@@ -8,8 +8,9 @@ use tokio::sync::oneshot;
 use super::log::describe;
 use super::place::PlaceError;
 use crate::Error as StoreError;
-use crate::lease::Family;
+use crate::lease::protocol;
 use crate::store::Key;
+use ip::Family;
 
 #[derive(Debug)]
 pub(super) enum End {
@@ -33,7 +34,7 @@ impl End {
         match error {
             PlaceError::Gone(why) => Self::Gone(why),
             error => {
-                let msg = format!("{} cannot be got for {}", key.family.protocol(), key.attachment);
+                let msg = format!("{} cannot be got for {}", protocol(key.family), key.attachment);
                 Self::Failed(Error::new(Code::Internal, msg).with_details(describe(&error)))
             }
         }
@@ -42,8 +43,8 @@ impl End {
     /// Nothing would leave the interface, for so long.
     pub(super) fn no_carrier(key: &Key, waited: Duration) -> Self {
         let what = match key.family {
-            Family::Ipv4 => "no carrier",
-            Family::Ipv6 => "no carrier, or no link-local address that it could use,",
+            Family::V4 => "no carrier",
+            Family::V6 => "no carrier, or no link-local address that it could use,",
         };
         let msg = format!("interface {} had {what} within {} s", key.attachment.ifname, waited.as_secs_f64());
         Self::Failed(Error::new(Code::TryAgainLater, msg).with_details("is the link that it sits on up?"))
@@ -51,7 +52,7 @@ impl End {
 
     /// No server gave an address, for so long; perhaps something is known that stood in the way.
     pub(super) fn no_lease(key: &Key, waited: Duration, obstacle: Option<&str>) -> Self {
-        let (protocol, ifname) = (key.family.protocol(), &key.attachment.ifname);
+        let (protocol, ifname) = (protocol(key.family), &key.attachment.ifname);
         let msg = format!("no {protocol} server gave an address over {ifname} within {} s", waited.as_secs_f64());
         let details = obstacle
             .unwrap_or("is there one on the link, or a relay? The daemon's flag -resendtimeout says how long to wait");

@@ -15,9 +15,10 @@ use super::holding::{Holding, Record};
 use super::keeper::{Command, Keeper, Ready};
 use super::place::{Place, PlaceError};
 use crate::Error;
-use crate::lease::{Family, Settings};
+use crate::lease::Settings;
 use crate::store::{Key, Store};
 use crate::wishes::Wishes;
+use ip::Family;
 
 /// A task that had a bug begins again from its file, but not at once, or it might do nothing else.
 const AFTER_A_BUG: Duration = Duration::from_secs(10);
@@ -155,7 +156,7 @@ impl Leases {
     /// The same for all families of an attachment.
     pub(super) async fn release(&self, attachment: &Attachment) -> Result<(), Error> {
         let key = |family| Key { attachment: attachment.clone(), family };
-        let (v4, v6) = (key(Family::Ipv4), key(Family::Ipv6));
+        let (v4, v6) = (key(Family::V4), key(Family::V6));
         let (v4, v6) = tokio::join!(self.stop(&v4, true), self.stop(&v6, true));
         v4.and(v6)
     }

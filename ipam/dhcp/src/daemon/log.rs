@@ -72,12 +72,12 @@ mod tests {
     use cni_plugin::Attachment;
 
     use super::*;
-    use crate::lease::Family;
+    use ip::Family;
 
     #[test]
     fn a_stranger_cannot_fill_the_log() {
         let attachment = Attachment::new("net", "c1", "eth0").unwrap();
-        let mut log = Log::new(Key { attachment, family: Family::Ipv4 });
+        let mut log = Log::new(Key { attachment, family: Family::V4 });
         let mut now = log.counted;
         assert_eq!((0..100).filter(|_| log.may_tell(now)).count(), 20);
         now = now.after(Duration::from_secs(35));

@@ -8,7 +8,8 @@ use container_interface::Setup;
 use netlink::{Changes, Link, Netns, NetnsId, Socket};
 use serde::{Deserialize, Serialize};
 
-use crate::lease::{Family, Settings};
+use crate::lease::Settings;
+use ip::Family;
 
 /// A namespace and a link in it, by numbers that nothing else gets while the host runs: the path may lead to another
 /// container's namespace by now.
@@ -53,12 +54,6 @@ pub(super) enum PlaceError {
     Io(&'static str, #[source] std::io::Error),
 }
 
-impl From<netlink::NetnsError> for PlaceError {
-    fn from(error: netlink::NetnsError) -> Self {
-        Self::Netlink(error.into())
-    }
-}
-
 impl Place {
     /// The interface `ifname` of the namespace at `path`, set up so that it can speak DHCP of these families.
     pub(super) fn find(path: &Path, ifname: &IfName, families: &[Family]) -> Result<Self, PlaceError> {
@@ -68,10 +63,10 @@ impl Place {
         let NetnsId { device, inode } = netns.id();
         let place = Self { netns: path.into(), device, inode, cookie: netns.cookie()?, link: link.index };
         let mut inside = Inside { netns, socket, link };
-        if families.contains(&Family::Ipv4) {
+        if families.contains(&Family::V4) {
             inside.mac()?;
         }
-        inside.raise(families.contains(&Family::Ipv6))?;
+        inside.raise(families.contains(&Family::V6))?;
         Ok(place)
     }
 
@@ -79,7 +74,7 @@ impl Place {
     pub(super) fn enter(&self) -> Result<Inside, PlaceError> {
         let path = self.netns.display();
         let netns = match Netns::open(&self.netns) {
-            Err(error) if error.is_gone() => return Err(PlaceError::Gone(error.to_string())),
+            Err(error) if error.is_not_found() => return Err(PlaceError::Gone(error.to_string())),
             netns => netns?,
         };
         let same = netns.id() == NetnsId { device: self.device, inode: self.inode } && netns.cookie()? == self.cookie;
@@ -143,7 +138,7 @@ impl Inside {
         if !self.socket.link(self.link.index)?.running {
             return Ok(false);
         }
-        Ok(family == Family::Ipv4 || self.link_local()?.is_some())
+        Ok(family == Family::V4 || self.link_local()?.is_some())
     }
 
     /// The link-local address from which DHCPv6 speaks, once it can be used.

@@ -17,9 +17,10 @@ use dhcproto::v4::{
 };
 use dhcproto::{Encodable, v4};
 
-use crate::lease::{Family, Grant, Lease};
+use crate::lease::{Grant, Lease};
 use crate::machine::{Message, Offer, Reply, TAKE_AT_ONCE};
 use crate::wishes::Wishes;
+use ip::Family;
 
 use options::Options;
 
@@ -61,7 +62,7 @@ impl Client<'_> {
         let held = lease.map_or(Ipv4Addr::UNSPECIFIED, |lease| address(lease.settings.address.ip()));
         let kind = match message {
             Message::Seek => {
-                if let Some(IpAddr::V4(wanted)) = self.wishes.address(Family::Ipv4) {
+                if let Some(IpAddr::V4(wanted)) = self.wishes.address(Family::V4) {
                     wire.opts_mut().insert(DhcpOption::RequestedIpAddress(wanted));
                 }
                 MessageType::Discover
