@@ -1,14 +1,13 @@
 //! Calling another plugin: executed from `CNI_PATH` as the spec says ("Section 4: Plugin Delegation"), or as a function
 //! when it is one of our own siblings, which saves a process.
 
-use std::io::{ErrorKind, Write};
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::io::ErrorKind;
+use std::path::Path;
+use std::process::{Output, Stdio};
 
-use cni::{AddResult, Code, Error, PluginType, SpecVersion, Verb};
+use cni::{AddResult, Code, Error, PluginType, Program, SpecVersion, Verb};
 use serde_json::Value;
 
-use crate::absence::is_absence;
 use crate::call::Call;
 use crate::plugin::Plugin;
 use crate::undo::Undo;
@@ -68,7 +67,7 @@ pub struct Delegate<'a> {
 #[derive(Debug)]
 enum How<'a> {
     Linked(&'a Linked),
-    Executed(PathBuf),
+    Executed(Program),
 }
 
 impl<'a> Delegate<'a> {
@@ -78,7 +77,8 @@ impl<'a> Delegate<'a> {
         path: impl Iterator<Item = &'p Path>,
         siblings: &'a [Sibling],
     ) -> Result<Self, Error> {
-        let Some(file) = locate(&kind, path)? else {
+        let found = Program::find(&kind, path).map_err(|unseen| Error::from_chain(Code::Io, &unseen))?;
+        let Some(program) = found else {
             let code = if call.verb == Verb::Status { Code::Unavailable } else { Code::InvalidConfig };
             return Err(Error::new(code, format!("plugin {kind} is not in CNI_PATH ({})", call.path))
                 .with_details("install it there, or correct the configuration's \"type\""));
@@ -86,8 +86,8 @@ impl<'a> Delegate<'a> {
         let linked =
             siblings.iter().find(|sibling| sibling.name == kind.as_str()).and_then(|found| found.linked.as_ref());
         let how = match linked {
-            Some(linked) if is_beside_us(&file) => How::Linked(linked),
-            _ if call.depth < MAX_DEPTH => How::Executed(file),
+            Some(linked) if is_beside_us(program.path()) => How::Linked(linked),
+            _ if call.depth < MAX_DEPTH => How::Executed(program),
             _ => return Err(endless(&kind)),
         };
         Ok(Self { kind, call, how })
@@ -100,13 +100,13 @@ impl<'a> Delegate<'a> {
     pub fn add(&self, undo: &mut Undo) -> Result<AddResult, Error> {
         match &self.how {
             How::Linked(linked) => (linked.add)(&self.call, undo),
-            How::Executed(file) => {
+            How::Executed(program) => {
                 // Pushed first: a failed ADD is followed by a DEL too, since an executed plugin may not clean up itself.
-                let (kind, call, path) = (self.kind.clone(), self.call.clone(), file.clone());
+                let (kind, call, callee) = (self.kind.clone(), self.call.clone(), program.clone());
                 let label = format!("take back what plugin {kind} added");
-                let take_back = move || execute(&kind, &path, &Call { verb: Verb::Del, ..call }).map(drop);
+                let take_back = move || execute(&kind, &callee, &Call { verb: Verb::Del, ..call }).map(drop);
                 undo.push(label, take_back);
-                let printed = execute(&self.kind, file, &self.call)?;
+                let printed = execute(&self.kind, program, &self.call)?;
                 let result: Value = serde_json::from_slice(&printed).map_err(|error| self.unreadable(&error))?;
                 AddResult::from_json(&result, self.version())
                     .map_err(|error| error.within(&format!("plugin {}", self.kind)))
@@ -140,7 +140,7 @@ impl<'a> Delegate<'a> {
     pub fn forward(&self) -> Result<(), Error> {
         match &self.how {
             How::Linked(linked) => (linked.other)(&self.call),
-            How::Executed(file) => execute(&self.kind, file, &self.call).map(drop),
+            How::Executed(program) => execute(&self.kind, program, &self.call).map(drop),
         }
     }
 
@@ -160,24 +160,6 @@ impl<'a> Delegate<'a> {
     }
 }
 
-/// The first program of that name. Where one directory cannot be searched, another may have it; if none has, that is no proof
-/// that there is none.
-fn locate<'p>(kind: &PluginType, path: impl Iterator<Item = &'p Path>) -> Result<Option<PathBuf>, Error> {
-    let mut unseen = None;
-    for dir in path {
-        let file = dir.join(kind.as_str());
-        match std::fs::metadata(&file) {
-            Ok(metadata) if metadata.is_file() => return Ok(Some(file)),
-            Err(error) if !is_absence(&error) => unseen = Some((file, error)),
-            _ => {}
-        }
-    }
-    unseen.map_or(Ok(None), |(file, error)| {
-        Err(Error::new(Code::Io, format!("look for plugin {kind} at {}", file.display()))
-            .with_details(error.to_string()))
-    })
-}
-
 fn endless(kind: &PluginType) -> Error {
     Error::config(format!("plugin {kind} is not executed: {MAX_DEPTH} plugins have called one another before it"))
         .with_details(
@@ -192,13 +174,13 @@ fn is_beside_us(file: &Path) -> bool {
     file.canonicalize().is_ok_and(|file| file.parent() == us.parent())
 }
 
-fn execute(kind: &PluginType, file: &Path, call: &Call) -> Result<Vec<u8>, Error> {
+fn execute(kind: &PluginType, program: &Program, call: &Call) -> Result<Vec<u8>, Error> {
     let cannot = |error: std::io::Error| {
         // It is being installed.
         let code = if error.kind() == ErrorKind::ExecutableFileBusy { Code::TryAgainLater } else { Code::Io };
-        Error::new(code, format!("run plugin {kind} ({})", file.display())).with_details(error.to_string())
+        Error::new(code, format!("run plugin {kind} ({})", program.path().display())).with_details(error.to_string())
     };
-    let output = run(file, call).map_err(cannot)?;
+    let output = run(program, call).map_err(cannot)?;
     if output.status.success() {
         return Ok(output.stdout);
     }
@@ -212,25 +194,15 @@ fn execute(kind: &PluginType, file: &Path, call: &Call) -> Result<Vec<u8>, Error
     ))
 }
 
-fn run(file: &Path, call: &Call) -> std::io::Result<Output> {
-    let mut child = Command::new(file)
-        .env("CNI_COMMAND", call.verb.as_str())
-        .env("CNI_CONTAINERID", &call.container)
-        .env("CNI_NETNS", &call.netns)
-        .env("CNI_IFNAME", &call.ifname)
-        .env("CNI_ARGS", &call.args)
-        .env("CNI_PATH", &call.path)
-        .env(DEPTH, (call.depth + 1).to_string())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::inherit())
-        .spawn()?;
-    if let Some(mut stdin) = child.stdin.take() {
-        match stdin.write_all(&serde_json::to_vec(&*call.config.value)?) {
-            // It may have failed before reading everything; its answer says why.
-            Err(error) if error.kind() != ErrorKind::BrokenPipe => return Err(error),
-            _ => {}
-        }
-    }
-    child.wait_with_output()
+fn run(program: &Program, call: &Call) -> std::io::Result<Output> {
+    let environment = [
+        ("CNI_COMMAND", call.verb.as_str()),
+        ("CNI_CONTAINERID", &call.container),
+        ("CNI_NETNS", &call.netns),
+        ("CNI_IFNAME", &call.ifname),
+        ("CNI_ARGS", &call.args),
+        ("CNI_PATH", &call.path),
+        (DEPTH, &(call.depth + 1).to_string()),
+    ];
+    program.execute(environment, &serde_json::to_vec(&*call.config.value)?, Stdio::inherit())
 }

@@ -34,6 +34,8 @@ pub struct NetworkList {
     pub disable_check: bool,
     /// GC is not for this network.
     pub disable_gc: bool,
+    /// The list has all of its plugins: none is added from elsewhere, such as the folder of the network's name.
+    pub load_only_inlined_plugins: bool,
     /// The plugins, in the order of ADD. There is at least one.
     pub plugins: Vec<PluginConfig>,
 }
@@ -58,6 +60,8 @@ struct WrittenList {
     disable_check: bool,
     #[serde(rename = "disableGC", deserialize_with = "flag")]
     disable_gc: bool,
+    #[serde(deserialize_with = "flag")]
+    load_only_inlined_plugins: bool,
     plugins: Option<Vec<Value>>,
 }
 
@@ -101,6 +105,7 @@ impl NetworkList {
             name: NetworkName::new(written.name.as_str())?,
             disable_check: written.disable_check,
             disable_gc: written.disable_gc,
+            load_only_inlined_plugins: written.load_only_inlined_plugins,
             plugins: plugins.iter().map(PluginConfig::from_json).collect::<Result<_, _>>()?,
         })
     }
@@ -177,8 +182,9 @@ mod tests {
         for (flag, expected) in
             [(json!(true), true), (json!("True"), true), (json!("false"), false), (json!(null), false)]
         {
-            let list = list(&json!({"disableCheck": flag, "disableGC": flag})).unwrap();
-            assert_eq!((list.disable_check, list.disable_gc), (expected, expected), "{flag}");
+            let list = list(&json!({"disableCheck": flag, "disableGC": flag, "loadOnlyInlinedPlugins": flag})).unwrap();
+            let flags = [list.disable_check, list.disable_gc, list.load_only_inlined_plugins];
+            assert_eq!(flags, [expected; 3], "{flag}");
         }
         for wrong in [json!("yes"), json!(1)] {
             let error = list(&json!({"disableGC": wrong})).unwrap_err();
