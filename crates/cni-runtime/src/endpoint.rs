@@ -1,0 +1,104 @@
+//! What is attached to networks.
+
+use std::path::PathBuf;
+
+use cni::{AddResult, Attachment, ContainerId, IfName, InvalidName, NetworkName, SpecVersion};
+use serde_json::{Map, Value};
+
+use crate::network::Network;
+
+/// A container's side of an attachment: its interface, and what the plugins are told about it.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Endpoint {
+    /// The container's id.
+    pub container: ContainerId,
+    /// The interface's name inside the container.
+    pub ifname: IfName,
+    /// The path of the container's network namespace. ADD and CHECK need it; it may be gone when DEL is called.
+    pub netns: Option<PathBuf>,
+    /// `CNI_ARGS`, in order: each plugin gets all of them.
+    pub args: Vec<(String, String)>,
+    /// Capability arguments, such as `portMappings`: each plugin gets those whose names it declares in its `capabilities`.
+    pub capability_args: Map<String, Value>,
+}
+
+impl Endpoint {
+    /// An interface of a container whose namespace is not known.
+    ///
+    /// # Errors
+    /// The first name that is not valid.
+    pub fn new(container: &str, ifname: &str) -> Result<Self, InvalidName> {
+        Ok(Self::of(ContainerId::new(container)?, IfName::new(ifname)?))
+    }
+
+    pub(crate) fn of(container: ContainerId, ifname: IfName) -> Self {
+        Self { container, ifname, netns: None, args: Vec::new(), capability_args: Map::new() }
+    }
+
+    /// The same in the network namespace at that path.
+    #[must_use]
+    pub fn in_netns(self, path: impl Into<PathBuf>) -> Self {
+        Self { netns: Some(path.into()), ..self }
+    }
+
+    /// The same with one more pair in `CNI_ARGS`.
+    #[must_use]
+    pub fn with_arg(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.args.push((key.into(), value.into()));
+        self
+    }
+
+    /// The same with that capability argument.
+    #[must_use]
+    pub fn with_capability_arg(mut self, name: impl Into<String>, value: Value) -> Self {
+        self.capability_args.insert(name.into(), value);
+        self
+    }
+
+    /// What it is in that network.
+    #[must_use]
+    pub fn on(&self, network: &NetworkName) -> Attachment {
+        Attachment { network: network.clone(), container: self.container.clone(), ifname: self.ifname.clone() }
+    }
+}
+
+/// An endpoint on a network, as it was attached: what the cache keeps.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Attached {
+    /// The network's name.
+    pub network: NetworkName,
+    /// The container's side. Runtimes with a libcni before 1.2 do not record the namespace: its path is the one in the
+    /// result then.
+    pub endpoint: Endpoint,
+    /// The network's configuration at that time, in JSON. Only libcni before 0.8 records none.
+    pub config: Option<Vec<u8>>,
+    /// What the last plugin printed.
+    pub result: Value,
+}
+
+impl Attached {
+    /// Its primary key.
+    #[must_use]
+    pub fn attachment(&self) -> Attachment {
+        self.endpoint.on(&self.network)
+    }
+
+    /// The network as it was configured at that time, to detach from: its file may have changed since. `None` if that is
+    /// not recorded.
+    ///
+    /// # Errors
+    /// What is recorded is no network.
+    pub fn configured(&self) -> Result<Option<Network>, cni::Error> {
+        self.config.as_deref().map(Network::from_bytes).transpose()
+    }
+
+    /// The result's interfaces, addresses, routes and name servers.
+    ///
+    /// # Errors
+    /// It is no result of a known version.
+    pub fn parsed_result(&self) -> Result<AddResult, cni::Error> {
+        AddResult::from_json(&self.result, SpecVersion::LATEST)
+    }
+}

@@ -1,0 +1,201 @@
+//! Networks as they are configured.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use cni::{Code, NetworkList, NetworkName, json};
+use serde_json::{Value, json};
+
+/// The most that a file of configuration may have, in bytes.
+const LIMIT: usize = 1 << 20;
+
+/// A network with everything that its file says.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Network {
+    /// Its plugins, its name, its version.
+    pub list: NetworkList,
+    /// The whole list in JSON, also keys that are known to nobody here. A file with a single plugin is a list of one.
+    pub json: Value,
+    /// The file that it is from, if it is from one.
+    pub path: Option<PathBuf>,
+    /// The list as it is recorded.
+    bytes: Vec<u8>,
+}
+
+/// A file of configuration that is no network.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// It, or the folder, cannot be read.
+    #[error("read {}", path.display())]
+    #[allow(missing_docs)]
+    Read { path: PathBuf, source: io::Error },
+    /// What it says cannot be right.
+    #[error("{} cannot be used", path.display())]
+    #[allow(missing_docs)]
+    Invalid { path: PathBuf, source: cni::Error },
+}
+
+impl ConfigError {
+    /// The file, or the folder.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        let (Self::Read { path, .. } | Self::Invalid { path, .. }) = self;
+        path
+    }
+}
+
+impl Network {
+    /// A list, in JSON.
+    ///
+    /// # Errors
+    /// Code 6 if it is not JSON, code 7 for what cannot be right, code 1 if none of its versions is known.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, cni::Error> {
+        let json = parse(bytes)?;
+        Ok(Self { list: list(&json)?, json, path: None, bytes: bytes.to_vec() })
+    }
+
+    /// The same from a value.
+    ///
+    /// # Errors
+    /// Code 7 for what cannot be right, code 1 if none of its versions is known.
+    pub fn from_json(json: Value) -> Result<Self, cni::Error> {
+        let (list, bytes) = (list(&json)?, json.to_string().into_bytes());
+        Ok(Self { list, json, path: None, bytes })
+    }
+
+    /// The network's name.
+    #[must_use]
+    pub fn name(&self) -> &NetworkName {
+        &self.list.name
+    }
+
+    /// The list as the cache keeps it: as it was written, unless plugins were added to it.
+    #[must_use]
+    pub fn config(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Reads a `.conflist`, with the plugins of the network's own folder, or a file with a single plugin.
+    ///
+    /// # Errors
+    /// The file, or that of a plugin, cannot be read, or what it says cannot be right.
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        let bytes = read(path)?;
+        let invalid = |source| ConfigError::Invalid { path: path.to_owned(), source };
+        let json = parse(&bytes).map_err(invalid)?;
+        let network = if !is_list(path) {
+            single(&json).and_then(Self::from_json)
+        } else {
+            match plugins_beside(path, &json)? {
+                plugins if plugins.is_empty() => Self::from_bytes(&bytes),
+                plugins => with_plugins(json, plugins).and_then(Self::from_json),
+            }
+        };
+        network.map(|network| Self { path: Some(path.to_owned()), ..network }).map_err(invalid)
+    }
+}
+
+/// Whether a file is named as lists are.
+pub(crate) fn is_list(path: &Path) -> bool {
+    has_extension(path, ".conflist")
+}
+
+/// As Go sees it: a name that is nothing else has it too.
+pub(crate) fn has_extension(path: &Path, extension: &str) -> bool {
+    path.as_os_str().as_encoded_bytes().ends_with(extension.as_bytes())
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, ConfigError> {
+    files::read_through_links(path, LIMIT).map_err(|source| ConfigError::Read { path: path.to_owned(), source })
+}
+
+fn parse(bytes: &[u8]) -> Result<Value, cni::Error> {
+    serde_json::from_slice(bytes)
+        .map_err(|error| cni::Error::new(Code::Decode, "it is not JSON").with_details(error.to_string()))
+}
+
+/// A list, and nothing else: also one without plugins is not the configuration of a plugin.
+fn list(json: &Value) -> Result<NetworkList, cni::Error> {
+    if json::get(json, "plugins").is_none() {
+        return Err(cni::Error::config("the list has no \"plugins\""));
+    }
+    NetworkList::from_json(json)
+}
+
+/// Of a plugin's configuration, its network has the name and the version.
+fn single(plugin: &Value) -> Result<Value, cni::Error> {
+    if json::get(plugin, "type").is_none() {
+        return Err(cni::Error::config("the plugin has no \"type\"")
+            .with_details("a file with a list of plugins has to be named .conflist"));
+    }
+    let key = |key| json::get(plugin, key).cloned().unwrap_or_else(|| json!(""));
+    Ok(json!({"name": key("name"), "cniVersion": key("cniVersion"), "plugins": [plugin]}))
+}
+
+/// The plugins in the folder of the network's name, unless the list is to be left as it is.
+fn plugins_beside(path: &Path, list: &Value) -> Result<Vec<Value>, ConfigError> {
+    let name = json::get(list, "name").and_then(Value::as_str).and_then(|name| NetworkName::new(name).ok());
+    match (name, path.parent()) {
+        (Some(name), Some(folder)) if !has_all_plugins(list) => {
+            files_in(&folder.join(name.as_str()), &[".conf"])?.iter().map(|file| read_plugin(file)).collect()
+        }
+        _ => Ok(Vec::new()),
+    }
+}
+
+/// Whether other values make sense is judged with the list.
+fn has_all_plugins(list: &Value) -> bool {
+    match json::get(list, "loadOnlyInlinedPlugins") {
+        Some(Value::Bool(flag)) => *flag,
+        Some(Value::String(word)) => word.eq_ignore_ascii_case("true"),
+        _ => false,
+    }
+}
+
+fn read_plugin(path: &Path) -> Result<Value, ConfigError> {
+    let invalid = |source| ConfigError::Invalid { path: path.to_owned(), source };
+    let plugin = parse(&read(path)?).map_err(invalid)?;
+    if json::get(&plugin, "type").is_none() {
+        return Err(invalid(cni::Error::config("the plugin has no \"type\"")));
+    }
+    Ok(plugin)
+}
+
+fn with_plugins(mut list: Value, more: Vec<Value>) -> Result<Value, cni::Error> {
+    let mut plugins = match json::get(&list, "plugins") {
+        Some(Value::Array(plugins)) => plugins.clone(),
+        None => Vec::new(),
+        Some(_) => return Err(cni::Error::config("\"plugins\" is no array")),
+    };
+    plugins.extend(more);
+    if let Some(keys) = list.as_object_mut() {
+        keys.retain(|key, _| !key.eq_ignore_ascii_case("plugins"));
+        keys.insert("plugins".to_owned(), plugins.into());
+    }
+    Ok(list)
+}
+
+/// The files in a folder with one of these extensions, in the order of their names; none if there is no folder.
+pub(crate) fn files_in(folder: &Path, extensions: &[&str]) -> Result<Vec<PathBuf>, ConfigError> {
+    let failed = |source| ConfigError::Read { path: folder.to_owned(), source };
+    let entries = match std::fs::read_dir(folder) {
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            return Ok(Vec::new());
+        }
+        entries => entries.map_err(failed)?,
+    };
+    let mut files = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(failed)?;
+        let path = entry.path();
+        if extensions.iter().any(|extension| has_extension(&path, extension))
+            && !entry.file_type().map_err(failed)?.is_dir()
+        {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}

@@ -1,0 +1,93 @@
+//! What a plugin is asked: its environment, and its configuration derived from the list (spec, "Deriving request configuration
+//! from plugin configuration").
+
+use std::ffi::OsStr;
+
+use cni::{NetworkList, PluginConfig, Verb};
+use serde_json::{Map, Value, json};
+
+use crate::endpoint::Endpoint;
+
+/// Keys with this beginning are the protocol's own.
+const PROTOCOL: &str = "cni.dev/";
+
+/// What one plugin of a list is asked.
+#[derive(Debug, Clone)]
+pub(crate) struct Request<'a> {
+    pub(crate) verb: Verb,
+    pub(crate) list: &'a NetworkList,
+    pub(crate) plugin: &'a PluginConfig,
+    /// `None`: the request is about the network.
+    pub(crate) endpoint: Option<&'a Endpoint>,
+    /// More keys for the plugin.
+    pub(crate) keys: Vec<(&'static str, Value)>,
+}
+
+impl Request<'_> {
+    /// What the plugin reads.
+    pub(crate) fn config(&self) -> Vec<u8> {
+        let mut config = self.plugin.keys.as_object().cloned().unwrap_or_default();
+        config.retain(|key, _| !key.starts_with(PROTOCOL));
+        // It is the list's word to the runtime.
+        remove(&mut config, "capabilities");
+        replace(&mut config, "cniVersion", json!(self.list.version.as_str()));
+        replace(&mut config, "name", json!(self.list.name));
+        let arguments = self.arguments();
+        if !arguments.is_empty() {
+            replace(&mut config, "runtimeConfig", arguments.into());
+        }
+        for (key, value) in &self.keys {
+            replace(&mut config, key, value.clone());
+        }
+        Value::Object(config).to_string().into_bytes()
+    }
+
+    /// Of the capability arguments, those that the plugin takes.
+    fn arguments(&self) -> Map<String, Value> {
+        let given = self.endpoint.into_iter().flat_map(|endpoint| &endpoint.capability_args);
+        let taken = given.filter(|(name, _)| self.plugin.declares(name));
+        taken.map(|(name, value)| (name.clone(), value.clone())).collect()
+    }
+}
+
+/// Go's plugins match keys without regard to case, and take the last.
+fn replace(config: &mut Map<String, Value>, key: &str, value: Value) {
+    remove(config, key);
+    config.insert(key.to_owned(), value);
+}
+
+fn remove(config: &mut Map<String, Value>, key: &str) {
+    config.retain(|name, _| !name.eq_ignore_ascii_case(key));
+}
+
+/// All of the protocol's variables: nothing is left to what this process was started with.
+pub(crate) fn environment<'a>(
+    command: &'a str,
+    endpoint: [&'a OsStr; 3],
+    args: &'a str,
+    path: &'a OsStr,
+) -> [(&'static str, &'a OsStr); 6] {
+    let [container, ifname, netns] = endpoint;
+    [
+        ("CNI_COMMAND", command.as_ref()),
+        ("CNI_CONTAINERID", container),
+        ("CNI_IFNAME", ifname),
+        ("CNI_NETNS", netns),
+        ("CNI_ARGS", args.as_ref()),
+        ("CNI_PATH", path),
+    ]
+}
+
+/// `CNI_ARGS`.
+pub(crate) fn args(endpoint: &Endpoint) -> String {
+    let pairs: Vec<_> = endpoint.args.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    pairs.join(";")
+}
+
+/// The first pair that would not arrive as it is.
+pub(crate) fn misread_arg(endpoint: &Endpoint) -> Option<&str> {
+    let is_misread = |(key, value): &&(String, String)| {
+        key.is_empty() || key.contains([';', '=', '\0']) || value.contains([';', '\0'])
+    };
+    endpoint.args.iter().find(is_misread).map(|(key, _)| key.as_str())
+}
