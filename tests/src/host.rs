@@ -1,5 +1,6 @@
 //! Throw-away hosts.
 
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
@@ -13,9 +14,10 @@ use nix::sched::{CloneFlags, unshare};
 use nix::unistd::geteuid;
 use serde_json::{Value, json};
 
+use crate::binaries::bin_dir;
 use crate::chain::Chain;
 use crate::cni::Cni;
-use crate::command::{Inside, command};
+use crate::command::{Finished, Inside, command};
 use crate::namespaces::{Namespaces, on_a_thread};
 use crate::snapshot::Snapshot;
 
@@ -190,6 +192,17 @@ impl Host {
     #[must_use]
     pub fn cni(&self, plugin: &str) -> Cni<'_> {
         Cni::new(self, plugin)
+    }
+
+    /// Runs the command `ferrocni` with these arguments to its end; its plugins are those under test.
+    ///
+    /// # Panics
+    /// If it is not built.
+    #[track_caller]
+    pub fn ferrocni<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>) -> Finished {
+        let (plugins, program) = (format!("CNI_PATH={}", bin_dir().display()), bin_dir().join("ferrocni"));
+        let before = ["env".into(), plugins.into(), program.into_os_string()];
+        self.try_run(before.into_iter().chain(args.into_iter().map(|arg| arg.as_ref().to_owned())))
     }
 
     /// A network configuration list (its JSON), run as libcni runs it. A `cniVersion` is added if there is none.

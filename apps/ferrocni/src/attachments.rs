@@ -1,0 +1,126 @@
+//! What is attached to networks, by whichever runtime.
+
+use std::net::IpAddr;
+use std::path::Path;
+
+use cni::{AddResult, Attachment, NetworkName};
+use cni_runtime::{Attached, CacheError, Network};
+use ipnetwork::IpNetwork;
+use netlink::{Netns, Socket, if_found};
+use serde::Deserialize;
+
+use crate::failure::Failure;
+use crate::host::Host;
+
+/// A container's interface on a network, as its runtime has recorded it.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    pub(crate) recorded: Attached,
+    /// What the container is called: by its runtime if that has told, else its id.
+    pub(crate) name: String,
+    pub(crate) mac: Option<String>,
+    pub(crate) addresses: Vec<IpNetwork>,
+    pub(crate) gateways: Vec<IpAddr>,
+    pub(crate) ports: Vec<PortMapping>,
+}
+
+/// A published port (`portMappings`, CONVENTIONS.md of the CNI specification).
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct PortMapping {
+    pub(crate) host_port: u16,
+    pub(crate) container_port: u16,
+    #[serde(default = "tcp")]
+    pub(crate) protocol: String,
+    #[serde(default, rename = "hostIP")]
+    pub(crate) host_ip: String,
+}
+
+fn tcp() -> String {
+    "tcp".to_owned()
+}
+
+/// Everything that is recorded, and the records that cannot be read.
+#[derive(Debug)]
+pub(crate) struct Connections {
+    pub(crate) all: Vec<Connection>,
+    pub(crate) broken: Vec<CacheError>,
+}
+
+impl Connections {
+    /// Of all networks.
+    pub(crate) fn of_host(host: &Host) -> Result<Self, CacheError> {
+        let cached = host.runtime().cache().list()?;
+        Ok(Self { all: cached.attached.into_iter().map(Connection::of).collect(), broken: cached.broken })
+    }
+
+    /// Of one network.
+    pub(crate) fn of_network(host: &Host, network: &NetworkName) -> Result<Vec<Connection>, CacheError> {
+        let cached = host.runtime().cache().of_network(network)?;
+        Ok(cached.attached.into_iter().map(Connection::of).collect())
+    }
+}
+
+impl Connection {
+    fn of(recorded: Attached) -> Self {
+        // What cannot be read is not shown; that it is attached is known all the same.
+        let result = recorded.parsed_result().unwrap_or_default();
+        let ifname = recorded.endpoint.ifname.as_str().to_owned();
+        Self {
+            name: name_of(&recorded),
+            mac: mac_of(&result, &ifname),
+            addresses: result.ips_of(&ifname).map(|ip| ip.address).collect(),
+            gateways: result.ips_of(&ifname).filter_map(|ip| ip.gateway).collect(),
+            ports: ports_of(&recorded),
+            recorded,
+        }
+    }
+
+    pub(crate) fn attachment(&self) -> Attachment {
+        self.recorded.attachment()
+    }
+
+    pub(crate) fn netns(&self) -> Option<&Path> {
+        self.recorded.endpoint.netns.as_deref()
+    }
+
+    /// Whether the interface is there: its namespace is, and the interface is in it with its hardware address. A path like
+    /// `/proc/1234/ns/net` may be another container's by now.
+    pub(crate) fn is_alive(&self) -> Result<bool, netlink::Error> {
+        let Some(path) = self.netns() else { return Ok(false) };
+        let Some(netns) = if_found(Netns::open(path))? else { return Ok(false) };
+        let link = if_found(Socket::open_in(&netns)?.link(self.recorded.endpoint.ifname.as_str()))?;
+        let mac = link.as_ref().and_then(|link| link.mac).map(|mac| mac.to_string());
+        Ok(link.is_some() && (self.mac.is_none() || self.mac == mac))
+    }
+
+    /// Detaches what no container has any more, as it was attached.
+    pub(crate) fn sweep(&self, host: &Host, network: &Network) -> Result<(), Failure> {
+        let then = self.recorded.configured().ok().flatten();
+        Ok(host.runtime().del(then.as_ref().unwrap_or(network), &self.recorded.endpoint)?)
+    }
+}
+
+/// Podman, Kubernetes' runtimes and this command tell the plugins what the container is called.
+fn name_of(recorded: &Attached) -> String {
+    let told = |key| recorded.endpoint.args.iter().find(|(known, _)| known == key).map(|(_, value)| value.clone());
+    let name = told("K8S_POD_NAME").filter(|name| !name.is_empty());
+    match (name, told("K8S_POD_NAMESPACE")) {
+        (Some(name), Some(namespace)) if !namespace.is_empty() && namespace != name => format!("{namespace}/{name}"),
+        (Some(name), _) => name,
+        (None, _) => recorded.endpoint.container.to_string(),
+    }
+}
+
+fn mac_of(result: &AddResult, ifname: &str) -> Option<String> {
+    let inside = result.interfaces.iter().find(|interface| interface.name == ifname && !interface.sandbox.is_empty());
+    inside.map(|interface| interface.mac.clone()).filter(|mac| !mac.is_empty())
+}
+
+fn ports_of(recorded: &Attached) -> Vec<PortMapping> {
+    let mappings = recorded.endpoint.capability_args.get("portMappings").cloned().unwrap_or_default();
+    let mut ports: Vec<PortMapping> = serde_json::from_value(mappings).unwrap_or_default();
+    // A port that is not published on the host.
+    ports.retain(|port| port.host_port != 0);
+    ports
+}

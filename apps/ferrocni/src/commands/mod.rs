@@ -1,0 +1,33 @@
+//! The commands, each in a file of its own with its arguments.
+
+mod network;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::failure::Failure;
+use crate::host::{Host, Places};
+
+/// Networks of every CNI user of this host: Podman, containerd, nerdctl, CRI-O, Kubernetes, and programs without any of them
+#[derive(Debug, Parser)]
+#[command(name = "ferrocni", version, max_term_width = 120)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    places: Places,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    #[command(subcommand)]
+    Network(network::Command),
+}
+
+pub(crate) fn run(cli: &Cli) -> Result<ExitCode, Failure> {
+    let host = Host::new(&cli.places)?;
+    match &cli.command {
+        Command::Network(command) => network::run(&host, command),
+    }
+}

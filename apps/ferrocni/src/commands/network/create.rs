@@ -1,0 +1,199 @@
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::process::ExitCode;
+use std::time::SystemTime;
+
+use cni::NetworkName;
+use cni_runtime::Network;
+use ipnetwork::IpNetwork;
+use netlink::Socket;
+
+use crate::failure::Failure;
+use crate::host::Host;
+use crate::network::{
+    Asked, Description, Driver, Exists, Options, Planned, Pools, Registry, Wanted, conflist, of_name_servers,
+    of_networks, of_routes,
+};
+use crate::output::print_line;
+
+/// Create a network that every CNI runtime of this host can use
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// bridge, macvlan or ipvlan
+    #[arg(short, long, default_value = "bridge")]
+    driver: String,
+    /// Subnet in CIDR form, such as 10.20.0.0/24 (one for each address family; may be repeated)
+    #[arg(long, value_name = "SUBNET")]
+    subnet: Vec<IpNetwork>,
+    /// Address of the gateway of a subnet (may be repeated)
+    #[arg(long, value_name = "ADDRESS")]
+    gateway: Vec<IpAddr>,
+    /// Part of a subnet that containers get addresses from (may be repeated)
+    #[arg(long, value_name = "SUBNET")]
+    ip_range: Vec<IpNetwork>,
+    /// Address that no container gets, because something else has it (may be repeated)
+    #[arg(long, value_name = "NAME=ADDRESS", value_parser = reserved)]
+    aux_address: Vec<(String, IpAddr)>,
+    /// Give the network an IPv6 subnet
+    #[arg(long)]
+    ipv6: bool,
+    /// Containers reach each other, and nothing else
+    #[arg(long)]
+    internal: bool,
+    /// Note something about the network (may be repeated)
+    #[arg(long, value_name = "KEY=VALUE", value_parser = pair)]
+    label: Vec<(String, String)>,
+    /// Option of the driver, such as mtu=1400, parent=eth0.20, mode=l3; Docker's names are known too (may be repeated)
+    #[arg(short, long = "opt", value_name = "KEY=VALUE", value_parser = pair)]
+    opt: Vec<(String, String)>,
+    /// host-local or dhcp
+    #[arg(long, value_name = "DRIVER")]
+    ipam_driver: Option<String>,
+    /// Containers do not find each other by name
+    #[arg(long)]
+    disable_dns: bool,
+    /// Succeed if there is a network of that name
+    #[arg(long)]
+    ignore: bool,
+    /// Also if Kubernetes' runtimes would take the network for their pods, because its file comes first in the folder
+    #[arg(long)]
+    force: bool,
+    /// Every network here is: for those who are used to typing it
+    #[arg(long, hide = true)]
+    attachable: bool,
+    /// Name of the network
+    name: String,
+}
+
+/// A network that cannot be created.
+#[derive(Debug, thiserror::Error)]
+enum CreateError {
+    #[error("network {0} is there on every host: choose another name")]
+    BuiltIn(String),
+    #[error("bridge {bridge} is that of network {network}: choose another with -o bridge=NAME")]
+    BridgeTaken { bridge: String, network: String },
+    #[error(
+        "{file} would come first in its folder, before {first}, and Kubernetes' runtimes would take it for their pods: \
+         choose another name, or use --force"
+    )]
+    First { file: String, first: String },
+    #[error("--ipam-driver {0} is not known: use host-local or dhcp")]
+    Ipam(String),
+    #[error(
+        "addresses of a network with --ipam-driver dhcp are a server's to give: leave out --subnet, --gateway and --ip-range"
+    )]
+    DhcpWithSubnet,
+    #[error("{0} has no DHCP servers in its networks: leave --ipam-driver dhcp out")]
+    DhcpOn(Driver),
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').unwrap_or((text, ""));
+    if key.is_empty() { Err("it is not KEY=VALUE".to_owned()) } else { Ok((key.to_owned(), value.to_owned())) }
+}
+
+fn reserved(text: &str) -> Result<(String, IpAddr), String> {
+    let (name, address) = text.split_once('=').ok_or("it is not NAME=ADDRESS")?;
+    address.parse().map(|address| (name.to_owned(), address)).map_err(|error| format!("{address}: {error}"))
+}
+
+pub(super) fn run(host: &Host, args: &Args) -> Result<ExitCode, Failure> {
+    let name = NetworkName::new(args.name.as_str())?;
+    let driver: Driver = args.driver.parse()?;
+    let written_options: BTreeMap<_, _> = args.opt.iter().cloned().collect();
+    let options = Options::read(driver, &written_options)?;
+    let registry = Registry::lock(host.folder(), &host.state(""))?;
+    let networks = host.networks()?;
+    let described: Vec<_> = networks.networks.iter().map(Description::of).collect();
+    if let Some(known) = described.iter().find(|known| known.name == args.name) {
+        return existing(args, known);
+    }
+    let wanted = Wanted {
+        id: Description::id_of_name(&name),
+        subnets: subnets(args, driver, &described)?,
+        name,
+        driver,
+        internal: args.internal,
+        options,
+        written_options,
+        labels: args.label.iter().cloned().collect(),
+        names: !args.disable_dns && host.has_plugin("dnsname"),
+        created: SystemTime::now(),
+    };
+    let list = conflist(&wanted);
+    check_bridge(&Description::of(&Network::from_json(list.clone())?), &described)?;
+    if !args.force {
+        check_order(&registry, &wanted.name, host, &networks.networks)?;
+    }
+    registry.write(&wanted.name, &format!("{}\n", serde_json::to_string_pretty(&list)?))?;
+    print_line(&wanted.id)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn existing(args: &Args, known: &Description) -> Result<ExitCode, Failure> {
+    if known.is_builtin() {
+        return Err(CreateError::BuiltIn(args.name.clone()).into());
+    }
+    if !args.ignore {
+        return Err(Exists(args.name.clone()).into());
+    }
+    print_line(&known.id)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// None where a DHCP server has them: macvlan's containers are on the wire, as those of Podman's networks without a subnet.
+fn subnets(args: &Args, driver: Driver, networks: &[Description]) -> Result<Vec<Planned>, Failure> {
+    let asked = Asked {
+        subnets: args.subnet.clone(),
+        gateways: args.gateway.clone(),
+        ranges: args.ip_range.clone(),
+        reserved: args.aux_address.clone(),
+        ipv6: args.ipv6,
+    };
+    if by_dhcp(args, driver)? {
+        return Ok(Vec::new());
+    }
+    let taken: Vec<_> = of_networks(networks).collect();
+    let mut avoided = of_routes(&mut Socket::open()?)?;
+    avoided.extend(of_name_servers());
+    Ok(asked.plan(&Pools::of_host()?, &taken, &avoided)?)
+}
+
+fn by_dhcp(args: &Args, driver: Driver) -> Result<bool, CreateError> {
+    let names_addresses = !(args.subnet.is_empty() && args.gateway.is_empty() && args.ip_range.is_empty());
+    match args.ipam_driver.as_deref() {
+        Some("dhcp") if names_addresses => Err(CreateError::DhcpWithSubnet),
+        Some("dhcp") if driver == Driver::Ipvlan => Err(CreateError::DhcpOn(driver)),
+        Some("dhcp") => Ok(true),
+        // "default" is Docker's word for its own.
+        Some("host-local" | "default") => Ok(false),
+        Some(other) => Err(CreateError::Ipam(other.to_owned())),
+        None => Ok(driver == Driver::Macvlan && !names_addresses && !args.internal),
+    }
+}
+
+/// Two networks on one bridge are one, unless VLANs keep them apart.
+fn check_bridge(new: &Description, networks: &[Description]) -> Result<(), CreateError> {
+    let is_same =
+        |known: &&Description| known.driver == "bridge" && new.driver == "bridge" && known.interface == new.interface;
+    match networks.iter().find(is_same) {
+        Some(known) if !new.options.contains_key("vlan") => Err(CreateError::BridgeTaken {
+            bridge: new.interface.clone().unwrap_or_default(),
+            network: known.name.clone(),
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// A runtime of Kubernetes takes the file that sorts first. If that is one of ours, there is none on this host.
+fn check_order(registry: &Registry, name: &NetworkName, host: &Host, networks: &[Network]) -> Result<(), CreateError> {
+    let file = registry.path_of(name);
+    let is_pods = |network: &&Network| network.path.as_deref().is_some_and(|path| path.parent() == Some(host.folder()));
+    let Some(first) = networks.iter().find(is_pods).map(Description::of) else { return Ok(()) };
+    match first.file {
+        Some(path) if file < path && !first.created_by_command => {
+            Err(CreateError::First { file: file.display().to_string(), first: path.display().to_string() })
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,40 @@
+//! `ferrocni network`.
+
+mod create;
+mod exists;
+mod filter;
+mod inspect;
+mod ls;
+mod prune;
+mod rm;
+
+use std::process::ExitCode;
+
+use clap::Subcommand;
+
+use crate::failure::Failure;
+use crate::host::Host;
+
+/// Manage networks
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Create(create::Args),
+    #[command(visible_alias = "list")]
+    Ls(ls::Args),
+    Inspect(inspect::Args),
+    #[command(visible_alias = "remove")]
+    Rm(rm::Args),
+    Prune(prune::Args),
+    Exists(exists::Args),
+}
+
+pub(crate) fn run(host: &Host, command: &Command) -> Result<ExitCode, Failure> {
+    match command {
+        Command::Create(args) => create::run(host, args),
+        Command::Ls(args) => ls::run(host, args),
+        Command::Inspect(args) => inspect::run(host, args),
+        Command::Rm(args) => rm::run(host, args),
+        Command::Prune(args) => prune::run(host, args),
+        Command::Exists(args) => exists::run(host, args),
+    }
+}

@@ -1,0 +1,38 @@
+use std::process::ExitCode;
+
+use crate::failure::{Failure, Outcomes};
+use crate::host::{Host, LookUpError};
+use crate::network::Removal;
+use crate::output::print_line;
+
+/// Remove networks, with their bridges and what the dead have left on them
+///
+/// Exit status: 1 if there is no such network, 2 if a container is connected to it.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// One that is missing is no failure, nor one whose plugins fail; also removes the first file of the folder, which is the
+    /// network of a Kubernetes node
+    #[arg(short, long)]
+    force: bool,
+    /// Name, id or beginning of an id
+    #[arg(required = true)]
+    networks: Vec<String>,
+}
+
+pub(super) fn run(host: &Host, args: &Args) -> Result<ExitCode, Failure> {
+    let mut outcomes = Outcomes::default();
+    for name in &args.networks {
+        outcomes.note(remove(host, name, args.force));
+    }
+    Ok(outcomes.status())
+}
+
+fn remove(host: &Host, name: &str, force: bool) -> Result<(), Failure> {
+    match host.network(name) {
+        Err(LookUpError::Unknown { .. }) if force => Ok(()),
+        network => {
+            Removal { host, force }.of(&network?)?;
+            print_line(name)
+        }
+    }
+}

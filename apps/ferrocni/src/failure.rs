@@ -1,0 +1,94 @@
+//! How a command fails.
+
+use std::error::Error;
+use std::iter;
+use std::process::ExitCode;
+
+use crate::output;
+
+/// Why a command has not done what it was told, and the exit status that says so.
+///
+/// It is no [`Error`] itself, so that every error becomes one by `?`.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    status: u8,
+    error: Box<dyn Error>,
+}
+
+/// The exit status of failures that have none of their own.
+const FAILED: u8 = 1;
+
+impl Failure {
+    /// The same with another exit status.
+    pub(crate) fn with_status(self, status: u8) -> Self {
+        Self { status, ..self }
+    }
+
+    /// Writes one line to stderr: the error with its causes.
+    pub(crate) fn report(&self) -> ExitCode {
+        output::complain(self);
+        ExitCode::from(self.status)
+    }
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(&line(&*self.error))
+    }
+}
+
+/// An error with its causes. A line is one line, whatever stood in a configuration.
+pub(crate) fn line(error: &(dyn Error + 'static)) -> String {
+    let causes = iter::successors(Some(error), |error| (*error).source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ").replace(['\n', '\r'], " ")
+}
+
+impl<E: Into<Box<dyn Error>>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self { status: FAILED, error: error.into() }
+    }
+}
+
+/// Notes failures while the work goes on with the next object: each is written at once, and the first one's status is the
+/// command's.
+#[derive(Debug, Default)]
+pub(crate) struct Outcomes(Option<u8>);
+
+impl Outcomes {
+    pub(crate) fn note<T>(&mut self, outcome: Result<T, Failure>) -> Option<T> {
+        outcome
+            .inspect_err(|failure| {
+                output::complain(failure);
+                self.0.get_or_insert(failure.status);
+            })
+            .ok()
+    }
+
+    pub(crate) fn status(self) -> ExitCode {
+        ExitCode::from(self.0.unwrap_or(0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_is_one_line_with_its_causes() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("cannot read\nit")]
+        struct Outer(#[source] std::io::Error);
+        let failure = Failure::from(Outer(std::io::Error::other("no disk")));
+        assert_eq!(failure.to_string(), "cannot read it: no disk");
+    }
+
+    #[test]
+    fn the_first_failure_is_the_command_s() {
+        let mut outcomes = Outcomes::default();
+        assert_eq!(outcomes.note(Ok(1)), Some(1));
+        for status in [2, 1] {
+            assert_eq!(outcomes.note::<()>(Err(Failure::from("x").with_status(status))), None);
+        }
+        assert_eq!(outcomes.0, Some(2));
+    }
+}

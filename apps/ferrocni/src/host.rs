@@ -1,0 +1,149 @@
+//! What is where on this host.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use cni_runtime::{Cache, ConfigError, Network, Networks, Runtime};
+
+use crate::failure::Failure;
+use crate::network::{self, Description};
+
+/// Where the state of this command is, and nothing that a restart of the host has to keep.
+const STATE: &str = "/run/ferrocni";
+
+/// Where networks and plugins are.
+#[derive(Debug, Args)]
+pub(crate) struct Places {
+    /// Folder with the networks
+    #[arg(
+        long,
+        global = true,
+        env = "NETCONFPATH",
+        value_name = "DIR",
+        default_value = "/etc/cni/net.d",
+        hide_env_values = true
+    )]
+    config_dir: PathBuf,
+    /// Folder with plugins, the first one first (may be repeated)
+    #[arg(
+        long,
+        global = true,
+        env = "CNI_PATH",
+        value_name = "DIR",
+        value_delimiter = ':',
+        hide_env_values = true,
+        default_value = "/opt/cni/bin:/usr/local/libexec/cni:/usr/libexec/cni:/usr/local/lib/cni:/usr/lib/cni"
+    )]
+    plugin_dir: Vec<PathBuf>,
+    /// Folder where runtimes record what is attached
+    #[arg(
+        long,
+        global = true,
+        env = "CNI_CACHE_DIR",
+        value_name = "DIR",
+        default_value = "/var/lib/cni",
+        hide_env_values = true
+    )]
+    cache_dir: PathBuf,
+}
+
+/// A host with its networks.
+#[derive(Debug)]
+pub(crate) struct Host {
+    folder: PathBuf,
+    plugins: Vec<PathBuf>,
+    runtime: Runtime,
+}
+
+/// Why a network was not found.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LookUpError {
+    #[error(transparent)]
+    Folder(#[from] ConfigError),
+    #[error("there is no network {name}{hint}: `ferrocni network ls` lists them")]
+    Unknown { name: String, hint: String },
+    #[error("{prefix} is the beginning of more than one network's id: {}", names.join(", "))]
+    Ambiguous { prefix: String, names: Vec<String> },
+}
+
+impl Host {
+    pub(crate) fn new(places: &Places) -> Result<Self, Failure> {
+        let plugins: Vec<_> = places.plugin_dir.iter().filter(|dir| !dir.as_os_str().is_empty()).cloned().collect();
+        let runtime = Runtime::new(&plugins)?.with_cache(Cache::new(&places.cache_dir));
+        Ok(Self { folder: places.config_dir.clone(), plugins, runtime })
+    }
+
+    /// The folder of networks.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Carries out the verbs of the protocol, and remembers what is attached.
+    pub(crate) fn runtime(&self) -> &Runtime {
+        &self.runtime
+    }
+
+    /// A folder or file of this command's own state.
+    pub(crate) fn state(&self, name: &str) -> PathBuf {
+        Path::new(STATE).join(name)
+    }
+
+    /// Whether a plugin of that name is installed.
+    pub(crate) fn has_plugin(&self, name: &str) -> bool {
+        self.plugins.iter().any(|folder| folder.join(name).is_file())
+    }
+
+    /// Every network that a program of this host can use: those of files, whoever wrote them, and the ones that need no file.
+    pub(crate) fn networks(&self) -> Result<Networks, ConfigError> {
+        let mut networks = Networks::load(&self.folder)?;
+        for folder in folders_in(&self.folder) {
+            networks.networks.extend(Networks::load(folder)?.networks.into_iter().filter(is_list));
+        }
+        for network in network::without_file() {
+            if networks.find(network.name().as_str()).is_err() {
+                networks.networks.push(network);
+            }
+        }
+        Ok(networks)
+    }
+
+    /// The network of that name, id or beginning of an id.
+    pub(crate) fn network(&self, wanted: &str) -> Result<Network, LookUpError> {
+        find(&self.networks()?, wanted).cloned()
+    }
+}
+
+fn find<'a>(networks: &'a Networks, wanted: &str) -> Result<&'a Network, LookUpError> {
+    if let Ok(network) = networks.find(wanted) {
+        return Ok(network);
+    }
+    let with_id = |network: &&Network| !wanted.is_empty() && Description::id_of(network).starts_with(wanted);
+    let found: Vec<_> = networks.networks.iter().filter(with_id).collect();
+    match found[..] {
+        [network] => Ok(network),
+        [] => Err(LookUpError::Unknown { name: wanted.to_owned(), hint: unread(networks) }),
+        _ => Err(LookUpError::Ambiguous {
+            prefix: wanted.to_owned(),
+            names: found.iter().map(|network| network.name().to_string()).collect(),
+        }),
+    }
+}
+
+/// nerdctl has a folder for the networks of each of containerd's namespaces.
+fn folders_in(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut folders: Vec<_> =
+        entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).map(|entry| entry.path()).collect();
+    folders.sort();
+    folders
+}
+
+/// Other files in such a folder are libcni's: plugins that belong to a list.
+fn is_list(network: &Network) -> bool {
+    network.path.as_deref().and_then(Path::extension).is_some_and(|extension| extension == "conflist")
+}
+
+fn unread(networks: &Networks) -> String {
+    let paths: Vec<_> = networks.broken.iter().map(|broken| broken.path().display().to_string()).collect();
+    if paths.is_empty() { String::new() } else { format!(" (it may be in {}, which cannot be read)", paths.join(", ")) }
+}

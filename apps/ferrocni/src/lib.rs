@@ -1,0 +1,38 @@
+#![doc = include_str!("../README.md")]
+
+mod attachments;
+mod commands;
+mod failure;
+mod host;
+mod network;
+mod output;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, Parser as _};
+
+use commands::Cli;
+
+/// What a usage that cannot be parsed ends with, as Docker's and Podman's commands do.
+const USAGE: u8 = 125;
+
+/// The whole program.
+#[must_use]
+pub fn main() -> ExitCode {
+    match Cli::try_parse() {
+        Ok(cli) => commands::run(&cli).unwrap_or_else(|failure| failure.report()),
+        Err(error) => {
+            // What was asked for with --help is no mistake.
+            let code = if error.use_stderr() { USAGE } else { 0 };
+            // There is nothing left to say it to.
+            let _ = error.print();
+            ExitCode::from(code)
+        }
+    }
+}
+
+/// The command's definition, from which completions and pages of the manual are made.
+#[must_use]
+pub fn command() -> clap::Command {
+    Cli::command()
+}

@@ -1,0 +1,35 @@
+//! Networks, as people know them from `docker network`, and the configuration lists that they are.
+
+mod create;
+mod description;
+mod driver;
+mod file;
+mod options;
+mod pool;
+mod removal;
+mod subnet;
+
+pub(crate) use create::{Wanted, bridge_name, conflist};
+pub(crate) use description::{Description, Subnet};
+pub(crate) use driver::Driver;
+pub(crate) use file::{Exists, Registry};
+pub(crate) use options::Options;
+pub(crate) use pool::{Pools, of_name_servers, of_networks, of_routes};
+pub(crate) use removal::{Removal, is_in_use};
+pub(crate) use subnet::{Asked, Planned};
+
+use cni_runtime::Network;
+use serde_json::json;
+
+/// The networks that are there without a file: the host's own, and none.
+pub(crate) fn without_file() -> Vec<Network> {
+    let list = |kind: &str| json!({"cniVersion": "1.0.0", "name": kind, "plugins": [{"type": kind}]});
+    [HOST, NONE].iter().filter_map(|kind| Network::from_json(list(kind)).ok()).collect()
+}
+
+/// The network of programs that share the host's interfaces.
+pub(crate) const HOST: &str = "host";
+/// The network of programs that have no interface but `lo`.
+pub(crate) const NONE: &str = "none";
+/// The network of programs that name none.
+pub(crate) const DEFAULT: &str = "bridge";

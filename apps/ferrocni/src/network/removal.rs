@@ -1,0 +1,103 @@
+//! What goes with a network.
+
+use cni_runtime::Network;
+use netlink::{LinkKind, Socket, if_found};
+
+use super::{Description, Registry, bridge_name};
+use crate::attachments::{Connection, Connections};
+use crate::failure::{Failure, line};
+use crate::host::Host;
+use crate::output::complain;
+
+/// The exit status of a network that is in use, as Podman has it.
+const IN_USE: u8 = 2;
+
+/// Removes networks.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Removal<'a> {
+    pub(crate) host: &'a Host,
+    /// Also if its plugins fail, and the first one of the folder.
+    pub(crate) force: bool,
+}
+
+/// A network that stays.
+#[derive(Debug, thiserror::Error)]
+enum RemovalError {
+    #[error("network {0} is there on every host and cannot be removed")]
+    BuiltIn(String),
+    #[error("network {name} is in use by {}: disconnect or stop {}", containers.join(", "), if containers.len() == 1 { "it" } else { "them" })]
+    InUse { name: String, containers: Vec<String> },
+    #[error(
+        "network {0} is the first one of its folder, which Kubernetes' runtimes give to their pods: \
+         `ferrocni network rm --force {0}` removes it"
+    )]
+    First(String),
+}
+
+impl Removal<'_> {
+    /// Removes what the dead have left, the file, and the bridge.
+    pub(crate) fn of(self, network: &Network) -> Result<(), Failure> {
+        let described = Description::of(network);
+        let Some(file) = &described.file else { return Err(RemovalError::BuiltIn(described.name).into()) };
+        let registry = Registry::lock(self.host.folder(), &self.host.state(""))?;
+        if !self.force && !described.is_created() && is_first(self.host, network)? {
+            return Err(RemovalError::First(described.name).into());
+        }
+        let (living, dead) = connections(self.host, network)?;
+        if !living.is_empty() {
+            let containers = living.into_iter().map(|connection| connection.name).collect();
+            return Err(Failure::from(RemovalError::InUse { name: described.name, containers }).with_status(IN_USE));
+        }
+        self.tolerate(dead.iter().try_for_each(|connection| connection.sweep(self.host, network)))?;
+        // Nothing is connected any more, so that only garbage can stay where a plugin knows no GC.
+        if let Err(error) = self.host.runtime().gc(network, &[]) {
+            complain(line(&error));
+        }
+        registry.remove(file)?;
+        remove_bridge(&described)
+    }
+
+    fn tolerate(self, outcome: Result<(), Failure>) -> Result<(), Failure> {
+        match outcome {
+            Err(failure) if self.force => {
+                complain(failure);
+                Ok(())
+            }
+            outcome => outcome,
+        }
+    }
+}
+
+/// Whether a container is connected to the network.
+pub(crate) fn is_in_use(host: &Host, network: &Network) -> Result<bool, Failure> {
+    Ok(!connections(host, network)?.0.is_empty())
+}
+
+/// Those that are there, and those that are left of what is gone.
+fn connections(host: &Host, network: &Network) -> Result<(Vec<Connection>, Vec<Connection>), Failure> {
+    let (mut living, mut dead) = (Vec::new(), Vec::new());
+    for connection in Connections::of_network(host, network.name())? {
+        if connection.is_alive()? { living.push(connection) } else { dead.push(connection) }
+    }
+    Ok((living, dead))
+}
+
+fn is_first(host: &Host, network: &Network) -> Result<bool, Failure> {
+    let networks = host.networks()?;
+    let of_folder = networks.networks.iter().filter_map(|network| network.path.as_ref());
+    let mut at_top = of_folder.filter(|path| path.parent() == Some(host.folder()));
+    Ok(at_top.next() == network.path.as_ref() && at_top.next().is_some())
+}
+
+/// A bridge that the network's first container had made; one that an administrator made stays, as do those with ports.
+fn remove_bridge(network: &Description) -> Result<(), Failure> {
+    let (true, Some(name)) = (network.driver == "bridge", &network.interface) else { return Ok(()) };
+    let mut host = Socket::open()?;
+    let Some(link) = if_found(host.link(name.as_str()))? else { return Ok(()) };
+    let is_ours = link.alias.as_deref() == Some("ferrocni:bridge") || *name == bridge_name(&network.id);
+    let is_bridge = matches!(link.options, Some(LinkKind::Bridge { .. })) || link.kind.as_deref() == Some("bridge");
+    if is_ours && is_bridge && host.links_with_master(link.index)?.is_empty() {
+        if_found(host.delete_link(link.index))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,29 @@
+//! What is written, and how.
+
+mod format;
+
+use std::fmt::Display;
+use std::io::{self, Write as _};
+
+pub(crate) use format::{Form, List};
+
+use crate::failure::Failure;
+
+/// Writes a text to stdout. A reader that has seen enough (`| head`) is no failure.
+pub(crate) fn print(text: impl Display) -> Result<(), Failure> {
+    match write!(io::stdout().lock(), "{text}").and_then(|()| io::stdout().flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+/// The same with an end of line.
+pub(crate) fn print_line(text: impl Display) -> Result<(), Failure> {
+    print(format_args!("{text}\n"))
+}
+
+/// Writes a line to stderr.
+pub(crate) fn complain(message: impl Display) {
+    // There is nothing left to say it to.
+    let _ = writeln!(io::stderr().lock(), "ferrocni: {message}");
+}

@@ -1,0 +1,5 @@
+//! The command `ferrocni`.
+//!
+//! - `network`: networks are created, shown and removed
+
+mod network;
