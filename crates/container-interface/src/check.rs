@@ -6,7 +6,7 @@ use crate::Error;
 /// Compares the container's interface with what ADD reported: namespace, link, hardware address, state, addresses, routes.
 ///
 /// # Errors
-/// [`Error::Differs`] says what, with both sides; [`Error::NotInResult`] if the result does not know the interface.
+/// [`Error::Differs`] with the expected and the found value; [`Error::NotInResult`] if the result lacks the interface.
 pub fn check(netns: &Netns, ifname: &IfName, expected: &AddResult) -> Result<Link, Error> {
     check_sandbox(netns, ifname, expected)?;
     let reported = in_result(ifname, expected)?;
@@ -24,7 +24,7 @@ pub fn check(netns: &Netns, ifname: &IfName, expected: &AddResult) -> Result<Lin
 /// Compares `CNI_NETNS` alone, with the sandbox that ADD reported, by identity: /run/netns/x and /var/run/netns/x are the same.
 ///
 /// # Errors
-/// [`Error::Differs`] if they are two namespaces.
+/// [`Error::Differs`] if they are different namespaces.
 pub fn check_sandbox(netns: &Netns, ifname: &IfName, expected: &AddResult) -> Result<(), Error> {
     let reported = in_result(ifname, expected)?;
     let path = netns.path().to_string_lossy();
@@ -69,8 +69,8 @@ fn check_addresses(socket: &mut Socket, link: &Link, ifname: &IfName, expected: 
     Ok(())
 }
 
-/// Each route has to exist, in whichever table: plugins later in the chain may have moved it (spec, CHECK: "must allow for
-/// a later chained plugin to have modified networking resources").
+/// Each route has to exist, in any table: a plugin later in the chain may have moved it (spec, CHECK: "must allow for a
+/// later chained plugin to have modified networking resources").
 fn check_routes(socket: &mut Socket, link: &Link, ifname: &IfName, expected: &AddResult) -> Result<(), Error> {
     let routes: Vec<&Route> = expected.routes.iter().filter(|route| belongs(route, ifname, expected)).collect();
     for family in [Family::V4, Family::V6] {
@@ -93,7 +93,7 @@ fn check_routes(socket: &mut Socket, link: &Link, ifname: &IfName, expected: &Ad
     Ok(())
 }
 
-/// Routes carry no interface. Those whose gateway lies in another interface's subnet belong to that one.
+/// A result's routes name no interface. A route whose gateway is in another interface's subnet belongs to that interface.
 fn belongs(route: &Route, ifname: &IfName, expected: &AddResult) -> bool {
     let on_this = expected.ips_of(ifname.as_str()).any(|ip| route.gw.is_some_and(|gw| ip.address.contains(gw)));
     let on_another = expected.ips.iter().any(|ip| route.gw.is_some_and(|gw| ip.address.contains(gw)));
@@ -104,7 +104,7 @@ fn is_same(route: &Route, candidate: &netlink::Route) -> bool {
     leads_to(candidate, route) && route.gw.is_none_or(|gw| gw.is_unspecified() || candidate.gateway == Some(gw))
 }
 
-/// The kernel drops the host bits that a configuration may have left in.
+/// Compares without host bits: a configuration may have them, and the kernel drops them.
 fn leads_to(candidate: &netlink::Route, route: &Route) -> bool {
     candidate.destination.network() == route.dst.network() && candidate.destination.prefix() == route.dst.prefix()
 }

@@ -10,40 +10,40 @@ use crate::{Error, point_to_point};
 
 /// How long duplicate address detection may take: the kernel's default is one probe and about two seconds.
 const USABLE_WITHIN: Duration = Duration::from_secs(5);
-/// How long the host's end may take to carry packets once the container's is up; it is a matter of milliseconds.
+/// How long the host's end may take to carry packets once the container's is up. It usually takes milliseconds.
 const RUNNING_WITHIN: Duration = Duration::from_secs(5);
 
-/// What the container's end of a link is to become.
+/// The desired state of the container's interface.
 #[derive(Debug, Clone, Copy)]
 pub struct Setup<'a> {
-    /// The container's namespace.
+    /// The container's network namespace, entered to set IPv6's sysctls.
     pub netns: &'a Netns,
-    /// The interface's name in it.
+    /// The interface's name in the container (`CNI_IFNAME`).
     pub ifname: &'a IfName,
-    /// Its index in it.
+    /// The interface's index in the container's namespace.
     pub index: u32,
-    /// Its Ethernet address, to be announced; `None` for links without one.
+    /// Its Ethernet address, to be announced to neighbours; `None` if nothing is to be announced.
     pub mac: Option<Mac>,
-    /// Its addresses.
+    /// Its addresses, with their gateways.
     pub ips: &'a [IpConfig],
-    /// Its routes; one without a gateway takes the first gateway of its family.
+    /// Its routes. One without a gateway uses the first gateway of its family in `ips`, unless its scope is `link` or narrower.
     pub routes: &'a [Route],
-    /// Ask the link whether another host has an IPv6 address before using it, and wait for the answer.
+    /// Whether to run IPv6 duplicate address detection, and wait for its outcome.
     pub detect_duplicates: bool,
     /// Whether the interface believes router advertisements, also in a container that forwards; `None` leaves it to the kernel.
     pub router_advertisements: Option<bool>,
-    /// Only the gateways are on the link: all other hosts are behind them, also those of the same subnet.
+    /// Whether only the gateways can be reached on the link: all other hosts are behind them, even those of the same subnet.
     pub point_to_point: bool,
 }
 
-/// Sets the interface up: sysctls, addresses, routes, and its neighbours told at once where the addresses are, since an
+/// Sets the interface up with its sysctls, addresses and routes, and announces the addresses to the neighbours, because an
 /// address may have been another container's a moment ago.
 ///
-/// `inside` is a socket of the container's namespace; `host_end` is the socket of the host's namespace and the pair of which
-/// the link is an end: the announcement waits until the other end carries packets, or it would not be heard.
+/// `inside` is a socket of the container's namespace. `host_end` is a socket of the host's namespace and the veth pair that
+/// the link belongs to: the announcement waits until the other end carries packets, or it would be lost.
 ///
 /// # Errors
-/// The step that failed. The link is the caller's to remove.
+/// The first step that failed. Removing the link is left to the caller.
 pub fn configure(inside: &mut Socket, setup: &Setup<'_>, host_end: Option<(&mut Socket, &Pair)>) -> Result<(), Error> {
     if setup.has_ipv6() || setup.router_advertisements.is_some() {
         setup.netns.run(|| set_ipv6_sysctls(setup))??;
@@ -63,12 +63,12 @@ enum Order {
     /// Going up announces the addresses: `arp_notify` and `ndisc_notify` work then as well (`inetdev_event`,
     /// net/ipv4/devinet.c; `ndisc_netdev_event`, net/ipv6/ndisc.c).
     AddressesFirst,
-    /// For a link that carries nothing yet when it goes up.
+    /// For a link that cannot carry packets yet when it goes up, so that it would announce nothing.
     UpFirst,
 }
 
 impl<'a> Setup<'a> {
-    /// An interface with the addresses and routes of a result, which are not announced.
+    /// An interface with the addresses and routes of a result; no announcement, no duplicate address detection.
     #[must_use]
     pub fn new(netns: &'a Netns, ifname: &'a IfName, index: u32, result: &'a AddResult) -> Self {
         let (ips, routes) = (&result.ips, &result.routes);
@@ -91,7 +91,7 @@ impl Setup<'_> {
         self.ips.iter().any(|ip| ip.address.is_ipv6())
     }
 
-    /// An error calls the interface by its name, also if it is gone meanwhile.
+    /// Has an error name the interface instead of its index, even if it no longer exists.
     pub(crate) fn named<T>(&self, outcome: netlink::Result<T>) -> Result<T, Error> {
         Ok(outcome.map_err(|error| error.naming(self.index, self.ifname.as_str()))?)
     }
@@ -126,11 +126,11 @@ impl Setup<'_> {
     }
 }
 
-/// What IPv6 needs before the link is up; there is no other way to set it than from inside.
+/// The IPv6 sysctls that have to be set before the link is up. That is only possible from inside the namespace.
 pub(crate) fn set_ipv6_sysctls(setup: &Setup<'_>) -> Result<(), Error> {
     let ifname = setup.ifname.as_str();
-    // Runtimes switch IPv6 off in namespaces that have no IPv6 address yet. What a container sends to an address of its
-    // own passes lo.
+    // Runtimes switch IPv6 off in namespaces that have no IPv6 address yet. On lo as well, because packets to a
+    // container's own addresses go through it.
     if setup.has_ipv6() || setup.router_advertisements == Some(true) {
         for link in ["lo", ifname] {
             sysctl::set_if_different(&["ipv6", "conf", link, "disable_ipv6"], "0")?;
@@ -148,7 +148,7 @@ pub(crate) fn set_ipv6_sysctls(setup: &Setup<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// No router's word, and no address by one. A kernel without IPv6 hears none.
+/// Takes neither routes nor addresses from router advertisements. On a kernel without IPv6 there is nothing to do.
 fn refuse_router_advertisements(ifname: &str) -> Result<(), Error> {
     for key in ["accept_ra", "autoconf"] {
         match sysctl::set_if_different(&["ipv6", "conf", ifname, key], "0") {
@@ -195,7 +195,7 @@ fn add_addresses_and_routes(socket: &mut Socket, setup: &Setup<'_>, order: Order
 }
 
 fn wait_for_ipv6(socket: &mut Socket, setup: &Setup<'_>) -> netlink::Result<()> {
-    // Where the question cannot be heard, the kernel asks it as soon as there is a carrier.
+    // Without a carrier the kernel postpones duplicate address detection until there is one.
     if setup.detect_duplicates && !socket.link(setup.index)?.carrier {
         return Ok(());
     }
@@ -206,7 +206,7 @@ fn wait_for_ipv6(socket: &mut Socket, setup: &Setup<'_>) -> netlink::Result<()> 
     socket.wait_until_local(setup.index, &awaited, USABLE_WITHIN)
 }
 
-/// Tells the neighbours where the addresses are.
+/// Announces the addresses to the neighbours.
 ///
 /// The kernel does it for us, with a gratuitous ARP and an unsolicited Neighbor Advertisement for each address, whenever a
 /// link's hardware address is set (`inetdev_event`, net/ipv4/devinet.c; `ndisc_netdev_event`, net/ipv6/ndisc.c), even to

@@ -5,11 +5,11 @@
 //! be set from inside.
 //!
 //! - [`link`] makes and deletes links that are in the container alone
-//! - [`loopback`] is the one that is there already
-//! - [`mac`] is the hardware address that was asked for
-//! - [`point_to_point`] knows the routes of links that lead to a gateway only
-//! - [`router`] has the host forward what containers send
-//! - [`veth`] makes and deletes links that have another end on the host
+//! - [`loopback`] sets `lo` up and down, which every namespace has
+//! - [`mac`] determines the requested hardware address
+//! - [`point_to_point`] has the routes of links on which only the gateway can be reached
+//! - [`router`] switches IP forwarding on
+//! - [`veth`] makes and deletes links whose other end is on the host
 
 mod check;
 mod configure;

@@ -1,4 +1,4 @@
-//! Links that live in the container alone: made there under their final name, labelled, and deleted there.
+//! Links that exist in the container only: created there under their final name, labelled, and deleted there.
 
 use std::path::Path;
 
@@ -26,7 +26,7 @@ pub fn create(
     match host.create_link_in(netns, link) {
         Err(error) if error.is_exists() => {
             refuse_taken_name(inside, attachment)?;
-            // Something else, then, that a parent can have only once.
+            // The name is free, so the parent has something already that it can have only once, such as a VLAN.
             return Err(error.into());
         }
         Err(error @ netlink::Error::Socket { .. }) => {
@@ -41,8 +41,8 @@ pub fn create(
     Ok(inside.change_and_read(attachment.ifname.as_str(), &change)?)
 }
 
-/// For a link of the host that is about to be made: the kernel may do it and its answer get lost. The hardware address tells it
-/// from another one of that name.
+/// Pushes the undo of a link that is about to be created on the host: the kernel may create it, and its answer may still be
+/// lost. The hardware address tells the link from another one of the same name.
 pub fn undo_creation_on_host(name: &str, mac: Mac, undo: &mut Undo) {
     let name = name.to_owned();
     undo.push(format!("delete link {name}"), move || {
@@ -54,8 +54,8 @@ pub fn undo_creation_on_host(name: &str, mac: Mac, undo: &mut Undo) {
     });
 }
 
-/// The kernel may have made the link, and its answer was lost. It has no label yet, which tells it from one that an earlier
-/// ADD has made.
+/// The kernel may have created the link although its answer was lost. Such a link has no label yet, unlike the link of an
+/// earlier ADD.
 fn undo_unanswered_creation(netns: &Netns, attachment: &Attachment, undo: &mut Undo) {
     let (path, ifname) = (netns.path().to_owned(), attachment.ifname.clone());
     undo.push(format!("delete interface {ifname} in the container"), move || {
@@ -67,7 +67,7 @@ fn undo_unanswered_creation(netns: &Netns, attachment: &Attachment, undo: &mut U
     });
 }
 
-/// For a link that is in the container now.
+/// Pushes the undo of a link that exists in the container under the attachment's interface name.
 pub fn undo_creation(netns: &Netns, attachment: &Attachment, undo: &mut Undo) {
     let (path, ifname) = (netns.path().to_owned(), attachment.ifname.clone());
     undo.push(format!("delete interface {ifname} in the container"), move || {
@@ -78,8 +78,8 @@ pub fn undo_creation(netns: &Netns, attachment: &Attachment, undo: &mut Undo) {
 /// Deletes the attachment's link of this kind in the container, if it is there: it may have gone with its parent, or with
 /// the namespace.
 ///
-/// A link without any label is one that an ADD of the Go suite made, or one that was killed before it could label it. What
-/// is labelled as another attachment's stays: an ADD that failed because the name was taken is followed by a DEL.
+/// A link without a label was made by the Go suite, or by an ADD that was killed before it could label it. A link with the
+/// label of another attachment is left alone: an ADD that failed because the name was taken is followed by a DEL.
 ///
 /// # Errors
 /// When the namespace cannot be entered although it is there, or the kernel refuses.
@@ -93,17 +93,17 @@ pub fn delete(netns: Option<&Path>, attachment: &Attachment, kind: &str) -> Resu
     Ok(())
 }
 
-/// Whether a link can be the attachment's: it has its label, or none at all.
+/// Whether a link can be the attachment's: it has the attachment's label, or none.
 #[must_use]
 pub fn may_be_of(link: &Link, attachment: &Attachment) -> bool {
     let holder = link.alias.as_deref().and_then(Attachment::split_label);
     holder.is_none_or(|(holder, _)| holder == *attachment)
 }
 
-/// For GC: the host's links of this kind whose attachments are no longer valid, with these.
+/// For GC: the host's links of this kind (`IFLA_INFO_KIND`) whose attachments are no longer valid, each with its attachment.
 ///
 /// # Errors
-/// Those of the kernel.
+/// When the kernel refuses to list the links.
 pub fn find_stale<C>(host: &mut Socket, request: &Gc<C>, kind: &str) -> Result<Vec<(Attachment, Link)>, Error> {
     let stale = |link: Link| {
         let holder = link.alias.as_deref().and_then(Attachment::from_label)?;
@@ -122,8 +122,8 @@ pub fn enter(netns: Option<&Path>) -> Result<Option<Socket>, Error> {
     Ok(netns.as_ref().map(Socket::open_in).transpose()?)
 }
 
-/// The same for a plugin that changes an interface which another one made. `None` as well if the interface is another
-/// attachment's: the path leads to the next container by now.
+/// The same for a plugin that changes an interface which another plugin made. Also `None` if the interface is another
+/// attachment's: the path belongs to the next container by now.
 ///
 /// # Errors
 /// When the namespace is there, but cannot be entered, or the kernel refuses.
@@ -158,13 +158,13 @@ pub fn refuse_taken_name(inside: &mut Socket, attachment: &Attachment) -> Result
     })
 }
 
-/// A link in the container as it stands in the result.
+/// The result's entry for a link in the container: name, hardware address, MTU, and `netns` as the sandbox.
 #[must_use]
 pub fn describe(link: &Link, netns: &Path) -> Interface {
     describe_on_host(link).inside(netns)
 }
 
-/// A link of the host as it stands in the result.
+/// The result's entry for a link on the host: name, hardware address and MTU; the sandbox is empty.
 #[must_use]
 pub fn describe_on_host(link: &Link) -> Interface {
     Interface::new(&link.name).with_mac(&link.hardware_address).with_mtu(link.mtu)

@@ -1,4 +1,4 @@
-//! `lo`, which every network namespace has from the start, down.
+//! `lo`, which every network namespace has from its creation, and which is down at first.
 
 use std::path::Path;
 
@@ -8,11 +8,11 @@ use suite::Labelled as _;
 
 use crate::{Error, link};
 
-/// Its name.
+/// The loopback interface's name, the same in every namespace.
 pub const NAME: &str = "lo";
 
-/// Sets a container's `lo` up, and labels it, so that DEL knows the container again. An alias that is no label
-/// is not ours, and stays.
+/// Sets a container's `lo` up and labels it, so that DEL can recognize the container. An alias that is not a label is left
+/// alone.
 ///
 /// # Errors
 /// The kernel's refusal.
@@ -26,14 +26,14 @@ pub fn set_up(
     let label = can_be_labelled(lo).then(|| attachment.label());
     let (index, was_up) = (lo.index, lo.up);
     let earlier = label.is_some().then(|| lo.alias.clone().unwrap_or_default());
-    // First, for the kernel may do it and its answer get lost.
+    // Before the change: the kernel may carry it out, and its answer may still be lost.
     undo.push("set lo back to what it was", move || {
         set(&mut Socket::open_in(&netns)?, index, was_up, earlier.as_deref())
     });
     set(inside, index, true, label.as_deref())
 }
 
-/// For DEL: sets `lo` down, if there still is a container, and the namespace is not another one's by now.
+/// For DEL: sets `lo` down, if the container still exists and the namespace does not belong to another one by now.
 ///
 /// # Errors
 /// When the namespace is there, but cannot be entered, or the kernel refuses.
@@ -46,7 +46,7 @@ pub fn set_down(netns: Option<&Path>, attachment: &Attachment) -> Result<(), Err
     set(&mut inside, lo.index, false, can_be_labelled(&lo).then_some(""))
 }
 
-/// Every attachment of a container has the same `lo`: the last ADD's label counts.
+/// The attachment whose label `lo` has. All attachments of a container share `lo`, so it is the label of the last ADD.
 fn holder(lo: &Link) -> Option<Attachment> {
     lo.alias.as_deref().and_then(Attachment::from_label)
 }
@@ -59,7 +59,7 @@ fn set(inside: &mut Socket, lo: u32, up: bool, alias: Option<&str>) -> Result<()
     Ok(inside.change_link(lo, &LinkChange { up: Some(up), alias, ..LinkChange::default() })?)
 }
 
-/// What an ADD reports: `lo` and its addresses, as the kernel gave them.
+/// The result of an ADD: `lo` and the addresses that it has.
 ///
 /// # Errors
 /// The kernel's refusal.

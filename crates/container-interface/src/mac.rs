@@ -1,4 +1,4 @@
-//! The hardware address that was asked for, in one of several places.
+//! The requested hardware address, which can be given in several places.
 
 use cni_plugin::{Args, Code};
 use netlink::Mac;
@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer};
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct MacKey {
-    /// The address, if there is one.
+    /// The requested address; `None` leaves the choice to the plugin.
     #[serde(deserialize_with = "deserialize_or_none")]
     pub mac: Option<Mac>,
 }
@@ -16,7 +16,7 @@ pub struct MacKey {
 /// For a key whose empty text means that nothing is asked for.
 ///
 /// # Errors
-/// Whatever is not the address of an interface.
+/// If the text is not a valid unicast Ethernet address.
 pub fn deserialize_or_none<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Mac>, D::Error> {
     let text = String::deserialize(deserializer)?;
     if text.is_empty() {
@@ -25,10 +25,10 @@ pub fn deserialize_or_none<'de, D: Deserializer<'de>>(deserializer: D) -> Result
     parse(&text).map(Some).map_err(serde::de::Error::custom)
 }
 
-/// The address that counts: `stronger`, else `MAC` in `CNI_ARGS`, else `weaker`.
+/// The address to use: `stronger`, else `MAC` in `CNI_ARGS`, else `weaker`.
 ///
 /// # Errors
-/// Code 4 if `CNI_ARGS` is not well formed, or if its `MAC` counts and cannot be an interface's.
+/// Code 4 if `CNI_ARGS` is malformed, or if its `MAC` is the one to use and cannot be an interface's address.
 pub fn choose(stronger: Option<Mac>, args: &Args, weaker: Option<Mac>) -> Result<Option<Mac>, cni_plugin::Error> {
     let [asked] = args.values(["MAC"])?;
     match (stronger, asked.filter(|text| !text.is_empty())) {

@@ -1,18 +1,18 @@
-//! Links that lead to a gateway and nowhere else, while the container's address says that there is a subnet around it.
+//! Routes for links on which only the gateway can be reached, although the container's address has a subnet.
 
 use std::net::IpAddr;
 
 use cni_plugin::{IpConfig, Route};
 use ipnetwork::IpNetwork;
 
-/// The routes that take the place of the kernel's own, which would look for the subnet on the link: one to each gateway,
-/// and one to each subnet through it.
+/// The routes that replace the kernel's own, which would expect the whole subnet on the link: one to each gateway, and one
+/// to each subnet through its gateway.
 #[must_use]
 pub fn routes(ips: &[IpConfig]) -> Vec<Route> {
     sourced_routes(ips).into_iter().map(|(route, _)| route).collect()
 }
 
-/// The same, each with the container's address that is to be used with it.
+/// The same, each with the container's address to use as its preferred source.
 pub(crate) fn sourced_routes(ips: &[IpConfig]) -> Vec<(Route, IpAddr)> {
     let mut routes: Vec<(Route, IpAddr)> = Vec::new();
     for ip in ips {
@@ -20,7 +20,7 @@ pub(crate) fn sourced_routes(ips: &[IpConfig]) -> Vec<(Route, IpAddr)> {
         let mut to_gateway = Route::new(IpNetwork::from(gateway), None);
         to_gateway.scope = Some(netlink::scope::LINK);
         for route in [Some(to_gateway), to_subnet(ip.address, gateway)].into_iter().flatten() {
-            // A second address in a subnet, or with a gateway, finds them there.
+            // Further addresses in the same subnet, or with the same gateway, need no second route.
             if routes.iter().all(|(other, _)| other.dst != route.dst) {
                 routes.push((route, ip.address.ip()));
             }
@@ -29,7 +29,7 @@ pub(crate) fn sourced_routes(ips: &[IpConfig]) -> Vec<(Route, IpAddr)> {
     routes
 }
 
-/// An address that is its whole subnet has no neighbours.
+/// A /32 or /128 has no neighbours in its subnet.
 fn to_subnet(address: IpNetwork, gateway: IpAddr) -> Option<Route> {
     let subnet = IpNetwork::new(address.network(), address.prefix()).ok()?;
     (subnet != IpNetwork::from(address.ip())).then(|| Route::new(subnet, Some(gateway)))

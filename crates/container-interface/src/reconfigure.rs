@@ -4,12 +4,12 @@ use netlink::{AddressSpec, Socket, if_found};
 use crate::Error;
 use crate::configure::{Setup, announce, set_ipv6_sysctls};
 
-/// Makes of an interface that [`configure()`](crate::configure()) has set up as `old` what it would have made of it with
-/// `new`, for a container that runs: its lease says something else now, or has ended (`new` has no addresses then).
+/// Changes an interface that [`configure()`](crate::configure()) has set up with `old` to what it would be with `new`, while
+/// the container runs: its lease has changed or ended (in which case `new` has no addresses).
 ///
-/// Only addresses and routes that differ are touched. What is gone already, or there already, is as it should be: after a
-/// failure, or having been killed in the middle, the same call finishes the work. It waits for nothing, so that a daemon
-/// can call it.
+/// Only addresses and routes that differ are touched, and one that is already gone, or already there, is no error: after a
+/// failure, or if the process was killed, the same call finishes the work. It does not wait for duplicate address detection,
+/// so a daemon can call it.
 ///
 /// # Errors
 /// The step that failed; the others have been tried nevertheless.
@@ -28,11 +28,11 @@ fn addresses(setup: &Setup<'_>) -> Vec<IpNetwork> {
 
 fn remove(socket: &mut Socket, old: &Setup<'_>, new: &Setup<'_>, moved: bool) -> netlink::Result<()> {
     let mut outcome = Ok(());
-    // With the address the kernel takes away some of its routes, but not all, and never those by a gateway elsewhere.
+    // With an address the kernel removes some of its routes, but not all, and never those via a gateway in another subnet.
     for route in old.routes.iter().filter(|route| moved || !new.routes.contains(route)) {
         outcome = outcome.and(if_found(socket.delete_route(&old.kernel_route(route))).map(drop));
     }
-    // Before a new one comes: of two addresses in one subnet the second goes with the first.
+    // Before new ones are added: if two addresses are in one subnet, the kernel removes the second together with the first.
     for ip in old.ips.iter().filter(|old| !new.ips.iter().any(|new| new.address == old.address)) {
         outcome = outcome.and(if_found(socket.delete_address(old.index, ip.address)).map(drop));
     }

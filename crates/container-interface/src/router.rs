@@ -1,4 +1,4 @@
-//! What makes a host its containers' router.
+//! IP forwarding on the host, so that it can route for its containers.
 
 use std::net::IpAddr;
 
@@ -9,10 +9,10 @@ use crate::Error;
 const IPV4: [&str; 2] = ["ipv4", "ip_forward"];
 const IPV6: [&str; 4] = ["ipv6", "conf", "all", "forwarding"];
 
-/// Lets the host forward packets of these addresses' families, and leaves the other family as it is.
+/// Switches forwarding on for the address families of these addresses, and leaves the other family as it is.
 ///
 /// # Errors
-/// When a sysctl cannot be set that has not this value already.
+/// When a sysctl does not have the value yet, and cannot be set.
 pub fn enable_forwarding(host: &mut Socket, addresses: &[IpAddr]) -> Result<(), Error> {
     if addresses.iter().any(IpAddr::is_ipv4) {
         sysctl::set_if_different(&IPV4, "1")?;
@@ -24,12 +24,12 @@ pub fn enable_forwarding(host: &mut Socket, addresses: &[IpAddr]) -> Result<(), 
     Ok(())
 }
 
-/// A host that forwards IPv6 believes no router any more (`ipv6_accept_ra`, include/net/ipv6.h) and forgets those that it
-/// has believed (`rt6_purge_dflt_routers`, net/ipv6/route.c): it would lose its own addresses and its way out, unless each
-/// link that has them from a router is told beforehand to go on.
+/// A host that forwards IPv6 ignores router advertisements (`ipv6_accept_ra`, include/net/ipv6.h) and drops the default
+/// routes learned from them (`rt6_purge_dflt_routers`, net/ipv6/route.c). It would lose its own addresses and its default
+/// route, unless `accept_ra` is set to 2 beforehand on each link that is configured by a router.
 fn keep_learning_from_routers(host: &mut Socket) -> Result<(), Error> {
     for index in links_that_learn(host)? {
-        // Gone since, or moved.
+        // The link has been deleted or moved meanwhile.
         let Some(link) = if_found(host.link(index))?.map(|link| link.name) else { continue };
         let key = ["ipv6", "conf", &link, "accept_ra"];
         if sysctl::read(&key)? == "1" {
@@ -43,7 +43,7 @@ fn keep_learning_from_routers(host: &mut Socket) -> Result<(), Error> {
     Ok(())
 }
 
-/// The links with an address that expires, or a route that a router on them has told.
+/// The links that have an address with a limited lifetime, or a route learned from a router advertisement.
 fn links_that_learn(host: &mut Socket) -> Result<Vec<u32>, Error> {
     let routes = host.routes(Family::V6, None, table::MAIN)?;
     let addresses = host.all_addresses()?;

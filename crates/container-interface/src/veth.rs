@@ -1,4 +1,4 @@
-//! Pairs of links: what enters one end, on the host, leaves the other, in the container.
+//! veth pairs, with one end on the host and the other in the container.
 
 use cni_plugin::{Add, Attachment, Del, Difference, Failures, Gc, Interface, Undo};
 use netlink::{BridgePort, Link, Mac, Netns, Peer, Socket, Veth, if_found};
@@ -6,29 +6,29 @@ use suite::Labelled as _;
 
 use crate::{Error, link};
 
-/// What the host's ends are called: this, and a hash of whose they are.
+/// Prefix of the names of the host's ends; a hash of the attachment's label follows.
 const PREFIX: &str = "veth";
 
-/// What a plugin decides about a pair. Hardware addresses are set, not left to the kernel: udev replaces those that the
-/// kernel chose.
+/// The properties of a pair that the plugin decides. Hardware addresses are always set, because udev replaces those that
+/// the kernel chose.
 #[derive(Debug, Clone, Copy)]
 pub struct Options {
-    /// The hardware address of the host's end.
+    /// The hardware address of the host's end, set when the pair is created.
     pub host_mac: Mac,
-    /// The hardware address of the container's end.
+    /// The hardware address of the container's end, set when the pair is created.
     pub container_mac: Mac,
-    /// Largest packet in bytes; the kernel's default without.
+    /// MTU of both ends in bytes; `None` for the kernel's default.
     pub mtu: Option<u32>,
     /// Index of the bridge that the host's end is a port of.
     pub master: Option<u32>,
-    /// What that bridge does for it.
+    /// The bridge port's settings (`IFLA_BRPORT_*`); unused without `master`.
     pub bridge_port: BridgePort,
-    /// Whether the host's end gets an IPv6 link-local address, which a port of a bridge has no use for.
+    /// Whether the host's end gets an IPv6 link-local address. A bridge port does not need one.
     pub ipv6_link_local: bool,
 }
 
 impl Options {
-    /// A pair of its own, with random hardware addresses.
+    /// A pair that is attached to no bridge, with random hardware addresses.
     ///
     /// # Errors
     /// When the kernel has no random numbers to give.
@@ -44,31 +44,31 @@ impl Options {
     }
 }
 
-/// A pair that was made.
+/// A pair as the kernel has created it.
 #[derive(Debug)]
 pub struct Pair {
-    /// The name of the host's end.
+    /// The name of the host's end, see [`host_name`].
     pub host_name: String,
-    /// Its index.
+    /// The index of the host's end, in the host's namespace.
     pub host_index: u32,
-    /// Its hardware address.
+    /// The hardware address of the host's end.
     pub host_mac: Mac,
-    /// The index of the container's end, in the container.
+    /// The index of the container's end, in the container's namespace.
     pub container_index: u32,
-    /// Its hardware address.
+    /// The hardware address of the container's end, as it stands in the result.
     pub container_mac: Mac,
-    /// The bridge, if there is one, as it is with this port: if its hardware address and MTU are not fixed, it has its ports'.
+    /// The bridge, read after the port was added: unless they were set, its hardware address and MTU follow its ports'.
     pub master: Option<Link>,
     mtu: u32,
 }
 
-/// The name of the host's end, by which it is found again even if it could not be labelled.
+/// The name of the host's end. It is derived from the attachment, so the link is found even if it was never labelled.
 #[must_use]
 pub fn host_name(attachment: &Attachment) -> String {
     attachment.host_interface(PREFIX)
 }
 
-/// The name of the host's end, if a result lists it: the attachment is connected by a pair.
+/// The name of the host's end if a result lists it, which means that the attachment is connected by a pair.
 #[must_use]
 pub fn listed_host_end(attachment: &Attachment, interfaces: &[Interface]) -> Option<String> {
     let name = host_name(attachment);
@@ -94,7 +94,7 @@ pub fn create<C>(
         mtu: options.mtu,
         netns: Some(netns),
     };
-    // First, for the kernel may do it and its answer get lost.
+    // Before the change: the kernel may carry it out, and its answer may still be lost.
     link::undo_creation_on_host(&name, options.host_mac, undo);
     let created = host.create_veth(&Veth {
         mac: Some(options.host_mac),
@@ -130,13 +130,13 @@ fn name_what_is_taken(error: netlink::Error, host_name: &str, attachment: &Attac
 }
 
 impl Pair {
-    /// The host's end as it stands in the result.
+    /// The result's entry for the host's end, without a sandbox.
     #[must_use]
     pub fn describe_host_end(&self) -> Interface {
         Interface::new(&self.host_name).with_mac(self.host_mac).with_mtu(self.mtu)
     }
 
-    /// The container's end as it stands in the result.
+    /// The result's entry for the container's end; its sandbox is the request's namespace.
     #[must_use]
     pub fn describe_container_end<C>(&self, request: &Add<C>) -> Interface {
         let name = request.attachment.ifname.as_str();
@@ -144,8 +144,8 @@ impl Pair {
     }
 }
 
-/// Deletes the attachment's pair. It has two handles, and a DEL may have lost either: the name on the host follows from the
-/// attachment, and the interface in the container is there as long as the namespace is, also when another suite made it.
+/// Deletes the attachment's pair by whichever end can be found: the host's end by the name derived from the attachment, else
+/// the container's end by its interface name, which also finds a pair that another suite made.
 ///
 /// # Errors
 /// When the namespace cannot be entered although it is there, or the kernel refuses.
@@ -158,7 +158,7 @@ pub fn delete<C>(request: &Del<C>) -> Result<(), Error> {
 }
 
 fn delete_in_container<C>(request: &Del<C>) -> Result<(), Error> {
-    // A namespace that is gone took its end of the pair with it, and so the other.
+    // If the namespace is gone, the kernel has deleted its end of the pair, and with it the other end.
     let Some(netns) = link::open_netns(request.netns.as_deref())? else { return Ok(()) };
     let mut container = Socket::open_in(&netns)?;
     let Some(inside) = if_found(container.link(request.attachment.ifname.as_str()))? else { return Ok(()) };
@@ -169,8 +169,8 @@ fn delete_in_container<C>(request: &Del<C>) -> Result<(), Error> {
     Ok(())
 }
 
-/// An ADD that failed because the interface's name was taken is followed by a DEL, which must not take the interface of
-/// the attachment that has it. A veth may have its label on the host.
+/// An ADD that failed because the interface's name was taken is followed by a DEL, which must not delete the interface of
+/// the attachment that has the name. A veth has its label on the host's end.
 pub(crate) fn is_of_another(inside: &Link, netns: &Netns, attachment: &Attachment) -> Result<bool, Error> {
     if !link::may_be_of(inside, attachment) {
         return Ok(true);
@@ -181,8 +181,8 @@ pub(crate) fn is_of_another(inside: &Link, netns: &Netns, attachment: &Attachmen
 
 /// The other end of a veth in the container at `netns`, if it is in the calling thread's namespace, which is `host`'s.
 ///
-/// Numbers are not enough: each namespace has its own, and a container gives its links whichever it likes. So the host's end
-/// has to lead back, and into this container.
+/// The peer's index alone is not enough: each namespace numbers its own links, and a container can choose its links' indices.
+/// So the host's end has to point back to this link, and into this container.
 ///
 /// # Errors
 /// The kernel's refusal.
@@ -213,7 +213,7 @@ pub fn collect<C>(request: &Gc<C>) -> Result<(), cni_plugin::Error> {
     failures.into_result()
 }
 
-/// For CHECK: the host's end is there and up. The container's end knows which one it is, whatever its name.
+/// For CHECK: the host's end exists and is up. It is found through the container's end, so its name does not matter.
 ///
 /// # Errors
 /// [`Error::Differs`].

@@ -8,16 +8,16 @@ use std::path::{Path, PathBuf};
 
 use cni::Attachment;
 
-/// With this begins the name of what becomes a record once it is whole. No network's name begins so.
+/// Prefix of a record's name until the record is written completely. No network's name begins with it.
 const UNFINISHED: &str = ".";
 
-/// How a record is called that belongs to an attachment. None of the three words can hold a colon or a slash.
+/// The name of an attachment's record. None of the three words can contain a colon or a slash.
 #[must_use]
 pub fn name_of(attachment: &Attachment) -> String {
     format!("{}:{}:{}", attachment.network, attachment.container, attachment.ifname)
 }
 
-/// Whose record has this name; `None` if no attachment's has.
+/// The attachment that a record of this name belongs to; `None` if the name is not of that form.
 #[must_use]
 pub fn attachment_of(name: &str) -> Option<Attachment> {
     let words: Vec<_> = name.split(':').collect();
@@ -36,28 +36,28 @@ pub struct Folder {
 }
 
 impl Folder {
-    /// The folder at `path`, whether it is there or not. No record in it is longer than `limit` bytes.
+    /// The folder at `path`, which need not exist yet. Records longer than `limit` bytes are neither read nor written.
     #[must_use]
     pub fn new(path: PathBuf, limit: usize) -> Self {
         Self { path, limit }
     }
 
-    /// Where it is.
+    /// The path given to [`Folder::new`].
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Where a record is.
+    /// The path of the record `name`, which need not exist.
     #[must_use]
     pub fn path_of(&self, name: &str) -> PathBuf {
         self.path.join(name)
     }
 
-    /// What is there, under whatever name; nothing if there is no folder.
+    /// The names of everything in the folder, records or not; empty if the folder does not exist.
     ///
     /// # Errors
-    /// That of the file system: a name that could not be read would be taken for none.
+    /// Any error while reading the folder, so that an incomplete list is never taken for a complete one.
     pub fn names(&self) -> io::Result<Vec<OsString>> {
         match fs::read_dir(&self.path) {
             Err(error) if is_absent(&error) => Ok(Vec::new()),
@@ -65,7 +65,7 @@ impl Folder {
         }
     }
 
-    /// What a record says; `None` if there is none.
+    /// A record's content; `None` if it does not exist.
     ///
     /// # Errors
     /// As for [`crate::read`].
@@ -79,8 +79,7 @@ impl Folder {
     /// Writes a record, whole or not at all. The folder is made if it is missing.
     ///
     /// # Errors
-    /// That of the file system; [`ErrorKind::FileTooLarge`] if it could not be read again. What was there before is there
-    /// still.
+    /// I/O errors; [`ErrorKind::FileTooLarge`] above the folder's limit. The earlier record is kept in both cases.
     pub fn write(&self, name: &str, content: &[u8]) -> io::Result<()> {
         if content.len() > self.limit {
             return Err(io::Error::from(ErrorKind::FileTooLarge));
@@ -132,7 +131,7 @@ impl Folder {
         }
     }
 
-    /// Removes what writers that were killed had not finished of records with a name that `is_ours`.
+    /// Removes unfinished records, left by writers that were killed, whose names satisfy `is_ours`.
     ///
     /// # Errors
     /// That of the file system.

@@ -1,9 +1,9 @@
-//! Files in folders where others may write.
+//! Files in folders that other users may write to.
 //!
-//! A folder that a configuration names (`dataDir`) may be on a volume that belongs to a tenant. What is there under a name of
-//! ours can be a symbolic link to any file of the host, a FIFO whose opening never ends, or a file without an end.
-//! So nothing here follows a symbolic link in a path's last place, waits in opening, takes anything but a regular file, or
-//! reads more than it was told to. Missing is [`ErrorKind::NotFound`], and nothing else is.
+//! A folder that a configuration names (`dataDir`) may be on a volume that belongs to a tenant. In place of one of our
+//! files there may be a symbolic link to any file of the host, a FIFO that blocks in open(2), or a file of any size.
+//! So nothing here follows a symbolic link in a path's last component, blocks in open(2), accepts anything but a regular
+//! file, or reads more than it was told to. Only [`ErrorKind::NotFound`] means that a file does not exist.
 //!
 //! A [`Folder`] holds records that are ours alone. Where the format is another's (host-local's reservations), the functions here
 //! are what to build on.
@@ -30,12 +30,12 @@ use std::path::Path;
 
 use nix::libc;
 
-/// What is there is no regular file.
+/// The path exists, but is not a regular file.
 #[derive(Debug, thiserror::Error)]
 #[error("it is not a regular file")]
 struct NotRegular;
 
-/// Whether a file could not be used because what is there is no regular file: a symbolic link, a folder, a FIFO, a device.
+/// Whether an operation failed because the path is not a regular file but a symbolic link, a folder, a FIFO or a device.
 #[must_use]
 pub fn is_not_regular(error: &io::Error) -> bool {
     error.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<NotRegular>)
@@ -49,7 +49,7 @@ pub fn read(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
     read_to_limit(open(OpenOptions::new().read(true), path, libc::O_NOFOLLOW)?, limit)
 }
 
-/// The same where a symbolic link is as good as a file: `/etc/resolv.conf` is one on many hosts.
+/// The same, but follows symbolic links: `/etc/resolv.conf` is one on many hosts.
 ///
 /// # Errors
 /// As for [`read`].
@@ -57,27 +57,27 @@ pub fn read_through_links(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
     read_to_limit(open(OpenOptions::new().read(true), path, 0)?, limit)
 }
 
-/// Makes a file that only its owner may read and write, in place of whatever has that name.
+/// Creates a file with mode 0600, replacing whatever has that name.
 ///
 /// # Errors
-/// That of the file system; there is no such file then.
+/// I/O errors; the file does not exist afterwards.
 pub fn create(path: &Path, content: &[u8]) -> io::Result<()> {
     let new = || OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
     let mut file = new().or_else(|error| match error.kind() {
-        // Not written into: it may be another file's second name.
+        // An existing file is not written into, because it may be a hard link to another file.
         ErrorKind::AlreadyExists => remove(path).and_then(|()| new()),
         _ => Err(error),
     })?;
     file.write_all(content).inspect_err(|_| {
-        // The write's own error says more than that of tidying up after it.
+        // The error of the write is more useful than one of removing the file.
         let _ = remove(path);
     })
 }
 
-/// Gives a file a new content, whole or not at all: it is written to `unfinished`, in the same file system, and renamed.
+/// Replaces a file's content atomically: it is written to `unfinished`, on the same file system, and renamed.
 ///
 /// # Errors
-/// That of the file system; the file is as it was then.
+/// I/O errors; the file keeps its earlier content.
 pub fn replace(path: &Path, unfinished: &Path, content: &[u8]) -> io::Result<()> {
     create(unfinished, content)?;
     fs::rename(unfinished, path).inspect_err(|_| {
@@ -97,7 +97,7 @@ pub fn remove(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Opens a file for locking it with flock(2), and makes it if it is missing.
+/// Opens a file to be locked with flock(2), and creates it if it is missing.
 ///
 /// # Errors
 /// That of the file system; [`is_not_regular`].
@@ -124,15 +124,15 @@ fn wait_for_lock(file: File) -> io::Result<File> {
     }
 }
 
-/// Opens a regular file, and says how long it is. It is looked at after it was opened, so that it cannot be exchanged in
-/// between.
+/// Opens a regular file, and returns its size in bytes. The type is checked on the open descriptor, so that the file cannot
+/// be swapped in between.
 fn open(options: &mut OpenOptions, path: &Path, follow: i32) -> io::Result<(File, u64)> {
     let file = options.custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY | follow).open(path).map_err(irregular)?;
     let metadata = file.metadata()?;
     if metadata.is_file() { Ok((file, metadata.len())) } else { Err(io::Error::other(NotRegular)) }
 }
 
-/// What open(2) says of a symbolic link, a socket or a FIFO without a reader, and a folder.
+/// The errors of open(2) for a symbolic link (with `O_NOFOLLOW`), a socket or a FIFO without a reader, and a folder.
 fn irregular(error: io::Error) -> io::Error {
     match error.raw_os_error() {
         Some(libc::ELOOP | libc::ENXIO | libc::EISDIR) => io::Error::other(NotRegular),
@@ -140,7 +140,7 @@ fn irregular(error: io::Error) -> io::Error {
     }
 }
 
-/// One read gives all of a file whose size is known, so that the end need not be asked for.
+/// Reads a file whose size is known with a single read(2), without another one to see its end.
 fn read_to_limit((mut file, size): (File, u64), limit: usize) -> io::Result<Vec<u8>> {
     let mut content = vec![0; limit + 1];
     let mut length = 0;

@@ -1,4 +1,4 @@
-//! The interface: a link that is in the container alone and drops what it is given.
+//! The dummy interface: it exists in the container only, and drops whatever is sent out of it.
 
 use cni_plugin::{Add, Check, Undo};
 use container_interface::link;
@@ -6,10 +6,10 @@ use netlink::{Link, LinkKind, Netns, NewLink, Socket};
 
 use crate::{Config, Error};
 
-/// What the kernel calls it.
+/// The link type (drivers/net/dummy.c).
 pub(crate) const KIND: LinkKind = LinkKind::Dummy;
 
-/// Makes the interface in the container, down and without addresses.
+/// Creates the interface in the container; it is still down and has no addresses.
 pub(crate) fn create(
     inside: &mut Socket,
     netns: &Netns,
@@ -24,7 +24,7 @@ pub(crate) fn create(
     }
 }
 
-/// For CHECK: no other kind of interface is in its place.
+/// For CHECK: the interface is still a dummy interface.
 pub(crate) fn check(found: &Link, request: &Check<Config>) -> Result<(), Error> {
     if found.options == Some(KIND) {
         return Ok(());
@@ -33,7 +33,7 @@ pub(crate) fn check(found: &Link, request: &Check<Config>) -> Result<(), Error> 
     Err(container_interface::Error::differs("kind", &request.attachment.ifname, KIND.name(), kind).into())
 }
 
-/// For STATUS: the kernel has such links.
+/// For STATUS: the kernel supports dummy interfaces.
 pub(crate) fn probe() -> Result<(), Error> {
     if Socket::open()?.knows(KIND)? { Ok(()) } else { Err(Error::NotInKernel) }
 }

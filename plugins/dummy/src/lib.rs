@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 pub use error::Error;
 
-/// Gives a container an interface that leads nowhere.
+/// Gives a container a dummy interface.
 #[derive(Debug)]
 pub struct Dummy;
 
@@ -58,7 +58,7 @@ impl Plugin for Dummy {
     }
 
     fn gc(request: &Gc<Config>) -> Result<(), Error> {
-        // The interface goes with the container's namespace, so that only the address can be left.
+        // The interface goes with the container's namespace, so only the address reservation can be left.
         Ok(request.network.forward_to_ipam(siblings::ALL)?)
     }
 

@@ -1,4 +1,4 @@
-//! Where the container's addresses come from, and what an ipvlan link makes of them.
+//! The source of the container's addresses, and how they are used on an ipvlan link.
 
 use cni_plugin::{Delegate, IpConfig, Network};
 use netlink::Request;
@@ -6,14 +6,14 @@ use nix::libc;
 
 use crate::{Config, Error};
 
-/// Who gives the addresses: the network's IPAM plugin, or, without one, the plugin before this one in the chain.
+/// The addresses' source: the network's IPAM plugin or, without one, the result of the previous plugin in the chain.
 pub(crate) fn ipam(network: &Network<Config>) -> Result<Option<Delegate<'_>>, Error> {
     let are_given = network.prev_result.as_ref().is_some_and(|result| !result.ips.is_empty());
     if are_given { Ok(network.ipam(siblings::ALL)?) } else { Ok(Some(network.required_ipam(siblings::ALL)?)) }
 }
 
-/// The addresses as the link gets them. In the layer 3 modes no host is on the link that could be asked for a gateway's
-/// hardware address, and the host routes: all routes lead over the link itself.
+/// The addresses and routes to configure. In the layer 3 modes the link has no ARP or neighbour discovery, and the host
+/// routes: all routes go out of the link without a gateway.
 pub(crate) fn on_link(ips: &[IpConfig], config: &Config) -> Vec<IpConfig> {
     let mut ips = ips.to_vec();
     for ip in ips.iter_mut().filter(|_| config.is_layer_3()) {
@@ -30,7 +30,7 @@ pub(crate) fn tell_of_vain_gateway(network: &Network<Config>) {
     }
 }
 
-/// No two links on one parent have the same address: the kernel finds the link by it.
+/// Two links on one parent cannot have the same address: the kernel looks links up by address.
 pub(crate) fn explain(error: container_interface::Error) -> Error {
     let container_interface::Error::Netlink(netlink::Error::Refused { request, source }) = error else {
         return error.into();

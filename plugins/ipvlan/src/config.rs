@@ -38,7 +38,7 @@ impl Default for Config {
             mode: IpvlanMode::default(),
             flag: IpvlanIsolation::default(),
             mtu: 0,
-            // Others are on the wire, with addresses that are not known here.
+            // Other hosts are on the wire, and their addresses are not known here.
             detect_duplicates: true,
             router_advertisements: None,
             dns: Dns::default(),
@@ -55,7 +55,7 @@ fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<IpvlanIsolation, D
     json::one_of(deserializer, &FLAGS)
 }
 
-/// Mode and flag of a link as the configuration says them.
+/// Mode and flag of a link, by their names in the configuration.
 pub(crate) fn words(mode: IpvlanMode, flag: IpvlanIsolation) -> String {
     let mode = MODES.iter().find(|(_, known)| *known == mode).map_or("", |(word, _)| word);
     let flag = FLAGS.iter().find(|(_, known)| *known == flag).map_or("", |(word, _)| word);
@@ -63,13 +63,12 @@ pub(crate) fn words(mode: IpvlanMode, flag: IpvlanIsolation) -> String {
 }
 
 impl Config {
-    /// The link that the container's sits on. In a chain, that is by default the interface that the plugin before this one
-    /// reported.
+    /// The parent of the container's link. In a chain, the default is the interface that the previous plugin reported.
     pub(crate) fn master<'a>(&'a self, previous: Option<&'a LinkName>) -> Master<'a> {
         Master { key: "master", name: self.master.as_ref().or(previous), in_container: self.link_in_container }
     }
 
-    /// The sole interface of the previous plugin, if that is needed.
+    /// The only interface in the previous plugin's result, if the configuration names no `master`.
     pub(crate) fn previous_interface(&self, previous: Option<&AddResult>) -> Result<Option<LinkName>, Error> {
         let Some(previous) = previous.filter(|_| self.master.is_none()) else { return Ok(None) };
         match &previous.interfaces[..] {
@@ -78,27 +77,28 @@ impl Config {
         }
     }
 
-    /// The network says on which link it is, or is not in a chain whose previous plugin has to.
+    /// Whether the parent is known without the previous plugin's result. With `ipam` it is: the default route's link, unless
+    /// `master` is set.
     pub(crate) fn knows_master(&self, has_ipam: bool) -> bool {
         self.master.is_some() || has_ipam
     }
 
-    /// What the container's link is.
+    /// The container's link, as the kernel is asked for it.
     pub(crate) fn kind(&self) -> LinkKind {
         LinkKind::Ipvlan { mode: self.mode, isolation: self.flag }
     }
 
-    /// The same as errors and [`parent_interface::Agreement`] have it.
+    /// Mode and flag as text, for errors and [`parent_interface::Agreement`].
     pub(crate) fn terms(&self) -> String {
         words(self.mode, self.flag)
     }
 
-    /// Packets are handed to the parent's namespace, which routes them.
+    /// Whether the mode is a layer 3 one: packets go to the parent's namespace, which routes them.
     pub(crate) fn is_layer_3(&self) -> bool {
         self.mode != IpvlanMode::L2
     }
 
-    /// Only in layer 2 a host could answer.
+    /// Only in layer 2 can another host answer.
     pub(crate) fn detect_duplicates(&self) -> bool {
         self.detect_duplicates && !self.is_layer_3()
     }
@@ -108,7 +108,7 @@ impl Config {
         (self.mtu != 0).then_some(self.mtu)
     }
 
-    /// The configuration names a gateway that nothing is sent to.
+    /// Whether `ipam` names a gateway although the mode uses none.
     pub(crate) fn has_gateway_in_vain(&self) -> bool {
         self.is_layer_3() && names_gateway(&self.ipam)
     }

@@ -7,10 +7,10 @@ use netlink::{Link, LinkKind, Netns, NewLink, Socket};
 use crate::config::words;
 use crate::{Config, Error, port};
 
-/// What the kernel calls such links.
+/// The link type, as in `IFLA_INFO_KIND`.
 pub(crate) const KIND: &str = "ipvlan";
 
-/// Makes the link, down.
+/// Creates the link; it is still down.
 pub(crate) fn create(
     inside: &mut Socket,
     netns: &Netns,
@@ -55,7 +55,7 @@ pub(crate) fn check(link: &Link, netns: &Netns, request: &Check<Config>) -> Resu
     Ok(config.master(None).check(netns, link)?)
 }
 
-/// For STATUS: the kernel has such links, there is, or can be, a parent for them, which is not in use in another way.
+/// For STATUS: the kernel supports ipvlan, and the parent exists or can be created, and is not in use in another mode.
 pub(crate) fn probe(config: &Config, has_ipam: bool) -> Result<(), Error> {
     let mut host = Socket::open()?;
     let parent = if config.knows_master(has_ipam) { config.master(None).probe(&mut host)? } else { None };

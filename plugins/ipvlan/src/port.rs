@@ -1,4 +1,4 @@
-//! What the kernel keeps once for all ipvlan links on a parent, as the parent's port: mode and flag.
+//! The parent's port (`struct ipvl_port`, drivers/net/ipvlan): mode and flag, which all ipvlan links on a parent share.
 
 use cni_plugin::{Add, Undo};
 use netlink::{Link, LinkKind, Socket};
@@ -7,8 +7,8 @@ use parent_interface::Agreement;
 use crate::config::words;
 use crate::{Config, Error};
 
-/// Sees to it that the new link does not change the mode and the flag of those that are there. `parents` is a socket of the
-/// parent's namespace.
+/// Makes sure that the new link does not change mode and flag of the existing ones. `parents` is a socket of the parent's
+/// namespace.
 pub(crate) fn agree(parents: &mut Socket, parent: &Link, request: &Add<Config>, undo: &mut Undo) -> Result<(), Error> {
     let config = &request.network.config;
     if config.link_in_container {
@@ -21,7 +21,7 @@ pub(crate) fn agree(parents: &mut Socket, parent: &Link, request: &Add<Config>, 
     Ok(agreement.join(&config.terms(), &request.attachment, &request.netns, undo)?)
 }
 
-/// For STATUS: an ADD would get past [`agree`].
+/// For STATUS: [`agree`] would succeed in an ADD.
 pub(crate) fn probe(host: &mut Socket, parent: &Link, config: &Config) -> Result<(), Error> {
     match Agreement::existing_on(&parent.name)? {
         Some(agreement) if agreement.is_on(&config.terms(), None)? => Ok(()),
@@ -29,8 +29,8 @@ pub(crate) fn probe(host: &mut Socket, parent: &Link, config: &Config) -> Result
     }
 }
 
-/// Compares with the links of the parent's own namespace, where an administrator may have one to reach the containers by.
-/// The parent may be one itself.
+/// Compares with the links in the parent's own namespace: an administrator may have made one there to reach the containers.
+/// The parent may be an ipvlan link itself.
 fn compare_with_visible(parents: &mut Socket, parent: &Link, config: &Config) -> Result<(), Error> {
     let mut links = parents.links_on(parent.index, config.kind())?;
     links.push(parent.clone());

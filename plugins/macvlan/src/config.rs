@@ -42,7 +42,7 @@ impl Default for Config {
             mode: MacvlanMode::default(),
             mtu: 0,
             broadcast_queue: 0,
-            // Others are on the wire, with addresses that are not known here.
+            // Other hosts are on the wire, and their addresses are not known here.
             detect_duplicates: true,
             router_advertisements: None,
             mac: None,
@@ -56,18 +56,18 @@ fn mode<'de, D: Deserializer<'de>>(deserializer: D) -> Result<MacvlanMode, D::Er
     json::one_of(deserializer, &MODES)
 }
 
-/// A mode as the configuration says it.
+/// A mode's name in the configuration.
 pub(crate) fn name_of(mode: MacvlanMode) -> &'static str {
     MODES.iter().find(|(_, known)| *known == mode).map_or("another", |(name, _)| name)
 }
 
 impl Config {
-    /// The link that the container's sits on.
+    /// The parent of the container's link.
     pub(crate) fn master(&self) -> Master<'_> {
         Master { key: "master", name: self.master.as_ref(), in_container: self.link_in_container }
     }
 
-    /// What the container's link is.
+    /// The container's link, as the kernel is asked for it.
     pub(crate) fn kind(&self) -> LinkKind {
         let broadcast_queue = (self.broadcast_queue != 0).then_some(self.broadcast_queue);
         LinkKind::Macvlan { mode: self.mode, broadcast_queue }

@@ -8,10 +8,10 @@ use nix::libc;
 use crate::config::name_of;
 use crate::{Config, Error};
 
-/// What the kernel calls such links.
+/// The link type, as in `IFLA_INFO_KIND`.
 pub(crate) const KIND: &str = "macvlan";
 
-/// Makes the link, down.
+/// Creates the link; it is still down.
 pub(crate) fn create(
     inside: &mut Socket,
     netns: &Netns,
@@ -21,7 +21,7 @@ pub(crate) fn create(
     let config = &request.network.config;
     suite::note_inert_key(&request.network, "vlan", "VLAN 20 of eth0 is \"master\": \"eth0.20\"");
     let mac = match config.mac(&request.network.args)? {
-        // Set, not left to the kernel: udev, should it run in the container, replaces what the kernel chose.
+        // Set here, because an address that the kernel chose would be replaced by a udev that runs in the container.
         None if config.mode != MacvlanMode::Passthru => Some(Mac::random()?),
         asked => asked,
     };
@@ -36,7 +36,7 @@ pub(crate) fn create(
     let created = link::create(&mut parents, inside, netns, &request.attachment, &wanted, undo);
     let link = created.map_err(|error| explain_creation(error, &parent, config))?;
     match mac {
-        // In mode passthru the link is made with the parent's address. The parent takes a new one along, until the link is gone.
+        // In mode passthru the link starts with the parent's address. Changing it changes the parent's too, until DEL.
         Some(_) if mac != link.mac => {
             Ok(inside.change_and_read(link.index, &LinkChange { mac, ..LinkChange::default() })?)
         }
@@ -44,7 +44,7 @@ pub(crate) fn create(
     }
 }
 
-/// Says what the kernel's refusals mean. All that `EINVAL` can mean else was looked at before.
+/// Translates the kernel's refusals. The other reasons for `EINVAL` have been checked before.
 fn explain_creation(error: container_interface::Error, parent: &Link, config: &Config) -> Error {
     let container_interface::Error::Netlink(refusal) = error else { return error.into() };
     let parent_name = || parent.name.clone();
@@ -57,7 +57,7 @@ fn explain_creation(error: container_interface::Error, parent: &Link, config: &C
     }
 }
 
-/// The kernel looks at the hardware address when the link goes up.
+/// The kernel checks that the hardware address is free only when the link goes up.
 pub(crate) fn explain_up(error: container_interface::Error, link: &Link) -> Error {
     match (error, link.mac) {
         (container_interface::Error::Netlink(refusal), Some(mac)) if refusal.errno() == Some(libc::EADDRINUSE) => {
@@ -83,7 +83,7 @@ pub(crate) fn check(link: &Link, netns: &Netns, request: &Check<Config>) -> Resu
     Ok(config.master().check(netns, link)?)
 }
 
-/// For STATUS: the kernel has such links, and there is, or can be, a parent for them.
+/// For STATUS: the kernel supports macvlan, and the parent exists or can be created.
 pub(crate) fn probe(config: &Config) -> Result<(), Error> {
     let mut host = Socket::open()?;
     let parent = config.master().probe(&mut host)?;

@@ -1,5 +1,5 @@
-//! The administrator's list of sysctls that networks may set: regular expressions, line by line, one of which has to match
-//! somewhere in the sysctl as the configuration spells it.
+//! The administrator's list of sysctls that networks may set: one regular expression per line, of which at least one has to
+//! match somewhere in the sysctl's name as the configuration spells it.
 
 use std::io;
 use std::path::Path;
@@ -10,10 +10,10 @@ use crate::Error;
 use crate::config::Config;
 use crate::key::Spelling;
 
-/// The reference's. Without that file everything is allowed.
+/// The same path as the reference's. Without this file everything is allowed.
 const FILE: &str = "/etc/cni/tuning/allowlist.conf";
 
-/// The most that is read of it, in bytes.
+/// Largest allowlist that is read, in bytes.
 const MAX: usize = 1 << 20;
 
 /// Makes sure that every sysctl is allowed.

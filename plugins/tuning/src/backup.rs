@@ -1,5 +1,5 @@
-//! What was there before, so that DEL can restore it. The kernel cannot hold it, so it is a file for each attachment, the
-//! reference's: each suite restores what the other has tuned.
+//! The values before ADD, for DEL to restore. The kernel has no place for them, so there is one file for each attachment,
+//! with the reference's name and format: each suite restores what the other has tuned.
 
 use std::io::{self, ErrorKind};
 use std::path::Path;
@@ -18,14 +18,14 @@ use crate::{Config, Error};
 /// The most that a file says, in bytes: far more than any real one.
 const MAX: usize = 256 << 10;
 
-/// What is to be restored, and where.
+/// The settings to restore, and the namespace that they belong to.
 #[derive(Debug)]
 pub(crate) struct Kept {
     pub(crate) settings: Settings,
     namespace: String,
 }
 
-/// The file of one attachment.
+/// The file of one attachment, `<dataDir>/<container>_<interface>.json`.
 #[derive(Debug, Clone)]
 pub(crate) struct Backup {
     folder: Folder,
@@ -33,7 +33,7 @@ pub(crate) struct Backup {
     label: String,
 }
 
-/// What it says. The reference does not know the first two keys and the last one, and goes over them.
+/// The file's content. The reference does not know the first two keys and the last one, and ignores them.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 struct Contents {
@@ -63,7 +63,7 @@ impl Backup {
 
     /// Remembers the settings, and returns what the file said before.
     ///
-    /// A list may have this plugin twice. Then the file is there, and what it remembers of the time before both is kept.
+    /// A list may have this plugin twice. The second one finds the file, and keeps the values from before both.
     pub(crate) fn keep(&self, before: &Settings, netns: &Netns) -> Result<Option<Vec<u8>>, Error> {
         let namespace = identity(netns)?;
         let is_ours =
@@ -77,7 +77,7 @@ impl Backup {
         Ok(earlier)
     }
 
-    /// Makes the file say again what it said before.
+    /// Undoes [`keep`](Self::keep): restores the file's earlier content, or removes the file if there was none.
     pub(crate) fn put_back(&self, earlier: Option<Vec<u8>>) -> Result<(), Error> {
         match earlier {
             Some(bytes) => self.write(&bytes),
@@ -85,8 +85,8 @@ impl Backup {
         }
     }
 
-    /// What is to be restored; nothing if there is no file, or if it is another network's. What cannot be read says nothing,
-    /// and can go.
+    /// The settings to restore; `None` if there is no file, or if it belongs to another network. A file that is not valid
+    /// JSON counts as empty, so that it can be removed.
     pub(crate) fn read(&self) -> Result<Option<Kept>, Error> {
         let contents = read(&self.folder, &self.name)?.map(|bytes| Contents::read(&bytes));
         let may_be_ours = |contents: &Contents| contents.attachment.is_empty() || contents.attachment == self.label;
@@ -131,7 +131,7 @@ impl Contents {
 }
 
 impl Kept {
-    /// Whether the namespace can be the one that was tuned, and not the next one under its path.
+    /// Whether the namespace can be the one that was tuned, as opposed to a later one at the same path.
     pub(crate) fn may_be_of(&self, netns: &Netns) -> Result<bool, Error> {
         Ok(is_same(&self.namespace, &identity(netns)?))
     }
@@ -143,12 +143,12 @@ impl From<Contents> for Kept {
     }
 }
 
-/// The reference, and earlier releases, do not say which namespace they mean.
+/// Files of the reference and of earlier releases do not identify a namespace.
 fn is_same(noted: &str, namespace: &str) -> bool {
     noted.is_empty() || noted == namespace
 }
 
-/// Before Linux 5.14 it is the inode's number, which a later namespace may have again.
+/// The namespace's cookie. Before Linux 5.14 the inode number, which a later namespace may reuse.
 fn identity(netns: &Netns) -> Result<String, Error> {
     Ok(match netns.cookie()? {
         Some(cookie) => format!("cookie {cookie}"),
@@ -170,7 +170,7 @@ impl From<Contents> for Settings {
     }
 }
 
-/// For GC: removes the files of attachments that are no longer valid. What is in them went with the containers.
+/// For GC: removes the files of attachments that are no longer valid. Nothing is restored: the namespaces are gone.
 pub(crate) fn collect(config: &Config, is_stale: impl Fn(&str) -> bool) -> Result<(), Error> {
     let folder = folder(config);
     let names = folder.names().map_err(failed("list", folder.path()))?;

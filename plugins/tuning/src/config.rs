@@ -8,7 +8,7 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 
 use crate::key::Spelling;
 
-/// Where the reference remembers what to restore, and so do we.
+/// Default of `dataDir`, the same as the reference's.
 const DEFAULT_DATA_DIR: &str = "/run/cni/tuning";
 
 /// The keys of `tuning`; see the README for what they do.
@@ -28,14 +28,14 @@ pub struct Config {
     pub(crate) args: Args,
 }
 
-/// `args`, for one container only.
+/// `args`, which a runtime sets for one container.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct Args {
     pub(crate) cni: CniArgs,
 }
 
-/// The same keys, each of which counts more than the network's.
+/// The same keys as [`Config`]'s; each one takes precedence over the network's.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct CniArgs {
@@ -50,13 +50,13 @@ pub(crate) struct CniArgs {
 }
 
 impl Config {
-    /// The folder of what is to be restored.
+    /// The folder of the files with the values to restore.
     pub(crate) fn data_dir(&self) -> &Path {
         if self.data_dir.as_os_str().is_empty() { Path::new(DEFAULT_DATA_DIR) } else { &self.data_dir }
     }
 }
 
-/// Sysctls and their values, in the order in which they are written down and will be set.
+/// Sysctls and their values, in the order of the configuration, in which they are set.
 #[derive(Debug, Default)]
 pub(crate) struct Sysctls(pub(crate) Vec<(Spelling, String)>);
 

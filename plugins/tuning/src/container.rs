@@ -1,4 +1,4 @@
-//! The container, from inside: what its interface and its sysctls are, and how they change.
+//! Reading and setting the container's sysctls and the properties of its interface, from inside its namespace.
 
 use cni_plugin::{Failures, IfName};
 use netlink::{Link, Netns, Socket};
@@ -6,7 +6,7 @@ use netlink::{Link, Netns, Socket};
 use crate::Error;
 use crate::settings::Settings;
 
-/// A container that the calling thread is in, with its interface if that is concerned.
+/// The container whose namespace the calling thread is in; with its interface, if one of its properties is set.
 #[derive(Debug)]
 pub(crate) struct Container(Option<(Socket, Link)>);
 
@@ -21,7 +21,7 @@ impl Container {
         Ok(Self(Some((socket, link))))
     }
 
-    /// The present values of these settings. Some sysctls can only be written: they have none.
+    /// The present values of these settings, without those of write-only sysctls.
     pub(crate) fn current(&self, settings: &Settings) -> Result<Settings, Error> {
         let mut current = self.0.as_ref().map(|(_, link)| settings.of_link(link)).unwrap_or_default();
         for (key, _) in &settings.sysctls {
@@ -46,11 +46,11 @@ impl Container {
     }
 }
 
-/// What could not be restored.
+/// The failures of [`restore`].
 #[derive(Debug)]
 pub(crate) struct Unrestored {
     failures: Failures,
-    /// The kernel has refused all of it, as it would the next time.
+    /// Every failure is a refusal by the kernel, so trying again would not help.
     pub(crate) is_final: bool,
 }
 
@@ -90,7 +90,7 @@ fn restore_inside(ifname: &IfName, before: &Settings, unrestored: &mut Unrestore
     }
 }
 
-/// All at once, or else, since the kernel stops at the first property that it cannot set, one by one.
+/// All at once; if that fails, one by one, because the kernel stops at the first property that it cannot set.
 fn restore_link(ifname: &IfName, before: &Settings, unrestored: &mut Unrestored) {
     let mut socket = match Socket::open() {
         Ok(socket) => socket,

@@ -1,5 +1,5 @@
-//! Sysctls that are written down twice, letter by letter. Readers of JSON see one of the two, and not all the same,
-//! so that the one that was looked at may not be the one that is set.
+//! Sysctls that the configuration has twice under the same key. JSON parsers keep one of the two, and not all of them the
+//! same one, so a value that was reviewed elsewhere may not be the value that is set.
 
 use std::collections::HashSet;
 use std::fmt;

@@ -1,18 +1,18 @@
-//! Names of sysctls: as they are spelt, and where that leads below /proc/sys/net.
+//! Names of sysctls: the spelling in the configuration, and the path below /proc/sys/net that it stands for.
 
 use std::fmt;
 
 use cni_plugin::IfName;
 use serde::Deserialize;
 
-/// What stands for the container's interface.
+/// Stands for the name of the container's interface. Only its first occurrence is replaced.
 const PLACEHOLDER: &str = "IFNAME";
 
-/// A sysctl as the configuration spells it, which leads nowhere but below /proc/sys/net.
+/// A sysctl's name as spelled in the configuration. It cannot refer to anything outside of /proc/sys/net.
 ///
 /// As in sysctl(8), the first separator decides: after a slash only slashes separate, so that a name may have dots in it
-/// (`net/ipv4/conf/eth0.100/arp_notify`). After a dot both do, as in the reference, except where that leads nowhere: in an
-/// interface's name a slash stands for a dot, again as in sysctl(8) (`net.ipv4.conf.eth0/100.arp_notify`).
+/// (`net/ipv4/conf/eth0.100/arp_notify`). After a dot both separate, as in the reference, except in an interface's name:
+/// there a slash stands for a dot, again as in sysctl(8) (`net.ipv4.conf.eth0/100.arp_notify`).
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub(crate) struct Spelling(String);
@@ -46,12 +46,12 @@ fn segments(text: &str) -> Vec<String> {
 }
 
 impl Spelling {
-    /// As it stands in the configuration: the allowlist goes by that.
+    /// The spelling in the configuration, which is what the allowlist is matched against.
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Where it leads for this interface, whose name cannot hold a separator.
+    /// The sysctl for this interface. An interface's name cannot contain a separator.
     pub(crate) fn resolve(&self, ifname: &IfName) -> Key {
         let below_net = segments(&self.0).into_iter().skip(1);
         let mut is_first = true;
@@ -75,7 +75,7 @@ impl fmt::Display for Spelling {
 pub(crate) struct Key(Vec<String>);
 
 impl Key {
-    /// Reads back what [`Key`] displays; `None` if it is something else.
+    /// The inverse of [`Key`]'s `Display`; `None` for any other text.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let below_net = text.strip_prefix("net/")?;
         Some(Self(below_net.split('/').map(str::to_owned).collect()))

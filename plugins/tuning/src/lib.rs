@@ -54,7 +54,7 @@ impl Plugin for Tuning {
         let is_final = unrestored.is_final;
         let mut failures = Failures::new();
         failures.note(unrestored.into_result());
-        // Also what the kernel refuses: it would refuse it the next time too, and keep the container for ever.
+        // Also if the kernel refused a value: it would refuse it again, and the container could never be deleted.
         if is_final {
             failures.note(backup.remove());
         }
@@ -83,14 +83,14 @@ impl Plugin for Tuning {
     }
 }
 
-/// The namespace that ADD tuned, unless it is gone, with all that was in it.
+/// The namespace that ADD tuned; `None` if it no longer exists, or its path now belongs to another container.
 fn tuned_namespace(request: &Del<Config>, kept: &Kept) -> Result<Option<Netns>, Error> {
     let Some(path) = &request.netns else { return Ok(None) };
     let Some(netns) = if_found(Netns::open(path))? else { return Ok(None) };
     Ok(kept.may_be_of(&netns)?.then_some(netns))
 }
 
-/// In the container: remembers what is there, and changes it.
+/// Runs inside the container: saves the present values, then sets the new ones.
 fn tune(request: &Add<Config>, netns: &Arc<Netns>, wanted: &Settings, undo: &mut Undo) -> Result<(), Error> {
     let ifname = &request.attachment.ifname;
     let mut container = Container::enter(ifname, wanted)?;

@@ -1,4 +1,4 @@
-//! What is tuned: as it is wanted, found, or to be restored.
+//! The values that are tuned: those asked for, those found, and those to restore.
 
 use cni_plugin::{AddResult, Difference, IfName, Network};
 use container_interface::mac;
@@ -8,7 +8,7 @@ use crate::config::Sysctls;
 use crate::key::Key;
 use crate::{Config, Error};
 
-/// Values of properties and sysctls. What is not there is left alone.
+/// Values of properties and sysctls. A property that is `None` is left alone.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Settings {
     pub(crate) mac: Option<Mac>,
@@ -21,8 +21,8 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
-    /// What the configuration asks for. `args.cni` counts most; the hardware address may also come from the capability `mac`,
-    /// then from `MAC` in `CNI_ARGS`.
+    /// The values that the configuration asks for. `args.cni` takes precedence; the hardware address may also come from the
+    /// capability `mac`, then from `MAC` in `CNI_ARGS`.
     pub(crate) fn wanted(network: &Network<Config>, ifname: &IfName) -> Result<Self, Error> {
         let config = &network.config;
         let args = &config.args.cni;
@@ -46,7 +46,7 @@ impl Settings {
         self.change() != LinkChange::default()
     }
 
-    /// What to ask of the kernel.
+    /// The properties as one netlink request; sysctls are not part of it.
     pub(crate) fn change(&self) -> LinkChange<'static> {
         LinkChange {
             mac: self.mac,
@@ -99,10 +99,10 @@ impl Settings {
         ]
     }
 
-    /// The result with the interface as it is now.
+    /// The previous plugin's result with the hardware address and the MTU that are set here.
     pub(crate) fn shown_in(&self, result: &AddResult, ifname: &IfName) -> AddResult {
         let mut result = result.clone();
-        // The host may have an interface of the same name.
+        // The host may have an interface with the same name.
         let inside = |name: &str, sandbox: &str| name == ifname.as_str() && !sandbox.is_empty();
         for interface in result.interfaces.iter_mut().filter(|it| inside(&it.name, &it.sandbox)) {
             if let Some(mac) = self.mac {
@@ -113,7 +113,7 @@ impl Settings {
         result
     }
 
-    /// For CHECK. A sysctl that can only be written is taken at its word.
+    /// For CHECK. Write-only sysctls cannot be compared, and are assumed to be right.
     pub(crate) fn compare(&self, found: &Self, ifname: &IfName) -> Result<(), Error> {
         for ((what, expected), (_, found)) in self.properties().into_iter().zip(found.properties()) {
             if let Some(expected) = expected
@@ -149,7 +149,7 @@ impl Settings {
     }
 }
 
-/// Where each sysctl leads. Two that lead to the same place are a mistake: only one of them could have its value.
+/// The sysctl that each spelling stands for. Two spellings of one sysctl are an error: only one value could be set.
 fn resolved(sysctls: &Sysctls, ifname: &IfName) -> Result<Vec<(Key, String)>, Error> {
     let mut keys: Vec<(Key, String)> = Vec::new();
     for (spelling, value) in &sysctls.0 {
@@ -172,7 +172,7 @@ fn overridden(mut sysctls: Vec<(Key, String)>, stronger: Vec<(Key, String)>) -> 
     sysctls
 }
 
-/// The kernel separates the numbers of a list by tabs, people by spaces.
+/// Compares word by word: the kernel separates the numbers of a list by tabs, configurations usually by spaces.
 fn is_same_value(one: &str, other: &str) -> bool {
     one.split_whitespace().eq(other.split_whitespace())
 }

@@ -28,7 +28,7 @@ impl Default for Config {
             vlan: None,
             mtu: 0,
             link_in_container: false,
-            // Others are on the wire, with addresses that are not known here.
+            // Other hosts are on the wire, and their addresses are not known here.
             detect_duplicates: true,
             router_advertisements: None,
             dns: Dns::default(),
@@ -43,7 +43,7 @@ impl Config {
         Ok(Master { key: "master", name: Some(name), in_container: self.link_in_container })
     }
 
-    /// What the container's link is. Tag 0 marks frames that have a priority and belong to no VLAN.
+    /// The container's link, as the kernel is asked for it. Tag 0 is for priority-tagged frames, which belong to no VLAN.
     pub(crate) fn kind(&self) -> LinkKind {
         LinkKind::Vlan { id: self.vlan.map_or(0, VlanId::get) }
     }

@@ -6,10 +6,10 @@ use netlink::{Link, LinkKind, Netns, NewLink, Socket};
 
 use crate::{Config, Error};
 
-/// What the kernel calls such links.
+/// The link type, as in `IFLA_INFO_KIND`.
 pub(crate) const KIND: &str = "vlan";
 
-/// Makes the link, down.
+/// Creates the link; it is still down.
 pub(crate) fn create(
     inside: &mut Socket,
     netns: &Netns,
@@ -30,12 +30,12 @@ pub(crate) fn create(
     created.map_err(|error| explain(error, &mut parents, &parent, config.kind()))
 }
 
-/// The kernel would refuse to set its VLANs up.
+/// The kernel refuses to set a VLAN up while its parent is down.
 fn require_up(parent: &Link) -> Result<(), Error> {
     if parent.up { Ok(()) } else { Err(Error::Down { parent: parent.name.clone() }) }
 }
 
-/// Says what the kernel's refusals mean.
+/// Translates the kernel's refusals.
 fn explain(error: container_interface::Error, parents: &mut Socket, parent: &Link, kind: LinkKind) -> Error {
     let container_interface::Error::Netlink(refusal) = error else { return error.into() };
     let parent_name = || parent.name.clone();
@@ -65,7 +65,7 @@ pub(crate) fn check(link: &Link, netns: &Netns, request: &Check<Config>) -> Resu
     Ok(config.master()?.check(netns, link)?)
 }
 
-/// For STATUS: the kernel has such links, and there is, or can be, a parent for them.
+/// For STATUS: the kernel supports VLANs, and the parent exists or can be created.
 pub(crate) fn probe(config: &Config) -> Result<(), Error> {
     let mut host = Socket::open()?;
     let parent = config.master()?.probe(&mut host)?;
