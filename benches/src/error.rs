@@ -6,7 +6,6 @@ use std::process::ExitStatus;
 
 use nix::errno::Errno;
 
-/// The benchmark's result type.
 pub(crate) type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Why the benchmark stopped.

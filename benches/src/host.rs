@@ -24,7 +24,7 @@ pub(crate) const WIRE: &str = "uplink";
 /// The host's address on the wire.
 pub(crate) const PUBLIC: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 
-/// A host to measure on.
+/// A throw-away host: network and mount namespaces of its own.
 pub(crate) struct Host {
     network: File,
     mounts: File,
@@ -41,7 +41,7 @@ impl Host {
         })
     }
 
-    /// Puts the host on a wire.
+    /// Gives the host a link [`WIRE`], one end of a veth pair whose other end is up.
     pub(crate) fn add_wire(&self) -> Result<()> {
         self.run(|| {
             ip(&["link", "add", WIRE, "up", "type", "veth", "peer", "name", "wire"])?;

@@ -16,7 +16,6 @@ const SETTLE: Duration = Duration::from_millis(20);
 
 /// A suite at work on a host of its own.
 pub(crate) struct Lane {
-    /// The host.
     pub(crate) host: Host,
     suite: Suite,
     network: Network,
@@ -73,19 +72,19 @@ impl Lane {
         self.host.run(|| suite.add(&self.network, container))
     }
 
-    /// CHECK, likewise.
+    /// CHECK of `container`, with the result of its ADD.
     pub(crate) fn check(&self, suite: &Suite, container: &Container, result: &Value) -> Result<Timed<Option<Failure>>> {
         thread::sleep(SETTLE);
         self.host.run(|| suite.check(&self.network, container, result))
     }
 
-    /// DEL, likewise.
+    /// DEL of `container`, with the result of its ADD.
     pub(crate) fn del(&self, suite: &Suite, container: &Container, result: &Value) -> Result<Duration> {
         thread::sleep(SETTLE);
         self.host.run(|| suite.del(&self.network, container, result))
     }
 
-    /// The lane's suite.
+    /// The suite that the lane was made for.
     pub(crate) fn suite(&self) -> &Suite {
         &self.suite
     }

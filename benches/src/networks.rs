@@ -23,7 +23,7 @@ pub(crate) const PROGRAMS: [&str; 11] = [
 /// The plugins of the network that not every kernel can have.
 pub(crate) const IPVLAN_PROGRAMS: [&str; 2] = ["ipvlan", "host-local"];
 
-/// (a): a bridge that masquerades.
+/// (a): a bridge with `ipMasq`, and host-local.
 pub(crate) fn masqueraded() -> Network {
     network("bench-a", vec![bridge(true)])
 }
@@ -81,7 +81,7 @@ pub(crate) fn sbr() -> Network {
     on_a_bridge("bench-sbr", json!({"type": "sbr"}))
 }
 
-/// One named address, alone.
+/// The plugin `static` with one address, without an interface plugin.
 pub(crate) fn named_address() -> Network {
     let ipam = json!({"type": "static", "addresses": [{"address": "10.88.0.9/16", "gateway": "10.88.0.1"}]});
     network("bench-static", vec![json!({"type": "static", "ipam": ipam})])

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 
 use crate::error::{Error, Result};
 
-/// What `--help` says.
 pub(crate) const HELP: &str = "\
 Measures ferrocni's plugins and the Go reference's in turn, each on a throw-away host of its own.
 
@@ -48,7 +47,7 @@ pub(crate) struct Options {
 pub(crate) enum Task {
     /// Say how to use it.
     Help,
-    /// Measure.
+    /// Run the benchmark with these options.
     Bench(Options),
     /// Run a program and append its peak memory to a file: what this program does as its own child.
     PeakMemory { report: PathBuf, program: OsString },

@@ -14,7 +14,7 @@ use crate::lane::Lane;
 use crate::networks;
 use crate::suite::{Container, Suite, Timed, first_address};
 
-/// What came of the rush.
+/// The outcome of many ADDs at once, and their DELs.
 #[derive(Debug)]
 pub(crate) struct Rush {
     /// Seconds from the first ADD's start to the last one's end.

@@ -11,10 +11,8 @@ use crate::suite::{Network, Suite};
 use crate::table::{Goal, Row, Table, figure, spread};
 use crate::{footprint, networks, packets, scale, waiting};
 
-/// Milliseconds in a second.
 const MILLI: f64 = 1e3;
 
-/// Bytes in a megabyte.
 const MEGABYTE: f64 = 1e6;
 
 /// Measures everything on both sides, ours first, and tells on stderr how far it is.

@@ -39,7 +39,7 @@ pub(crate) enum Launcher {
 /// What libcni calls a network configuration list.
 #[derive(Debug, Clone)]
 pub(crate) struct Network {
-    /// Its name.
+    /// The network's name.
     pub(crate) name: &'static str,
     /// Each plugin's configuration, the first first.
     pub(crate) plugins: Vec<Value>,
@@ -49,12 +49,12 @@ pub(crate) struct Network {
     pub(crate) needs_wire: bool,
 }
 
-/// A container on a network.
+/// A container as the plugins are told of it.
 #[derive(Debug, Clone)]
 pub(crate) struct Container {
     /// Unique on its host.
     pub(crate) id: String,
-    /// Its network namespace.
+    /// The path of its network namespace.
     pub(crate) namespace: PathBuf,
     /// Published ports: the host's and the container's.
     pub(crate) ports: Vec<(u16, u16)>,
@@ -65,7 +65,7 @@ pub(crate) struct Container {
 pub(crate) struct Timed<T> {
     /// The sum of the plugins' times.
     pub(crate) elapsed: Duration,
-    /// What came of it.
+    /// The result of the ADD or CHECK.
     pub(crate) outcome: T,
 }
 
@@ -101,7 +101,7 @@ impl Suite {
         Self { directory: self.directory.clone(), launcher }
     }
 
-    /// The path of the plugin `program`.
+    /// The path of an installed plugin.
     pub(crate) fn path(&self, program: &str) -> PathBuf {
         self.directory.join(program)
     }

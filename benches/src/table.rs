@@ -32,10 +32,10 @@ pub(crate) struct Row {
     pub(crate) goal: Goal,
 }
 
-/// What a row promises.
+/// The figure that a row is expected to reach.
 #[derive(Debug, Default, Clone, PartialEq)]
 pub(crate) enum Goal {
-    /// Nothing.
+    /// No expectation.
     #[default]
     None,
     /// The row's ratio is at least this.
@@ -55,7 +55,7 @@ impl Table {
         self.push([name, left, right, "ratio", "goal", ""]);
     }
 
-    /// Adds a row.
+    /// Appends a row, with its ratio and whether the goal was reached.
     pub(crate) fn row(&mut self, row: &Row) {
         let ratio = row.ratio.map(|ratio| format!("{}×", figure(ratio))).unwrap_or_default();
         let name = format!("  {}", row.name);

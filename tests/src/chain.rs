@@ -40,7 +40,7 @@ impl<'h> Chain<'h> {
         self
     }
 
-    /// CNI_ARGS.
+    /// Has the plugins called with this `CNI_ARGS`.
     #[must_use]
     pub fn args(mut self, args: &str) -> Self {
         self.args = Some(args.to_owned());

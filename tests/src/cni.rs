@@ -29,13 +29,13 @@ impl<'h> Cni<'h> {
         Self { host, binary: dir.join(plugin), environment, stdin: Vec::new() }
     }
 
-    /// The host it is run on.
+    /// The host that the plugin runs on.
     #[must_use]
     pub fn host(&self) -> &'h Host {
         self.host
     }
 
-    /// CNI_COMMAND.
+    /// Sets `CNI_COMMAND`.
     #[must_use]
     pub fn command(self, verb: &str) -> Self {
         self.env("CNI_COMMAND", verb)
@@ -48,25 +48,25 @@ impl<'h> Cni<'h> {
         self.container_id(&container.id).netns(&container.netns.to_string_lossy())
     }
 
-    /// CNI_CONTAINERID.
+    /// Sets `CNI_CONTAINERID`.
     #[must_use]
     pub fn container_id(self, id: &str) -> Self {
         self.env("CNI_CONTAINERID", id)
     }
 
-    /// CNI_NETNS.
+    /// Sets `CNI_NETNS`.
     #[must_use]
     pub fn netns(self, path: &str) -> Self {
         self.env("CNI_NETNS", path)
     }
 
-    /// CNI_IFNAME.
+    /// Sets `CNI_IFNAME`.
     #[must_use]
     pub fn ifname(self, name: &str) -> Self {
         self.env("CNI_IFNAME", name)
     }
 
-    /// CNI_ARGS.
+    /// Sets `CNI_ARGS`.
     #[must_use]
     pub fn args(self, args: &str) -> Self {
         self.env("CNI_ARGS", args)
@@ -112,7 +112,7 @@ impl<'h> Cni<'h> {
         self
     }
 
-    /// Runs the plugin.
+    /// Runs the plugin and waits for its end.
     #[must_use]
     #[track_caller]
     pub fn run(&self) -> Outcome {

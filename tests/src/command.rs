@@ -19,7 +19,7 @@ const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 /// A program that has ended.
 #[derive(Debug)]
 pub struct Finished {
-    /// What was run.
+    /// The command line, for failure messages.
     pub command: String,
     /// How it ended.
     pub status: ExitStatus,
@@ -80,7 +80,7 @@ impl Drop for Background {
 
 /// What can be done inside a [`Host`](crate::Host) and inside a [`Container`](crate::Container).
 pub trait Inside {
-    /// Where that is.
+    /// The namespaces to run commands in.
     fn namespaces(&self) -> &Namespaces;
 
     /// Runs a program to its end and returns its standard output.

@@ -98,7 +98,7 @@ pub fn server_log(host: &Host) -> String {
     host.read(SERVER_LOG).unwrap_or_default()
 }
 
-/// What the daemons have said.
+/// The log of all DHCP daemons on the host so far.
 #[must_use]
 pub fn daemon_log(host: &Host) -> String {
     host.read(DAEMON_LOG).unwrap_or_default()

@@ -265,7 +265,7 @@ impl Drop for Host {
 /// A network namespace in a [`Host`].
 #[derive(Debug)]
 pub struct Container {
-    /// The container id.
+    /// The container's id (`CNI_CONTAINERID`).
     pub id: String,
     /// The namespace's path in the host, for CNI_NETNS.
     pub netns: PathBuf,

@@ -20,7 +20,7 @@ const DESCRIPTORS: i32 = 1 << 16;
 pub struct Child(Pid);
 
 impl Child {
-    /// Its process id.
+    /// Its process id, which the kernel keeps until the child is reaped.
     #[must_use]
     pub fn id(&self) -> i32 {
         self.0.as_raw()

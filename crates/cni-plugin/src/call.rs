@@ -57,7 +57,7 @@ pub struct Call {
 }
 
 impl Call {
-    /// A call with that configuration.
+    /// An ADD of interface `eth0` of container `c1` with that configuration.
     #[must_use]
     pub fn new(config: Value) -> Self {
         Self {
@@ -72,7 +72,7 @@ impl Call {
         }
     }
 
-    /// The same for a container of that id.
+    /// The same call with that container id (`CNI_CONTAINERID`).
     #[must_use]
     pub fn container(self, id: impl Into<String>) -> Self {
         Self { container: id.into(), ..self }

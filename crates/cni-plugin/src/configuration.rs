@@ -21,7 +21,7 @@ impl Configuration {
         json::get(&self.value, "cniVersion").and_then(Value::as_str).filter(|text| !text.is_empty())
     }
 
-    /// The plugin that the configuration is for.
+    /// The `type` in the configuration; `None` if it is missing or not text.
     pub(crate) fn own_type(&self) -> Option<&str> {
         json::get(&self.value, "type").and_then(Value::as_str)
     }

@@ -14,7 +14,7 @@ use crate::delegate::{Delegate, Sibling};
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Network<C> {
-    /// Its name.
+    /// The network's name, the same for all plugins of a list.
     pub name: NetworkName,
     /// The spec version of the configuration, and so of the answer.
     pub version: SpecVersion,
@@ -22,7 +22,7 @@ pub struct Network<C> {
     pub config: C,
     /// What the plugins before this one in the chain, or the ADD before this CHECK or DEL, reported.
     pub prev_result: Option<AddResult>,
-    /// `CNI_ARGS`.
+    /// The pairs of `CNI_ARGS`, of which each plugin reads its own.
     pub args: Args,
     /// The call as received, for delegated plugins.
     pub(crate) call: Call,

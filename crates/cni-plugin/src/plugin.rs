@@ -17,7 +17,7 @@ pub trait Plugin {
     type Error: Into<Error>;
     /// The CNI `type`, which is the executable's name.
     const NAME: &'static str;
-    /// What it is for, in one line.
+    /// The plugin's purpose in one line, printed when it is started without a command.
     const ABOUT: &'static str;
     /// The spec versions it speaks, oldest first.
     const VERSIONS: &'static [SpecVersion];

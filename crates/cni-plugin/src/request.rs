@@ -10,7 +10,7 @@ use crate::network::Network;
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Add<C> {
-    /// The network to connect to.
+    /// The network to connect to, with the plugin's configuration.
     pub network: Network<C>,
     /// Whose interface it will be.
     pub attachment: Attachment,
@@ -22,7 +22,7 @@ pub struct Add<C> {
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Del<C> {
-    /// The network to disconnect from.
+    /// The network to disconnect from. Its configuration may be another than at ADD.
     pub network: Network<C>,
     /// Whose interface it is.
     pub attachment: Attachment,
@@ -34,7 +34,7 @@ pub struct Del<C> {
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Check<C> {
-    /// The network.
+    /// The network, with the plugin's configuration.
     pub network: Network<C>,
     /// Whose interface it is.
     pub attachment: Attachment,
@@ -48,7 +48,7 @@ pub struct Check<C> {
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Gc<C> {
-    /// The network to clean.
+    /// The network to clean up; other networks' attachments are not touched.
     pub network: Network<C>,
     /// The attachments that are to stay (`cni.dev/valid-attachments`).
     pub valid: Vec<Attachment>,
@@ -66,6 +66,6 @@ impl<C> Gc<C> {
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Status<C> {
-    /// The network.
+    /// The network that an ADD would connect to.
     pub network: Network<C>,
 }

@@ -12,7 +12,7 @@ pub struct Suite {
 }
 
 impl Suite {
-    /// A suite of that name and version.
+    /// A suite of that name and version, which accepts every attachment.
     #[must_use]
     pub const fn new(name: &'static str, version: &'static str) -> Self {
         Self { name, version, release: version, admit: |_| Ok(()) }

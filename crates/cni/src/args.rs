@@ -13,7 +13,7 @@ impl Args {
         Self(text.into())
     }
 
-    /// As it was received.
+    /// The variable's text as it was received, unchecked.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0

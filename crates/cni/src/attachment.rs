@@ -10,11 +10,11 @@ use crate::name::{ContainerId, IfName, InvalidName, NetworkName};
 /// slash.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Attachment {
-    /// The network's name.
+    /// The network's name, from `name` in the configuration.
     pub network: NetworkName,
-    /// The container's id.
+    /// The container's id (`CNI_CONTAINERID`).
     pub container: ContainerId,
-    /// The interface's name inside the container.
+    /// The interface's name inside the container (`CNI_IFNAME`).
     pub ifname: IfName,
 }
 

@@ -120,7 +120,7 @@ impl Error {
         Self::new(Code::InvalidConfig, msg)
     }
 
-    /// The error's code.
+    /// The error's code, by which a runtime decides how to go on (spec, "Error").
     #[must_use]
     pub fn code(&self) -> Code {
         self.code
@@ -168,7 +168,7 @@ impl Error {
         self
     }
 
-    /// Adds a sentence to the details.
+    /// Appends a sentence to the details, after a semicolon if there are any already.
     pub fn add_detail(&mut self, detail: &str) {
         if !self.details.is_empty() {
             self.details.push_str("; ");
@@ -177,7 +177,7 @@ impl Error {
     }
 }
 
-/// An error as plugins print it.
+/// The JSON object of an error. Absent keys count as empty, an absent code as 999 ([`Code::Internal`]).
 #[derive(Deserialize)]
 #[serde(default)]
 struct Printed {

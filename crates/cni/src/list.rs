@@ -26,13 +26,13 @@ use crate::version::SpecVersion;
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct NetworkList {
-    /// Its name.
+    /// The list's `name`, which all its plugins get.
     pub name: NetworkName,
     /// The version to speak with its plugins: the greatest known one of `cniVersion` and `cniVersions`.
     pub version: SpecVersion,
-    /// CHECK is not for this network.
+    /// Whether the runtime must not run CHECK for this network (`disableCheck`).
     pub disable_check: bool,
-    /// GC is not for this network.
+    /// Whether the runtime must not run GC for this network (`disableGC`).
     pub disable_gc: bool,
     /// The list has all of its plugins: none is added from elsewhere, such as the folder of the network's name.
     pub load_only_inlined_plugins: bool,
@@ -40,11 +40,11 @@ pub struct NetworkList {
     pub plugins: Vec<PluginConfig>,
 }
 
-/// What a network's list says of one of its plugins.
+/// One entry of a network list's `plugins`.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct PluginConfig {
-    /// The program's name.
+    /// The plugin's `type`, which is the program's file name.
     pub kind: PluginType,
     /// The plugin's keys as they are written, `type` among them.
     pub keys: Value,

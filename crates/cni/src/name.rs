@@ -68,7 +68,7 @@ macro_rules! name {
                 }
             }
 
-            /// The name as text.
+            /// The name, which has been checked when the value was built.
             #[must_use]
             pub fn as_str(&self) -> &str {
                 &self.0

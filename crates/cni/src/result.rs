@@ -68,7 +68,7 @@ impl AddResult {
 #[serde(default)]
 #[non_exhaustive]
 pub struct Interface {
-    /// Its name.
+    /// Its name in its namespace.
     pub name: String,
     /// Its hardware address, as text; empty where layer 2 has no meaning.
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -100,7 +100,7 @@ impl Interface {
         Self { mac: mac.to_string(), ..self }
     }
 
-    /// The same with that MTU.
+    /// The same with that MTU in bytes. Results before 1.1.0 are written without it.
     #[must_use]
     pub fn with_mtu(self, mtu: u32) -> Self {
         Self { mtu: Some(mtu), ..self }
@@ -113,7 +113,7 @@ impl Interface {
     }
 }
 
-/// An address and the interface it is on.
+/// An address of a result, and the interface that has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct IpConfig {
@@ -122,7 +122,7 @@ pub struct IpConfig {
     pub interface: Option<usize>,
     /// The address with its subnet's prefix length.
     pub address: IpNetwork,
-    /// The subnet's gateway.
+    /// The subnet's gateway; absent if the network has none.
     pub gateway: Option<IpAddr>,
 }
 
@@ -144,7 +144,7 @@ impl IpConfig {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Route {
-    /// Where to.
+    /// The destination; a prefix length of 0 makes a default route.
     #[serde(with = "cidr")]
     pub dst: IpNetwork,
     /// By which neighbour; the subnet's gateway if absent.
@@ -183,7 +183,7 @@ pub struct Dns {
     /// Name servers, in the order to ask them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub nameservers: Vec<String>,
-    /// The local domain.
+    /// The local domain, as `domain` in resolv.conf(5); empty if there is none.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub domain: String,
     /// Search domains, in order.

@@ -35,7 +35,7 @@ impl Verb {
         }
     }
 
-    /// The first spec version that has the verb.
+    /// The first spec version that has the verb: CHECK came with 0.4.0, GC and STATUS with 1.1.0.
     #[must_use]
     pub fn since(self) -> SpecVersion {
         match self {

@@ -27,7 +27,7 @@ impl SpecVersion {
     pub const SINCE_0_3_0: &'static [Self] = &[V0_3_0, V0_3_1, V0_4_0, V1_0_0, V1_1_0];
     /// For plugins that need prevResult on DEL, which came with 0.4.0.
     pub const SINCE_0_4_0: &'static [Self] = &[V0_4_0, V1_0_0, V1_1_0];
-    /// The newest one.
+    /// The newest version that this crate knows.
     pub const LATEST: Self = V1_1_0;
 
     /// As it is written in `cniVersion`.

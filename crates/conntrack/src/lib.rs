@@ -21,7 +21,7 @@ const UDP: u8 = 17;
 /// Up to this many filters the kernel looks for the entries of each. It walks its whole table for it, a millisecond or more.
 const FEW: usize = 16;
 
-/// The result of a removal.
+/// A result whose error is this crate's [`Error`].
 pub type Result<T> = std::result::Result<T, Error>;
 
 /// A failed removal.
@@ -43,9 +43,9 @@ pub enum Error {
 /// The Internet protocol's version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Version {
-    /// IPv4.
+    /// Entries of IPv4 connections.
     V4,
-    /// IPv6.
+    /// Entries of IPv6 connections.
     V6,
 }
 

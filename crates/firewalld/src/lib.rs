@@ -29,7 +29,7 @@ pub fn is_running() -> Result<bool> {
     }
 }
 
-/// A connection to firewalld.
+/// A connection to firewalld over the system bus.
 #[derive(Debug)]
 pub struct Firewalld {
     bus: Bus,

@@ -17,7 +17,7 @@ const REPLY_SERIAL: u8 = 5;
 const DESTINATION: u8 = 6;
 const SIGNATURE: u8 = 8;
 
-/// A method call.
+/// A method call (D-Bus specification, "Message Protocol").
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Call<'a> {
     pub(crate) destination: &'a str,
@@ -143,7 +143,7 @@ impl Answer {
         matches!(self.kind, METHOD_RETURN | ERROR) && self.reply_serial == serial
     }
 
-    /// The name and the words of an error.
+    /// An error's name and its text; `None` for any other message.
     pub(crate) fn error(&self) -> Option<(String, String)> {
         let words = || Some(Reader::new(&self.body, self.endian)?.string(0)?.0.to_owned());
         let words = if self.signature.starts_with('s') { words().unwrap_or_default() } else { String::new() };

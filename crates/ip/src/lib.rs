@@ -16,10 +16,10 @@ pub enum Family {
 }
 
 impl Family {
-    /// Both.
+    /// Both families, IPv4 first.
     pub const ALL: [Self; 2] = [Self::V4, Self::V6];
 
-    /// The family of an address.
+    /// The family of an address; an IPv4-mapped IPv6 address is of IPv6.
     #[must_use]
     pub fn of(address: IpAddr) -> Self {
         if address.is_ipv4() { Self::V4 } else { Self::V6 }
@@ -44,16 +44,16 @@ impl fmt::Display for Family {
 /// A transport protocol with ports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Protocol {
-    /// TCP.
+    /// TCP (RFC 9293).
     Tcp,
-    /// UDP.
+    /// UDP (RFC 768).
     Udp,
-    /// SCTP.
+    /// SCTP (RFC 9260).
     Sctp,
 }
 
 impl Protocol {
-    /// All.
+    /// Every protocol that can be published.
     pub const ALL: [Self; 3] = [Self::Tcp, Self::Udp, Self::Sctp];
 
     /// Its number in an IP header (IANA's protocol numbers).

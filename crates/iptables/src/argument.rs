@@ -29,14 +29,14 @@ impl Argument {
         }
     }
 
-    /// The word.
+    /// The word as it is written into the input of iptables-restore, before quoting.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// The name of a chain.
+/// The name of a chain: 1 to 28 printable ASCII characters, without spaces and quotes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Chain(String);
 
@@ -77,7 +77,7 @@ impl Chain {
         Self(name)
     }
 
-    /// The name.
+    /// The name, at most 28 bytes.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -113,7 +113,7 @@ impl Comment {
         Self::new(&format!("{prefix}name: \"{network}\" id: \"{container}\""))
     }
 
-    /// The text.
+    /// The text, at most 255 bytes.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -144,7 +144,7 @@ impl Interface {
         }
     }
 
-    /// The name.
+    /// The name, at most 15 bytes.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0

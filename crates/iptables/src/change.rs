@@ -35,7 +35,7 @@ pub(crate) fn change(
     Ok(())
 }
 
-/// Reads a table.
+/// Reads a table as `iptables-save` prints it.
 pub(crate) fn read(family: Family, variant: Variant, table: Table) -> Result<Saved> {
     Ok(Saved::new(program::save(family, variant, table)?))
 }

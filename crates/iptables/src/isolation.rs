@@ -20,7 +20,7 @@ pub enum Policy {
 /// A closed bridge.
 #[derive(Debug, Clone, Copy)]
 pub struct Isolation<'a> {
-    /// The bridge.
+    /// The bridge that is closed.
     pub bridge: &'a Interface,
     /// How much of it is closed.
     pub policy: Policy,

@@ -12,9 +12,9 @@ use crate::{Chain, Comment, Error, Family, Restore, Result, Rule, Table, Variant
 /// What to masquerade: everything that leaves these addresses for another subnet than their own.
 #[derive(Debug, Clone, Copy)]
 pub struct Masquerade<'a> {
-    /// The network's name.
+    /// The network's name, for the chain's name and the rules' comment.
     pub network: &'a str,
-    /// The container's id.
+    /// The container's id, for the chain's name and the rules' comment.
     pub container: &'a str,
     /// The container's addresses with their subnets' prefix lengths.
     pub addresses: &'a [IpNetwork],
@@ -25,7 +25,7 @@ pub struct Masquerade<'a> {
 pub struct Owned {
     /// The container's id; cut off where the comment was too long for the kernel.
     pub container: String,
-    /// The chain that belongs to it.
+    /// The chain with the container's masquerade rules.
     pub chain: String,
 }
 

@@ -18,13 +18,13 @@ const MULTIPORT: usize = 15;
 /// One published port.
 #[derive(Debug, Clone, Copy)]
 pub struct Mapping {
-    /// The protocol.
+    /// The transport protocol of the published port.
     pub protocol: Protocol,
     /// The address on the host; none or an unspecified one means every address.
     pub host_address: Option<IpAddr>,
-    /// The port on the host.
+    /// The port that clients connect to.
     pub host_port: u16,
-    /// The port in the container.
+    /// The port that the container listens on.
     pub container_port: u16,
 }
 
@@ -42,13 +42,13 @@ pub enum Masquerading {
 /// The published ports of one container in one network.
 #[derive(Debug, Clone)]
 pub struct PortMap<'a> {
-    /// The network's name.
+    /// The network's name, for the chain's name and the rules' comment.
     pub network: &'a str,
-    /// The container's id.
+    /// The container's id, for the chain's name and the rules' comment.
     pub container: &'a str,
     /// The address to send packets to, with its subnet's prefix length; its family is the rules' family.
     pub address: IpNetwork,
-    /// The ports.
+    /// The ports to publish; they need not be of one protocol.
     pub mappings: &'a [Mapping],
     /// The marking of connections to masquerade.
     pub masquerading: Masquerading,

@@ -31,7 +31,7 @@ pub enum Table {
 }
 
 impl Table {
-    /// Its name.
+    /// The table's name as iptables knows it (`-t`).
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {

@@ -32,7 +32,7 @@ impl Rule {
         self
     }
 
-    /// Appends a number.
+    /// Appends a number in decimal.
     #[must_use]
     pub(crate) fn number(mut self, number: u16) -> Self {
         self.0.push(number.to_string());
@@ -63,7 +63,7 @@ impl Rule {
         self.words("-o").raw(interface.as_str())
     }
 
-    /// Adds a comment.
+    /// Adds a comment match, which matches every packet.
     #[must_use]
     pub(crate) fn comment(self, comment: &Comment) -> Self {
         self.words("-m comment --comment").raw(comment.as_str())

@@ -24,7 +24,7 @@ const ATTEMPTS: usize = 10;
 pub(crate) struct Blob {
     /// `struct ipt_getinfo`, [`INFO`] bytes.
     pub(crate) info: Vec<u8>,
-    /// The entries, back to back.
+    /// The entries (`struct ipt_entry`, or `ip6t_entry`), back to back.
     pub(crate) entries: Vec<u8>,
 }
 

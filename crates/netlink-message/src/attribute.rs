@@ -5,7 +5,7 @@ use crate::{read_i32, read_u16, read_u32};
 /// Bits of the type that are flags (`NLA_F_NESTED`, `NLA_F_NET_BYTEORDER`), not part of the number.
 const TYPE_MASK: u16 = 0x3fff;
 
-/// One attribute of a message.
+/// An attribute of a message: `struct nlattr`, or `struct rtattr`, which is the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Attribute<'a> {
     /// Its number, without the flag bits.
@@ -69,7 +69,7 @@ impl<'a> Attribute<'a> {
         String::from_utf8_lossy(self.until_nul())
     }
 
-    /// The attributes inside this one.
+    /// The payload as a sequence of attributes, for an attribute that holds others.
     #[must_use]
     pub fn nested(&self) -> Attributes<'a> {
         Attributes::new(self.value)

@@ -20,9 +20,9 @@ const NLMSGERR_ATTR_MSG: u16 = 1;
 /// One message of the kernel's, borrowed from the receive buffer.
 #[derive(Debug, Clone, Copy)]
 pub struct Message<'a> {
-    /// Its type.
+    /// The message type (`nlmsg_type`), which is another number in each netlink family.
     pub kind: u16,
-    /// The flags in its header.
+    /// The header's flags (`NLM_F_*`).
     pub flags: u16,
     /// The number of the request that it answers; 0 in a notification.
     pub sequence: u32,
@@ -37,16 +37,16 @@ pub enum Verdict<'a> {
     Object,
     /// The end: carried out, or all is listed.
     Done,
-    /// The end: refused.
+    /// The end: the kernel has refused the request.
     Refused(Refusal<'a>),
-    /// Nothing that matters.
+    /// A message of netlink itself without meaning here, such as `NLMSG_NOOP`.
     Nothing,
 }
 
 /// Why the kernel refused a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Refusal<'a> {
-    /// Its errno.
+    /// The errno as a positive number.
     pub errno: i32,
     /// Its own words, if it had any.
     pub words: Option<&'a str>,

@@ -30,7 +30,7 @@ const IFA_F_PERMANENT: u32 = 0x80;
 /// An address to be given to a link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AddressSpec {
-    /// Index of the link.
+    /// Index of the link that gets it.
     pub link: u32,
     /// Address and prefix length; the bits after the prefix are the host's.
     pub network: IpNetwork,
@@ -49,10 +49,10 @@ impl AddressSpec {
     }
 }
 
-/// An address a link has.
+/// An address that a link has, as the kernel lists it (`RTM_GETADDR`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Address {
-    /// Index of the link.
+    /// Index of the link that has it.
     pub link: u32,
     /// Address and prefix length.
     pub network: IpNetwork,

@@ -94,12 +94,12 @@ impl Batch<'_> {
         self.note(pushed)
     }
 
-    /// Sets a link up.
+    /// Sets a link up (`IFF_UP`). Whether it can carry packets then is another matter: see [`crate::Link::running`].
     pub fn set_up(&mut self, link: impl Into<LinkRef>) -> &mut Self {
         self.change_link(link, &LinkChange { up: Some(true), ..LinkChange::default() })
     }
 
-    /// Sets a link down.
+    /// Sets a link down (`IFF_UP`). The kernel removes the routes over it.
     pub fn set_down(&mut self, link: impl Into<LinkRef>) -> &mut Self {
         self.change_link(link, &LinkChange { up: Some(false), ..LinkChange::default() })
     }

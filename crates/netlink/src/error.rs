@@ -197,7 +197,7 @@ impl Error {
 /// Why the kernel refused: its own words say more, the errno is what people search for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
-    /// The errno.
+    /// The errno as a positive number.
     pub errno: i32,
     /// What the kernel said (extended acknowledgement), if it said anything.
     pub words: Option<String>,

@@ -15,9 +15,9 @@ pub(crate) const IFLA_IFNAME: u16 = 3;
 /// A link by index, which is certain, or by name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LinkRef {
-    /// Its number.
+    /// The index in the socket's namespace.
     Index(u32),
-    /// Its name.
+    /// The name, or an alternative name (`ip link property add … altname`).
     Name(String),
 }
 

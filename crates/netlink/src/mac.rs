@@ -42,7 +42,7 @@ impl HardwareAddress {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{text:?} is not a MAC address: write six hexadecimal octets, as in 02:00:5e:00:53:01")]
 pub struct InvalidMac {
-    /// What was given.
+    /// The text as it was given.
     pub text: String,
 }
 

@@ -78,7 +78,7 @@ impl Netns {
         Ok(Netns { file, path: path.into(), id })
     }
 
-    /// The path it was opened from.
+    /// The path it was opened from. It may belong to another namespace by now.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path

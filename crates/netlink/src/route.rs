@@ -49,9 +49,9 @@ pub mod table {
 pub mod scope {
     /// Anywhere, through a gateway.
     pub const UNIVERSE: u8 = 0;
-    /// Directly on the link.
+    /// Hosts directly on the link, without a gateway.
     pub const LINK: u8 = 253;
-    /// On this host.
+    /// Addresses of this host.
     pub const HOST: u8 = 254;
     /// Nowhere: in a deletion it stands for any scope.
     pub(crate) const NOWHERE: u8 = 255;
@@ -60,10 +60,10 @@ pub mod scope {
 /// What happens to a packet that matches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum RouteType {
-    /// It is forwarded.
+    /// It is forwarded to the gateway, or to the destination on the link.
     #[default]
     Unicast,
-    /// It is for this host.
+    /// It is delivered to this host.
     Local,
     /// It is dropped silently.
     Blackhole,
@@ -123,7 +123,7 @@ pub struct Route {
     pub scope: Option<u8>,
     /// The gateway is on the link even if no route says so.
     pub onlink: bool,
-    /// What the route does.
+    /// What happens to packets that match (`RTN_*`).
     pub kind: RouteType,
     /// The kernel made it, for an address of the link (`RTPROT_KERNEL`), and will again; only read.
     pub is_kernels: bool,

@@ -27,7 +27,7 @@ const WHAT: &str = "a routing rule";
 pub struct Rule {
     /// Where they come from.
     pub source: IpNetwork,
-    /// The table.
+    /// Number of the routing table to look up, see [`crate::table`].
     pub table: u32,
     /// Rules with a lower number come first. Without one, the kernel puts a rule before all others but the first, which
     /// is for this host's own addresses.

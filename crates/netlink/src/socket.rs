@@ -30,7 +30,7 @@ pub struct Socket {
 enum Ending {
     /// An acknowledgement, or the end of a dump.
     Verdict,
-    /// One object.
+    /// One object, without an acknowledgement after it.
     Object,
 }
 

@@ -29,7 +29,7 @@ impl Batch {
         Self { generation: Some(generation), ..Self::new(subsystem) }
     }
 
-    /// Appends a message.
+    /// Appends a message. The kernel carries them out in this order, all or none.
     pub fn push(&mut self, message: Message) {
         self.messages.push(message);
     }

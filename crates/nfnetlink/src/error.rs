@@ -62,7 +62,7 @@ impl Error {
         Self::Refused { message, explanation: refusal.words.map(str::to_owned), source }
     }
 
-    /// The errno of a refusal.
+    /// The kernel's errno as a positive number; `None` if it did not refuse, for instance because there was no answer.
     #[must_use]
     pub fn errno(&self) -> Option<i32> {
         match self {

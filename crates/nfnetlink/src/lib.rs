@@ -24,11 +24,11 @@ pub mod family {
     pub const UNSPECIFIED: u8 = 0;
     /// IPv4 and IPv6 together (nf_tables only).
     pub const INET: u8 = 1;
-    /// IPv4.
+    /// IPv4 only.
     pub const IPV4: u8 = 2;
     /// Ethernet bridges.
     pub const BRIDGE: u8 = 7;
-    /// IPv6.
+    /// IPv6 only.
     pub const IPV6: u8 = 10;
 }
 

@@ -34,7 +34,7 @@ impl ChainState {
 #[derive(Debug)]
 pub(crate) struct TableState {
     flags: u32,
-    /// Its comment.
+    /// Its comment, as `nft list table` shows it; `None` if it has none.
     pub(crate) about: Option<String>,
 }
 

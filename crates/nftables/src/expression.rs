@@ -14,7 +14,7 @@ use crate::uapi::{bitwise, cmp, ct, data, expression, fib, immediate, list, look
 
 /// The register in which everything begins.
 const FIRST: u32 = 1;
-/// The register of a verdict.
+/// The register that a verdict goes to (`NFT_REG_VERDICT`).
 const VERDICT: u32 = 0;
 /// Four-byte pieces from register 1 on.
 const fn piece(index: u32) -> u32 {

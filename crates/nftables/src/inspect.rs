@@ -15,7 +15,7 @@ pub struct Chain {
     /// One of its rules drops or rejects by itself: nft's `drop` and `reject`, or the iptables targets DROP
     /// and REJECT. Chains that it jumps to are not followed.
     pub drops_by_rule: bool,
-    /// It has rules at all.
+    /// It has at least one rule.
     pub has_rules: bool,
 }
 

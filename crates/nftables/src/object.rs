@@ -10,16 +10,16 @@ use crate::uapi::{chain, comment, data, element, elements, hook, list, operation
 pub enum Family {
     /// IPv4 and IPv6.
     Inet,
-    /// IPv4.
+    /// IPv4 only.
     Ip,
-    /// IPv6.
+    /// IPv6 only.
     Ip6,
     /// Ethernet bridges.
     Bridge,
 }
 
 impl Family {
-    /// Its `NFPROTO_*` number.
+    /// The family's number in netfilter messages (`NFPROTO_*`).
     pub(crate) fn number(self) -> u8 {
         match self {
             Self::Inet => family::INET,
@@ -42,12 +42,12 @@ impl std::fmt::Display for Family {
     }
 }
 
-/// A table's family and name.
+/// The family and name by which the kernel knows a table: two families may each have one of the same name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Table<'a> {
-    /// Its family.
+    /// The family, the first word in `table inet ferrocni`.
     pub family: Family,
-    /// Its name.
+    /// The name, unique within its family and network namespace.
     pub name: &'a str,
 }
 

@@ -10,7 +10,7 @@ use crate::{Error, VlanId, detach, tagged};
 /// The link that a network's interfaces sit on, as its configuration says.
 #[derive(Debug, Clone, Copy)]
 pub struct Master<'a> {
-    /// The key that names it, for errors.
+    /// The configuration key that names it (`master`, `uplink`), for errors.
     pub key: &'static str,
     /// Its name; the link of the default route without.
     pub name: Option<&'a LinkName>,
@@ -131,7 +131,7 @@ impl Master<'_> {
     }
 }
 
-/// What a link sits on.
+/// The link below another one (`IFLA_LINK`), such as a VLAN's NIC; `None` if there is none, or it is gone.
 fn below(socket: &mut Socket, link: &Link) -> Result<Option<Link>, Error> {
     let Some(index) = link.peer_index else { return Ok(None) };
     Ok(if_found(socket.link(index))?)

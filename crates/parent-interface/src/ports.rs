@@ -10,9 +10,9 @@ use crate::{Error, VlanId};
 /// Where a port leads: into a bridge, and there into one of its VLANs, if it keeps them apart.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
-    /// The bridge's name.
+    /// The name of the bridge that the link is a port of.
     pub bridge: String,
-    /// The VLAN.
+    /// The VLAN that the port is in; `None` if the bridge does not filter VLANs.
     pub vlan: Option<VlanId>,
 }
 

@@ -13,7 +13,7 @@ impl VlanId {
         (1..=4094).contains(&number).then_some(Self(number))
     }
 
-    /// Its number.
+    /// The VLAN id as in the frame's tag, 1 to 4094.
     #[must_use]
     pub fn get(self) -> u16 {
         self.0

@@ -16,7 +16,7 @@ pub(crate) fn is_ours(link: &Link) -> bool {
     link.alias.as_deref() == Some(ALIAS)
 }
 
-/// The NIC that the tag is of.
+/// The untagged link below, `eth0` for `eth0.20`.
 fn nic(socket: &mut Socket, tagged: &Tagged) -> Result<Link, Error> {
     match socket.link(tagged.nic.as_str()) {
         Err(error) if error.is_not_found() => Err(Error::NoNic { nic: tagged.nic.clone(), tag: tagged.tag }),

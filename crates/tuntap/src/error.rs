@@ -57,7 +57,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// The name is taken.
+    /// Whether the name belongs to an interface already.
     #[must_use]
     pub fn is_exists(&self) -> bool {
         matches!(self, Error::Taken { .. })

@@ -25,7 +25,7 @@ const SELINUXFS: &str = "/sys/fs/selinux";
 
 /// What the copy could not do.
 pub(crate) enum Failure {
-    /// Enter the context.
+    /// The kernel refused the SELinux context.
     Enter(Errno),
     /// Make the tap.
     Create(Errno),

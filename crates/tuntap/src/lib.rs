@@ -30,14 +30,14 @@ const DEVICE: &str = "/dev/net/tun";
 /// A tap to be made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Options<'a> {
-    /// Its name.
+    /// Its interface name, at most 15 bytes.
     pub name: &'a str,
     /// Let several threads of the program send and receive, each through a queue of its own. Who attaches to the tap has to
     /// ask for the same.
     pub multi_queue: bool,
     /// The user who may attach to it without privileges; without one, all users of the group, or only the privileged.
     pub owner: Option<u32>,
-    /// The group that may.
+    /// The group whose members may attach without privileges; see `owner`.
     pub group: Option<u32>,
     /// The SELinux context that it is made in: programs that are confined to it may attach.
     pub selinux_context: Option<&'a str>,

@@ -27,9 +27,9 @@ pub(crate) struct Settings {
     pub(crate) address: IpNetwork,
     /// The subnet's router.
     pub(crate) gateway: Option<IpAddr>,
-    /// Where packets go.
+    /// Its routes, the default route included.
     pub(crate) routes: Vec<Route>,
-    /// Whom to ask for names.
+    /// Name servers and domains for the resolver.
     pub(crate) dns: Dns,
 }
 
@@ -50,7 +50,7 @@ impl Settings {
 /// An address that is ours until a certain moment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Lease {
-    /// What came with it.
+    /// The address and the settings that the server sent with it.
     pub(crate) settings: Settings,
     /// Who gave it: option 54 of DHCPv4, the server's DUID of DHCPv6.
     pub(crate) server: Vec<u8>,

@@ -32,7 +32,7 @@ pub(crate) const TAKE_AT_ONCE: u8 = 255;
 /// An address that a server would give.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Offer {
-    /// The address.
+    /// The offered address.
     pub(crate) address: IpAddr,
     /// Who would give it, as in [`Lease::server`].
     pub(crate) server: Vec<u8>,
@@ -56,20 +56,20 @@ pub(crate) enum Message {
 /// What a server says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Reply {
-    /// You could have this one.
+    /// An address that the client may request. (OFFER, ADVERTISE)
     Offer(Offer),
-    /// It is yours.
+    /// The lease. (ACK, REPLY)
     Grant(Box<Grant>),
-    /// No.
+    /// The server refuses. (NAK, or a status code in DHCPv6)
     Refusal {
-        /// Its words.
+        /// `DHCPNAK` or the DHCPv6 status code, and the server's message if there is one.
         reason: String,
         /// The address may not be used any more, however long its lease was.
         revokes: bool,
     },
 }
 
-/// What has happened.
+/// What the machine reacts to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Event {
     /// The client starts without a lease.
@@ -82,12 +82,12 @@ pub(crate) enum Event {
     Renew,
 }
 
-/// What is to be done.
+/// What the caller of [`Machine::step`] has to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Action {
-    /// Say this.
+    /// Send a message.
     Send {
-        /// What.
+        /// The message, the same for both protocols.
         message: Message,
         /// The number of the exchange, which the answer repeats.
         transaction: u32,
@@ -98,14 +98,14 @@ pub(crate) enum Action {
     Take(Lease),
     /// The address is not ours any more: do not use it.
     Withdraw {
-        /// Why not.
+        /// The reason, for the log.
         why: String,
     },
     /// Tell the administrator.
     Note(String),
 }
 
-/// One client.
+/// The state of one client: one family of one attachment.
 #[derive(Debug)]
 pub(crate) struct Machine {
     pace: Pace,
@@ -139,7 +139,7 @@ struct Exchange {
     next: Moment,
 }
 
-/// Random numbers.
+/// A source of random numbers, for transaction numbers and pauses.
 pub(crate) type Random<'a> = &'a mut dyn FnMut() -> u32;
 
 impl Machine {

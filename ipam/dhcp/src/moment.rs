@@ -14,7 +14,7 @@ impl Moment {
     /// The end of a lease that has none.
     pub(crate) const NEVER: Self = Self(u64::MAX);
 
-    /// The present.
+    /// The present time.
     #[must_use]
     pub(crate) fn now() -> Self {
         // The clock is there since Linux 2.6.39; without it nothing would ever be due.

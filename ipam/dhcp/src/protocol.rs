@@ -15,16 +15,16 @@ use ip::Family;
 /// The version of what follows. A plugin and a daemon that differ in it say so.
 pub(crate) const VERSION: u32 = 1;
 
-/// The longest line.
+/// Longest line that is accepted, in bytes.
 pub(crate) const MAX_LINE: usize = 1 << 20;
 
-/// A line.
+/// One message: a JSON object on a line of its own.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Line<T> {
     /// [`VERSION`], under a name that no other protocol has.
     #[serde(rename = "ferrocni-dhcp")]
     pub(crate) version: u32,
-    /// What is said.
+    /// The request or the answer.
     pub(crate) body: T,
 }
 
@@ -34,44 +34,44 @@ pub(crate) struct Line<T> {
 pub(crate) enum Request {
     /// Get a lease of each family, or say again which there are.
     Allocate {
-        /// Whose.
+        /// The attachment that gets the leases.
         #[serde(with = "label")]
         attachment: Attachment,
         /// The container's namespace, by an absolute path.
         netns: PathBuf,
-        /// Which families.
+        /// The families to get an address of.
         families: Vec<Family>,
         /// What to tell the servers.
         wishes: Wishes,
     },
     /// Give back all leases; there may be none.
     Release {
-        /// Whose.
+        /// The attachment whose leases are given back.
         #[serde(with = "label")]
         attachment: Attachment,
     },
     /// Which leases are there?
     Check {
-        /// Whose.
+        /// The attachment whose leases are listed.
         #[serde(with = "label")]
         attachment: Attachment,
     },
     /// Who has leases of this network?
     List {
-        /// Its name.
+        /// The network's name.
         network: NetworkName,
     },
     /// Are you there?
     Ping,
 }
 
-/// What the daemon answers.
+/// What the daemon answers to a [`Request`].
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) enum Answer {
     /// It may take so long.
     Wait {
-        /// At most.
+        /// An upper bound.
         seconds: u64,
     },
     /// To [`Request::Allocate`].
@@ -85,13 +85,13 @@ pub(crate) enum Answer {
     Held(Vec<Settings>),
     /// To [`Request::List`].
     Holders(Vec<Holder>),
-    /// To the others.
+    /// To the other requests.
     Done,
     /// It could not be done.
     Failed(Failure),
 }
 
-/// A holder of leases.
+/// An attachment that holds at least one lease.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Holder(#[serde(with = "label")] pub Attachment);
 
@@ -125,7 +125,7 @@ pub(crate) fn line<T: Serialize>(body: T) -> Vec<u8> {
     line
 }
 
-/// An attachment as its label.
+/// Serializes an attachment as its label.
 pub(crate) mod label {
     use cni_plugin::Attachment;
     use serde::{Deserialize, Deserializer, Serializer};

@@ -26,12 +26,12 @@ const LOCK: &str = "lock";
 /// The most that a lease's file has, in bytes: what a plugin has said, and a message from a server.
 const MAX: usize = 2 * MAX_LINE;
 
-/// Which lease.
+/// Identifies a lease.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Key {
-    /// Whose.
+    /// The attachment that holds it.
     pub(crate) attachment: Attachment,
-    /// Of which family.
+    /// The family: an attachment has one lease of each at most.
     pub(crate) family: Family,
 }
 

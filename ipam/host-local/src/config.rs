@@ -49,7 +49,7 @@ pub(crate) struct Keys {
     args: CniKey,
 }
 
-/// The `ipam` object.
+/// The object `ipam` of the network configuration.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(crate) struct Ipam {
@@ -62,7 +62,7 @@ pub(crate) struct Ipam {
     #[serde(deserialize_with = "ip::deserialize_optional")]
     gateway: Option<IpAddr>,
     ranges: Vec<Vec<RangeSpec>>,
-    /// The routes to report.
+    /// The routes to report in the result; they are not checked.
     pub(crate) routes: Vec<Route>,
     resolv_conf: PathBuf,
 }

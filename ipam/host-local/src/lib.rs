@@ -26,7 +26,7 @@ pub use store::Store;
 /// How many addresses are tried one by one before the folder is listed to find a free one.
 const PROBES: usize = 32;
 
-/// The plugin.
+/// The IPAM plugin `host-local`.
 #[derive(Debug, Clone, Copy)]
 pub struct HostLocal;
 
@@ -141,7 +141,7 @@ impl Allocation {
         Ok(Self { owner, store, given })
     }
 
-    /// One address of each set.
+    /// Reserves one address in each set: the requested address, else a free one.
     fn one_of_each(mut self, sets: &RangeSets, wishes: &[Option<IpAddr>]) -> Result<Vec<IpConfig>, Error> {
         let held = self.store.held_by(&self.owner)?;
         let mut ips = Vec::new();

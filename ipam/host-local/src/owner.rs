@@ -71,9 +71,9 @@ impl fmt::Display for Owner {
 /// What is at an address's place in the folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Holder {
-    /// Nothing.
+    /// There is no file.
     Free,
-    /// A reservation.
+    /// A reservation by this owner.
     Owner(Owner),
     /// A file without a word in it: what a full disk or a power cut left of a reservation.
     Empty,

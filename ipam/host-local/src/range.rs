@@ -142,7 +142,7 @@ fn last_address(subnet: IpNetwork) -> IpAddr {
     address_of(subnet, if subnet.is_ipv4() { last - 1 } else { last })
 }
 
-/// An address as a number.
+/// An address as a number, so that ranges can be compared and counted.
 pub(crate) fn number(address: IpAddr) -> u128 {
     match address {
         IpAddr::V4(address) => u32::from(address).into(),
@@ -150,7 +150,7 @@ pub(crate) fn number(address: IpAddr) -> u128 {
     }
 }
 
-/// A number as an address of the subnet's family.
+/// The inverse of [`number`], for the family of `subnet`.
 fn address_of(subnet: IpNetwork, number: u128) -> IpAddr {
     match subnet {
         // No IPv4 subnet contains a number that does not fit.
@@ -218,7 +218,7 @@ impl TryFrom<&[RangeSpec]> for RangeSet {
 }
 
 impl RangeSet {
-    /// Its ranges; at least one.
+    /// Its ranges, in the order of the configuration; at least one.
     #[must_use]
     pub fn ranges(&self) -> &[Range] {
         &self.ranges
@@ -234,7 +234,7 @@ impl RangeSet {
         self.ranges[place].contains(address).then_some(place)
     }
 
-    /// The range that the address is in.
+    /// The range that contains the address, if any.
     #[must_use]
     pub fn range_of(&self, address: IpAddr) -> Option<&Range> {
         self.position(address).map(|place| &self.ranges[place])
@@ -251,7 +251,7 @@ impl RangeSet {
         self.withheld.iter().copied()
     }
 
-    /// A number as an address of this set's family.
+    /// The inverse of [`number`], for this set's family.
     pub(crate) fn address(&self, number: u128) -> IpAddr {
         address_of(self.ranges[0].subnet, number)
     }
@@ -305,12 +305,12 @@ impl RangeSets {
         Ok(Self { sets, by_first })
     }
 
-    /// The sets; at least one.
+    /// The sets in the order of the configuration; at least one.
     pub fn iter(&self) -> std::slice::Iter<'_, RangeSet> {
         self.sets.iter()
     }
 
-    /// The set that the address is in, with its place.
+    /// The set that contains the address, and its index.
     #[must_use]
     pub fn of(&self, address: IpAddr) -> Option<(usize, &RangeSet)> {
         let key = (address.is_ipv4(), number(address));

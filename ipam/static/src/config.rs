@@ -18,7 +18,7 @@ pub struct Config {
     pub(crate) args: Args,
 }
 
-/// The `ipam` object.
+/// The object `ipam` of the network configuration.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct Ipam {
@@ -46,7 +46,7 @@ impl Config {
     }
 }
 
-/// One of `addresses`.
+/// An entry of `addresses`: an address with its prefix length, and its gateway.
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(try_from = "WrittenAddress")]
 pub(crate) struct Address {

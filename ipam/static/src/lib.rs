@@ -9,7 +9,7 @@ use cni_plugin::{Add, AddResult, Check, Del, Gc, Plugin, SpecVersion, Status, Un
 pub use config::Config;
 pub use error::Error;
 
-/// The plugin.
+/// The IPAM plugin `static`.
 #[derive(Debug, Clone, Copy)]
 pub struct Static;
 

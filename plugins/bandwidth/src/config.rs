@@ -16,14 +16,14 @@ pub struct Config {
 /// One for each direction, as the container sees them.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Limits {
-    /// For what it receives.
+    /// Limit of what the container receives; `None` for no limit.
     pub(crate) ingress: Option<Limit>,
-    /// For what it sends.
+    /// Limit of what the container sends; `None` for no limit.
     pub(crate) egress: Option<Limit>,
 }
 
 impl Config {
-    /// What is to be limited.
+    /// The limits for both directions, unless the configuration restricts them to subnets, which is not supported.
     pub(crate) fn limits(&self) -> Result<Limits, Error> {
         if self.by_subnet { Err(Error::BySubnet) } else { Ok(self.limits) }
     }

@@ -9,7 +9,7 @@ const LATENCY: u64 = 25;
 /// Of each packet the kernel counts this much, in bytes, beside what the MTU allows: the Ethernet header.
 const HEADER: u32 = 14;
 
-/// A limit for one direction.
+/// Rate and burst of a token bucket (tc-tbf(8)) for one direction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Limit {
     /// Bytes per second.

@@ -159,7 +159,7 @@ impl Config {
         }
     }
 
-    /// A default gateway is a gateway.
+    /// Whether the bridge has the gateway addresses: `isDefaultGateway` implies `isGateway`.
     pub(crate) fn is_gateway(&self) -> bool {
         self.is_gateway || self.is_default_gateway
     }

@@ -48,7 +48,7 @@ fn take_precautions(bridge: &Link) -> Result<(), Error> {
     Ok(())
 }
 
-/// The link of the bridge's name, which has to be a bridge.
+/// The network's bridge, if it exists. A link of its name that is no bridge is an error.
 pub(crate) fn find(host: &mut Socket, config: &Config) -> Result<Option<Link>, Error> {
     let name = &config.bridge;
     match if_found(host.link(name.as_str()))? {

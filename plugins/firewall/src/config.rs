@@ -47,7 +47,7 @@ enum BackendKey {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum IngressPolicy {
-    /// All.
+    /// Everyone.
     #[default]
     #[serde(alias = "")]
     Open,

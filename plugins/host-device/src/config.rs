@@ -45,15 +45,15 @@ struct Capabilities {
 /// By what the configuration knows the device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Selector<'a> {
-    /// Its name on the host.
+    /// `device`: its name on the host, or an alternative name.
     Name(&'a LinkName),
-    /// Its hardware address.
+    /// `hwaddr`: its hardware address, of 6, 8 or 20 bytes.
     Address(&'a HardwareAddress),
-    /// Its folder below /sys/devices.
+    /// `kernelpath`: its folder below /sys/devices.
     Path(&'a Path),
-    /// Its place on the PCI bus.
+    /// `pciBusID`: its address on the PCI bus.
     Pci(&'a PciAddress),
-    /// Its place on the PCI or the auxiliary bus, as a device plugin assigned it to the container.
+    /// The capability `deviceID`: its name on the PCI or the auxiliary bus, as a device plugin assigned it to the container.
     Id(&'a DeviceId),
 }
 
@@ -148,7 +148,6 @@ impl FromStr for KernelPath {
 pub(crate) struct PciAddress(String);
 
 impl PciAddress {
-    /// The address as text.
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
@@ -183,7 +182,6 @@ impl FromStr for PciAddress {
 pub(crate) struct DeviceId(String);
 
 impl DeviceId {
-    /// The name as text.
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }

@@ -38,7 +38,7 @@ impl<'a> Device<'a> {
         }
     }
 
-    /// The device's link on the host.
+    /// The device's link, if it is in the host's namespace.
     pub(crate) fn link(&self, host: &mut Socket) -> Result<Link, Error> {
         let found = match self {
             Self::Named(name) => named(host, name.as_str())?,

@@ -38,7 +38,7 @@ impl Mark {
         if length <= MAX_ALIAS_LEN { Ok(mark) } else { Err(Error::MarkTooLong { device: device.name.clone(), length }) }
     }
 
-    /// The mark that a link carries.
+    /// The mark in a link's alias; `None` if the alias is something else.
     pub(crate) fn of(link: &Link) -> Option<Self> {
         Self::parse(link.alias.as_deref()?)
     }

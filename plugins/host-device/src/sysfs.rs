@@ -15,7 +15,6 @@ const LINKS: &str = "/sys/class/net";
 /// Drivers that hand a device to a program (DPDK), so that it has no interface.
 const USERSPACE_DRIVERS: [&str; 3] = ["vfio-pci", "uio_pci_generic", "igb_uio"];
 
-/// The folder of a PCI device.
 pub(crate) fn pci_folder(address: &PciAddress) -> PathBuf {
     Path::new(PCI).join(address.as_str())
 }

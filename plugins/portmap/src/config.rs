@@ -102,7 +102,7 @@ pub(crate) enum Method {
 }
 
 impl Config {
-    /// The published ports.
+    /// The ports that the runtime passes by the capability `portMappings`.
     pub(crate) fn ports(&self) -> &[PortMapping] {
         &self.runtime_config.port_mappings
     }
@@ -137,7 +137,7 @@ impl Config {
         .filter_map(|(key, is_set)| is_set.then_some(key))
     }
 
-    /// How iptables masquerades.
+    /// How the rules of the backend `iptables` mark what has to be masqueraded.
     pub(crate) fn masquerading(&self) -> iptables::portmap::Masquerading {
         use iptables::portmap::Masquerading;
         /// The bit that the reference uses, next to those of Kubernetes (14 and 15).

@@ -20,7 +20,7 @@ pub(crate) struct Gateways {
 }
 
 impl Gateways {
-    /// The gateway for what is sent from `source`.
+    /// The configured gateway of the family of `source`.
     pub(crate) fn of_family(self, source: IpAddr) -> Option<IpAddr> {
         match source {
             IpAddr::V4(_) => self.v4.map(IpAddr::V4),

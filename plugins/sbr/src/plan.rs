@@ -28,11 +28,11 @@ pub(crate) struct Plan {
 /// The interface, as it is in the container and as the plugin before says.
 #[derive(Debug)]
 pub(crate) struct Interface<'a> {
-    /// Its index.
+    /// Its index in the container's namespace.
     pub(crate) link: u32,
-    /// The addresses that the plugin before gave it.
+    /// The addresses in the previous plugin's result.
     pub(crate) ips: &'a [&'a IpConfig],
-    /// All that it has.
+    /// All addresses that it has in the kernel.
     pub(crate) addresses: Vec<IpNetwork>,
     /// Its routes in the main table.
     pub(crate) routes: Vec<Route>,

@@ -6,7 +6,7 @@ use std::path::Path;
 /// Where they are.
 const FOLDERS: [&str; 3] = ["/var/lib/cni", "/run/ferrocni", "/run/cni/tuning"];
 
-/// The daemon's.
+/// The folder of the DHCP daemon's leases.
 const LEASES: &str = "/run/ferrocni/dhcp";
 
 /// A line for each file that belongs to an attachment; to be called inside a host.

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::command::Inside;
 
-/// The flags of a link that somebody sets, as opposed to those that the kernel reports.
+/// The flags of a link that are set by configuration, as opposed to those that the kernel reports.
 const SET_FLAGS: [&str; 4] = ["UP", "PROMISC", "ALLMULTI", "NOARP"];
 
 /// The tunnels, with their kinds, that the kernel puts into every namespace as soon as somebody, somewhere, has

@@ -29,7 +29,7 @@ const BRIDGE_VLANDB_ENTRY_RANGE: u16 = 2;
 pub struct PortVlans {
     /// The first of them, 1 to 4094.
     pub first: u16,
-    /// The last of them.
+    /// The last of them, the same as `first` for a single VLAN.
     pub last: u16,
     /// What arrives without a tag belongs to it. A port has one such VLAN at most, which is no range.
     pub pvid: bool,

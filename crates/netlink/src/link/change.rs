@@ -28,7 +28,7 @@ pub struct LinkChange<'a> {
     pub name: Option<&'a str>,
     /// Another namespace to move to, with the new name if there is one. Its index may be another there.
     pub netns: Option<&'a Netns>,
-    /// Up or down.
+    /// Set it up or down (`IFF_UP`).
     pub up: Option<bool>,
     /// A new Ethernet address.
     pub mac: Option<Mac>,
@@ -36,9 +36,9 @@ pub struct LinkChange<'a> {
     pub mtu: Option<u32>,
     /// Whose the link is: our label. At most [`crate::MAX_ALIAS_LEN`] bytes.
     pub alias: Option<&'a str>,
-    /// Receive everything.
+    /// Receive packets for any hardware address (`IFF_PROMISC`).
     pub promiscuous: Option<bool>,
-    /// Receive all multicasts.
+    /// Receive all multicast packets (`IFF_ALLMULTI`).
     pub all_multicast: Option<bool>,
     /// How many packets may wait to be sent.
     pub tx_queue_len: Option<u32>,

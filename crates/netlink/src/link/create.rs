@@ -15,7 +15,7 @@ use crate::socket::Socket;
 /// A bridge to be created.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bridge<'a> {
-    /// Its name.
+    /// Its name, at most 15 bytes.
     pub name: &'a str,
     /// Its Ethernet address. An address set here stays; without one the bridge takes the lowest of its
     /// ports' addresses, and changes it whenever that port goes, under the feet of all who know it.
@@ -23,7 +23,7 @@ pub struct Bridge<'a> {
     /// Largest packet in bytes; without it, the smallest of its ports'. 1500, with which every bridge starts,
     /// is no change to the kernel: such a bridge follows its ports all the same.
     pub mtu: Option<u32>,
-    /// Up at once.
+    /// Whether it is set up when it is created.
     pub up: bool,
     /// Keeps VLANs apart: each port gets only what it was let into, see [`PortVlans`](crate::PortVlans).
     pub vlan_filtering: bool,
@@ -44,7 +44,7 @@ pub struct Veth<'a> {
     pub bridge_port: BridgePort,
     /// Whose it is: our label.
     pub alias: Option<&'a str>,
-    /// Up at once.
+    /// Whether this end is set up when the pair is created.
     pub up: bool,
     /// Whether this end gets an IPv6 link-local address, which a port of a bridge has no use for.
     pub ipv6_link_local: bool,
@@ -55,7 +55,7 @@ pub struct Veth<'a> {
 /// The end of a veth pair that goes elsewhere. It is created down: it cannot go up before both ends exist.
 #[derive(Debug, Clone, Copy)]
 pub struct Peer<'a> {
-    /// Its name.
+    /// Its name in the namespace that it is created in.
     pub name: &'a str,
     /// Its Ethernet address; random without.
     pub mac: Option<Mac>,

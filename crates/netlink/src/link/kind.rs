@@ -27,9 +27,9 @@ const IFLA_BR_VLAN_DEFAULT_PVID: u16 = 39;
 /// A link to be created; see [`Veth`](crate::Veth) for a pair, and [`Bridge`](crate::Bridge) for one whose MTU has to stay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NewLink<'a> {
-    /// Its name.
+    /// Its name in the namespace that it is created in.
     pub name: &'a str,
-    /// What it is.
+    /// Its type, with the options of that type.
     pub kind: LinkKind,
     /// Index of the link it sits on, in the namespace of the socket that creates it.
     pub parent: Option<u32>,
@@ -37,7 +37,7 @@ pub struct NewLink<'a> {
     pub mac: Option<Mac>,
     /// Largest packet in bytes; the parent's, or the kind's own, without.
     pub mtu: Option<u32>,
-    /// Up at once.
+    /// Whether it is set up when it is created.
     pub up: bool,
 }
 
@@ -79,13 +79,13 @@ pub enum LinkKind {
         /// was read has none if the kernel cannot filter VLANs (CONFIG_BRIDGE_VLAN_FILTERING).
         default_vlan: Option<u16>,
     },
-    /// A link that leads nowhere (drivers/net/dummy.c).
+    /// A dummy interface: it drops whatever is sent out of it (drivers/net/dummy.c).
     Dummy,
     /// Where incoming packets can be made to queue as outgoing ones do (drivers/net/ifb.c).
     Ifb,
     /// A routing table of its own for the links that have it as their master (drivers/net/vrf.c).
     Vrf {
-        /// The table.
+        /// Number of the routing table.
         table: u32,
     },
 }

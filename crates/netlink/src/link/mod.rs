@@ -35,7 +35,7 @@ const MAX_ALTERNATIVE_NAME_LEN: usize = 127;
 pub struct Link {
     /// Its number in its namespace.
     pub index: u32,
-    /// Its name.
+    /// Its name in its namespace; alternative names are not in it.
     pub name: String,
     /// It carries Ethernet frames, as most links do; the loopback does not.
     pub ethernet: bool,
@@ -71,11 +71,11 @@ pub struct Link {
     pub peer_netns_id: Option<i32>,
     /// Whether it believes the routers it hears (`accept_ra`); `None` if it has no IPv6.
     pub accepts_routers: Option<bool>,
-    /// Options it has as a port of a bridge.
+    /// Its options as a port of a bridge; `None` if it is none.
     pub bridge_port: Option<BridgePort>,
 }
 
-/// What a bridge does for one of its ports.
+/// Options of a bridge port (`IFLA_BRPORT_*`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct BridgePort {
     /// Packets may leave through the port they came from.

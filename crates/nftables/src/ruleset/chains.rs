@@ -50,7 +50,7 @@ impl OnDemand {
         }
     }
 
-    /// Its rules, in order.
+    /// The messages that add the chain's rules, in their order in the chain.
     pub(super) fn rules(&self) -> Vec<Message> {
         let name = self.name();
         match self {

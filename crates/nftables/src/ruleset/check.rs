@@ -16,48 +16,48 @@ use crate::{Result, Table};
 pub enum Difference {
     /// The element is not there.
     Absent {
-        /// What was expected.
+        /// The element that is missing.
         element: Element,
     },
     /// The element's key belongs to another label.
     Foreign {
-        /// What was expected.
+        /// The element as it should be.
         element: Element,
         /// Whose it is; empty if it has no label.
         holder: String,
     },
     /// The element is there, with other data.
     Changed {
-        /// What was expected.
+        /// The element as it should be.
         element: Element,
-        /// What was found, in words.
+        /// The data that it has instead, in words.
         found: String,
     },
     /// A bridge is not known as an isolated one.
     Bridge {
-        /// The bridge.
+        /// The bridge's name.
         bridge: String,
     },
     /// A table is not there.
     Table {
-        /// The table.
+        /// The missing table.
         table: Table<'static>,
     },
     /// Packets enter none of a table's chains.
     Dormant {
-        /// The table.
+        /// The table with the flag `dormant`.
         table: Table<'static>,
     },
     /// A table has the layout of an earlier version of ferrocni.
     Layout {
-        /// The table.
+        /// The table of the earlier layout.
         table: Table<'static>,
     },
     /// A chain that the elements need lost rules: it was flushed or deleted.
     Chain {
-        /// The table.
+        /// The table that the chain is in.
         table: Table<'static>,
-        /// The chain.
+        /// The chain's name.
         chain: String,
         /// How many rules it has to have at least.
         expected: usize,

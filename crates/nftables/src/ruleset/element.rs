@@ -37,9 +37,9 @@ pub enum Element {
     Publish {
         /// The host's address; none for all of its addresses of the container address's version.
         host: Option<IpAddr>,
-        /// The transport protocol.
+        /// The transport protocol of the connections.
         protocol: Protocol,
-        /// The host's port.
+        /// The port on the host.
         port: u16,
         /// The container's address and port.
         to: (IpAddr, u16),
@@ -47,34 +47,34 @@ pub enum Element {
     /// Connections to a container's published ports from its own subnet (itself included) and from the
     /// host's loopback addresses arrive under the host's address.
     Hairpin {
-        /// The container's address.
+        /// The container's address, of the same family as `subnet`.
         address: IpAddr,
-        /// Its subnet.
+        /// The subnet from which connections are masqueraded, the container's own.
         subnet: IpNetwork,
     },
     /// All connections to a container's published ports arrive under the host's address.
     MasqueradePublished {
-        /// The container's address.
+        /// The address of the container that publishes the ports.
         address: IpAddr,
     },
     /// What a container sends out of its subnet leaves under the host's address.
     Masquerade {
-        /// The container's address.
+        /// The container's address, of the same family as `subnet`.
         address: IpAddr,
-        /// Its subnet.
+        /// The subnet within which packets are not masqueraded, the container's own.
         subnet: IpNetwork,
     },
     /// What a container forwards or is forwarded passes the administrator's chain and isolation.
     Member {
-        /// The container's address.
+        /// The container's address, IPv4 or IPv6.
         address: IpAddr,
     },
     /// A container accepts new connections from isolated bridges only if the bridge is its own; the bridge
     /// becomes an isolated one.
     SameBridge {
-        /// The container's address.
+        /// The container's address, IPv4 or IPv6.
         address: IpAddr,
-        /// Its bridge.
+        /// Name of the bridge that the container is connected to.
         bridge: String,
     },
     /// Nothing is bridged to this port; the host itself still reaches it.
@@ -86,7 +86,7 @@ pub enum Element {
     Mac {
         /// The bridge port: the host's end of the veth pair.
         port: String,
-        /// The address.
+        /// The allowed source address of Ethernet frames.
         mac: [u8; 6],
     },
 }

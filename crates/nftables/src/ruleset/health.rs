@@ -33,7 +33,7 @@ impl Lack {
     }
 }
 
-/// A chain as it has to be.
+/// What a chain has to be like.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Wanted {
     table: Table<'static>,

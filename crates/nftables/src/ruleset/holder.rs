@@ -14,7 +14,7 @@ use crate::{Error, Result};
 /// On whose behalf elements are inserted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Holder<'a> {
-    /// The attachment's label.
+    /// The attachment's label, which the elements carry in their comments.
     pub label: &'a str,
     /// The link on the host that is the attachment's alone, if there is one: the elements say so, and once nothing on the
     /// host has that name or the label any more, they are stale.

@@ -32,7 +32,7 @@ const VERDICT: Mapped = Mapped::Verdict;
 const IPV4_PORT: Mapped = Mapped::Value { kind: IPV4 << 6 | PORT, length: 8 };
 const IPV6_PORT: Mapped = Mapped::Value { kind: IPV6 << 6 | PORT, length: 20 };
 
-/// A set or map.
+/// A set or map of the skeleton.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Set {
     pub(super) table: Table<'static>,

@@ -51,7 +51,7 @@ pub(super) fn marker(layout: u32) -> String {
     format!("{MARKER}{layout}")
 }
 
-/// The layout that a chain of this name tells.
+/// The inverse of [`marker`]; `None` for any other chain.
 pub(super) fn layout_in(chain: &str) -> Option<u32> {
     chain.strip_prefix(MARKER)?.parse().ok()
 }

@@ -24,7 +24,7 @@ pub(super) enum End {
     Left,
     /// The namespace or the interface is gone.
     Gone(String),
-    /// The ADD has failed.
+    /// The ADD that wanted the lease has failed.
     Failed(Error),
 }
 

@@ -85,7 +85,7 @@ impl Holding {
         self.configure()
     }
 
-    /// The lease has ended.
+    /// The lease has ended: takes its address and routes from the interface.
     pub(super) fn withdraw(&mut self, why: &str) -> Result<(), End> {
         let address = self.record.lease.take().map(|lease| lease.settings.address.to_string());
         self.note_failure(self.save());

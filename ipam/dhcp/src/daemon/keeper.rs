@@ -28,7 +28,7 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(300);
 pub(super) enum Command {
     /// The present settings, if there is a lease.
     Current(oneshot::Sender<Option<Settings>>),
-    /// Renew now.
+    /// Renew the lease now, before its T1.
     Renew,
     /// End; tell the server, if that is wanted, and the caller that waits whether the file is gone.
     Stop { release: bool, done: oneshot::Sender<Result<(), Error>> },

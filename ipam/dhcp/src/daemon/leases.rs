@@ -161,7 +161,7 @@ impl Leases {
         v4.and(v6)
     }
 
-    /// The leases of an attachment.
+    /// The settings of an attachment's present leases, at most one of each family.
     pub(super) async fn held(&self, attachment: &Attachment) -> Vec<Settings> {
         let mut held = Vec::new();
         for family in Family::ALL {

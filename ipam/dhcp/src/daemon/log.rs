@@ -60,7 +60,7 @@ impl Log {
     }
 }
 
-/// An error with its causes.
+/// An error and its causes on one line.
 pub(super) fn describe(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(Some(error), |cause| cause.source());
     causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")

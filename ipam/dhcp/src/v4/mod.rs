@@ -24,9 +24,9 @@ use ip::Family;
 
 use options::Options;
 
-/// The client's port.
+/// UDP port 68 (RFC 2131, section 4.1).
 pub(crate) const CLIENT_PORT: u16 = CLIENT;
-/// The server's port.
+/// UDP port 67 (RFC 2131, section 4.1).
 pub(crate) const SERVER_PORT: u16 = SERVER;
 
 /// The longest message that is read. An Ethernet frame holds less, a larger one is no lease.
@@ -34,10 +34,10 @@ pub(crate) const MAX_MESSAGE: u16 = 1472;
 /// Relays of BOOTP's time drop what is shorter (RFC 1542, section 2.1).
 const MIN_MESSAGE: usize = 300;
 
-/// A client on one interface.
+/// What a DHCPv4 client sends in every message.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Client<'a> {
-    /// Its identifier (option 61).
+    /// Its client identifier (option 61).
     pub(crate) id: &'a [u8],
     /// The interface's hardware address.
     pub(crate) mac: [u8; 6],

@@ -22,9 +22,9 @@ use crate::names;
 
 use options::{Association, Options};
 
-/// The client's port.
+/// UDP port 546 (RFC 8415, section 7.2).
 pub(crate) const CLIENT_PORT: u16 = dhcproto::v6::CLIENT_PORT;
-/// The server's port.
+/// UDP port 547 (RFC 8415, section 7.2).
 pub(crate) const SERVER_PORT: u16 = dhcproto::v6::SERVER_PORT;
 /// All servers and relays on the link (RFC 8415, section 7.1).
 pub(crate) const SERVERS: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 1, 2);
@@ -34,10 +34,10 @@ const ASSOCIATION: u32 = 1;
 /// T1 and T2 in thousandths of the preferred lifetime, where the server leaves them to the client (section 14.2).
 const DEFAULT_TIMES: [u64; 2] = [500, 800];
 
-/// A client on one interface.
+/// What a DHCPv6 client sends in its messages.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Client<'a> {
-    /// Its DUID.
+    /// Its DHCP unique identifier (RFC 8415, section 11).
     pub(crate) duid: &'a [u8],
     /// The address that it would like to have.
     pub(crate) wanted: Option<IpAddr>,

@@ -8,7 +8,7 @@ use dhcproto::v6::{OptionCode, Status};
 pub(super) struct Options(Vec<(OptionCode, Vec<u8>)>);
 
 impl Options {
-    /// Reads as far as they make sense.
+    /// Reads until the end, or up to the first option that is cut off.
     pub(super) fn read(bytes: &[u8]) -> Self {
         let mut decoder = Decoder::new(bytes);
         let mut options = Vec::new();
@@ -23,7 +23,7 @@ impl Options {
         self.0.iter().filter(move |(found, _)| *found == code).map(|(_, value)| value.as_slice())
     }
 
-    /// The first of that code.
+    /// The value of the first option with that code.
     pub(super) fn bytes(&self, code: OptionCode) -> Option<&[u8]> {
         self.all(code).next()
     }

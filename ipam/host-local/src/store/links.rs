@@ -13,7 +13,6 @@ use crate::Error;
 use crate::boot;
 use crate::owner::{Holder, Owner};
 
-/// The seal's file name.
 pub(super) const SEAL: &str = "seal";
 
 /// The links that there are, by the beginning of their names and their numbers.
