@@ -126,7 +126,7 @@ fn check_says_what_it_expected_and_what_it_found() {
     }
 }
 
-/// The reference's interfaces have no label. One of another attachment has that one's, and one of another kind is somebody's.
+/// The reference's interfaces have no label. An interface with another attachment's label, or of another kind, is not ours.
 #[test]
 fn del_takes_its_own_interface_and_the_reference_s() {
     let host = Host::new();

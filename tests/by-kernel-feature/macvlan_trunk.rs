@@ -27,7 +27,7 @@ fn trunk() -> (Host, Host) {
     (host, outside)
 }
 
-/// A host whose `uplink` leads nowhere.
+/// A host whose `uplink` has no neighbour.
 pub(super) fn alone() -> Host {
     let host = Host::new();
     host.shell("ip link add uplink up type veth peer name far; ip link set far up");
@@ -177,7 +177,7 @@ fn an_add_that_is_killed_anywhere_leaves_no_parent_and_no_file() {
     assert!(kills > 10, "killed {kills} times only");
 }
 
-/// The same while somebody else is connected: he stays so.
+/// The same while another container is connected, which stays connected.
 #[test]
 fn a_del_that_is_killed_anywhere_takes_the_parent_from_nobody() {
     let host = alone();

@@ -34,7 +34,7 @@ fn call<'h>(host: &'h Host, program: &str, verb: &str, container: &Container, co
     host.cni(program).command(verb).container(container).config(config)
 }
 
-/// A host with `uplink`, which leads nowhere.
+/// A host with a link `uplink`, which has no neighbour.
 fn host() -> Host {
     let host = Host::new();
     host.shell("ip link add uplink up type veth peer name wire; ip link set wire up");

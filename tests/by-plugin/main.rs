@@ -4,7 +4,7 @@
 //! - `bridge`: the interface plugin, and the container's end of its links
 //! - `deleting`: DEL does not wait until the kernel has freed what is gone
 //! - `dhcp`: leases from a real server, and the daemon that keeps them
-//! - `dummy`: interfaces that lead nowhere, as far as any kernel goes
+//! - `dummy`: what can be tested of dummy interfaces on any kernel
 //! - `examples`: every file in `conf/` does what its name says
 //! - `firewall`: what gets through, with each backend
 //! - `harness_self_test`: the harness notices what it has to notice

@@ -11,7 +11,7 @@ fn network<'h>(host: &'h Host, keys: &Value) -> Chain<'h> {
     host.chain(&json!({"name": "net", "plugins": [config]}))
 }
 
-/// A host with two links that lead nowhere: `uplink`, and one that is down.
+/// A host with two links without a neighbour: `uplink`, and one that is down.
 fn host() -> Host {
     let host = Host::new();
     host.shell("ip link add uplink up type veth peer name wire; ip link add asleep type veth peer name bed");

@@ -27,7 +27,7 @@ fn an_address_is_asked_for_in_cni_args() {
     }
 }
 
-/// A key that nobody reads is a spelling mistake, unless the runtime says that it writes to everybody.
+/// A key that no plugin reads counts as a spelling mistake, unless `IgnoreUnknown` says that it may be for other plugins.
 #[test]
 fn an_unknown_argument_needs_ignore_unknown() {
     let scene = Scene::new();

@@ -122,8 +122,8 @@ fn what_the_ipam_plugin_says_is_applied() {
     });
 }
 
-/// `dns`: with bridge and ptp the network's stands in for the IPAM plugin's if it says anything, were it an empty list; the others
-/// know the network's only. As the reference's.
+/// `dns`: with bridge and ptp the network's replaces the IPAM plugin's if it has any key, even an empty list; the others
+/// only use the network's. The reference does the same.
 #[test]
 fn dns_is_the_networks_or_the_ipam_plugins() {
     let of_ipam = json!({"domain": "a.test"});

@@ -120,8 +120,8 @@ fn addresses_without_an_interface_are_the_containers() {
     }
 }
 
-/// The same for an index that leads nowhere, or to the host's end of the interface, as other people's interface plugins have it:
-/// the container is routed, let through and published.
+/// The same for an index that is out of range, or refers to the host's end of the interface, as with some other suites'
+/// interface plugins: the container is routed, let through the firewall, and published.
 #[test]
 fn addresses_that_lead_elsewhere_are_the_containers() {
     const HOST_END: i64 = 1;

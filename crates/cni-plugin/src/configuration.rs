@@ -89,7 +89,7 @@ pub(crate) struct ProtocolKeys {
     valid: Option<Vec<ValidAttachment>>,
     #[serde(rename = "cni.dev/attachments")]
     attachments: Option<Vec<ValidAttachment>>,
-    /// Whether one of both is there, were it only with `null`.
+    /// Whether one of both keys is present, even with the value `null`.
     #[serde(skip)]
     has_list: bool,
 }

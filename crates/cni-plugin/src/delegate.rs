@@ -12,8 +12,8 @@ use crate::call::Call;
 use crate::plugin::Plugin;
 use crate::undo::Undo;
 
-/// How many plugins may have called one another before one of them is executed. Those of sense are two or three: one that
-/// reads its configuration elsewhere, an interface plugin, an IPAM plugin.
+/// Longest chain of plugins that call each other. Real ones have two or three: a plugin that reads its configuration
+/// elsewhere, an interface plugin, an IPAM plugin.
 const MAX_DEPTH: usize = 8;
 
 /// The environment variable that tells an executed plugin how many have called one another before it. A cycle through

@@ -48,7 +48,7 @@ impl<C> Network<C> {
         eprintln!("{kind}: network {}: {message}", self.name);
     }
 
-    /// Whether the configuration has a key, be it one of the plugin's or not. `null` is absent.
+    /// Whether the configuration has a key, which need not be one of the plugin's. `null` counts as absent.
     #[must_use]
     pub fn has_key(&self, key: &str) -> bool {
         json::get(&self.call.config.value, key).is_some()

@@ -18,7 +18,7 @@ pub struct Add<C> {
     pub netns: PathBuf,
 }
 
-/// DEL: take back what ADD did, as far as it is still there.
+/// DEL: undo what is left of an ADD.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Del<C> {

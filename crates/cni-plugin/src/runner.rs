@@ -74,7 +74,7 @@ fn answer<P: Plugin>(suite: &Suite, command: &str, variable: impl Fn(&str) -> St
         let idle = admit(&call, P::HOST_NETWORK)? == Admission::Idle;
         let result = match (call.verb, idle) {
             (Verb::Add, false) => P::add(&admitted::<P>(suite, &call)?, &mut undo).map_err(Into::into)?,
-            // It has nothing to do. Its configuration has to be right all the same.
+            // It has nothing to do, but its configuration still has to be valid.
             (Verb::Add, true) => admitted::<P>(suite, &call)?.network.chained_on()?.clone(),
             (_, false) => return other::<P>(&call),
             (_, true) => return Ok(()),

@@ -77,7 +77,7 @@ pub fn get<'a>(object: &'a Value, key: &str) -> Option<&'a Value> {
     get_in(object.as_object()?, key)
 }
 
-/// Whether an object has a key, matched as Go does, were it only with `null`.
+/// Whether an object has a key, matched as Go does, even with the value `null`.
 pub fn has_key(object: &Value, key: &str) -> bool {
     object.as_object().is_some_and(|object| object.keys().any(|name| name.eq_ignore_ascii_case(key)))
 }

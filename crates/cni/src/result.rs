@@ -117,7 +117,7 @@ impl Interface {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct IpConfig {
-    /// Index into [`AddResult::interfaces`]; IPAM plugins leave it out. Other plugins' may lead nowhere: see
+    /// Index into [`AddResult::interfaces`]; IPAM plugins leave it out. Other plugins' may be out of range: see
     /// [`AddResult::ips_of`].
     pub interface: Option<usize>,
     /// The address with its subnet's prefix length.
@@ -290,9 +290,9 @@ struct ReadOldResult {
 impl AddResult {
     /// The addresses of the container's interface of that name.
     ///
-    /// Those that lead to it, and those that lead nowhere, as an IPAM plugin's do. Some plugins have their addresses lead to the
-    /// host's end of the interface: these are its own if it has no others. What leads to another interface of the container
-    /// is not.
+    /// Those whose index refers to it, and those without a valid index, as from an IPAM plugin. Some plugins have their
+    /// addresses refer to the host's end of the interface: these count as the interface's if it has no others. An address of
+    /// another interface of the container does not count.
     pub fn ips_of<'a>(&'a self, ifname: &'a str) -> impl Iterator<Item = &'a IpConfig> {
         let leads_to_it = move |ip: &IpConfig| self.interface_of(ip).is_none_or(|interface| interface.name == ifname);
         let leads_to_host = |ip: &IpConfig| self.interface_of(ip).is_some_and(|interface| interface.sandbox.is_empty());

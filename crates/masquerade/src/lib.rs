@@ -37,7 +37,7 @@ pub fn elements(addresses: impl IntoIterator<Item = IpNetwork>) -> impl Iterator
 /// which ones it can have, otherwise all with its label in these parts of the ruleset.
 ///
 /// # Errors
-/// Those of either backend; the other one has done its work all the same.
+/// Those of either backend; the other one has been tried nevertheless.
 pub fn remove(attachment: &Attachment, parts: &[Part], known: Option<&[Element]>) -> Result<(), Error> {
     let label = attachment.label();
     let removed = by_iptables::remove(attachment.network.as_str(), attachment.container.as_str());
@@ -54,7 +54,7 @@ pub fn remove(attachment: &Attachment, parts: &[Part], known: Option<&[Element]>
 /// Removes the rules of attachments that are no longer valid.
 ///
 /// # Errors
-/// Those of either backend; the other one has done its work all the same.
+/// Those of either backend; the other one has been tried nevertheless.
 pub fn collect<C>(request: &Gc<C>, parts: &[Part]) -> Result<(), Error> {
     let valid: Vec<&str> = request.valid.iter().map(|attachment| attachment.container.as_str()).collect();
     let removed = by_iptables::collect_garbage(request.network.name.as_str(), &valid);

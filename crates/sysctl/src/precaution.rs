@@ -33,7 +33,7 @@ pub fn take_precaution(key: &[&str], value: &str) -> Result<(), Error> {
     match write(key, value) {
         Err(Error::NotFound { .. }) => Ok(()),
         Err(error @ Error::Forbidden { .. }) => {
-            // What cannot be read either is reported all the same: all goes on in both cases.
+            // A sysctl that cannot be read either is reported too. Neither case is an error.
             if !read(key).is_ok_and(|found| is_same(&found, value)) {
                 eprintln!("{error}; going on without");
             }

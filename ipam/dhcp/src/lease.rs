@@ -34,7 +34,7 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
-    /// Whose protocol gave it.
+    /// The family of the address, and so the protocol that it came by.
     #[must_use]
     pub(crate) fn family(&self) -> Family {
         if self.address.is_ipv4() { Family::V4 } else { Family::V6 }

@@ -1,6 +1,6 @@
 //! What a client says and when: RFC 2131, figure 5, and RFC 8415, section 18.2, which are the same but for the messages.
 //!
-//! There is no clock, no socket and no random number in here: [`Machine::step`] is told what has happened and at what time,
+//! There is no clock, socket or random number generator in here: [`Machine::step`] is told what has happened and at what time,
 //! and answers what is to be done. It wants to be told, too, when [`Machine::wake`] has come.
 
 use std::net::IpAddr;
@@ -24,7 +24,7 @@ pub(crate) struct Pace {
     pub(crate) attempt: Duration,
 }
 
-/// After being turned down a client waits so long before it asks again, or both would talk without pause.
+/// How long a client waits after a refusal before it asks again, so that both do not send without pause.
 const SULK: Duration = Duration::from_secs(1);
 /// A server with this preference is taken at once (RFC 8415, section 18.2.1).
 pub(crate) const TAKE_AT_ONCE: u8 = 255;

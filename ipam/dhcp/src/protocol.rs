@@ -69,7 +69,7 @@ pub(crate) enum Request {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) enum Answer {
-    /// It may take so long.
+    /// The answer may take this long.
     Wait {
         /// An upper bound.
         seconds: u64,

@@ -21,7 +21,7 @@ use crate::protocol::MAX_LINE;
 use ip::Family;
 
 const ROOT: &str = "/run/ferrocni/dhcp";
-/// No lease's file has this name, for want of colons.
+/// No lease's file can have this name, because it has no colons.
 const LOCK: &str = "lock";
 /// The most that a lease's file has, in bytes: what a plugin has said, and a message from a server.
 const MAX: usize = 2 * MAX_LINE;

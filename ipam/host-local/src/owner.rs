@@ -75,7 +75,7 @@ pub enum Holder {
     Free,
     /// A reservation by this owner.
     Owner(Owner),
-    /// A file without a word in it: what a full disk or a power cut left of a reservation.
+    /// A file without text: what a full disk or a power failure left of a reservation.
     Empty,
     /// Something that no DEL would match: not given away and not removed.
     Unknown,

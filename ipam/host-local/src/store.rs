@@ -204,7 +204,7 @@ impl Store {
                 Ok(false)
             }
             Err(error) => {
-                // The failure before says more, and a link that leads nowhere does no harm.
+                // The earlier failure is more useful, and a dangling link does no harm.
                 let _ = self.take_link_back(owner, &link);
                 Err(error)
             }

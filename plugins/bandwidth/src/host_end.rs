@@ -37,7 +37,7 @@ pub(crate) fn limit(host: &mut Socket, end: &Link, limit: Limit, undo: &mut Undo
 
 /// Hands what it receives, which is what the container sends, to the link with index `to`.
 pub(crate) fn redirect(host: &mut Socket, end: &Link, to: u32, undo: &mut Undo) -> Result<(), Error> {
-    // By itself: the kernel would go on to the filter, and put it into a discipline of other origin.
+    // In a request of its own: the kernel would go on to the filter, and add it to another program's discipline.
     let outcome = host.batch().add_ingress(end.index).send();
     if outcome.as_ref().is_err_and(netlink::Error::is_exists) {
         return Err(occupied(end, "an ingress discipline", "ingress"));
@@ -79,7 +79,7 @@ fn take_limit(host: &mut Socket, end: &Link, limit: Limit) -> netlink::Result<()
     }
 }
 
-/// An ADD that was killed may not have got as far as a filter.
+/// An ADD may have been killed before it added the filter.
 fn take_redirection(host: &mut Socket, end: u32, ifbs: &[u32]) -> netlink::Result<()> {
     if !host.ingress_redirections(end)?.iter().all(|to| ifbs.contains(to)) {
         return Ok(());

@@ -13,7 +13,7 @@ const NAMES_TO_TRY: u32 = 1000;
 
 /// Moves the device into the container, under the interface's name, and tells what it is there.
 ///
-/// It is marked while it is still on the host: whatever happens on the way, DEL and GC know it.
+/// It is marked while it is still on the host, so that DEL and GC recognize it whatever happens afterwards.
 pub(crate) fn give(
     host: &mut Socket,
     inside: &mut Socket,

@@ -5,8 +5,8 @@ use netlink::{Link, LinkRef, Socket};
 
 use crate::Error;
 
-/// The tunnels that some kernels put into every new namespace, each as its module made it: name and kind. They are down and
-/// lead nowhere until they are configured (`net.core.fb_tunnels_only_for_init_net`, Documentation/admin-guide/sysctl/net.rst).
+/// Name and kind of the tunnels that some kernels create in every new namespace. They are down and carry nothing until they
+/// are configured (`net.core.fb_tunnels_only_for_init_net`, Documentation/admin-guide/sysctl/net.rst).
 const FALLBACK_TUNNELS: [(&str, &str); 9] = [
     ("tunl0", "ipip"),
     ("gre0", "gre"),

@@ -40,7 +40,7 @@ impl<'a> Published<'a> {
         self.targets.iter().map(|target| target.address.ip()).collect()
     }
 
-    /// Nothing is published, for want of mappings or of an address that could serve one.
+    /// Nothing is published: there are no mappings, or no address for one.
     pub(crate) fn is_empty(&self) -> bool {
         self.pairs().next().is_none()
     }

@@ -1,4 +1,4 @@
-//! What is to be changed, from what there is: without asking the kernel anything.
+//! Computes the changes from the present state, without any request to the kernel.
 
 use std::net::{IpAddr, Ipv6Addr};
 

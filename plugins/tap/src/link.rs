@@ -47,7 +47,7 @@ fn master(inside: &mut Socket, config: &Config) -> Result<Option<Link>, Error> {
     }
 }
 
-/// For CHECK: the interface is a tap, ours, and a port of what it should be one of.
+/// For CHECK: the interface is a tap, it is ours, and it is a port of the configured bridge.
 pub(crate) fn check(link: &Link, netns: &Netns, request: &Check<Config>) -> Result<(), Error> {
     let Attachment { ifname, .. } = &request.attachment;
     let differs = |what, expected: &str, found: &str| {

@@ -48,7 +48,7 @@ fn create(inside: &mut Socket, name: &IfName, config: &Config, netns: &Path, und
         Some(table) => table,
         None => unused_table(inside)?,
     };
-    // By its hardware address it is told from one that another attachment makes meanwhile.
+    // Its hardware address distinguishes it from one that another attachment creates meanwhile.
     let mac = Mac::random()?;
     let wanted = NewLink { mac: Some(mac), up: true, ..NewLink::new(name.as_str(), LinkKind::Vrf { table }) };
     // First, for the kernel may do it and its answer get lost.

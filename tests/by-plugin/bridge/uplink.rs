@@ -49,7 +49,7 @@ fn the_rules_of_every_plugin_hold() {
     every_plugin_rules(&network(&host, "net", &json!({"ipam": ipam()})), &host.container("c1"), "eth0");
 }
 
-/// Public examples have it, and the reference ignores it: a link that somebody named there stays as it is.
+/// Public examples have it, and the reference ignores it: the link that it names is left alone.
 #[test]
 fn the_key_master_has_no_effect_and_that_is_said() {
     let (host, _outside) = tests::wire();
@@ -116,7 +116,7 @@ fn a_port_that_an_administrator_made_stays_one() {
     let (host, _outside) = wire();
     let c1 = host.container("c1");
     let network = network(&host, "net", &json!({}));
-    // Its addresses are his business then.
+    // An administrator who makes it a port is responsible for its addresses.
     host.shell("ip link add br0 up type bridge; ip link set uplink master br0; ip addr add 192.0.2.1/24 dev uplink");
     host.assert_leaves_nothing(|| {
         network.status().ok();
@@ -350,7 +350,7 @@ fn check_notices_what_became_of_the_link() {
     network.check(&c1, "eth0").ok();
 }
 
-/// Who cannot be read is not nobody.
+/// A holder whose file cannot be read still counts as one.
 #[test]
 fn a_del_that_cannot_read_who_holds_the_link_fails_and_can_be_repeated() {
     let (host, _outside) = wire();

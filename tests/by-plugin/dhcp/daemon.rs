@@ -56,7 +56,7 @@ fn without_a_daemon_the_error_says_how_to_start_it_and_a_del_succeeds() {
     call(&host, "DEL", &c1).run().ok();
 }
 
-/// It fails at once: whoever is not there is not waited for.
+/// It fails at once, without waiting for a daemon to appear.
 #[test]
 fn an_absent_daemon_is_asked_for_once() {
     let (host, c1) = lan();
@@ -204,7 +204,7 @@ fn rubbish_on_the_socket_is_answered_or_ignored() {
         let answer = say(bytes);
         assert!(answer.contains(words), "{:?}: {answer}", String::from_utf8_lossy(&bytes[..bytes.len().min(60)]));
     }
-    // Those who say nothing and stay keep nobody from being served.
+    // Connections that stay open without a request do not block others.
     let _silent: Vec<_> =
         (0..50).map(|_| scene.host.namespaces().enter(|| UnixStream::connect("/run/cni/dhcp.sock")).unwrap()).collect();
     let c1 = scene.host.container("c1");
@@ -223,7 +223,7 @@ fn spawn_add(host: &Host, families: &[&str]) -> Background {
     host.spawn(["sh", "-c", &line])
 }
 
-/// A runtime that loses patience kills the plugin: what the daemon gets after that belongs to nobody.
+/// A runtime may kill a plugin that takes too long: a lease that the daemon gets after that has no owner.
 #[test]
 fn an_add_whose_plugin_was_killed_is_given_up() {
     let mut scene = Scene::without_server(&["-timeout 30s", "-resendmax 100ms"]);
@@ -278,7 +278,7 @@ fn the_broadcast_flag_is_asked_for() {
     capture.assert_sees("10.5.0.1.67 > 255.255.255.255.68");
 }
 
-/// As systemd does it: the socket is there first, and the daemon is started by whoever comes.
+/// As with systemd's socket activation: the socket exists first, and the first connection starts the daemon.
 #[test]
 fn a_socket_that_systemd_made_is_used_and_left() {
     let (host, c1) = lan();

@@ -409,8 +409,8 @@ fn an_add_that_does_not_hear_the_answer_gives_the_address_back() {
     }
 }
 
-/// By any of the three ways in which a runtime asks. A server that gives another one, because it is somebody else's or in none
-/// of its ranges, has not given what was asked for.
+/// In each of the three ways in which a runtime can request one. A server gives another address if the requested one is in
+/// use or in none of its ranges; that does not count.
 #[test]
 fn an_address_that_was_asked_for_is_given_or_the_add_fails() {
     let scene = Scene::with(&dhcp::RANGES, &["-timeout 1s"]);

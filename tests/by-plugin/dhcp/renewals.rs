@@ -171,7 +171,7 @@ fn a_revoked_lease_is_not_used_any_more() {
     dhcp::eventually("the address is gone", || addresses(&c1, "-4").is_empty());
 }
 
-/// Whoever is on the link can send what he likes to whoever asks for an address.
+/// Any host on the link can send anything to a client that asks for an address.
 #[test]
 fn rubbish_from_the_link_is_passed_over() {
     let scene = Scene::without_server(&[]);

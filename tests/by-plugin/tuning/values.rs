@@ -116,7 +116,7 @@ fn a_tuned_interface_carries_traffic_as_tuned() {
     assert!(!ping("1273").status.success());
 }
 
-/// Whoever asks more specifically gets his way.
+/// The more specific setting takes precedence.
 #[test]
 fn args_beat_the_capability_beat_cni_args_beat_the_network() {
     let host = Host::new();

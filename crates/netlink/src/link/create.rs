@@ -20,8 +20,8 @@ pub struct Bridge<'a> {
     /// Its Ethernet address. An address set here stays; without one the bridge takes the lowest of its
     /// ports' addresses, and changes it whenever that port goes, under the feet of all who know it.
     pub mac: Option<Mac>,
-    /// Largest packet in bytes; without it, the smallest of its ports'. 1500, with which every bridge starts,
-    /// is no change to the kernel: such a bridge follows its ports all the same.
+    /// MTU in bytes; `None` for the smallest of its ports'. For the kernel 1500, the initial value of every
+    /// bridge, is no change: such a bridge follows its ports nevertheless.
     pub mtu: Option<u32>,
     /// Whether it is set up when it is created.
     pub up: bool,

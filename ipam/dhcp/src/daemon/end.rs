@@ -40,7 +40,7 @@ impl End {
         }
     }
 
-    /// Nothing would leave the interface, for so long.
+    /// The interface could not send anything for that time.
     pub(super) fn no_carrier(key: &Key, waited: Duration) -> Self {
         let what = match key.family {
             Family::V4 => "no carrier",
@@ -50,7 +50,7 @@ impl End {
         Self::Failed(Error::new(Code::TryAgainLater, msg).with_details("is the link that it sits on up?"))
     }
 
-    /// No server gave an address, for so long; perhaps something is known that stood in the way.
+    /// No server gave an address within that time; with the reason, if one is known.
     pub(super) fn no_lease(key: &Key, waited: Duration, obstacle: Option<&str>) -> Self {
         let (protocol, ifname) = (protocol(key.family), &key.attachment.ifname);
         let msg = format!("no {protocol} server gave an address over {ifname} within {} s", waited.as_secs_f64());

@@ -43,7 +43,7 @@ pub(super) struct Keeper {
     machine: Machine,
     channel: Option<Channel>,
     commands: mpsc::UnboundedReceiver<Command>,
-    /// There until its ADD is told.
+    /// Present until the waiting ADD has its answer.
     ready: Option<Ready>,
     /// Since when that waits, and until when.
     began: Moment,

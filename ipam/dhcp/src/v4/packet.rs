@@ -38,8 +38,8 @@ pub(crate) fn wrap(message: &[u8], from: SocketAddrV4, to: SocketAddrV4) -> Opti
 
 /// The message in a packet for `port`; `None` if there is none.
 ///
-/// Checksums are not looked at: the kernel leaves them to be computed by a network card, and between two links of one
-/// host there is none. What arrives damaged fails by what it says.
+/// Checksums are not verified: the kernel leaves them to a network card, and there is none between two links of one host.
+/// A damaged message fails to parse, or does not match the request.
 #[must_use]
 pub(crate) fn unwrap(packet: &[u8], port: u16) -> Option<&[u8]> {
     let &[version_and_length, _, high, low, ..] = packet else { return None };

@@ -20,7 +20,7 @@ type Links = HashMap<String, BTreeMap<usize, IpAddr>>;
 
 /// What the seal says of the folder.
 struct Seal {
-    /// It was set in another boot, as far as both are known.
+    /// It was set in another boot; `false` if either boot is unknown.
     of_another_boot: bool,
     /// The folder has not been touched since.
     unbroken: bool,
