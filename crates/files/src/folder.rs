@@ -25,10 +25,10 @@ pub fn attachment_of(name: &str) -> Option<Attachment> {
     Attachment::new(network, container, ifname).ok()
 }
 
-/// A folder of records that only its owner may look into, because what a container has is no business of other users.
+/// A folder of records, with mode 0700, because other users need not know what a container has.
 ///
 /// A record has one writer at a time: its writers take turns by [`Folder::lock`], or the protocol keeps them apart, as it does
-/// the verbs of one attachment. Nothing is synced to the disk: records are of what ends with the host's boot.
+/// the verbs of one attachment. Nothing is synced to the disk: records are about state that a reboot ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Folder {
     path: PathBuf,
@@ -76,7 +76,7 @@ impl Folder {
         }
     }
 
-    /// Writes a record, whole or not at all. The folder is made if it is missing.
+    /// Writes a record atomically. The folder is created if it is missing.
     ///
     /// # Errors
     /// I/O errors; [`ErrorKind::FileTooLarge`] above the folder's limit. The earlier record is kept in both cases.
@@ -87,7 +87,7 @@ impl Folder {
         self.in_folder(|| crate::replace(&self.path_of(name), &self.unfinished(name), content))
     }
 
-    /// For STATUS: whether a record could be written. Makes a file, and removes it.
+    /// For STATUS: whether a record could be written. Creates a file and removes it again.
     ///
     /// # Errors
     /// That of the file system.
@@ -97,7 +97,7 @@ impl Folder {
         crate::remove(&path)
     }
 
-    /// Removes a record, and what a killed writer had not finished of it. One that is missing is removed already.
+    /// Removes a record, and the unfinished one of a writer that was killed. Succeeds if there is none.
     ///
     /// # Errors
     /// That of the file system.
@@ -148,7 +148,7 @@ impl Folder {
         self.path_of(&format!("{UNFINISHED}{name}"))
     }
 
-    /// Does it, if need be once more after making the folder.
+    /// Runs the operation. If the folder is missing, creates it and runs the operation again.
     fn in_folder<T>(&self, make: impl Fn() -> io::Result<T>) -> io::Result<T> {
         match make() {
             Err(error) if error.kind() == ErrorKind::NotFound => {
@@ -160,8 +160,8 @@ impl Folder {
     }
 }
 
-/// Nothing is there. Where the folder's path leads through a file, no record was ever written, and a DEL that took it for a failure
-/// would fail for ever.
+/// Whether a record does not exist. If the folder's path leads through a file, no record was ever written, and without this
+/// case every DEL would fail.
 fn is_absent(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
 }

@@ -15,7 +15,7 @@ use crate::key::Key;
 use crate::settings::Settings;
 use crate::{Config, Error};
 
-/// The most that a file says, in bytes: far more than any real one.
+/// Largest file that is read or written, in bytes: far more than any real one.
 const MAX: usize = 256 << 10;
 
 /// The settings to restore, and the namespace that they belong to.
@@ -198,7 +198,7 @@ fn folder(config: &Config) -> Folder {
     Folder::new(config.data_dir().to_owned(), MAX)
 }
 
-/// What is there under the name of a file of ours and is none says nothing.
+/// `None` if there is no file. Anything but a regular file of acceptable size counts as an empty file.
 fn read(folder: &Folder, name: &str) -> Result<Option<Vec<u8>>, Error> {
     match folder.read(name) {
         Err(error) if files::is_not_regular(&error) || error.kind() == ErrorKind::FileTooLarge => Ok(Some(Vec::new())),
