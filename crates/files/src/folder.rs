@@ -25,7 +25,7 @@ pub fn attachment_of(name: &str) -> Option<Attachment> {
     Attachment::new(network, container, ifname).ok()
 }
 
-/// A folder of records, with mode 0700, because other users need not know what a container has.
+/// A folder of records, created with mode 0700, because other users need not know what a container has.
 ///
 /// A record has one writer at a time: its writers take turns by [`Folder::lock`], or the protocol keeps them apart, as it does
 /// the verbs of one attachment. Nothing is synced to the disk: records are about state that a reboot ends.
