@@ -44,7 +44,7 @@ pub fn choose(stronger: Option<Mac>, args: &Args, weaker: Option<Mac>) -> Result
 fn parse(text: &str) -> Result<Mac, String> {
     let mac: Mac = text.parse().map_err(|error: netlink::InvalidMac| error.to_string())?;
     match mac {
-        Mac([0, 0, 0, 0, 0, 0]) => Err(format!("{text} is no address: leave it out to have one chosen")),
+        Mac([0, 0, 0, 0, 0, 0]) => Err(format!("{text} is not a valid address: leave it out to get a random one")),
         mac if !mac.is_unicast() => Err(format!("{text} is a group address, which no interface can have")),
         mac => Ok(mac),
     }

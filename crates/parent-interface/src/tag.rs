@@ -32,7 +32,7 @@ impl VlanId {
 
     fn from_number(number: i64) -> Result<Self, String> {
         let tag = u16::try_from(number).ok().and_then(Self::new);
-        tag.ok_or_else(|| format!("{number} is not a VLAN: 1 to 4094 are"))
+        tag.ok_or_else(|| format!("{number} is not a VLAN id: use 1 to 4094"))
     }
 }
 

@@ -17,15 +17,15 @@ pub enum Error {
     ValueTooLong { option: u8, length: usize },
     #[error("{text:?} is not an address that a server could be asked for")]
     NotAnAddress { text: String },
-    #[error("{} and {} are both asked for, and a container gets one address by {}", addresses[0], addresses[1], protocol(*family))]
+    #[error("{} and {} are both requested, but a container gets only one address by {}", addresses[0], addresses[1], protocol(*family))]
     TwoAddresses { family: Family, addresses: [IpAddr; 2] },
     #[error("{address} is asked for, but {family} is not among the \"families\" of this network's \"ipam\"")]
     NoSuchFamily { family: Family, address: IpAddr },
-    #[error("{attachment} was to have the address {wanted}, and has another lease already")]
+    #[error("{attachment} requested address {wanted}, but already has another lease")]
     OtherAddress { attachment: Attachment, wanted: IpAddr },
     #[error("no dhcp daemon listens on {}", socket.display())]
     Absent { socket: PathBuf },
-    #[error("who listens on {} is not this plugin's dhcp daemon", socket.display())]
+    #[error("the process that listens on {} is not this plugin's dhcp daemon", socket.display())]
     NotOurs { socket: PathBuf, said: String },
     #[error("the dhcp daemon on {} is of another release than this plugin", socket.display())]
     OtherVersion { socket: PathBuf, daemon: u32, plugin: u32 },
@@ -38,7 +38,7 @@ pub enum Error {
     /// The daemon's own.
     #[error(transparent)]
     Daemon(#[from] cni_plugin::Error),
-    #[error("the dhcp daemon on {} gave an answer to another question", socket.display())]
+    #[error("the dhcp daemon on {} answered a different request", socket.display())]
     WrongAnswer { socket: PathBuf },
     #[error("{doing} {}", path.display())]
     Store { doing: &'static str, path: PathBuf, source: io::Error },

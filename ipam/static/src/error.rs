@@ -16,7 +16,7 @@ pub enum Error {
     )]
     NoSubnet { address: IpAddr, origin: &'static str },
     #[error(
-        "CNI version {version} has room for one address of each family: set \"cniVersion\" to 0.3.0 or later, \
+        "CNI version {version} allows only one address of each family: set \"cniVersion\" to 0.3.0 or later, \
          or leave addresses out"
     )]
     TooMany { version: SpecVersion },

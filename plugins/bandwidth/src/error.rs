@@ -33,7 +33,7 @@ pub enum Error {
     NoHostEnd { ifname: IfName },
     /// The traffic of the host's end is controlled already.
     #[error(
-        "link {link} on the host has {what} already, which is not bandwidth's to replace: have one plugin alone control \
+        "link {link} on the host already has {what}, which bandwidth did not create: let only one plugin control \
          its traffic, or remove it (tc qdisc del dev {link} {handle})"
     )]
     Occupied {

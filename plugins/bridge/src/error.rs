@@ -112,7 +112,9 @@ pub enum Error {
     )]
     GatewayNameTooLong { bridge: IfName, vlan: VlanId },
     /// The gateway's link into a VLAN is connected to something else.
-    #[error("link {link} exists and leads to another bridge than {bridge}: remove it, and it is made as it should be")]
+    #[error(
+        "link {link} exists, but belongs to another bridge than {bridge}: remove it, and the next ADD makes it correctly"
+    )]
     ForeignGateway { link: String, bridge: String },
     /// The bridge, or its link into a VLAN, is a gateway of another subnet already.
     #[error(

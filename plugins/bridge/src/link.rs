@@ -53,7 +53,7 @@ pub(crate) fn find(host: &mut Socket, config: &Config) -> Result<Option<Link>, E
     let name = &config.bridge;
     match if_found(host.link(name.as_str()))? {
         Some(link) if link.kind.as_deref() != Some("bridge") => {
-            let kind = link.kind.unwrap_or_else(|| "a device of its own".to_owned());
+            let kind = link.kind.unwrap_or_else(|| "a physical device".to_owned());
             Err(Error::NotABridge { name: name.clone(), kind })
         }
         bridge => Ok(bridge),

@@ -29,7 +29,7 @@ pub(crate) fn check(found: &Link, request: &Check<Config>) -> Result<(), Error> 
     if found.options == Some(KIND) {
         return Ok(());
     }
-    let kind = found.kind.as_deref().unwrap_or("a device of its own");
+    let kind = found.kind.as_deref().unwrap_or("a physical device");
     Err(container_interface::Error::differs("kind", &request.attachment.ifname, KIND.name(), kind).into())
 }
 

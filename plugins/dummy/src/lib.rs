@@ -22,7 +22,7 @@ impl Plugin for Dummy {
     type Config = Config;
     type Error = Error;
     const NAME: &'static str = "dummy";
-    const ABOUT: &'static str = "gives a container an interface that leads nowhere";
+    const ABOUT: &'static str = "gives a container a dummy interface";
     const VERSIONS: &'static [SpecVersion] = SpecVersion::ALL;
 
     fn add(request: &Add<Config>, undo: &mut Undo) -> Result<AddResult, Error> {

@@ -18,7 +18,7 @@ pub enum Error {
     Firewalld(#[from] firewalld::Error),
     /// The backend depends on firewalld, and the bus does not say whether it runs.
     #[error(
-        "cannot tell whether firewalld runs, which decides how containers are let through: mend the D-Bus system bus, or set \
+        "cannot tell whether firewalld runs, which decides how containers are let through: fix the D-Bus system bus, or set \
          \"backend\" to nftables, iptables or firewalld"
     )]
     Undecided(#[source] firewalld::Error),

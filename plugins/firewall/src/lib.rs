@@ -24,7 +24,8 @@ impl Plugin for Firewall {
     type Config = Config;
     type Error = Error;
     const NAME: &'static str = "firewall";
-    const ABOUT: &'static str = "lets containers' traffic through the host's firewall, and keeps networks apart";
+    const ABOUT: &'static str =
+        "lets containers' traffic through the host's firewall, and isolates networks from each other";
     const VERSIONS: &'static [SpecVersion] = SpecVersion::SINCE_0_4_0;
     const HOST_NETWORK: HostNetwork = HostNetwork::NothingToDo;
 

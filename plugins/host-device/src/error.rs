@@ -52,7 +52,7 @@ pub enum Error {
         source: io::Error,
     },
     /// No such link, or not here.
-    #[error("device {device} is not on this host: a container has it already, or it is called otherwise")]
+    #[error("device {device} is not on this host: a container has it already, or it has another name")]
     NotOnHost {
         /// The device as the configuration names it.
         device: String,

@@ -25,7 +25,7 @@ pub(crate) fn on_link(ips: &[IpConfig], config: &Config) -> Vec<IpConfig> {
 pub(crate) fn tell_of_vain_gateway(network: &Network<Config>) {
     if network.config.has_gateway_in_vain() {
         network.note(
-            "this mode needs no gateway, because the host routes what containers send: the one in \"ipam\" is in vain",
+            "this mode needs no gateway, because the host routes what containers send: the one in \"ipam\" has no effect",
         );
     }
 }

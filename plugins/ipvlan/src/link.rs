@@ -50,7 +50,7 @@ pub(crate) fn check(link: &Link, netns: &Netns, request: &Check<Config>) -> Resu
         Some(LinkKind::Ipvlan { mode, isolation }) => {
             return Err(differs("kind", &config.terms(), &words(mode, isolation)));
         }
-        _ => return Err(differs("kind", KIND, link.kind.as_deref().unwrap_or("a device of its own"))),
+        _ => return Err(differs("kind", KIND, link.kind.as_deref().unwrap_or("a physical device"))),
     }
     Ok(config.master(None).check(netns, link)?)
 }

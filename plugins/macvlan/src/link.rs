@@ -78,7 +78,7 @@ pub(crate) fn check(link: &Link, netns: &Netns, request: &Check<Config>) -> Resu
         Some(LinkKind::Macvlan { mode, .. }) => {
             return Err(differs("mode", name_of(config.mode), name_of(mode)));
         }
-        _ => return Err(differs("kind", KIND, link.kind.as_deref().unwrap_or("a device of its own"))),
+        _ => return Err(differs("kind", KIND, link.kind.as_deref().unwrap_or("a physical device"))),
     }
     Ok(config.master().check(netns, link)?)
 }

@@ -9,7 +9,7 @@ pub enum Error {
     Loopback(#[from] container_interface::Error),
     /// It has other interfaces.
     #[error(
-        "interfaces in the container differ: expected lo alone, found {} besides: \
+        "interfaces in the container differ: expected only lo, also found {}: \
          detach the container from its other networks, or leave this one out",
         others.join(", ")
     )]

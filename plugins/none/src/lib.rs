@@ -22,7 +22,7 @@ impl Plugin for NoNetwork {
     type Config = Config;
     type Error = Error;
     const NAME: &'static str = "none";
-    const ABOUT: &'static str = "keeps a container off every network: loopback and nothing else";
+    const ABOUT: &'static str = "keeps a container off all networks: it has only loopback";
     const VERSIONS: &'static [SpecVersion] = SpecVersion::ALL;
 
     fn add(request: &Add<Config>, undo: &mut Undo) -> Result<AddResult, Error> {

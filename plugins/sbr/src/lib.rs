@@ -18,7 +18,7 @@ impl Plugin for Sbr {
     type Config = Config;
     type Error = Error;
     const NAME: &'static str = "sbr";
-    const ABOUT: &'static str = "routes what a container sends by the address that it sends from";
+    const ABOUT: &'static str = "routes a container's packets by their source address";
     const VERSIONS: &'static [SpecVersion] = SpecVersion::ALL;
 
     fn add(request: &Add<Config>, undo: &mut Undo) -> Result<AddResult, Error> {

@@ -54,7 +54,7 @@ pub(crate) fn check(link: &Link, netns: &Netns, request: &Check<Config>) -> Resu
         Err(container_interface::Error::differs(what, ifname, expected, found).into())
     };
     if link.kind.as_deref() != Some(KIND) {
-        return differs("kind", "a tap", link.kind.as_deref().unwrap_or("a device of its own"));
+        return differs("kind", "a tap", link.kind.as_deref().unwrap_or("a physical device"));
     }
     let mut inside = Socket::open_in(netns)?;
     match master(&mut inside, &request.network.config)? {

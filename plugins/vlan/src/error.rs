@@ -20,11 +20,13 @@ pub enum Error {
     #[error("the network has no \"master\": name the link whose VLAN containers are to have")]
     NoMaster,
     /// That link is down.
-    #[error("{parent}, the network's \"master\", is down, and so would its VLANs be: run `ip link set {parent} up`")]
+    #[error(
+        "{parent}, the network's \"master\", is down, so its VLANs would be down too: run `ip link set {parent} up`"
+    )]
     Down { parent: String },
     /// A link has each of its VLANs once.
     #[error(
-        "VLAN {id} of {parent} is in use, by another container or by the host, and it can be had only once: \
+        "VLAN {id} of {parent} is already in use by another container or the host, and a link can have it only once: \
          for several containers use bridge with \"uplink\", or macvlan or ipvlan with \"master\": \"{parent}.{id}\""
     )]
     InUse {

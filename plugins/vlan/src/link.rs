@@ -55,7 +55,7 @@ pub(crate) fn check(link: &Link, netns: &Netns, request: &Check<Config>) -> Resu
     let config = &request.network.config;
     let describe = |kind: Option<LinkKind>| match kind {
         Some(LinkKind::Vlan { id }) => format!("VLAN {id}"),
-        _ => link.kind.as_deref().unwrap_or("a device of its own").to_owned(),
+        _ => link.kind.as_deref().unwrap_or("a physical device").to_owned(),
     };
     if link.options != Some(config.kind()) {
         let (expected, found) = (describe(Some(config.kind())), describe(link.options));

@@ -37,7 +37,7 @@ fn read(name: &IfName, link: Link) -> Result<Domain, Error> {
     match link.options {
         Some(LinkKind::Vrf { table }) => Ok(Domain { link, table }),
         _ => {
-            let kind = link.kind.unwrap_or_else(|| "a device of its own".to_owned());
+            let kind = link.kind.unwrap_or_else(|| "a physical device".to_owned());
             Err(Error::NotAVrf { name: name.clone(), kind })
         }
     }

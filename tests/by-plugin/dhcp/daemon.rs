@@ -165,7 +165,7 @@ fn a_daemon_of_another_release_is_told_of() {
         (r#"{"ferrocni-dhcp": 2, "body": {"wait": {"seconds": 1}}}"#, "of another release"),
         ("SSH-2.0-OpenSSH_9.2", "is not this plugin's dhcp daemon"),
         ("", "is not this plugin's dhcp daemon"),
-        (r#"{"ferrocni-dhcp": 1, "body": "done"}"#, "an answer to another question"),
+        (r#"{"ferrocni-dhcp": 1, "body": "done"}"#, "answered a different request"),
     ] {
         host.shell("mkdir -p /run/cni; rm -f /run/cni/dhcp.sock");
         host.write("/run/answer", format!("#!/bin/sh\nread question; echo '{says}'\n"));
