@@ -214,3 +214,7 @@ impl Cache {
 fn name_of(attachment: &Attachment) -> String {
     format!("{}-{}-{}", attachment.network, attachment.container, attachment.ifname)
 }
+
+#[cfg(test)]
+#[path = "cache_tests.rs"]
+mod tests;

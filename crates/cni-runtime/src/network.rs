@@ -199,3 +199,97 @@ pub(crate) fn files_in(folder: &Path, extensions: &[&str]) -> Result<Vec<PathBuf
     files.sort();
     Ok(files)
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::fs;
+
+    use cni::SpecVersion;
+
+    use super::*;
+
+    fn read(files: &[(&str, &str)]) -> Result<Network, ConfigError> {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            let path = folder.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        Network::read(&folder.path().join(files[0].0))
+    }
+
+    fn kinds(network: &Network) -> Vec<&str> {
+        network.list.plugins.iter().map(|plugin| plugin.kind.as_str()).collect()
+    }
+
+    #[test]
+    fn a_list_keeps_all_that_its_file_says() {
+        let text = r#"{ "name": "n", "cniVersion": "0.4.0", "cniVersions": ["1.0.0", "9.0.0"], "nerdctlID": "x",
+                        "plugins": [{"type": "bridge"}] }"#;
+        let network = read(&[("n.conflist", text)]).unwrap();
+        assert_eq!(network.list.version, SpecVersion::V1_0_0);
+        assert_eq!(network.json["nerdctlID"], "x");
+        assert_eq!(network.config(), text.as_bytes());
+        assert!(network.path.unwrap().ends_with("n.conflist"));
+    }
+
+    #[test]
+    fn a_plugin_alone_is_wrapped() {
+        let text = r#"{"name": "n", "cniVersion": "0.4.0", "type": "bridge", "mtu": 1400, "disableCheck": true}"#;
+        for name in ["n.conf", "n.json"] {
+            let network = read(&[(name, text)]).unwrap();
+            let expected = json!({
+                "name": "n", "cniVersion": "0.4.0", "plugins": [serde_json::from_str::<Value>(text).unwrap()]
+            });
+            assert_eq!(network.json, expected);
+            assert_eq!(network.config(), expected.to_string().as_bytes());
+            assert!(!network.list.disable_check, "libcni takes such keys from lists only");
+        }
+    }
+
+    #[test]
+    fn plugins_of_the_networks_folder_come_after_those_of_the_list() {
+        let list = r#"{"name": "n", "Plugins": [{"type": "one"}], "own": 1}"#;
+        let three = ("n/20.conf", r#"{"type": "three"}"#);
+        let two = ("n/10.conf", r#"{"type": "two"}"#);
+        let others = [("n/00.conflist", "{"), ("n/00.json", "{"), ("m/00.conf", "{")];
+        let network = read(&[&[("n.conflist", list), three, two], &others[..]].concat()).unwrap();
+        assert_eq!(kinds(&network), ["one", "two", "three"]);
+        assert_eq!(network.json["own"], 1);
+        assert_eq!(Network::from_bytes(network.config()).unwrap().list, network.list, "so it is recorded");
+
+        let network = read(&[("n.conflist", r#"{"name": "n"}"#), two]).unwrap();
+        assert_eq!(kinds(&network), ["two"]);
+    }
+
+    #[test]
+    fn a_list_that_is_complete_has_no_plugins_of_a_folder() {
+        for flag in ["true", "\"True\""] {
+            let text = format!(r#"{{"name": "n", "loadOnlyInlinedPlugins": {flag}, "plugins": [{{"type": "one"}}]}}"#);
+            let network = read(&[("n.conflist", &text), ("n/10.conf", r#"{"type": "two"}"#)]).unwrap();
+            assert_eq!(kinds(&network), ["one"], "{flag}");
+            assert!(network.list.load_only_inlined_plugins);
+        }
+        let single = r#"{"name": "n", "type": "one"}"#;
+        assert_eq!(kinds(&read(&[("n.conf", single), ("n/10.conf", "{")]).unwrap()), ["one"]);
+    }
+
+    #[test]
+    fn the_file_that_is_wrong_is_named() {
+        let list = ("n.conflist", r#"{"name": "n", "plugins": [{"type": "one"}]}"#);
+        for (files, wrong) in [
+            (vec![("n.conflist", "{")], "n.conflist"),
+            (vec![("n.conflist", r#"{"name": "n"}"#)], "n.conflist"),
+            (vec![("n.conflist", r#"{"name": "n", "type": "one"}"#)], "n.conflist"),
+            (vec![("n.conf", list.1)], "n.conf"),
+            (vec![("n.conf", r#"{"type": "one"}"#)], "n.conf"),
+            (vec![list, ("n/10.conf", "[]")], "n/10.conf"),
+            (vec![list, ("n/10.conf", "{")], "n/10.conf"),
+        ] {
+            let error = read(&files).unwrap_err();
+            assert!(error.path().ends_with(wrong), "{files:?}: {error}");
+            assert!(matches!(error, ConfigError::Invalid { .. }), "{files:?}: {error}");
+        }
+    }
+}

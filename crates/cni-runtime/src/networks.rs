@@ -66,3 +66,92 @@ impl Networks {
         })
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+    use std::os::unix::net::UnixListener;
+    use std::process::Command;
+
+    use super::*;
+
+    const LIST: &str = r#"{"name": "NAME", "cniVersion": "1.0.0", "plugins": [{"type": "one"}]}"#;
+    const SINGLE: &str = r#"{"name": "NAME", "cniVersion": "1.0.0", "type": "one"}"#;
+
+    fn folder(files: &[(&str, &str, &str)]) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        for (file, text, name) in files {
+            fs::write(folder.path().join(file), text.replace("NAME", name)).unwrap();
+        }
+        folder
+    }
+
+    fn names(networks: &Networks) -> Vec<&str> {
+        networks.networks.iter().map(|network| network.name().as_str()).collect()
+    }
+
+    #[test]
+    fn networks_are_in_the_order_of_their_files() {
+        let folder = folder(&[
+            ("b.conflist", LIST, "four"),
+            ("10-x.json", SINGLE, "three"),
+            ("10-x.conf", SINGLE, "one"),
+            ("10-x.conflist", LIST, "two"),
+            ("9.conflist.bak", LIST, "none"),
+            (".conflist", LIST, "hidden"),
+        ]);
+        fs::create_dir(folder.path().join("a.conf")).unwrap();
+        let networks = Networks::load(folder.path()).unwrap();
+        assert_eq!(names(&networks), ["hidden", "one", "two", "three", "four"]);
+        assert!(networks.broken.is_empty(), "{:?}", networks.broken);
+    }
+
+    #[test]
+    fn a_name_is_the_first_lists() {
+        let folder = folder(&[
+            ("10.conf", SINGLE, "n"),
+            ("20.conflist", LIST, "n"),
+            ("30.conflist", LIST, "n"),
+            ("40.conf", SINGLE, "m"),
+            ("50.json", SINGLE, "m"),
+        ]);
+        let networks = Networks::load(folder.path()).unwrap();
+        for (name, file) in [("n", "20.conflist"), ("m", "40.conf")] {
+            assert!(networks.find(name).unwrap().path.as_ref().unwrap().ends_with(file), "{name}");
+        }
+        assert!(networks.find("N").is_err());
+    }
+
+    #[test]
+    fn broken_files_are_told_and_hide_nothing() {
+        let folder = folder(&[("10.conflist", "{", ""), ("20.conflist", LIST, "n"), ("target", LIST, "linked")]);
+        let path = |name: &str| folder.path().join(name);
+        assert!(Command::new("mkfifo").arg(path("05.conf")).status().unwrap().success());
+        let _socket = UnixListener::bind(path("06.json")).unwrap();
+        symlink("/dev/zero", path("07.conflist")).unwrap();
+        symlink("nowhere", path("08.conflist")).unwrap();
+        symlink("target", path("30.conflist")).unwrap();
+        let networks = Networks::load(folder.path()).unwrap();
+        assert_eq!(names(&networks), ["n", "linked"]);
+        let broken: Vec<_> = networks.broken.iter().map(|error| error.path().to_owned()).collect();
+        assert_eq!(broken, ["05.conf", "06.json", "07.conflist", "08.conflist", "10.conflist"].map(path));
+        let error = networks.find("m").unwrap_err().to_string();
+        assert!(error.contains("is called m") && error.contains("10.conflist"), "{error}");
+    }
+
+    #[test]
+    fn a_file_without_an_end_is_broken() {
+        let folder = folder(&[("10.conflist", &" ".repeat(2 << 20), "")]);
+        assert_eq!(Networks::load(folder.path()).unwrap().broken.len(), 1);
+    }
+
+    #[test]
+    fn no_folder_has_no_networks() {
+        let folder = folder(&[("file", "", "")]);
+        let networks = Networks::load(folder.path().join("nowhere")).unwrap();
+        assert_eq!((networks.networks.len(), networks.broken.len()), (0, 0));
+        assert!(networks.find("n").is_err());
+    }
+}

@@ -97,3 +97,68 @@ fn sandbox(result: &Value, ifname: &str) -> Option<String> {
     let mut paths = sandboxes.filter_map(|interface| json::get(interface, "sandbox")?.as_str());
     paths.find(|path| !path.is_empty()).map(str::to_owned)
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// Written by libcni 1.1.2, in cnitool.
+    const LIBCNI: &[u8] = include_bytes!("fixtures/web-cnitool-20b4ff582526573bbe7d-eth0");
+
+    #[test]
+    fn libcnis_record_says_all_of_an_attachment() {
+        let attached = read(LIBCNI).unwrap();
+        let names = Attachment::new("web", "cnitool-20b4ff582526573bbe7d", "eth0").unwrap();
+        assert_eq!(attached.attachment(), names);
+        assert_eq!(attached.endpoint.netns.as_deref(), Some("/run/netns/c1".as_ref()), "by the result");
+        let args = [("IgnoreUnknown", "1"), ("K8S_POD_NAME", "p")];
+        assert_eq!(attached.endpoint.args, args.map(|(key, value)| (key.to_owned(), value.to_owned())));
+        assert_eq!(attached.endpoint.capability_args["portMappings"][0]["hostPort"], 8080);
+        let network = attached.configured().unwrap().unwrap();
+        assert_eq!((network.name(), network.list.plugins.len()), (&names.network, 2));
+        assert!(network.config().starts_with(b"{\n  \"cniVersion\""), "byte by byte");
+        assert_eq!(attached.parsed_result().unwrap().ips[0].address.to_string(), "10.1.0.2/24");
+    }
+
+    #[test]
+    fn a_record_is_written_as_libcni_does_and_with_the_namespace() {
+        let attached = read(LIBCNI).unwrap();
+        let written = write(&attached).unwrap();
+        let text = String::from_utf8(written.clone()).unwrap();
+        assert_eq!(text.replace(r#""netns":"/run/netns/c1","#, ""), String::from_utf8(LIBCNI.to_vec()).unwrap());
+        assert_eq!(read(&written).unwrap(), attached);
+    }
+
+    #[test]
+    fn what_is_absent_is_not_written() {
+        let record = json!({
+            "kind": "cniCacheV1", "containerId": "c", "config": null, "ifName": "eth0", "networkName": "n",
+            "cniArgs": null, "result": {}
+        });
+        let attached = read(record.to_string().as_bytes()).unwrap();
+        assert_eq!((attached.config.as_ref(), attached.endpoint.netns.as_ref()), (None, None));
+        let written: Value = serde_json::from_slice(&write(&attached).unwrap()).unwrap();
+        let keys: Vec<_> = written.as_object().unwrap().keys().map(String::as_str).collect();
+        assert_eq!(keys, ["kind", "containerId", "config", "ifName", "networkName", "result"]);
+    }
+
+    #[test]
+    fn what_is_no_record_is_told_apart() {
+        let record = |key: &str, value: Value| {
+            let mut record: Value = serde_json::from_slice(LIBCNI).unwrap();
+            record[key] = value;
+            read(record.to_string().as_bytes()).unwrap_err()
+        };
+        assert!(matches!(record("kind", json!("other")), Unreadable::Legacy));
+        assert!(matches!(record("containerId", json!("../../etc")), Unreadable::Name(_)));
+        assert!(matches!(record("networkName", json!("a/b")), Unreadable::Name(_)));
+        assert!(matches!(record("ifName", json!("..")), Unreadable::Name(_)));
+        assert!(matches!(record("config", json!("%")), Unreadable::Base64(_)));
+        assert!(matches!(record("result", json!(null)), Unreadable::NoResult));
+        assert!(matches!(record("cniArgs", json!([["a"]])), Unreadable::Json(_)));
+        assert!(matches!(read(&LIBCNI[..500]).unwrap_err(), Unreadable::Json(_)));
+    }
+}

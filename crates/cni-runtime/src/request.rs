@@ -91,3 +91,42 @@ pub(crate) fn misread_arg(endpoint: &Endpoint) -> Option<&str> {
     };
     endpoint.args.iter().find(is_misread).map(|(key, _)| key.as_str())
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn config(plugin: &Value, endpoint: Option<&Endpoint>, keys: Vec<(&'static str, Value)>) -> Value {
+        let list = json!({"name": "n", "cniVersion": "0.4.0", "cniVersions": ["1.0.0"], "plugins": [plugin]});
+        let list = NetworkList::from_json(&list).unwrap();
+        let request = Request { verb: Verb::Add, list: &list, plugin: &list.plugins[0], endpoint, keys };
+        serde_json::from_slice(&request.config()).unwrap()
+    }
+
+    #[test]
+    fn what_is_the_protocols_is_replaced() {
+        let plugin = json!({
+            "type": "one", "Name": "x", "cniversion": "0.1.0", "capabilities": {}, "cni.dev/x": 1, "PrevResult": 5,
+            "args": {"cni": 1}, "runtimeConfig": {"mac": "x"}, "own": null
+        });
+        let expected = json!({
+            "type": "one", "args": {"cni": 1}, "runtimeConfig": {"mac": "x"}, "own": null, "cniVersion": "1.0.0",
+            "name": "n", "prevResult": {}
+        });
+        assert_eq!(config(&plugin, None, vec![("prevResult", json!({}))]), expected);
+    }
+
+    #[test]
+    fn capabilities_are_those_declared_and_given() {
+        let endpoint = Endpoint::new("c1", "eth0").unwrap();
+        let endpoint =
+            ["a", "b", "c"].iter().fold(endpoint, |so_far, name| so_far.with_capability_arg(*name, json!([name])));
+        let plugin = json!({
+            "type": "one", "Capabilities": {"a": true, "b": false, "d": true}, "RuntimeConfig": {"x": 1}
+        });
+        let config = config(&plugin, Some(&endpoint), Vec::new());
+        assert_eq!(config["runtimeConfig"], json!({"a": ["a"]}));
+        assert_eq!(config.get("RuntimeConfig"), None);
+    }
+}
