@@ -142,9 +142,15 @@ fn irregular(error: io::Error) -> io::Error {
 
 /// Reads a file whose size is known with a single read(2), without another one to see its end.
 fn read_to_limit((mut file, size): (File, u64), limit: usize) -> io::Result<Vec<u8>> {
-    let mut content = vec![0; limit + 1];
+    let expected = usize::try_from(size).map_or(limit, |size| size.min(limit));
+    // The kernel's own files have no size.
+    let mut content = vec![0; if expected == 0 { limit } else { expected } + 1];
     let mut length = 0;
     loop {
+        if length == content.len() {
+            // It has grown meanwhile.
+            content.resize(limit + 1, 0);
+        }
         match file.read(&mut content[length..]) {
             Ok(0) => break,
             Ok(more) => length += more,

@@ -58,6 +58,26 @@ fn nothing_is_read_beyond_the_limit() {
     assert_eq!(read(&file, 0).unwrap(), b"");
 }
 
+/// The limit may be far more than memory there is.
+#[test]
+fn a_file_takes_as_much_memory_as_it_is_long() {
+    let folder = folder();
+    let content = read(&folder.path().join("file"), 1 << 30).unwrap();
+    assert_eq!((content.as_slice(), content.capacity()), (&b"precious"[..], 9));
+}
+
+#[test]
+fn what_grows_while_it_is_read_is_read_whole() {
+    let folder = folder();
+    let file = || File::open(folder.path().join("file")).unwrap();
+    for size in [1, 7, 9] {
+        assert_eq!(read_to_limit((file(), size), 8).unwrap(), b"precious", "{size}");
+        assert_eq!(read_to_limit((file(), size), 7).unwrap_err().kind(), ErrorKind::FileTooLarge, "{size}");
+    }
+    let none = File::open("/proc/self/status").unwrap();
+    assert!(read_to_limit((none, 0), 1 << 16).unwrap().starts_with(b"Name:"));
+}
+
 #[test]
 fn a_file_that_tells_no_size_is_read_to_its_end() {
     assert_eq!(read(Path::new("/proc/sys/kernel/random/boot_id"), 100).unwrap().len(), 37);
