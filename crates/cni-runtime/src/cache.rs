@@ -1,9 +1,7 @@
 //! The cache of what is attached, which all runtimes with libcni share: `/var/lib/cni/results`.
 
 use std::ffi::OsStr;
-use std::fs::DirBuilder;
-use std::io::{self, ErrorKind};
-use std::os::unix::fs::DirBuilderExt as _;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use cni::{Attachment, ContainerId, NetworkName};
@@ -110,14 +108,8 @@ impl Cache {
     /// It cannot be written.
     pub fn write(&self, attached: &Attached) -> Result<(), CacheError> {
         let name = name_of(&attached.attachment());
-        let written =
-            record::write(attached).map_err(io::Error::from).and_then(|bytes| match self.folder.write(&name, &bytes) {
-                Err(error) if error.kind() == ErrorKind::NotFound => {
-                    DirBuilder::new().recursive(true).mode(0o700).create(self.folder.path())?;
-                    self.folder.write(&name, &bytes)
-                }
-                outcome => outcome,
-            });
+        let written = record::write(attached).map_err(io::Error::from);
+        let written = written.and_then(|bytes| self.folder.write(&name, &bytes));
         written.map_err(|error| self.failed("write", &name, error))
     }
 
