@@ -22,14 +22,14 @@ const NETWORK: &str = r#"{
 
 const LOOPBACK: &str = r#"{"cniVersion": "1.0.0", "name": "lo", "plugins": [{"type": "loopback"}]}"#;
 
-fn host_with_networks() -> Host {
+pub(crate) fn host_with_networks() -> Host {
     let host = host_with_plugins();
     host.write("/etc/cni/net.d/10-web.conflist", NETWORK);
     host.write("/etc/cni/net.d/99-lo.conflist", LOOPBACK);
     host
 }
 
-fn cnitool(host: &Host, verb: &str, network: &str, container: &Container, capabilities: &Value) -> Finished {
+pub(crate) fn cnitool(host: &Host, verb: &str, network: &str, container: &Container, capabilities: &Value) -> Finished {
     let ifname = match network {
         "lo" => "lo",
         "whole" => "eth1",

@@ -35,12 +35,12 @@ disabled_plugins = ["io.containerd.grpc.v1.cri"]
 address = "/run/containerd/containerd.sock"
 "#;
 
-fn publish(host: &Host, ports: &str) {
+pub(crate) fn publish(host: &Host, ports: &str) {
     host.write("/etc/cni/net.d/10-ctr.conflist", NETWORK.replace("NAME", "ctr").replace("PORTS", ports));
 }
 
 /// Starts containerd; it ends with the returned value.
-fn start_containerd(host: &Host) -> Background {
+pub(crate) fn start_containerd(host: &Host) -> Background {
     host.write("/run/containerd.toml", CONFIG);
     let containerd = host.spawn(["containerd", "--config", "/run/containerd.toml", "--log-level", "error"]);
     host.shell("for i in $(seq 500); do ctr version >/dev/null 2>&1 && exit; sleep 0.02; done; ctr version");
@@ -48,15 +48,15 @@ fn start_containerd(host: &Host) -> Background {
 }
 
 /// A container that `ctr run` has in the foreground.
-struct Running {
+pub(crate) struct Running {
     id: String,
     ctr: Background,
-    container: Container,
+    pub(crate) container: Container,
     addresses: Addresses,
 }
 
 /// The machine's cgroups are shared by all test hosts, so the id has to be unique.
-fn run(host: &Host, name: &str) -> Running {
+pub(crate) fn run(host: &Host, name: &str) -> Running {
     let id = format!("{name}-{}", process::id());
     let script = "trap 'exit 0' TERM; sleep 1000 & wait";
     let ctr = host.spawn(["ctr", "run", "--rm", "--cni", "--rootfs", ROOT, &id, "/bin/sh", "-c", script]);
@@ -73,7 +73,7 @@ fn run(host: &Host, name: &str) -> Running {
 /// containerd calls DEL when the process has ended. The reference then finds no namespace, and leaves the
 /// links to the kernel.
 #[track_caller]
-fn stop(host: &Host, running: Running) {
+pub(crate) fn stop(host: &Host, running: Running) {
     let links = running.container.host_ends();
     drop(running.container);
     host.run(["ctr", "task", "kill", "-s", "SIGTERM", &running.id]);

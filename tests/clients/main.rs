@@ -4,6 +4,7 @@
 //! - `cnitool`: libcni's own tool, from Debian's source package (`scripts/test.sh` builds it)
 //! - `podman`: Podman with its CNI backend
 //! - `containerd`: containerd's `ctr run --cni`
+//! - `runtime`: `crates/cni-runtime`, on what these have attached
 //! - `quickstart`: scripts/quickstart.sh, step by step
 //! - `machine`: what they need on the host: plugins in a folder, a root file system, two networks' traffic
 
@@ -14,3 +15,4 @@ mod containerd;
 mod machine;
 mod podman;
 mod quickstart;
+mod runtime;

@@ -33,7 +33,7 @@ graphroot = "/run/podman/storage"
 runroot = "/run/podman/state"
 "#;
 
-fn host_with_podman() -> Host {
+pub(crate) fn host_with_podman() -> Host {
     let host = host_with_plugins();
     assert_eq!(host.run(["ls", PLUGINS]).lines().count(), 9);
     host.write("/run/podman/containers.conf", CONTAINERS_CONF);
@@ -45,7 +45,7 @@ fn host_with_podman() -> Host {
 }
 
 #[track_caller]
-fn podman(host: &Host, arguments: &str) -> String {
+pub(crate) fn podman(host: &Host, arguments: &str) -> String {
     host.shell(&format!(
         "CONTAINERS_CONF=/run/podman/containers.conf CONTAINERS_STORAGE_CONF=/run/podman/storage.conf \
          podman --log-level=error {arguments}"
@@ -53,7 +53,7 @@ fn podman(host: &Host, arguments: &str) -> String {
 }
 
 #[track_caller]
-fn run(host: &Host, name: &str, options: &str) -> (Container, Addresses) {
+pub(crate) fn run(host: &Host, name: &str, options: &str) -> (Container, Addresses) {
     podman(host, &format!("run -d --name {name} {options} box /bin/busybox sleep 1000"));
     inspect(host, name)
 }

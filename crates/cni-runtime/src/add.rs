@@ -31,7 +31,7 @@ impl Runtime {
         let attached = Attached {
             network: network.name().clone(),
             endpoint: endpoint.clone(),
-            config: Some(network.config().to_vec()),
+            config: Some(network.text().to_owned()),
             result: result.unwrap_or_default(),
         };
         let count = network.list.plugins.len();

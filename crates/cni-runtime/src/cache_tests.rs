@@ -19,7 +19,7 @@ fn attached(network: &str, container: &str) -> Attached {
     Attached {
         network: NetworkName::new(network).unwrap(),
         endpoint: Endpoint::new(container, "eth0").unwrap().in_netns("/run/netns/x"),
-        config: Some(b"{}".to_vec()),
+        config: Some("{}".to_owned()),
         result: json!({"cniVersion": "1.0.0"}),
     }
 }

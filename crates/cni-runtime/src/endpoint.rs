@@ -73,7 +73,7 @@ pub struct Attached {
     /// result then.
     pub endpoint: Endpoint,
     /// The network's configuration at that time, in JSON. Only libcni before 0.8 records none.
-    pub config: Option<Vec<u8>>,
+    pub config: Option<String>,
     /// What the last plugin printed.
     pub result: Value,
 }
@@ -91,7 +91,7 @@ impl Attached {
     /// # Errors
     /// What is recorded is no network.
     pub fn configured(&self) -> Result<Option<Network>, cni::Error> {
-        self.config.as_deref().map(Network::from_bytes).transpose()
+        self.config.as_deref().map(Network::from_text).transpose()
     }
 
     /// The result's interfaces, addresses, routes and name servers.

@@ -20,7 +20,7 @@ pub struct Network {
     /// The file that it is from, if it is from one.
     pub path: Option<PathBuf>,
     /// The list as it is recorded.
-    bytes: Vec<u8>,
+    text: String,
 }
 
 /// A file of configuration that is no network.
@@ -51,9 +51,9 @@ impl Network {
     ///
     /// # Errors
     /// Code 6 if it is not JSON, code 7 for what cannot be right, code 1 if none of its versions is known.
-    pub fn from_bytes(bytes: &[u8]) -> Result<Self, cni::Error> {
-        let json = parse(bytes)?;
-        Ok(Self { list: list(&json)?, json, path: None, bytes: bytes.to_vec() })
+    pub fn from_text(text: &str) -> Result<Self, cni::Error> {
+        let json = parse(text)?;
+        Ok(Self { list: list(&json)?, json, path: None, text: text.to_owned() })
     }
 
     /// The same from a value.
@@ -61,8 +61,8 @@ impl Network {
     /// # Errors
     /// Code 7 for what cannot be right, code 1 if none of its versions is known.
     pub fn from_json(json: Value) -> Result<Self, cni::Error> {
-        let (list, bytes) = (list(&json)?, json.to_string().into_bytes());
-        Ok(Self { list, json, path: None, bytes })
+        let (list, text) = (list(&json)?, json.to_string());
+        Ok(Self { list, json, path: None, text })
     }
 
     /// The network's name.
@@ -73,8 +73,8 @@ impl Network {
 
     /// The list as the cache keeps it: as it was written, unless plugins were added to it.
     #[must_use]
-    pub fn config(&self) -> &[u8] {
-        &self.bytes
+    pub fn text(&self) -> &str {
+        &self.text
     }
 
     /// Reads a `.conflist`, with the plugins of the network's own folder, or a file with a single plugin.
@@ -82,14 +82,14 @@ impl Network {
     /// # Errors
     /// The file, or that of a plugin, cannot be read, or what it says cannot be right.
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
-        let bytes = read(path)?;
+        let text = read(path)?;
         let invalid = |source| ConfigError::Invalid { path: path.to_owned(), source };
-        let json = parse(&bytes).map_err(invalid)?;
+        let json = parse(&text).map_err(invalid)?;
         let network = if !is_list(path) {
             single(&json).and_then(Self::from_json)
         } else {
             match plugins_beside(path, &json)? {
-                plugins if plugins.is_empty() => Self::from_bytes(&bytes),
+                plugins if plugins.is_empty() => Self::from_text(&text),
                 plugins => with_plugins(json, plugins).and_then(Self::from_json),
             }
         };
@@ -107,12 +107,15 @@ pub(crate) fn has_extension(path: &Path, extension: &str) -> bool {
     path.as_os_str().as_encoded_bytes().ends_with(extension.as_bytes())
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, ConfigError> {
-    files::read_through_links(path, LIMIT).map_err(|source| ConfigError::Read { path: path.to_owned(), source })
+/// What is not UTF-8 becomes replacement characters, as in Go.
+fn read(path: &Path) -> Result<String, ConfigError> {
+    let bytes = files::read_through_links(path, LIMIT);
+    let bytes = bytes.map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-fn parse(bytes: &[u8]) -> Result<Value, cni::Error> {
-    serde_json::from_slice(bytes)
+fn parse(text: &str) -> Result<Value, cni::Error> {
+    serde_json::from_str(text)
         .map_err(|error| cni::Error::new(Code::Decode, "it is not JSON").with_details(error.to_string()))
 }
 
@@ -230,7 +233,7 @@ mod tests {
         let network = read(&[("n.conflist", text)]).unwrap();
         assert_eq!(network.list.version, SpecVersion::V1_0_0);
         assert_eq!(network.json["nerdctlID"], "x");
-        assert_eq!(network.config(), text.as_bytes());
+        assert_eq!(network.text(), text);
         assert!(network.path.unwrap().ends_with("n.conflist"));
     }
 
@@ -243,7 +246,7 @@ mod tests {
                 "name": "n", "cniVersion": "0.4.0", "plugins": [serde_json::from_str::<Value>(text).unwrap()]
             });
             assert_eq!(network.json, expected);
-            assert_eq!(network.config(), expected.to_string().as_bytes());
+            assert_eq!(network.text(), expected.to_string());
             assert!(!network.list.disable_check, "libcni takes such keys from lists only");
         }
     }
@@ -257,7 +260,7 @@ mod tests {
         let network = read(&[&[("n.conflist", list), three, two], &others[..]].concat()).unwrap();
         assert_eq!(kinds(&network), ["one", "two", "three"]);
         assert_eq!(network.json["own"], 1);
-        assert_eq!(Network::from_bytes(network.config()).unwrap().list, network.list, "so it is recorded");
+        assert_eq!(Network::from_text(network.text()).unwrap().list, network.list, "so it is recorded");
 
         let network = read(&[("n.conflist", r#"{"name": "n"}"#), two]).unwrap();
         assert_eq!(kinds(&network), ["two"]);

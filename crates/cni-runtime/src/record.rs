@@ -75,6 +75,7 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Attached, Unreadable> {
     endpoint.args = record.cni_args.unwrap_or_default();
     endpoint.capability_args = record.capability_args.unwrap_or_default();
     let config = record.config.map(|config| BASE64_STANDARD.decode(config)).transpose()?;
+    let config = config.map(|config| String::from_utf8_lossy(&config).into_owned());
     Ok(Attached { network: names.network, endpoint, config, result })
 }
 
@@ -119,7 +120,7 @@ mod tests {
         assert_eq!(attached.endpoint.capability_args["portMappings"][0]["hostPort"], 8080);
         let network = attached.configured().unwrap().unwrap();
         assert_eq!((network.name(), network.list.plugins.len()), (&names.network, 2));
-        assert!(network.config().starts_with(b"{\n  \"cniVersion\""), "byte by byte");
+        assert!(network.text().starts_with("{\n  \"cniVersion\""), "byte by byte");
         assert_eq!(attached.parsed_result().unwrap().ips[0].address.to_string(), "10.1.0.2/24");
     }
 

@@ -5,6 +5,7 @@
 mod add;
 mod check;
 mod del;
+mod example;
 mod gc;
 mod plugins;
 mod version;
