@@ -1,5 +1,6 @@
 //! Networks as they are configured: `.conflist`, and `.conf` for those of one plugin.
 
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
@@ -62,7 +63,8 @@ struct WrittenList {
     disable_gc: bool,
     #[serde(deserialize_with = "flag")]
     load_only_inlined_plugins: bool,
-    plugins: Option<Vec<Value>>,
+    /// They are taken from where they stand.
+    plugins: Option<Vec<IgnoredAny>>,
 }
 
 #[derive(Deserialize)]
@@ -96,7 +98,8 @@ impl NetworkList {
         if written.name.is_empty() {
             return Err(Error::config("the network has no \"name\""));
         }
-        let plugins = written.plugins.as_deref().unwrap_or(std::slice::from_ref(value));
+        let listed = written.plugins.is_some().then(|| json::get(value, "plugins")).flatten();
+        let plugins = listed.and_then(Value::as_array).map_or(std::slice::from_ref(value), Vec::as_slice);
         if plugins.is_empty() {
             return Err(Error::config(format!("network {} has no plugins", written.name)));
         }
