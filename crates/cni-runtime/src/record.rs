@@ -134,6 +134,14 @@ mod tests {
     }
 
     #[test]
+    fn an_empty_namespace_is_none() {
+        let mut record: Value = serde_json::from_slice(LIBCNI).unwrap();
+        record["netns"] = json!("");
+        let netns = read(record.to_string().as_bytes()).unwrap().endpoint.netns;
+        assert_eq!(netns.as_deref(), Some("/run/netns/c1".as_ref()), "by the result");
+    }
+
+    #[test]
     fn what_is_absent_is_not_written() {
         let record = json!({
             "kind": "cniCacheV1", "containerId": "c", "config": null, "ifName": "eth0", "networkName": "n",

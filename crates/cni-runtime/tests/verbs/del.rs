@@ -37,6 +37,11 @@ fn versions_before_0_4_0_know_no_result_on_del() {
     scene.runtime.add(&network, &endpoint()).unwrap();
     scene.runtime.del(&network, &endpoint()).unwrap();
     assert_eq!(scene.stdin("one.DEL").get("prevResult"), None);
+
+    let network = scene.network("0.3.1", ["one", "two"]);
+    scene.answer("two.ADD", &failing("no"));
+    scene.runtime.add(&network, &endpoint()).unwrap_err();
+    assert_eq!(scene.stdin("two.DEL").get("prevResult"), None, "nor when an ADD is taken back");
 }
 
 #[test]
