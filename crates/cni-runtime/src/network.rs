@@ -47,22 +47,27 @@ impl ConfigError {
 }
 
 impl Network {
-    /// A list, in JSON.
+    /// A list, or the configuration of a single plugin, in JSON.
     ///
     /// # Errors
     /// Code 6 if it is not JSON, code 7 for what cannot be right, code 1 if none of its versions is known.
     pub fn from_text(text: &str) -> Result<Self, cni::Error> {
         let json = parse(text)?;
-        Ok(Self { list: list(&json)?, json, path: None, text: text.to_owned() })
+        let is_single = json::get(&json, "plugins").is_none() && json::get(&json, "type").is_some();
+        if is_single { Self::from_json(single(&json)?) } else { Self::of_list(json, text.to_owned()) }
     }
 
-    /// The same from a value.
+    /// The same from a list as a value.
     ///
     /// # Errors
     /// Code 7 for what cannot be right, code 1 if none of its versions is known.
     pub fn from_json(json: Value) -> Result<Self, cni::Error> {
-        let (list, text) = (list(&json)?, json.to_string());
-        Ok(Self { list, json, path: None, text })
+        let text = json.to_string();
+        Self::of_list(json, text)
+    }
+
+    fn of_list(json: Value, text: String) -> Result<Self, cni::Error> {
+        Ok(Self { list: list(&json)?, json, path: None, text })
     }
 
     /// The network's name.
@@ -89,7 +94,7 @@ impl Network {
             single(&json).and_then(Self::from_json)
         } else {
             match plugins_beside(path, &json)? {
-                plugins if plugins.is_empty() => Self::from_text(&text),
+                plugins if plugins.is_empty() => Self::of_list(json, text),
                 plugins => with_plugins(json, plugins).and_then(Self::from_json),
             }
         };

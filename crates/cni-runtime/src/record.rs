@@ -133,6 +133,15 @@ mod tests {
         assert_eq!(read(&written).unwrap(), attached);
     }
 
+    /// That is what libcni records for a runtime that has no lists.
+    #[test]
+    fn the_configuration_may_be_a_single_plugins() {
+        let mut record: Value = serde_json::from_slice(LIBCNI).unwrap();
+        record["config"] = json!(BASE64_STANDARD.encode(r#"{"name": "web", "cniVersion": "0.4.0", "type": "bridge"}"#));
+        let network = read(record.to_string().as_bytes()).unwrap().configured().unwrap().unwrap();
+        assert_eq!((network.name().as_str(), network.list.plugins[0].kind.as_str()), ("web", "bridge"));
+    }
+
     #[test]
     fn an_empty_namespace_is_none() {
         let mut record: Value = serde_json::from_slice(LIBCNI).unwrap();
