@@ -3,7 +3,7 @@
 mod add;
 mod cache;
 mod check;
-mod detach;
+mod del;
 mod endpoint;
 mod error;
 mod gc;
