@@ -232,6 +232,16 @@ fn a_failed_add_releases_addresses_last() {
     });
 }
 
+/// The same at the end of an attachment.
+#[test]
+fn del_releases_addresses_after_the_interface_has_gone() {
+    with_each_plugin(|notebook| {
+        notebook.call("ADD").run().ok();
+        notebook.call("DEL").run().ok();
+        assert!(!notebook.note("links.DEL").contains(": eth0"), "{}", notebook.note("links.DEL"));
+    });
+}
+
 /// An address of dhcp is released over the interface that has it: DEL, and an ADD that failed, ask for that first.
 #[test]
 fn dhcp_releases_addresses_before_the_interface_goes() {

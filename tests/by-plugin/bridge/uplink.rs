@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 use tests::{
-    Chain, Container, Host, Inside as _, address, assert_impossible, at_once, every_plugin_rules, reference_differs,
+    Capture, Chain, Container, Host, Inside as _, address, assert_impossible, at_once, every_plugin_rules,
+    reference_differs,
 };
 
 use super::{config, link};
@@ -67,6 +68,16 @@ fn the_key_master_has_no_effect_and_that_is_said() {
             assert!(said.contains("network net: \"master\" has no effect") && said.contains("\"uplink\""), "{said}");
         }
     }
+}
+
+#[test]
+fn the_wire_learns_at_once_who_has_an_address_now() {
+    let (host, outside) = wire();
+    let capture = Capture::start(&outside, "announced", "-i uplink arp or icmp6");
+    let result = network(&host, "net", &json!({"ipam": ipam()})).add(&host.container("c1"), "eth0").ok();
+    let mac = result["interfaces"][2]["mac"].as_str().unwrap();
+    capture.assert_sees(&format!("{mac} > ff:ff:ff:ff:ff:ff.* 192.0.2.50"));
+    capture.assert_sees(&format!("{mac} > 33:33:00:00:00:01.*neighbor advertisement, tgt is 2001:db8::50"));
 }
 
 #[test]
