@@ -76,6 +76,12 @@ impl Holders {
         Ok(None)
     }
 
+    /// Who holds the link.
+    pub(crate) fn of_link(&self, link: &str) -> Result<Vec<Attachment>, Error> {
+        let names = names_in(&self.of(link))?;
+        Ok(names.iter().filter_map(|name| holder(name).map(|(_, holder)| holder)).collect())
+    }
+
     /// Lets one go, which may never have held it; true if the link is held still.
     pub(crate) fn let_go(&self, link: &str, attachment: &Attachment) -> Result<bool, Error> {
         let folder = self.of(link);
@@ -174,6 +180,9 @@ mod tests {
             holders.hold("eth0.20", &attachment(container), "").unwrap();
         }
         assert_eq!(holders.links().unwrap(), ["eth0.20"]);
+        let mut all = holders.of_link("eth0.20").unwrap();
+        all.sort_by_key(ToString::to_string);
+        assert_eq!(all, ["a", "b"].map(attachment));
         assert!(holders.let_go("eth0.20", &attachment("c")).unwrap(), "who never held it");
         assert!(holders.let_go("eth0.20", &attachment("a")).unwrap());
         assert!(!holders.let_go("eth0.20", &attachment("b")).unwrap());

@@ -65,6 +65,15 @@ pub fn probe_on(socket: &mut Socket, parent: Option<&Link>, kind: LinkKind) -> R
     }
 }
 
+/// The links that attachments hold, each with all that hold it.
+///
+/// # Errors
+/// When the files cannot be read.
+pub fn held() -> Result<Vec<(String, Vec<Attachment>)>, Error> {
+    let Some(holders) = Holders::lock_existing()? else { return Ok(Vec::new()) };
+    holders.links()?.into_iter().map(|link| Ok((link.clone(), holders.of_link(&link)?))).collect()
+}
+
 /// For DEL: lets go of the link that [`Master::attach`] made or that is one of the [`Ports`], and removes it, or takes it out of
 /// its bridge, if no other holds it; leaves its [`Agreement`]. Nothing to let go of is success.
 ///

@@ -16,6 +16,7 @@ mod wishes;
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::path::Path;
 
 use cni_plugin::{
     Add, AddResult, Attachment, Check, Del, Dns, Failures, Gc, NetworkName, Plugin, SpecVersion, Status, Undo,
@@ -149,11 +150,17 @@ fn holders(config: &Config, network: &NetworkName) -> Result<BTreeSet<Attachment
     match ask(config.socket(), &Request::List { network: network.clone() }) {
         Ok(Answer::Holders(holders)) => Ok(holders.into_iter().map(|Holder(attachment)| attachment).collect()),
         Ok(_) => Err(wrong_answer(config)),
-        Err(Error::Absent { .. } | Error::NotOurs { .. }) => {
-            Ok(Store::of(config.socket(), "").keys()?.into_iter().map(|key| key.attachment).collect())
-        }
+        Err(Error::Absent { .. } | Error::NotOurs { .. }) => leased(config.socket()),
         Err(error) => Err(error),
     }
+}
+
+/// Who has leases from the daemon on a socket, as its files say, whether it runs or not.
+///
+/// # Errors
+/// Its folder cannot be listed.
+pub fn leased(socket: &Path) -> Result<BTreeSet<Attachment>, Error> {
+    Ok(Store::of(socket, "").keys()?.into_iter().map(|key| key.attachment).collect())
 }
 
 fn wrong_answer(config: &Config) -> Error {

@@ -21,6 +21,18 @@ impl From<&Attachment> for Owner {
 }
 
 impl Owner {
+    /// The container's id.
+    #[must_use]
+    pub fn container(&self) -> &ContainerId {
+        &self.container
+    }
+
+    /// The interface that the address is for; files of old versions do not say it.
+    #[must_use]
+    pub fn ifname(&self) -> Option<&IfName> {
+        self.ifname.as_ref()
+    }
+
     /// Reads a reservation's content; `None` if it is not one.
     pub(crate) fn parse(content: &str) -> Option<Self> {
         let content = content.trim();

@@ -188,6 +188,22 @@ fn collect_one(folder: &Folder, name: &str, is_stale: impl Fn(&str) -> bool) -> 
     }
 }
 
+/// The attachments of which a folder remembers what was there before; those of the reference and of earlier releases do not say
+/// whose they are.
+///
+/// # Errors
+/// The folder cannot be listed, or a file in it not be read.
+pub fn kept(data_dir: &Path) -> Result<Vec<Attachment>, Error> {
+    let folder = Folder::new(data_dir.to_owned(), MAX);
+    let names = folder.names().map_err(failed("list", folder.path()))?;
+    let mut kept = Vec::new();
+    for name in names.iter().filter_map(|name| name.to_str()) {
+        let contents = read(&folder, name)?.map(|bytes| Contents::read(&bytes));
+        kept.extend(contents.and_then(|contents| Attachment::from_label(&contents.attachment)));
+    }
+    Ok(kept)
+}
+
 /// For STATUS: an ADD could write its file.
 pub(crate) fn probe(config: &Config) -> Result<(), Error> {
     let folder = folder(config);
@@ -213,4 +229,22 @@ fn remove(folder: &Folder, name: &str) -> Result<(), Error> {
 fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {
     let path = path.to_owned();
     move |source| Error::File { action, path, source }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_tells_whose_its_files_are() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(kept(&dir.path().join("missing")).unwrap(), []);
+        let attachment = Attachment::new("net", "c1", "eth0").unwrap();
+        let ours = format!(r#"{{"attachment": "{}", "mtu": 1400}}"#, attachment.label());
+        for (name, content) in [("c1_eth0.json", &ours[..]), ("c2_eth0.json", r#"{"mtu": 1400}"#), ("x", "{")] {
+            std::fs::write(dir.path().join(name), content).unwrap();
+        }
+        assert_eq!(kept(dir.path()).unwrap(), [attachment]);
+    }
 }

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use cni_plugin::{Add, AddResult, Check, Del, Failures, Gc, Plugin, SpecVersion, Status, Undo};
 use netlink::{Netns, if_found};
 
+pub use backup::kept;
 pub use config::Config;
 pub use error::Error;
 
