@@ -9,7 +9,7 @@ mod output;
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory as _, Parser as _};
+use clap::Parser as _;
 
 use commands::Cli;
 
@@ -29,10 +29,4 @@ pub fn main() -> ExitCode {
             ExitCode::from(code)
         }
     }
-}
-
-/// The command's definition, from which completions and pages of the manual are made.
-#[must_use]
-pub fn command() -> clap::Command {
-    Cli::command()
 }

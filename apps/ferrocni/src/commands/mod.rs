@@ -1,5 +1,7 @@
 //! The commands, each in a file of its own with its arguments.
 
+mod completion;
+mod man;
 mod network;
 
 use std::process::ExitCode;
@@ -23,11 +25,15 @@ pub(crate) struct Cli {
 enum Command {
     #[command(subcommand)]
     Network(network::Command),
+    Completion(completion::Args),
+    Man(man::Args),
 }
 
 pub(crate) fn run(cli: &Cli) -> Result<ExitCode, Failure> {
     let host = Host::new(&cli.places)?;
     match &cli.command {
         Command::Network(command) => network::run(&host, command),
+        Command::Completion(args) => completion::run(args),
+        Command::Man(args) => man::run(args),
     }
 }
