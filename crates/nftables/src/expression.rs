@@ -94,6 +94,18 @@ impl<'a> Expressions<'a> {
         self.meta(key, FIRST).lookup(set, None, false)
     }
 
+    /// `iifname . ip saddr @set` and the like.
+    pub(crate) fn iifname_and_source_in(&mut self, version: Version, set: &str) -> &mut Self {
+        self.version(version).meta(meta::IIFNAME, FIRST);
+        self.address(Side::Source, version, piece(4)).lookup(set, None, false)
+    }
+
+    /// `iifname . oifname . ip daddr @set` and the like.
+    pub(crate) fn interfaces_and_destination_in(&mut self, version: Version, set: &str) -> &mut Self {
+        self.version(version).meta(meta::IIFNAME, FIRST).meta(meta::OIFNAME, piece(4));
+        self.address(Side::Destination, version, piece(8)).lookup(set, None, false)
+    }
+
     /// `iifname . ether saddr != @set`.
     pub(crate) fn iifname_and_mac_not_in(&mut self, set: &str) -> &mut Self {
         self.meta(meta::IIFNAME, FIRST).payload(piece(4), payload::LINK, 6, 6).lookup(set, None, true)

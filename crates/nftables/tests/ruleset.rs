@@ -74,6 +74,9 @@ fn everything() -> Vec<Element> {
             Element::Masquerade { address, subnet },
             Element::Member { address },
             Element::SameBridge { address, bridge: "br_a%".into() },
+            Element::Closed { address },
+            Element::OwnLink { address, link: "br_a%".into() },
+            Element::Sender { address, link: "br_a%".into() },
         ]);
     }
     all
@@ -90,6 +93,7 @@ fn everything_is_inserted_found_and_removed() {
         assert!(holdings.iter().all(|holding| holding.label == ONE));
         let words: Vec<_> = holdings.iter().map(ToString::to_string).collect();
         assert!(words.contains(&format!("published4 192.0.2.1 tcp 8080 -> 10.88.0.2 port 80 ({ONE})")), "{words:#?}");
+        assert!(words.contains(&format!("own_link6 br_a% br_a% fd00:1::2 ({ONE})")), "{words:#?}");
         ruleset.insert(ONE, &everything()).expect("inserting again changes nothing");
         assert_eq!(ruleset.remove(ONE, &everything()).unwrap(), everything().len() + 1);
         assert_eq!(ruleset.remove(ONE, &everything()).unwrap(), 0);
@@ -445,12 +449,13 @@ fn damage_is_reported_and_repaired_and_the_admin_chain_is_kept() {
 }
 
 /// Each with the words of a report.
-const DAMAGES: [(&str, &str); 7] = [
+const DAMAGES: [(&str, &str); 8] = [
     ("flush table inet ferrocni", "nftables chain inet ferrocni localnet: expected 2 rules, found 0"),
     ("flush chain inet ferrocni publish", "nftables chain inet ferrocni publish: expected 5 rules, found 0"),
     ("flush chain inet ferrocni masquerade-published", "masquerade-published: expected 1 rules, found 0"),
     ("flush chain inet ferrocni forward", "nftables chain inet ferrocni forward: expected 4 rules, found 0"),
     ("flush chain inet ferrocni prerouting; delete chain inet ferrocni prerouting", "prerouting: not there"),
+    ("flush chain inet ferrocni unpublished", "nftables chain inet ferrocni unpublished: expected 7 rules, found 0"),
     ("flush chain bridge ferrocni forward; delete chain bridge ferrocni forward", "forward: not there"),
     ("add table inet ferrocni { flags dormant; }", "nftables table inet ferrocni: dormant"),
 ];
@@ -503,32 +508,61 @@ fn an_insert_mends_the_chains_that_it_needs() {
     });
 }
 
-/// What the version before the layouts had a number made of [`everything`], with one rule that is another today.
-const LAYOUT_1: &str = include_str!("layout_1.nft");
+/// What earlier versions made of [`everything_of_before`]. The first is from before layouts had a number, and has a rule that is
+/// another today.
+const EARLIER_LAYOUTS: [&str; 2] = [include_str!("layout_1.nft"), include_str!("layout_2.nft")];
+
+/// [`everything`] that those versions knew.
+fn everything_of_before() -> Vec<Element> {
+    let is_new = |element: &Element| {
+        matches!(element, Element::Closed { .. } | Element::OwnLink { .. } | Element::Sender { .. })
+    };
+    everything().into_iter().filter(|element| !is_new(element)).collect()
+}
 
 #[test]
 fn tables_of_an_earlier_layout_serve_and_become_today_s_with_the_next_insert() {
-    in_namespace(|| {
-        let mut ruleset = Ruleset::open().unwrap();
-        nft(&["-f", "-"], LAYOUT_1);
-        assert_eq!(ruleset.missing(ONE, &everything()).unwrap(), [], "CHECK of a container of before");
-        Ruleset::probe().unwrap();
-        let more = [publish(None, 99, "10.99.0.2"), Element::IsolatedPort { port: "vethB".into() }];
-        ruleset.insert(TWO, &more).unwrap();
-        assert_eq!(ruleset.missing(ONE, &everything()).unwrap(), []);
-        assert_eq!(ruleset.missing(TWO, &more).unwrap(), []);
-        let upgraded = listing();
-        nft(&["flush", "ruleset"], "");
-        ruleset.insert(Holder { label: ONE, link: Some("vethA") }, &everything()).unwrap();
-        ruleset.insert(TWO, &more).unwrap();
-        // The kernel keeps a table's comment, and lists chains in the order in which they came.
-        let sorted = |text: &str| {
-            let mut lines: Vec<_> = text.lines().filter(|line| !line.contains("comment \"ferrocni: ")).collect();
-            lines.sort_unstable();
-            lines.join("\n")
-        };
-        assert_eq!(sorted(&upgraded), sorted(&listing()));
-    });
+    for tables in EARLIER_LAYOUTS {
+        in_namespace(|| {
+            let mut ruleset = Ruleset::open().unwrap();
+            nft(&["-f", "-"], tables);
+            assert_eq!(ruleset.missing(ONE, &everything_of_before()).unwrap(), [], "CHECK of a container of before");
+            Ruleset::probe().unwrap();
+            let closed = address("10.99.0.2");
+            let more = [
+                publish(None, 99, "10.99.0.2"),
+                Element::IsolatedPort { port: "vethB".into() },
+                Element::Closed { address: closed },
+            ];
+            ruleset.insert(TWO, &more).unwrap();
+            assert_eq!(ruleset.missing(ONE, &everything_of_before()).unwrap(), []);
+            assert_eq!(ruleset.missing(TWO, &more).unwrap(), []);
+            let upgraded = listing();
+            nft(&["flush", "ruleset"], "");
+            ruleset.insert(Holder { label: ONE, link: Some("vethA") }, &everything_of_before()).unwrap();
+            ruleset.insert(TWO, &more).unwrap();
+            // The kernel keeps a table's comment, and lists chains in the order in which they came.
+            let sorted = |text: &str| {
+                let mut lines: Vec<_> = text.lines().filter(|line| !line.contains("comment \"ferrocni: ")).collect();
+                lines.sort_unstable();
+                lines.join("\n")
+            };
+            assert_eq!(sorted(&upgraded), sorted(&listing()));
+        });
+    }
+}
+
+/// A DEL by this version, before any ADD.
+#[test]
+fn what_came_with_this_layout_can_be_removed_where_the_table_has_an_earlier_one() {
+    for tables in EARLIER_LAYOUTS {
+        in_namespace(|| {
+            let mut ruleset = Ruleset::open().unwrap();
+            nft(&["-f", "-"], tables);
+            assert_eq!(ruleset.remove(ONE, &everything()).unwrap(), everything_of_before().len() + 1);
+            assert_eq!(ruleset.holdings(&ALL).unwrap(), []);
+        });
+    }
 }
 
 #[test]
@@ -537,13 +571,13 @@ fn a_table_of_a_later_layout_is_left_alone_and_releases_what_it_holds() {
         let mut ruleset = Ruleset::open().unwrap();
         ruleset.insert(ONE, &everything()).unwrap();
         let others = "add table inet other; add chain inet other layout-99";
-        let later = format!("{others}; delete chain inet ferrocni layout-2; add chain inet ferrocni layout-3\n");
+        let later = format!("{others}; delete chain inet ferrocni layout-3; add chain inet ferrocni layout-4\n");
         nft(&["-f", "-"], &later);
         let before = listing();
         for refused in [ruleset.insert(TWO, &everything()[3..5]), ruleset.repair(ONE, &everything()), Ruleset::probe()]
         {
             let error = refused.unwrap_err();
-            assert!(matches!(error, Error::Newer { layout: 3, .. }), "{error:?}");
+            assert!(matches!(error, Error::Newer { layout: 4, .. }), "{error:?}");
             assert!(error.to_string().contains("install that version"), "{error}");
         }
         assert_eq!(listing(), before);

@@ -13,6 +13,7 @@ pub struct Config {
     #[serde(deserialize_with = "zone")]
     pub(crate) firewalld_zone: String,
     pub(crate) ingress_policy: IngressPolicy,
+    pub(crate) unpublished_ports: UnpublishedPorts,
 }
 
 impl Default for Config {
@@ -22,6 +23,7 @@ impl Default for Config {
             iptables_admin_chain_name: iptables::firewall::default_admin_chain(),
             firewalld_zone: DEFAULT_ZONE.to_owned(),
             ingress_policy: IngressPolicy::default(),
+            unpublished_ports: UnpublishedPorts::default(),
         }
     }
 }
@@ -55,6 +57,17 @@ pub(crate) enum IngressPolicy {
     SameBridge,
     /// Nor those of its own.
     Isolated,
+}
+
+/// Whether other machines reach ports of a container that it does not publish, through the host.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum UnpublishedPorts {
+    /// If they have a route.
+    #[default]
+    #[serde(alias = "")]
+    Open,
+    Closed,
 }
 
 /// What lets containers' traffic through.
@@ -130,6 +143,16 @@ mod tests {
         assert_eq!(policy("same-bridge"), IngressPolicy::SameBridge);
         assert_eq!(policy("isolated"), IngressPolicy::Isolated);
         assert!(config(&json!({"ingressPolicy": "closed"})).is_err());
+    }
+
+    #[test]
+    fn unpublished_ports_are_open_unless_they_are_closed() {
+        let ports = |value| config(&value).map(|config| config.unpublished_ports);
+        for open in [json!({}), json!({"unpublishedPorts": ""}), json!({"unpublishedPorts": "open"})] {
+            assert_eq!(ports(open).unwrap(), UnpublishedPorts::Open);
+        }
+        assert_eq!(ports(json!({"unpublishedPorts": "closed"})).unwrap(), UnpublishedPorts::Closed);
+        assert!(ports(json!({"unpublishedPorts": "shut"})).is_err());
     }
 
     #[test]

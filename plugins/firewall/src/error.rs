@@ -28,6 +28,12 @@ pub enum Error {
          chain this plugin after bridge, or leave \"ingressPolicy\" out"
     )]
     NoBridge,
+    /// Ports to be closed, on a way that does not lead through the host.
+    #[error(
+        "the result of the previous plugin lists no interface of the host, through which others would reach the container, \
+         and \"unpublishedPorts\" closes no other way: chain this plugin after bridge or ptp, or leave \"unpublishedPorts\" out"
+    )]
+    NoLink,
     /// CHECK: a rule is missing or changed.
     #[error("the packet filter differs: {difference}")]
     Rules {
@@ -43,7 +49,7 @@ impl From<Error> for cni_plugin::Error {
     fn from(error: Error) -> Self {
         let code = match error {
             Error::Cni(inner) => return inner,
-            Error::NoBridge => Code::InvalidConfig,
+            Error::NoBridge | Error::NoLink => Code::InvalidConfig,
             _ => Code::Internal,
         };
         Self::from_chain(code, &error)

@@ -4,13 +4,15 @@
 //! iptables and firewalld, whose own entries hold an address and nothing else, they also say whose the address is, so that
 //! DEL and GC find it by label.
 
+use std::net::IpAddr;
+
 use cni_plugin::{AddResult, Attachment, Del, Undo};
 use container_interface::veth;
 use ipnetwork::IpNetwork;
 use nftables::{Element, Holder, Part, Ruleset};
 use suite::Labelled as _;
 
-use crate::config::{Backend, IngressPolicy};
+use crate::config::{Backend, IngressPolicy, UnpublishedPorts};
 use crate::{Config, Error};
 
 /// The part of the ruleset that is this plugin's.
@@ -23,6 +25,8 @@ pub(crate) struct Member<'a> {
     pub(crate) attachment: &'a Attachment,
     pub(crate) addresses: Vec<IpNetwork>,
     policy: IngressPolicy,
+    unpublished: UnpublishedPorts,
+    /// The link by which the host reaches the container: the bridge, the host's link into its VLAN, or the host's end of a pair.
     pub(crate) bridge: Option<&'a str>,
     port: Option<&'a str>,
     /// The attachment's own link on the host, if it has one.
@@ -37,7 +41,11 @@ impl<'a> Member<'a> {
             IngressPolicy::SameBridge => member.bridge.is_some(),
             IngressPolicy::Isolated => member.bridge.is_some() && member.port.is_some(),
         };
-        if is_complete { Ok(member) } else { Err(Error::NoBridge) }
+        match member.unpublished {
+            _ if !is_complete => Err(Error::NoBridge),
+            UnpublishedPorts::Closed if member.bridge.is_none() => Err(Error::NoLink),
+            _ => Ok(member),
+        }
     }
 
     fn unchecked(config: &'a Config, attachment: &'a Attachment, result: &'a AddResult) -> Self {
@@ -51,13 +59,14 @@ impl<'a> Member<'a> {
             attachment,
             addresses: result.ips.iter().map(|ip| ip.address).collect(),
             policy: config.ingress_policy,
+            unpublished: config.unpublished_ports,
             bridge: vlan_gateway.or(bridge),
             port,
             link: veth::listed_host_end(attachment, &result.interfaces),
         }
     }
 
-    /// For DEL: every element that an attachment with this result can have, whatever its policy was then. `None` without a
+    /// For DEL: every element that an attachment with this result can have, whatever its keys were then. `None` without a
     /// result.
     pub(crate) fn of_removal(request: &'a Del<Config>) -> Option<Self> {
         let result = request.network.prev_result.as_ref()?;
@@ -67,7 +76,7 @@ impl<'a> Member<'a> {
             (Some(_), None) => IngressPolicy::SameBridge,
             _ => IngressPolicy::Open,
         };
-        Some(Self { policy, ..member })
+        Some(Self { policy, unpublished: UnpublishedPorts::Closed, ..member })
     }
 
     pub(crate) fn policy(&self) -> IngressPolicy {
@@ -75,16 +84,37 @@ impl<'a> Member<'a> {
     }
 
     pub(crate) fn elements(&self) -> Vec<Element> {
-        let members = self.addresses.iter().map(|address| Element::Member { address: address.ip() });
-        let mut elements: Vec<Element> = members.collect();
-        if self.policy != IngressPolicy::Open
-            && let Some(bridge) = self.bridge
-        {
-            let close = |address: &IpNetwork| Element::SameBridge { address: address.ip(), bridge: bridge.to_owned() };
-            elements.extend(self.addresses.iter().map(close));
+        let mut elements = Vec::new();
+        for address in self.addresses.iter().map(IpNetwork::ip) {
+            elements.push(Element::Member { address });
+            // Also where all is open, so that containers whose ports are closed know it from another machine.
+            elements.extend(self.bridge.map(|link| Element::Sender { address, link: link.to_owned() }));
+            if self.unpublished == UnpublishedPorts::Closed {
+                elements.extend(self.closed(address));
+            }
+            if self.policy != IngressPolicy::Open {
+                elements.extend(self.bridge.map(|bridge| Element::SameBridge { address, bridge: bridge.to_owned() }));
+            }
         }
         if self.policy == IngressPolicy::Isolated {
             elements.extend(self.port.map(|port| Element::IsolatedPort { port: port.to_owned() }));
+        }
+        elements
+    }
+
+    /// What closes the ports that are not published, but not to the container's own network.
+    fn closed(&self, address: IpAddr) -> impl Iterator<Item = Element> {
+        // Bridged packets pass the firewall, if they do, under the name of the bridge, whatever their VLAN is.
+        let links = self.bridge.into_iter().chain(self.bridge.and_then(bridge_of_vlan));
+        let own = links.map(move |link| Element::OwnLink { address, link: link.to_owned() });
+        own.chain([Element::Closed { address }])
+    }
+
+    /// What CHECK asks for. Containers that an earlier version attached are not known as senders, and lack nothing themselves.
+    fn expected_with(&self, backend: Backend) -> Vec<Element> {
+        let mut elements = self.elements_with(backend);
+        if self.unpublished == UnpublishedPorts::Open {
+            elements.retain(|element| !matches!(element, Element::Sender { .. }));
         }
         elements
     }
@@ -118,7 +148,7 @@ pub(crate) fn enlist(member: &Member<'_>, backend: Backend, undo: &mut Undo) -> 
 
 /// For CHECK: every element is there and works.
 pub(crate) fn check(member: &Member<'_>, backend: Backend) -> Result<(), Error> {
-    let differences = Ruleset::open()?.missing(&member.attachment.label(), &member.elements_with(backend))?;
+    let differences = Ruleset::open()?.missing(&member.attachment.label(), &member.expected_with(backend))?;
     differences.first().map_or(Ok(()), |difference| Err(Error::Rules { difference: difference.to_string() }))
 }
 
@@ -165,11 +195,15 @@ mod tests {
         cni_plugin::json::from_value(&json!({"ingressPolicy": policy})).unwrap()
     }
 
+    fn closed() -> Config {
+        cni_plugin::json::from_value(&json!({"unpublishedPorts": "closed"})).unwrap()
+    }
+
     #[test]
     fn each_policy_adds_to_the_one_before() {
         let (attachment, result) = (attachment(), result(&["cni0", "veth1"]));
         let count = |policy| Member::new(&config(policy), &attachment, &result).unwrap().elements().len();
-        assert_eq!([count("open"), count("same-bridge"), count("isolated")], [1, 2, 3]);
+        assert_eq!([count("open"), count("same-bridge"), count("isolated")], [2, 3, 4]);
     }
 
     #[test]
@@ -177,6 +211,22 @@ mod tests {
         let (attachment, macvlan) = (attachment(), result(&[]));
         assert!(Member::new(&config("open"), &attachment, &macvlan).is_ok());
         assert!(matches!(Member::new(&config("same-bridge"), &attachment, &macvlan), Err(Error::NoBridge)));
+    }
+
+    #[test]
+    fn ports_are_closed_on_the_way_through_the_host_alone() {
+        let attachment = attachment();
+        assert!(matches!(Member::new(&closed(), &attachment, &result(&[])), Err(Error::NoLink)));
+        assert!(Member::new(&closed(), &attachment, &result(&["veth1"])).is_ok());
+    }
+
+    #[test]
+    fn bridged_packets_of_a_vlan_stay_in_the_bridge_too() {
+        let (attachment, config, result) = (attachment(), closed(), result(&["cni0", "veth1", "cni0.100"]));
+        let mut own = Member::new(&config, &attachment, &result).unwrap().elements();
+        own.retain(|element| matches!(element, Element::OwnLink { .. }));
+        let address = "10.1.0.2".parse().unwrap();
+        assert_eq!(own, ["cni0.100", "cni0"].map(|link| Element::OwnLink { address, link: link.to_owned() }));
     }
 
     #[test]
@@ -198,6 +248,6 @@ mod tests {
     fn with_iptables_only_the_record_stays_in_nftables() {
         let (attachment, result, config) = (attachment(), result(&["cni0", "veth1"]), config("same-bridge"));
         let elements = Member::new(&config, &attachment, &result).unwrap().elements_with(Backend::Iptables);
-        assert!(matches!(elements[..], [Element::Member { .. }]), "{elements:?}");
+        assert!(matches!(elements[..], [Element::Member { .. }, Element::Sender { .. }]), "{elements:?}");
     }
 }

@@ -7,8 +7,8 @@ const IPTABLES: [&str; 5] = ["filter", "nat", "mangle", "raw", "security"];
 
 /// The chains of our tables that stay. All others are there for a subnet or a bridge, and go with its last
 /// container.
-const SKELETON: [&str; 11] = [
-    "layout-2",
+const SKELETON: [&str; 12] = [
+    "layout-3",
     "localnet",
     "prerouting",
     "output",
@@ -18,6 +18,7 @@ const SKELETON: [&str; 11] = [
     "forward",
     "member",
     "admin",
+    "unpublished",
     "isolation",
 ];
 

@@ -77,6 +77,26 @@ pub enum Element {
         /// Name of the bridge that the container is connected to.
         bridge: String,
     },
+    /// Other machines open connections to a container's published ports only. What [`Element::OwnLink`] and [`Element::Sender`]
+    /// name does not come from other machines.
+    Closed {
+        /// The container's address.
+        address: IpAddr,
+    },
+    /// What comes in by a link and leaves by it, to a [`Element::Closed`] container, stays in the container's network.
+    OwnLink {
+        /// The container's address.
+        address: IpAddr,
+        /// The link by which the host reaches the container; also the bridge, if that is the host's link into one of its VLANs.
+        link: String,
+    },
+    /// What comes in by this link from this address comes from a container.
+    Sender {
+        /// The container's address.
+        address: IpAddr,
+        /// The link by which the host reaches the container: a bridge, the host's link into its VLAN, or a veth pair's end.
+        link: String,
+    },
     /// Nothing is bridged to this port; the host itself still reaches it.
     IsolatedPort {
         /// The bridge port: the host's end of the veth pair.
@@ -109,6 +129,9 @@ impl fmt::Display for Element {
             Self::Masquerade { address, subnet } => write!(formatter, "masquerade of {address} in {subnet}"),
             Self::Member { address } => write!(formatter, "firewall of {address}"),
             Self::SameBridge { address, bridge } => write!(formatter, "isolation of {address} on {bridge}"),
+            Self::Closed { address } => write!(formatter, "unpublished ports of {address}"),
+            Self::OwnLink { address, link } => write!(formatter, "way to {address} within {link}"),
+            Self::Sender { address, link } => write!(formatter, "way of {address} by {link}"),
             Self::IsolatedPort { port } => write!(formatter, "isolation of bridge port {port}"),
             Self::Mac { port, mac } => {
                 write!(formatter, "MAC address {} of bridge port {port}", written_mac(mac))
@@ -211,6 +234,16 @@ impl Element {
                 let chain = OnDemand::ToBridge(interface(bridge)?.to_owned());
                 vec![(sets::isolated(Version::of(*address)), octets(*address), Some(Wanted::Chain(chain)))]
             }
+            Self::Closed { address } => vec![(sets::closed(Version::of(*address)), octets(*address), None)],
+            Self::OwnLink { address, link } => {
+                let link = interface_name(interface(link)?);
+                let key = [&link[..], &link, &octets(*address)].concat();
+                vec![(sets::own_link(Version::of(*address)), key, None)]
+            }
+            Self::Sender { address, link } => {
+                let key = [&interface_name(interface(link)?)[..], &octets(*address)].concat();
+                vec![(sets::senders(Version::of(*address)), key, None)]
+            }
             Self::IsolatedPort { port } => {
                 vec![(&sets::ISOLATED_PORTS, interface_name(interface(port)?).to_vec(), None)]
             }
@@ -269,7 +302,7 @@ pub(super) fn describe(set: &Set, held: &Held) -> String {
             let (port, mac) = held.key.split_at_checked(16).unwrap_or((&held.key, &[]));
             format!("{} {}", text(port), written_mac(mac.get(..6).unwrap_or(mac)))
         }
-        _ => address_from(&held.key).map_or_else(|| format!("{:?}", held.key), |address| address.to_string()),
+        _ => describe_address(&held.key),
     };
     let target = match &held.data {
         None => String::new(),
@@ -281,6 +314,15 @@ pub(super) fn describe(set: &Set, held: &Held) -> String {
         }
     };
     format!("{} {key}{target}", set.name)
+}
+
+/// An address, behind the links that its key begins with.
+fn describe_address(key: &[u8]) -> String {
+    match (address_from(key), key.split_at_checked(16)) {
+        (Some(address), _) => address.to_string(),
+        (None, Some((link, rest))) => format!("{} {}", text(link), describe_address(rest)),
+        (None, None) => format!("{key:?}"),
+    }
 }
 
 fn describe_published(key: &[u8]) -> String {

@@ -46,7 +46,7 @@ struct Wanted {
 }
 
 /// The skeleton's chains. Making all of its rules in order to count them would take a tenth of an ADD.
-static SKELETON: [Wanted; 12] = [
+static SKELETON: [Wanted; 13] = [
     base(INET, skeleton::LOCALNET, 2, Hook { kind: "filter", number: PREROUTING, priority: RAW }),
     base(INET, "prerouting", 1, Hook { kind: "nat", number: PREROUTING, priority: DSTNAT }),
     base(INET, "output", 1, Hook { kind: "nat", number: OUTPUT, priority: DSTNAT }),
@@ -54,8 +54,9 @@ static SKELETON: [Wanted; 12] = [
     base(INET, "postrouting", 4, Hook { kind: "nat", number: POSTROUTING, priority: SRCNAT }),
     inner(INET, MASQUERADE_PUBLISHED, 1, 0),
     base(INET, "forward", 4, Hook { kind: "filter", number: FORWARD, priority: FILTER }),
-    inner(INET, "member", 2, 4),
+    inner(INET, "member", 4, 4),
     inner(INET, "admin", 0, 1),
+    inner(INET, "unpublished", 7, 2),
     inner(INET, "isolation", 4, 1),
     base(BRIDGE, "prerouting", 1, Hook { kind: "filter", number: PREROUTING, priority: BRIDGE_RAW }),
     base(BRIDGE, "forward", 1, Hook { kind: "filter", number: FORWARD, priority: BRIDGE_FILTER }),

@@ -26,6 +26,10 @@ const IPV4_PROTOCOL_PORT: Keys = keys((IPV4 << 6 | PROTOCOL) << 6 | PORT, 12);
 const IPV6_PROTOCOL_PORT: Keys = keys((IPV6 << 6 | PROTOCOL) << 6 | PORT, 24);
 pub(super) const IFNAME: Keys = keys(NAME, 16);
 pub(super) const IFNAME_MAC: Keys = keys(NAME << 6 | ETHER, 24);
+const IFNAME_IPV4: Keys = keys(NAME << 6 | IPV4, 20);
+const IFNAME_IPV6: Keys = keys(NAME << 6 | IPV6, 32);
+const IFNAMES_IPV4: Keys = keys((NAME << 6 | NAME) << 6 | IPV4, 36);
+const IFNAMES_IPV6: Keys = keys((NAME << 6 | NAME) << 6 | IPV6, 48);
 
 const NOTHING: Mapped = Mapped::Nothing;
 const VERDICT: Mapped = Mapped::Verdict;
@@ -81,7 +85,7 @@ const fn through(part: Part) -> &'static [&'static str] {
     match part {
         Part::Publish => &[LOCALNET, "prerouting", "output", "publish"],
         Part::Hairpin | Part::Masquerade => &["postrouting"],
-        Part::Firewall => &["forward", "member", "isolation"],
+        Part::Firewall => &["forward", "member", "unpublished", "isolation"],
         Part::AntiSpoof => &[],
     }
 }
@@ -99,6 +103,9 @@ const HAIRPIN: &str = "container with published ports -> who is masqueraded on t
 const MASQUERADE: &str = "container -> masquerade what leaves its subnet";
 const MEMBERS: &str = "containers behind the admin chain and isolation";
 const ISOLATED: &str = "container -> which isolated bridge may reach it";
+const CLOSED: &str = "containers of which other machines reach published ports only";
+const OWN_LINK: &str = "link . link . closed container: what comes in and leaves by them stays in its network";
+const SENDERS: &str = "link . container: what comes in there from it comes from no other machine";
 const WAITING: &str = "those who have the same, in the order in which they came: the first takes it over";
 
 static PUBLISHED4: Set = shared!("published4", Part::Publish, IPV4_PROTOCOL_PORT, IPV4_PORT, ONE);
@@ -113,6 +120,12 @@ static MEMBERS4: Set = shared!("members4", Part::Firewall, IPV4_KEYS, NOTHING, M
 static MEMBERS6: Set = shared!("members6", Part::Firewall, IPV6_KEYS, NOTHING, MEMBERS);
 static ISOLATED4: Set = shared!("isolated4", Part::Firewall, IPV4_KEYS, VERDICT, ISOLATED);
 static ISOLATED6: Set = shared!("isolated6", Part::Firewall, IPV6_KEYS, VERDICT, ISOLATED);
+static CLOSED4: Set = shared!("closed4", Part::Firewall, IPV4_KEYS, NOTHING, CLOSED);
+static CLOSED6: Set = shared!("closed6", Part::Firewall, IPV6_KEYS, NOTHING, CLOSED);
+static OWN_LINK4: Set = shared!("own_link4", Part::Firewall, IFNAMES_IPV4, NOTHING, OWN_LINK);
+static OWN_LINK6: Set = shared!("own_link6", Part::Firewall, IFNAMES_IPV6, NOTHING, OWN_LINK);
+static SENDERS4: Set = shared!("senders4", Part::Firewall, IFNAME_IPV4, NOTHING, SENDERS);
+static SENDERS6: Set = shared!("senders6", Part::Firewall, IFNAME_IPV6, NOTHING, SENDERS);
 /// Its elements belong to chains, not to attachments, and come and go with them.
 pub(super) static ISOLATED_BRIDGES: Set =
     inet("isolated_bridges", Part::Firewall, IFNAME, NOTHING, "bridges with isolated containers");
@@ -124,7 +137,7 @@ pub(super) static GUARDED_MACS: Set =
     bridge("guarded_macs", Part::AntiSpoof, IFNAME_MAC, "MAC addresses that a guarded port may send from");
 
 /// All sets, in the order in which `nft list ruleset` shows them.
-pub(super) static ALL: [&Set; 16] = [
+pub(super) static ALL: [&Set; 22] = [
     &PUBLISHED4,
     &PUBLISHED4_ANY,
     &PUBLISHED6,
@@ -135,6 +148,12 @@ pub(super) static ALL: [&Set; 16] = [
     &MASQUERADE6,
     &MEMBERS4,
     &MEMBERS6,
+    &CLOSED4,
+    &CLOSED6,
+    &OWN_LINK4,
+    &OWN_LINK6,
+    &SENDERS4,
+    &SENDERS6,
     &ISOLATED_BRIDGES,
     &ISOLATED4,
     &ISOLATED6,
@@ -177,6 +196,18 @@ pub(super) fn masquerade(version: Version) -> &'static Set {
 
 pub(super) fn members(version: Version) -> &'static Set {
     by_version(version, &MEMBERS4, &MEMBERS6)
+}
+
+pub(super) fn closed(version: Version) -> &'static Set {
+    by_version(version, &CLOSED4, &CLOSED6)
+}
+
+pub(super) fn own_link(version: Version) -> &'static Set {
+    by_version(version, &OWN_LINK4, &OWN_LINK6)
+}
+
+pub(super) fn senders(version: Version) -> &'static Set {
+    by_version(version, &SENDERS4, &SENDERS6)
 }
 
 pub(super) fn isolated(version: Version) -> &'static Set {

@@ -18,6 +18,9 @@
 //!   must not carry it.
 //! - `forward` never accepts for others: `member` ends in the chain's policy, and chains of other tables are
 //!   asked regardless.
+//! - `unpublished` drops what other machines send to a container's own address. Where a packet comes from is told by the link by which
+//!   it comes in, since a neighbour can write any source address. What never left a link (`own_link`) includes what is bridged: in a
+//!   VLAN of a bridge br_netfilter shows it under the bridge's name. Only packets to containers in `closed` come here.
 //! - `admin` is the administrator's: nothing here ever changes a rule in it.
 
 use nfnetlink::Message;
@@ -41,7 +44,7 @@ const ABOUT_BRIDGE: &str = "ferrocni: MAC address checks and isolation of bridge
 /// a chain's hook nor a set's type: what gets another one needs another name.
 ///
 /// [`OnDemand`]: super::chains::OnDemand
-pub(crate) const LAYOUT: u32 = 2;
+pub(crate) const LAYOUT: u32 = 3;
 /// The first layout that is told by a chain.
 const FIRST_MARKED: u32 = 2;
 const MARKER: &str = "layout-";
@@ -168,9 +171,14 @@ fn filtering(chains: &mut Chains) {
     }
 
     chains.chain("member").rule(|rule| rule.jump("admin"));
+    chains.rules(|rule, version| {
+        rule.address_in_set(Side::Destination, version, sets::closed(version).name).jump("unpublished");
+    });
     chains.rule(|rule| rule.interface_in(Interface::In, sets::ISOLATED_BRIDGES.name).jump("isolation"));
 
     chains.chain("admin");
+
+    unpublished(chains);
 
     chains.chain("isolation");
     chains.rule(|rule| rule.ct_state_established_or_related().return_());
@@ -178,6 +186,15 @@ fn filtering(chains: &mut Chains) {
     chains.rules(|rule, version| {
         rule.address_vmap(Side::Destination, version, sets::isolated(version).name);
     });
+}
+
+fn unpublished(chains: &mut Chains) {
+    chains.chain("unpublished");
+    chains.rule(|rule| rule.ct_state_established_or_related().return_());
+    chains.rule(|rule| rule.ct_status_dnat().return_());
+    chains.rules(|rule, version| rule.interfaces_and_destination_in(version, sets::own_link(version).name).return_());
+    chains.rules(|rule, version| rule.iifname_and_source_in(version, sets::senders(version).name).return_());
+    chains.rule(|rule| rule.drop());
 }
 
 fn bridge(chains: &mut Chains) {
@@ -249,7 +266,7 @@ mod tests {
         assert_eq!(chains.len(), on_demand.len());
         let chains = chains.iter().flat_map(OnDemand::create);
         let all: Vec<_> = [INET, BRIDGE].into_iter().flat_map(create).chain(chains).collect();
-        assert_eq!((LAYOUT, fingerprint(&all)), (2, 3_085_915_280_565_587_379));
+        assert_eq!((LAYOUT, fingerprint(&all)), (3, 8_822_983_873_592_090_452));
     }
 
     #[test]
