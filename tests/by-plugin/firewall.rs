@@ -5,6 +5,7 @@
 //! - `iptables`: the backend that the reference has too
 //! - `firewalld`: with a real one
 //! - `sharing`: two containers with one address
+//! - `unpublished`: `unpublishedPorts`, and another machine
 //! - `upkeep`: the administrator's chain, CHECK, DEL, GC, STATUS
 
 mod firewalld;
@@ -12,6 +13,7 @@ mod hosts;
 mod iptables;
 mod policies;
 mod sharing;
+mod unpublished;
 mod upkeep;
 
 use serde_json::{Value, json};

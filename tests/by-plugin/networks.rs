@@ -19,6 +19,34 @@ fn bridge(number: u8) -> Value {
     })
 }
 
+/// What today's table has more than that of an earlier layout.
+const SINCE_LAYOUT_2: &str = "
+    delete chain inet ferrocni layout-3
+    flush chain inet ferrocni member
+    add rule inet ferrocni member jump admin
+    add rule inet ferrocni member iifname @isolated_bridges jump isolation
+    flush chain inet ferrocni unpublished
+    delete chain inet ferrocni unpublished
+    delete set inet ferrocni closed4
+    delete set inet ferrocni closed6
+    delete set inet ferrocni own_link4
+    delete set inet ferrocni own_link6
+    delete set inet ferrocni senders4
+    delete set inet ferrocni senders6
+";
+
+/// For each earlier layout, what nft has to do to today's table to make it of that.
+pub(crate) fn earlier_layouts() -> [String; 2] {
+    let layout_2 = "add chain inet ferrocni layout-2\n";
+    [SINCE_LAYOUT_2.to_owned(), format!("{SINCE_LAYOUT_2}{layout_2}")]
+}
+
+/// Makes today's table one of an earlier layout.
+pub(crate) fn go_back_to(host: &Host, layout: &str) {
+    host.write("/run/earlier.nft", layout);
+    host.run(["nft", "-f", "/run/earlier.nft"]);
+}
+
 /// The plugin `portmap` with more keys.
 pub(crate) fn portmap(keys: &Value) -> Value {
     with(json!({"type": "portmap", "capabilities": {"portMappings": true}}), keys)

@@ -13,12 +13,12 @@ const BUS: &str = r#"<busconfig><type>system</type><listen>unix:path=/run/dbus/s
     <auth>EXTERNAL</auth><policy context="default"><allow user="*"/><allow own="*"/>
     <allow send_destination="*"/><allow receive_sender="*"/></policy></busconfig>"#;
 
-struct Daemons {
+pub(super) struct Daemons {
     _firewalld: Background,
     _bus: Background,
 }
 
-fn start(host: &Host) -> Daemons {
+pub(super) fn start(host: &Host) -> Daemons {
     assert!(fs::exists("/usr/sbin/firewalld").unwrap(), "install firewalld");
     host.write("/run/dbus/bus.conf", BUS);
     host.shell("mount -t tmpfs none /var/log");

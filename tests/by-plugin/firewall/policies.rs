@@ -1,6 +1,6 @@
 //! `ingressPolicy`: who may open connections to whom.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tests::{Host, Inside, reference_differs, wire};
 
 use super::{Attached, network};
@@ -12,12 +12,17 @@ fn eth0(place: &impl Inside) -> u32 {
     links[0]["ifindex"].as_u64().and_then(|index| index.try_into().ok()).expect("an index")
 }
 
-/// Two networks with a policy each, two containers in the first, all of them serving on port 80: whether one of the first
+/// Two networks with a policy each; see [`assert_talk`].
+fn assert_talks(first: &str, second: &str, expected: [bool; 3]) {
+    assert_talk(&json!({"ingressPolicy": first}), &json!({"ingressPolicy": second}), expected);
+}
+
+/// Two networks with these keys, two containers in the first, all of them serving on port 80: whether one of the first
 /// reaches the other, whether the second network reaches the first, and the other way round.
-fn assert_talks(first: &str, second: &str, [within, into, out_of]: [bool; 3]) {
+pub(super) fn assert_talk(first: &Value, second: &Value, [within, into, out_of]: [bool; 3]) {
     let host = Host::new();
-    let one = network(&host, 1, &json!({"ingressPolicy": first}), &[]);
-    let two = network(&host, 2, &json!({"ingressPolicy": second}), &[]);
+    let one = network(&host, 1, first, &[]);
+    let two = network(&host, 2, second, &[]);
     let (a, b, c) = (Attached::to(&one, "a"), Attached::to(&one, "b"), Attached::to(&two, "c"));
     let _servers = [&a, &b, &c].map(|attached| attached.container.listen_tcp(80));
     for (from, to, expected) in [(&a, &b, within), (&c, &a, into), (&a, &c, out_of)] {

@@ -70,7 +70,8 @@ fn the_rules_of_every_plugin_hold() {
 fn killed_at_any_change_it_leaves_nothing_after_del() {
     let host = Host::new();
     let container = host.container("c");
-    let last = network(&host, 1, &json!({"ingressPolicy": "isolated"}), &[]).add_all_but_last(&container, "eth0");
+    let keys = json!({"ingressPolicy": "isolated", "unpublishedPorts": "closed"});
+    let last = network(&host, 1, &keys, &[]).add_all_but_last(&container, "eth0");
     let before = host.snapshot();
     let killed = last.killed_at_every_change(|point| {
         call(&host, "DEL", "c", &json!({"name": "net1", "type": "firewall"})).ok();
