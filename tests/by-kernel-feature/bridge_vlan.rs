@@ -108,3 +108,25 @@ fn the_example_s_network_is_out_of_reach_for_others_on_its_bridge() {
         }
     }
 }
+
+/// The host's link into the VLAN leads into the bridge, where the same packets pass the firewall a second time (br_netfilter).
+#[test]
+fn what_a_network_in_a_vlan_does_not_publish_is_closed_to_other_machines_alone() {
+    let (host, outside) = wire();
+    host.shell("[ -e /proc/sys/net/bridge ] || modprobe br_netfilter");
+    outside.shell("ip route add 10.1.0.0/24 via 192.0.2.1; ip -6 route add fd00:1::/64 via 2001:db8::1");
+    let (web, peer) = (host.container("web"), host.container("peer"));
+    let bridge = config(&json!({"vlan": 100, "isDefaultGateway": true, "ipam": ipam(10)}));
+    let firewall = json!({"type": "firewall", "unpublishedPorts": "closed"});
+    let network = host.chain(&json!({"name": "net", "plugins": [bridge, firewall]}));
+    let result = network.add(&web, "eth0").ok();
+    network.add(&peer, "eth0").ok();
+    let (_server, _outside) = (web.listen_tcp(80), outside.listen_tcp(80));
+    for (index, elsewhere) in [(0, "192.0.2.2:80"), (1, "[2001:db8::2]:80")] {
+        let server = format!("{}:80", tests::address(&result, index));
+        peer.assert_reaches_tcp(&server);
+        host.assert_reaches_tcp(&server);
+        web.assert_reaches_tcp(elsewhere);
+        outside.assert_blocked_tcp(&server);
+    }
+}

@@ -182,6 +182,8 @@ fn in_the_configuration() -> Vec<Case> {
         config("a mode that is none", |c| c["mode"] = json!("brigde"), 7, "passthru").only(&["macvlan"], &["ADD"]),
         config("an ingress policy that is none", |c| c["ingressPolicy"] = json!("opne"), 7, "same-bridge")
             .only(&["firewall"], &["ADD"]),
+        config("ports neither open nor closed", |c| c["unpublishedPorts"] = json!("shut"), 7, "closed")
+            .only(&["firewall"], &["ADD"]),
     ]
 }
 

@@ -107,7 +107,7 @@ fn full_config(scene: &Scene, plugin: &str) -> Value {
         }),
         "firewall" => json!({
             "backend": "iptables", "iptablesAdminChainName": "MINE", "firewalldZone": "trusted",
-            "ingressPolicy": "same-bridge",
+            "ingressPolicy": "same-bridge", "unpublishedPorts": "closed",
         }),
         _ => json!({}),
     };

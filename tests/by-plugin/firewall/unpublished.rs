@@ -95,6 +95,8 @@ fn what_another_program_redirects_to_the_container_is_published_too() {
 fn firewalld_s_zone_opens_nothing() {
     let (host, outside) = routed();
     let _daemons = firewalld::start(&host);
+    // Which alone would let the other machine in.
+    host.run(["firewall-cmd", "--zone=trusted", "--add-interface=uplink"]);
     let web = Attached::to(&network(&host, 1, &closed(), &[("tcp", 8080, 80)]), "web");
     let _servers = (web.container.listen_tcp(80), web.container.listen_udp(53));
     outside.assert_reaches_tcp("192.0.2.1:8080");
@@ -215,7 +217,8 @@ fn check_names_what_is_missing() {
 fn what_is_flushed_is_closed_again_by_the_next_add() {
     let (host, outside) = routed();
     let (one, two) = (network(&host, 1, &closed(), &[]), network(&host, 2, &json!({}), &[]));
-    let web = Attached::to(&one, "web");
+    // The next container of a network needs no chain that is not there: only a damage makes its ADD look at the others.
+    let (web, _first) = (Attached::to(&one, "web"), Attached::to(&two, "first"));
     for damage in ["flush chain inet ferrocni unpublished", "flush table inet ferrocni"] {
         host.run(["nft", damage]);
         let other = Attached::to(&two, "other");
