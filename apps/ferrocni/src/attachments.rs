@@ -84,6 +84,12 @@ impl Connection {
         self.recorded.endpoint.netns.as_deref()
     }
 
+    /// Whether its namespace is there, or another one under the same path.
+    pub(crate) fn has_namespace(&self) -> Result<bool, netlink::Error> {
+        let Some(path) = self.netns() else { return Ok(false) };
+        Ok(if_found(Netns::open(path))?.is_some())
+    }
+
     /// Whether the interface is there: its namespace is, and the interface is in it with its hardware address. A path like
     /// `/proc/1234/ns/net` may be another container's by now.
     pub(crate) fn is_alive(&self) -> Result<bool, netlink::Error> {

@@ -2,10 +2,12 @@
 
 use std::path::PathBuf;
 
-use cni::{AddResult, Attachment, ContainerId, IfName, InvalidName, NetworkName, SpecVersion};
+use cni::{AddResult, Attachment, ContainerId, IfName, InvalidName, NetworkName, PluginConfig, SpecVersion, Verb};
 use serde_json::{Map, Value};
 
 use crate::network::Network;
+use crate::outcome;
+use crate::request::Request;
 
 /// A container's side of an attachment: its interface, and what the plugins are told about it.
 #[derive(Debug, Clone, PartialEq)]
@@ -92,6 +94,17 @@ impl Attached {
     /// What is recorded is no network.
     pub fn configured(&self) -> Result<Option<Network>, cni::Error> {
         self.config.as_deref().map(Network::from_text).transpose()
+    }
+
+    /// What a plugin of the network reads in a CHECK of this attachment, with its result as `prevResult`: for programs that have the
+    /// plugin linked.
+    ///
+    /// # Errors
+    /// The result cannot be said in the network's version.
+    pub fn check_config(&self, network: &Network, plugin: &PluginConfig) -> Result<Value, cni::Error> {
+        let list = &network.list;
+        let keys = vec![("prevResult", outcome::in_version(&self.result, list.version)?)];
+        Ok(Request { verb: Verb::Check, list, plugin, endpoint: Some(&self.endpoint), keys }.value())
     }
 
     /// The result's interfaces, addresses, routes and name servers.

@@ -26,6 +26,10 @@ pub(crate) struct Request<'a> {
 impl Request<'_> {
     /// What the plugin reads.
     pub(crate) fn config(&self) -> Vec<u8> {
+        self.value().to_string().into_bytes()
+    }
+
+    pub(crate) fn value(&self) -> Value {
         let mut config = self.plugin.keys.as_object().cloned().unwrap_or_default();
         config.retain(|key, _| !key.starts_with(PROTOCOL));
         // It is the list's word to the runtime.
@@ -39,7 +43,7 @@ impl Request<'_> {
         for (key, value) in &self.keys {
             replace(&mut config, key, value.clone());
         }
-        Value::Object(config).to_string().into_bytes()
+        config.into()
     }
 
     /// Of the capability arguments, those that the plugin takes.

@@ -2,7 +2,7 @@ use cni_plugin::{Attachment, Undo};
 use ipnetwork::IpNetwork;
 use iptables::Variant;
 use iptables::masquerade::{self as by_iptables, Masquerade};
-use nftables::{Element, Holder, Ruleset, reference};
+use nftables::{Claim, Element, Ruleset, reference};
 use suite::Labelled as _;
 
 use crate::{Backend, Error, elements};
@@ -28,18 +28,28 @@ impl Rules<'_> {
     /// # Errors
     /// Those of the backend.
     pub fn insert(self, undo: &mut Undo) -> Result<(), Error> {
-        let elements = self.elements();
-        if !elements.is_empty() {
-            let label = self.attachment.label();
+        if let Some(claim) = self.claim() {
             undo.push("remove the nftables rules", {
-                let (label, elements) = (label.clone(), elements.clone());
+                let Claim { label, elements, .. } = claim.clone();
                 move || Ruleset::open()?.remove(&label, &elements).map(drop)
             });
-            Ruleset::open()?.insert(Holder { label: &label, link: Some(&self.link) }, &elements)?;
+            Ruleset::open()?.insert(claim.holder(), &claim.elements)?;
         }
         if self.masquerade == Some(Backend::Iptables) {
             let Attachment { network, container, .. } = self.attachment.clone();
             undo.push("remove the iptables rules", move || by_iptables::remove(network.as_str(), container.as_str()));
+            by_iptables::add(&self.as_the_reference(), Variant::Default)?;
+        }
+        Ok(())
+    }
+
+    /// After the rules were flushed: adds what is to come back in ferrocni's ruleset to `claims`, and puts iptables' rules back.
+    ///
+    /// # Errors
+    /// Those of iptables.
+    pub fn restore(&self, claims: &mut Vec<Claim>) -> Result<(), Error> {
+        claims.extend(self.claim());
+        if self.masquerade == Some(Backend::Iptables) {
             by_iptables::add(&self.as_the_reference(), Variant::Default)?;
         }
         Ok(())
@@ -57,6 +67,12 @@ impl Rules<'_> {
             by_iptables::check(&self.as_the_reference(), Variant::Default)?;
         }
         Ok(())
+    }
+
+    fn claim(&self) -> Option<Claim> {
+        let elements = self.elements();
+        let has_any = !elements.is_empty();
+        has_any.then(|| Claim { label: self.attachment.label(), link: Some(self.link.clone()), elements })
     }
 
     fn elements(&self) -> Vec<Element> {

@@ -15,4 +15,4 @@ mod uapi;
 
 pub use error::{Error, Result};
 pub use object::{Family, Table};
-pub use ruleset::{BRIDGE, Difference, Element, Holder, Holding, INET, Part, Protocol, Ruleset};
+pub use ruleset::{BRIDGE, Claim, Difference, Element, Holder, Holding, INET, Part, Protocol, Ruleset};

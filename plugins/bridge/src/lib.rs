@@ -16,6 +16,7 @@ use container_interface::Setup;
 use container_interface::link::describe_on_host;
 use container_interface::veth::{self, Pair};
 use netlink::{Netns, Socket};
+use nftables::Claim;
 
 pub use config::Config;
 pub use error::Error;
@@ -120,4 +121,13 @@ fn set_up(
     };
     let mut inside = Socket::open_in(netns)?;
     Ok(container_interface::configure(&mut inside, &setup, Some((host, pair)))?)
+}
+
+/// For an attachment whose rules were flushed: what is to come back in ferrocni's ruleset is added to `claims`, and what iptables
+/// holds is put back.
+///
+/// # Errors
+/// Those of iptables.
+pub fn restore(request: &Check<Config>, claims: &mut Vec<Claim>) -> Result<(), Error> {
+    rules::restore(request, claims)
 }

@@ -4,7 +4,7 @@ use cni_plugin::{Add, AddResult, Attachment, Check, Del, Failures, Gc, Interface
 use container_interface::veth::{self, Pair};
 use masquerade::{Backend, Rules};
 use netlink::Mac;
-use nftables::{Element, Part, reference};
+use nftables::{Claim, Element, Part, reference};
 
 use crate::{Config, Error};
 
@@ -64,17 +64,26 @@ pub(crate) fn collect(request: &Gc<Config>) -> Result<(), Error> {
 
 /// For CHECK: every rule of the attachment is there and works.
 pub(crate) fn check(request: &Check<Config>) -> Result<(), Error> {
+    Ok(expected(request).check()?)
+}
+
+/// After the rules were flushed.
+pub(crate) fn restore(request: &Check<Config>, claims: &mut Vec<Claim>) -> Result<(), Error> {
+    Ok(expected(request).restore(claims)?)
+}
+
+/// What an attachment with ADD's result has.
+fn expected(request: &Check<Config>) -> Rules<'_> {
     let config = &request.network.config;
     let attachment = &request.attachment;
     let mac = container_mac(attachment, &request.expected).filter(|_| config.macspoofchk);
-    let rules = Rules {
+    Rules {
         attachment,
         link: veth::host_name(attachment),
         addresses: request.expected.ips_of(attachment.ifname.as_str()).map(|ip| ip.address).collect(),
         masquerade: config.masquerade(),
         others: mac.map(|mac| guard(attachment, mac)).into_iter().collect(),
-    };
-    Ok(rules.check()?)
+    }
 }
 
 /// For STATUS: the kernel can take the rules that an ADD would need.

@@ -7,7 +7,7 @@ mod member;
 mod zone;
 
 use cni_plugin::{Add, AddResult, Check, Del, Failures, Gc, HostNetwork, Plugin, SpecVersion, Status, Undo};
-use nftables::Ruleset;
+use nftables::{Claim, Ruleset};
 use suite::Labelled as _;
 
 pub use config::Config;
@@ -106,4 +106,21 @@ impl Plugin for Firewall {
         }
         forward::probe()
     }
+}
+
+/// For an attachment whose rules were flushed: what is to come back in ferrocni's ruleset is added to `claims`, and what iptables and
+/// firewalld hold is put back.
+///
+/// # Errors
+/// Those of the backends.
+pub fn restore(request: &Check<Config>, claims: &mut Vec<Claim>) -> Result<(), Error> {
+    let config = &request.network.config;
+    let member = Member::new(config, &request.attachment, &request.expected)?;
+    if member.addresses.is_empty() {
+        return Ok(());
+    }
+    let backend = config.backend()?;
+    claims.push(member.claim(backend));
+    forward::accept(&member, backend, &mut Undo::new())?;
+    if backend == Backend::Firewalld { zone::bind(&member, &mut Undo::new()) } else { Ok(()) }
 }

@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use cni_plugin::{AddResult, Attachment, Del, Undo};
 use container_interface::veth;
 use ipnetwork::IpNetwork;
-use nftables::{Element, Holder, Part, Ruleset};
+use nftables::{Claim, Element, Part, Ruleset};
 use suite::Labelled as _;
 
 use crate::config::{Backend, IngressPolicy, UnpublishedPorts};
@@ -119,6 +119,11 @@ impl<'a> Member<'a> {
         elements
     }
 
+    /// What the container has in ferrocni's ruleset.
+    pub(crate) fn claim(&self, backend: Backend) -> Claim {
+        Claim { label: self.attachment.label(), link: self.link.clone(), elements: self.elements_with(backend) }
+    }
+
     /// The elements that a backend leaves to nftables: with iptables, isolation is iptables' too.
     fn elements_with(&self, backend: Backend) -> Vec<Element> {
         let mut elements = self.elements();
@@ -137,12 +142,12 @@ pub(crate) fn bridge_of_vlan(name: &str) -> Option<&str> {
 
 /// Puts a container's elements into the ruleset.
 pub(crate) fn enlist(member: &Member<'_>, backend: Backend, undo: &mut Undo) -> Result<(), Error> {
-    let (label, elements) = (member.attachment.label(), member.elements_with(backend));
+    let claim = member.claim(backend);
     undo.push("remove the nftables elements", {
-        let (label, elements) = (label.clone(), elements.clone());
+        let Claim { label, elements, .. } = claim.clone();
         move || Ruleset::open()?.remove(&label, &elements).map(drop)
     });
-    Ruleset::open()?.insert(Holder { label: &label, link: member.link.as_deref() }, &elements)?;
+    Ruleset::open()?.insert(claim.holder(), &claim.elements)?;
     Ok(())
 }
 

@@ -9,6 +9,8 @@ mod stale;
 
 use cni_plugin::{Add, AddResult, Check, Del, Failures, Gc, HostNetwork, Plugin, SpecVersion, Status, Undo};
 
+use nftables::Claim;
+
 pub use config::Config;
 pub use error::Error;
 
@@ -84,4 +86,22 @@ impl Plugin for Portmap {
             Method::Iptables(_) => Ok(iptables::probe()?),
         }
     }
+}
+
+/// For an attachment whose rules were flushed: what is to come back in ferrocni's ruleset is added to `claims`, and what iptables
+/// holds is put back.
+///
+/// # Errors
+/// Those of iptables.
+pub fn restore(request: &Check<Config>, claims: &mut Vec<Claim>) -> Result<(), Error> {
+    let config = &request.network.config;
+    let published = Published::new(config, &request.attachment, &request.expected);
+    if published.is_empty() {
+        return Ok(());
+    }
+    match config.method()? {
+        Method::Nftables => claims.push(rules::claim(&published)),
+        Method::Iptables(masquerading) => rules::insert_by_iptables(&published, &masquerading, &mut Undo::new())?,
+    }
+    Ok(())
 }

@@ -3,7 +3,7 @@
 use cni_plugin::{Attachment, Gc, Undo};
 use iptables::Variant;
 use iptables::portmap::{Mapping, Masquerading, PortMap};
-use nftables::{Element, Holder, Part, Ruleset, reference};
+use nftables::{Claim, Element, Part, Ruleset, reference};
 use suite::Labelled as _;
 
 use crate::published::Published;
@@ -13,14 +13,17 @@ use crate::{Config, Error, localhost};
 const PARTS: &[Part] = &[Part::Publish, Part::Hairpin];
 
 pub(crate) fn insert(published: &Published<'_>, undo: &mut Undo) -> Result<(), Error> {
-    let label = published.attachment.label();
-    let elements = published.elements();
+    let claim = claim(published);
     undo.push("remove the nftables rules", {
-        let (label, elements) = (label.clone(), elements.clone());
+        let Claim { label, elements, .. } = claim.clone();
         move || Ruleset::open()?.remove(&label, &elements).map(drop)
     });
-    let holder = Holder { label: &label, link: published.link.as_deref() };
-    Ruleset::open()?.insert(holder, &elements).map_err(name_the_port)
+    Ruleset::open()?.insert(claim.holder(), &claim.elements).map_err(name_the_port)
+}
+
+/// What the attachment has in ferrocni's ruleset.
+pub(crate) fn claim(published: &Published<'_>) -> Claim {
+    Claim { label: published.attachment.label(), link: published.link.clone(), elements: published.elements() }
 }
 
 fn name_the_port(error: nftables::Error) -> Error {

@@ -10,7 +10,7 @@ use container_interface::Setup;
 use container_interface::veth::{self, Options};
 use masquerade::Rules;
 use netlink::{Netns, Socket};
-use nftables::{Element, Part};
+use nftables::{Claim, Element, Part};
 
 pub use config::Config;
 pub use error::Error;
@@ -105,4 +105,13 @@ fn rules<'a>(config: &Config, attachment: &'a Attachment, result: &AddResult) ->
 /// What it can have there, whatever its configuration was.
 fn elements(attachment: &Attachment, result: &AddResult) -> Vec<Element> {
     masquerade::elements(result.ips_of(attachment.ifname.as_str()).map(|ip| ip.address)).collect()
+}
+
+/// For an attachment whose rules were flushed: what is to come back in ferrocni's ruleset is added to `claims`, and what iptables
+/// holds is put back.
+///
+/// # Errors
+/// Those of iptables.
+pub fn restore(request: &Check<Config>, claims: &mut Vec<Claim>) -> Result<(), Error> {
+    Ok(rules(&request.network.config, &request.attachment, &request.expected).restore(claims)?)
 }

@@ -2,6 +2,9 @@
 //!
 //! - `help`: completions and the manual
 //! - `network`: networks are created, shown and removed
+//! - `reload`: after a flush everything is as it was
 
+mod attached;
 mod help;
 mod network;
+mod reload;

@@ -3,6 +3,7 @@
 mod completion;
 mod man;
 mod network;
+mod reload;
 
 use std::process::ExitCode;
 
@@ -25,6 +26,7 @@ pub(crate) struct Cli {
 enum Command {
     #[command(subcommand)]
     Network(network::Command),
+    Reload(reload::Args),
     Completion(completion::Args),
     Man(man::Args),
 }
@@ -33,6 +35,7 @@ pub(crate) fn run(cli: &Cli) -> Result<ExitCode, Failure> {
     let host = Host::new(&cli.places)?;
     match &cli.command {
         Command::Network(command) => network::run(&host, command),
+        Command::Reload(args) => reload::run(&host, args),
         Command::Completion(args) => completion::run(args),
         Command::Man(args) => man::run(args),
     }

@@ -27,6 +27,25 @@ impl<'a, L: AsRef<str> + ?Sized> From<&'a L> for Holder<'a> {
     }
 }
 
+/// What an attachment has in the ruleset.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim {
+    /// The attachment's label.
+    pub label: String,
+    /// The link on the host that is the attachment's alone, if there is one.
+    pub link: Option<String>,
+    /// What it has.
+    pub elements: Vec<Element>,
+}
+
+impl Claim {
+    /// On whose behalf the elements are inserted.
+    #[must_use]
+    pub fn holder(&self) -> Holder<'_> {
+        Holder { label: &self.label, link: self.link.as_deref() }
+    }
+}
+
 /// The others that have what one wants.
 #[derive(Debug, Default)]
 pub(super) struct Rivals {

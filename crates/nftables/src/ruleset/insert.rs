@@ -6,7 +6,7 @@ use nfnetlink::{Batch, Message, subsystem};
 
 use super::element::{Element, Entry, Part, entries};
 use super::health::Lack;
-use super::holder::{Holder, Rivals};
+use super::holder::{Claim, Holder, Rivals};
 use super::queue::Queue;
 use super::{ATTEMPTS, INET, Ruleset, STALE, check_label, conflicts, skeleton};
 use crate::object::{Held, new_element};
@@ -17,8 +17,8 @@ use crate::{Error, Result, Table};
 const CLEARED: [Part; 4] = [Part::Publish, Part::Hairpin, Part::Masquerade, Part::AntiSpoof];
 
 /// An insertion under way: what is wanted, and what has come to light in its attempts.
-struct Insertion<'a> {
-    elements: &'a [Element],
+pub(super) struct Insertion<'a> {
+    elements: Vec<&'a Element>,
     entries: Vec<Entry>,
     rivals: Rivals,
     /// Everything around the elements is made anew.
@@ -31,8 +31,23 @@ struct Insertion<'a> {
 impl<'a> Insertion<'a> {
     fn new(holder: Holder<'_>, elements: &'a [Element]) -> Result<Self> {
         check_label(holder.label)?;
-        let entries = entries(holder, elements)?;
-        Ok(Self { elements, entries, rivals: Rivals::default(), repairs: false, looks: false, stale: 0 })
+        Ok(Self::of(elements.iter().collect(), entries(holder, elements)?))
+    }
+
+    /// For all of them at once; no two have the same keys.
+    pub(super) fn of_all(claims: &[&'a Claim]) -> Result<Self> {
+        let (mut elements, mut all) = (Vec::new(), Vec::new());
+        for claim in claims {
+            check_label(&claim.label)?;
+            let entries = entries(claim.holder(), &claim.elements)?;
+            all.extend(entries.into_iter().map(|entry| Entry { element: entry.element + elements.len(), ..entry }));
+            elements.extend(&claim.elements);
+        }
+        Ok(Self::of(elements, all))
+    }
+
+    fn of(elements: Vec<&'a Element>, entries: Vec<Entry>) -> Self {
+        Self { elements, entries, rivals: Rivals::default(), repairs: false, looks: false, stale: 0 }
     }
 }
 
@@ -95,7 +110,10 @@ impl Ruleset {
     /// [`Error::Taken`] if another container publishes one of the ports; nothing has changed then, as after every
     /// other error.
     pub fn insert<'a>(&mut self, holder: impl Into<Holder<'a>>, elements: &[Element]) -> Result<()> {
-        let mut insertion = Insertion::new(holder.into(), elements)?;
+        self.carry_out(Insertion::new(holder.into(), elements)?)
+    }
+
+    pub(super) fn carry_out(&mut self, mut insertion: Insertion<'_>) -> Result<()> {
         for _ in 0..ATTEMPTS {
             let is_whole = self.serves(&insertion.entries)? || self.lack(&insertion.entries, false)?.is_empty();
             if (is_whole && self.insert_elements(&mut insertion)?) || self.insert_prepared(&mut insertion)? {
@@ -140,7 +158,7 @@ impl Ruleset {
             Err(source) => {
                 let step = failed(&source).and_then(|index| insertion.entries.get(index));
                 let step = step.map(|entry| Step::Element(entry.element));
-                Err(Error::Netlink { doing: in_words(step.as_ref(), insertion.elements), source })
+                Err(Error::Netlink { doing: in_words(step.as_ref(), &insertion.elements), source })
             }
         }
     }
@@ -172,7 +190,7 @@ impl Ruleset {
                 Ok(false)
             }
             Err(source) => {
-                Err(Error::Netlink { doing: in_words(step_of(&source, &steps), insertion.elements), source })
+                Err(Error::Netlink { doing: in_words(step_of(&source, &steps), &insertion.elements), source })
             }
         }
     }
@@ -203,7 +221,7 @@ impl Ruleset {
     }
 }
 
-fn in_words(step: Option<&Step>, elements: &[Element]) -> String {
+fn in_words(step: Option<&Step>, elements: &[&Element]) -> String {
     let element = |index: usize| elements.get(index).map(|element| format!("insert {element}"));
     match step {
         Some(Step::Other(words)) => Some(words.clone()),

@@ -28,6 +28,7 @@ mod insert;
 mod publishing;
 mod queue;
 mod remove;
+mod restore;
 mod sets;
 mod skeleton;
 
@@ -38,7 +39,7 @@ use nfnetlink::{Batch, subsystem};
 
 pub use check::Difference;
 pub use element::{Element, Part};
-pub use holder::Holder;
+pub use holder::{Claim, Holder};
 pub use ip::Protocol;
 
 pub(crate) use skeleton::LAYOUT;

@@ -194,7 +194,9 @@ fn unpublished(chains: &mut Chains) {
     chains.rule(|rule| rule.ct_status_dnat().return_());
     chains.rules(|rule, version| rule.interfaces_and_destination_in(version, sets::own_link(version).name).return_());
     chains.rules(|rule, version| rule.iifname_and_source_in(version, sets::senders(version).name).return_());
-    chains.rule(|rule| rule.drop());
+    chains.rule(|rule| {
+        rule.drop();
+    });
 }
 
 fn bridge(chains: &mut Chains) {
