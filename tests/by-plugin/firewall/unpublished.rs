@@ -196,9 +196,9 @@ fn check_names_what_is_missing() {
     list["plugins"][0]["ipMasq"] = json!(false);
     let one = host.chain(&list);
     for (damage, words) in [
-        ("delete element inet ferrocni closed4 { ADDRESS }", "unpublished ports of 10.1.0."),
+        ("delete element inet ferrocni closed4 { ADDRESS }", "closed ports of 10.1.0."),
         ("delete element inet ferrocni own_link4 { br1 . br1 . ADDRESS }", "within br1"),
-        ("delete element inet ferrocni senders4 { br1 . ADDRESS }", "by br1"),
+        ("delete element inet ferrocni senders4 { br1 . ADDRESS }", "sender 10.1.0."),
         ("flush chain inet ferrocni unpublished", "unpublished: expected"),
         ("flush chain inet ferrocni member", "member: expected"),
     ] {

@@ -129,9 +129,9 @@ impl fmt::Display for Element {
             Self::Masquerade { address, subnet } => write!(formatter, "masquerade of {address} in {subnet}"),
             Self::Member { address } => write!(formatter, "firewall of {address}"),
             Self::SameBridge { address, bridge } => write!(formatter, "isolation of {address} on {bridge}"),
-            Self::Closed { address } => write!(formatter, "unpublished ports of {address}"),
-            Self::OwnLink { address, link } => write!(formatter, "way to {address} within {link}"),
-            Self::Sender { address, link } => write!(formatter, "way of {address} by {link}"),
+            Self::Closed { address } => write!(formatter, "closed ports of {address}"),
+            Self::OwnLink { address, link } => write!(formatter, "access to {address} within {link}"),
+            Self::Sender { address, link } => write!(formatter, "sender {address} on {link}"),
             Self::IsolatedPort { port } => write!(formatter, "isolation of bridge port {port}"),
             Self::Mac { port, mac } => {
                 write!(formatter, "MAC address {} of bridge port {port}", written_mac(mac))

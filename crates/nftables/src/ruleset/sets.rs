@@ -103,9 +103,9 @@ const HAIRPIN: &str = "container with published ports -> who is masqueraded on t
 const MASQUERADE: &str = "container -> masquerade what leaves its subnet";
 const MEMBERS: &str = "containers behind the admin chain and isolation";
 const ISOLATED: &str = "container -> which isolated bridge may reach it";
-const CLOSED: &str = "containers of which other machines reach published ports only";
-const OWN_LINK: &str = "link . link . closed container: what comes in and leaves by them stays in its network";
-const SENDERS: &str = "link . container: what comes in there from it comes from no other machine";
+const CLOSED: &str = "containers whose unpublished ports are closed to other machines";
+const OWN_LINK: &str = "in . out . closed container: packets that stay on its own link";
+const SENDERS: &str = "in . container: packets of this container, and not of another machine";
 const WAITING: &str = "those who have the same, in the order in which they came: the first takes it over";
 
 static PUBLISHED4: Set = shared!("published4", Part::Publish, IPV4_PROTOCOL_PORT, IPV4_PORT, ONE);
