@@ -134,6 +134,12 @@ pub(crate) fn new_table(of: Table<'_>, about: &str) -> Message {
     message
 }
 
+pub(crate) fn del_table(of: Table<'_>) -> Message {
+    let mut message = request(operation::DEL_TABLE, 0, of.family);
+    message.text(table::NAME, of.name);
+    message
+}
+
 pub(crate) fn get_table(of: Table<'_>) -> Message {
     let mut message = request(operation::GET_TABLE, 0, of.family);
     message.text(table::NAME, of.name);

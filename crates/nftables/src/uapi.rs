@@ -3,6 +3,7 @@
 pub(crate) mod operation {
     pub(crate) const NEW_TABLE: u8 = 0;
     pub(crate) const GET_TABLE: u8 = 1;
+    pub(crate) const DEL_TABLE: u8 = 2;
     pub(crate) const NEW_CHAIN: u8 = 3;
     pub(crate) const GET_CHAIN: u8 = 4;
     pub(crate) const DEL_CHAIN: u8 = 5;
@@ -16,7 +17,7 @@ pub(crate) mod operation {
     pub(crate) const GET_GENERATION: u8 = 16;
 
     /// Those that leave the kernel something to free.
-    pub(crate) const REMOVALS: [u8; 3] = [DEL_CHAIN, DEL_RULE, DEL_ELEMENT];
+    pub(crate) const REMOVALS: [u8; 4] = [DEL_TABLE, DEL_CHAIN, DEL_RULE, DEL_ELEMENT];
 }
 
 pub(crate) mod table {

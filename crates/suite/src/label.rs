@@ -5,6 +5,9 @@ use cni_plugin::{Attachment, Code, Error, Gc};
 /// What every label begins with, and everything else by which the suite knows what it made.
 pub const PREFIX: &str = "ferrocni:";
 
+/// The alias of a bridge that a plugin has made, which is no attachment's.
+pub const BRIDGE: &str = "ferrocni:bridge";
+
 /// The longest label in bytes: an nftables comment holds 251 (`NFT_USERDATA_MAXLEN` and what the kernel loses of it), an
 /// interface's alias 255.
 pub const MAX_LABEL: usize = 251;

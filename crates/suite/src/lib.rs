@@ -5,7 +5,7 @@ mod label;
 
 #[doc(hidden)]
 pub use dlmalloc::GlobalDlmalloc as Allocator;
-pub use label::{Labelled, MAX_LABEL, PREFIX, is_stale};
+pub use label::{BRIDGE, Labelled, MAX_LABEL, PREFIX, is_stale};
 
 use cni_plugin::{Network, Suite};
 

@@ -14,7 +14,7 @@ use crate::{Config, Error, vlan};
 const LOCAL_WITHIN: Duration = Duration::from_secs(5);
 
 /// Says that a bridge is ours. It is no attachment's, but the network's.
-const ALIAS: &str = "ferrocni:bridge";
+const ALIAS: &str = suite::BRIDGE;
 
 /// The bridge, up: found, or made.
 pub(crate) fn ensure(host: &mut Socket, config: &Config) -> Result<Link, Error> {

@@ -105,6 +105,23 @@ pub(crate) fn close_all_unused(links: &[Link]) -> Result<(), Error> {
     links.iter().try_for_each(|link| close_unused(&mut socket, &mut ruleset, link))
 }
 
+/// Closes every link that is labelled as one of this suite's, whatever is behind it; says which were open.
+pub(crate) fn close_all() -> Result<Vec<String>, Error> {
+    let mut socket = Socket::open()?;
+    let is_ours = |link: &Link| link.alias.as_deref().is_some_and(|alias| alias.starts_with(suite::PREFIX));
+    let mut closed = Vec::new();
+    for link in socket.links()?.into_iter().filter(is_ours) {
+        let key = ["ipv4", "conf", link.name.as_str(), "route_localnet"];
+        let by_ipv4 = is_open(&key)?;
+        if by_ipv4 {
+            sysctl::write(&key, "0")?;
+        }
+        let by_ipv6 = if_found(socket.delete_route(&loopback_behind(&link)))?.is_some();
+        closed.extend((by_ipv4 || by_ipv6).then_some(link.name));
+    }
+    Ok(closed)
+}
+
 /// An ADD inserts its elements first and opens the link then: what this closes although one came in between, that one opens
 /// again.
 fn close_unused(socket: &mut Socket, ruleset: &mut Ruleset, link: &Link) -> Result<(), Error> {

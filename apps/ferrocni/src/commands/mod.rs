@@ -4,6 +4,7 @@ mod completion;
 mod man;
 mod network;
 mod reload;
+mod uninstall;
 
 use std::process::ExitCode;
 
@@ -27,6 +28,7 @@ enum Command {
     #[command(subcommand)]
     Network(network::Command),
     Reload(reload::Args),
+    Uninstall(uninstall::Args),
     Completion(completion::Args),
     Man(man::Args),
 }
@@ -36,6 +38,7 @@ pub(crate) fn run(cli: &Cli) -> Result<ExitCode, Failure> {
     match &cli.command {
         Command::Network(command) => network::run(&host, command),
         Command::Reload(args) => reload::run(&host, args),
+        Command::Uninstall(args) => uninstall::run(&host, args),
         Command::Completion(args) => completion::run(args),
         Command::Man(args) => man::run(args),
     }

@@ -94,7 +94,7 @@ fn remove_bridge(network: &Description) -> Result<(), Failure> {
     let (true, Some(name)) = (network.driver == "bridge", &network.interface) else { return Ok(()) };
     let mut host = Socket::open()?;
     let Some(link) = if_found(host.link(name.as_str()))? else { return Ok(()) };
-    let is_ours = link.alias.as_deref() == Some("ferrocni:bridge") || *name == bridge_name(&network.id);
+    let is_ours = link.alias.as_deref() == Some(suite::BRIDGE) || *name == bridge_name(&network.id);
     let is_bridge = matches!(link.options, Some(LinkKind::Bridge { .. })) || link.kind.as_deref() == Some("bridge");
     if is_ours && is_bridge && host.links_with_master(link.index)?.is_empty() {
         if_found(host.delete_link(link.index))?;

@@ -11,15 +11,33 @@ use super::chains::{bridge_of, is_on_demand};
 use super::element::{Element, Part, places};
 use super::queue::Queue;
 use super::sets::{self, ISOLATED_BRIDGES};
-use super::{ATTEMPTS, INET, Ruleset, STALE, conflicts};
+use super::{ATTEMPTS, BRIDGE, INET, Ruleset, STALE, conflicts};
 use crate::expression::interface_name;
-use crate::object::{Data, Held, del_chain, del_element};
-use crate::{Error, Result};
+use crate::object::{Data, Held, del_chain, del_element, del_table};
+use crate::{Error, Result, Table};
 
 /// An on-demand chain has fewer rules than this, unless some were added.
 const FEW_RULES: u32 = 16;
 
 impl Ruleset {
+    /// Removes our tables with everything in them, also what administrators have added; returns those that there were.
+    ///
+    /// # Errors
+    /// [`Error::Netlink`] if the kernel refuses.
+    pub fn remove_tables(&mut self) -> Result<Vec<Table<'static>>> {
+        let mut removed = Vec::new();
+        for table in [INET, BRIDGE] {
+            let mut batch = Batch::new(subsystem::NFTABLES);
+            batch.push(del_table(table));
+            match self.connection.commit(batch) {
+                Ok(()) => removed.push(table),
+                Err(error) if error.is_not_found() => {}
+                Err(source) => return Err(Error::Netlink { doing: format!("remove nftables table {table}"), source }),
+            }
+        }
+        Ok(removed)
+    }
+
     /// Removes those of `elements` that `label` holds or waits for, whatever their data, and returns how many
     /// entries of sets that were. Who waits for what `label` held takes it over. A subnet's or bridge's chain goes with
     /// the last element that leads to it.

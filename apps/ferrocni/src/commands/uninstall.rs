@@ -1,0 +1,70 @@
+use std::collections::BTreeSet;
+use std::process::ExitCode;
+
+use cni::Attachment;
+use netlink::{Socket, if_found};
+use nftables::Ruleset;
+use suite::Labelled as _;
+
+use crate::attachments::Connections;
+use crate::failure::Failure;
+use crate::host::Host;
+use crate::output::print_line;
+
+/// Remove what ferrocni has left on this host: bridges without containers, loopback access to published ports, its tables of rules
+///
+/// Files stay: programs, networks, reservations. The order matters: what lets loopback addresses reach published ports goes
+/// before the rules that keep other machines from using it.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Also while containers are connected, which lose their published ports and their way out
+    #[arg(short, long)]
+    force: bool,
+}
+
+/// Containers would lose their networks.
+#[derive(Debug, thiserror::Error)]
+#[error("still connected: {}; stop {}, or use --force", .0.join(", "), if .0.len() == 1 { "it" } else { "them" })]
+struct Connected(Vec<String>);
+
+pub(super) fn run(host: &Host, args: &Args) -> Result<ExitCode, Failure> {
+    let connected = connected(host)?;
+    if !args.force && !connected.is_empty() {
+        return Err(Connected(connected.into_iter().collect()).into());
+    }
+    for link in portmap::close_loopback()? {
+        print_line(format_args!("loopback addresses lead nowhere through {link} any more"))?;
+    }
+    for table in Ruleset::open()?.remove_tables()? {
+        print_line(format_args!("table {table} is removed"))?;
+    }
+    for bridge in remove_bridges()? {
+        print_line(format_args!("bridge {bridge} is removed"))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The living attachments: those with a link on the host, and what runtimes have recorded.
+fn connected(host: &Host) -> Result<BTreeSet<String>, Failure> {
+    let links = Socket::open()?.links()?;
+    let labels = links.iter().filter_map(|link| link.alias.as_deref());
+    let mut connected: BTreeSet<_> = labels.filter_map(Attachment::from_label).collect();
+    for connection in Connections::of_host(host)?.all {
+        if connection.is_alive()? {
+            connected.insert(connection.attachment());
+        }
+    }
+    Ok(connected.iter().map(ToString::to_string).collect())
+}
+
+/// Those that plugins have made, and that have no ports any more.
+fn remove_bridges() -> Result<Vec<String>, Failure> {
+    let mut host = Socket::open()?;
+    let mut removed = Vec::new();
+    for link in host.links()?.into_iter().filter(|link| link.alias.as_deref() == Some(suite::BRIDGE)) {
+        if host.links_with_master(link.index)?.is_empty() && if_found(host.delete_link(link.index))?.is_some() {
+            removed.push(link.name);
+        }
+    }
+    Ok(removed)
+}
