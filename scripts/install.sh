@@ -1,25 +1,48 @@
 #!/usr/bin/env bash
-# Puts every ferrocni program into DIR (default /opt/cni/bin), building them first if the sources are newer.
+# Puts every ferrocni plugin into DIR (default /opt/cni/bin), and the command `ferrocni` into BIN, building them first if the
+# sources are newer. Without arguments BIN is /usr/local/bin, and the command's manual and completions go where they are looked
+# for; with DIR alone it is DIR.
 # Each file is replaced by a rename: a runtime that starts one at that moment gets the old or the new, never half of one.
+#
+#   scripts/install.sh [DIR [BIN]]
 set -euo pipefail
 die() { echo "install.sh: $*" >&2; exit 1; }
 
 dir=${1:-/opt/cni/bin}
+bin=${2:-${1:-/usr/local/bin}}
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 command -v cargo >/dev/null || PATH=$PATH:$HOME/.cargo/bin
 command -v cargo >/dev/null || die "no Rust toolchain: install one from https://rustup.rs, then run this again"
-mkdir -p "$dir" 2>/dev/null && [ -w "$dir" ] || die "cannot write to $dir: run this as root, or name another directory"
+for folder in "$dir" "$bin"; do
+    mkdir -p "$folder" 2>/dev/null && [ -w "$folder" ] ||
+        die "cannot write to $folder: run this as root, or name another directory"
+done
 
 cd "$root"
 # A folder with a main.rs is a program of that name.
-programs=$(for main in plugins/*/src/main.rs ipam/*/src/main.rs; do basename "${main%/src/main.rs}"; done)
+names() { for main in "$@"; do basename "${main%/src/main.rs}"; done; }
+plugins=$(names plugins/*/src/main.rs ipam/*/src/main.rs)
+commands=$(names apps/*/src/main.rs)
 CARGO_BUILD_TARGET=$(scripts/target.sh)
 export CARGO_BUILD_TARGET
 cargo build --release --bins --quiet
 built=${CARGO_TARGET_DIR:-$root/target}/$CARGO_BUILD_TARGET/release
 
-for program in $programs; do
-    install -m 0755 "$built/$program" "$dir/.$program.ferrocni-new"
-    mv -f "$dir/.$program.ferrocni-new" "$dir/$program"
-done
-echo "installed in $dir: $(echo $programs)"
+put() { # FOLDER PROGRAM...
+    local folder=$1 program
+    for program in "${@:2}"; do
+        install -m 0755 "$built/$program" "$folder/.$program.ferrocni-new"
+        mv -f "$folder/.$program.ferrocni-new" "$folder/$program"
+    done
+    echo "installed in $folder: ${*:2}"
+}
+# shellcheck disable=SC2086 # names without spaces
+put "$dir" $plugins
+# shellcheck disable=SC2086
+put "$bin" $commands
+if [ $# = 0 ]; then
+    "$bin/ferrocni" man /usr/local/share/man/man1
+    completions=/usr/local/share/bash-completion/completions
+    mkdir -p "$completions"
+    "$bin/ferrocni" completion bash >"$completions/ferrocni"
+fi
