@@ -7,7 +7,7 @@ use cni::{AddResult, Attachment, NetworkName};
 use cni_runtime::{Attached, CacheError, Network};
 use ipnetwork::IpNetwork;
 use netlink::{Netns, Socket, if_found};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::failure::Failure;
 use crate::host::Host;
@@ -25,14 +25,14 @@ pub(crate) struct Connection {
 }
 
 /// A published port (`portMappings`, CONVENTIONS.md of the CNI specification).
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct PortMapping {
     pub(crate) host_port: u16,
     pub(crate) container_port: u16,
     #[serde(default = "tcp")]
     pub(crate) protocol: String,
-    #[serde(default, rename = "hostIP")]
+    #[serde(default, rename = "hostIP", skip_serializing_if = "String::is_empty")]
     pub(crate) host_ip: String,
 }
 

@@ -24,6 +24,15 @@ impl Failure {
         Self { status, ..self }
     }
 
+    /// The same with that exit status, unless it has one of its own.
+    pub(crate) fn or_status(self, status: u8) -> Self {
+        if self.status == FAILED { self.with_status(status) } else { self }
+    }
+
+    pub(crate) fn status(&self) -> u8 {
+        self.status
+    }
+
     /// Writes one line to stderr: the error with its causes.
     pub(crate) fn report(&self) -> ExitCode {
         output::complain(self);

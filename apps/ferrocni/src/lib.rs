@@ -2,6 +2,7 @@
 
 mod attachments;
 mod commands;
+mod container;
 mod failure;
 mod host;
 mod network;

@@ -3,7 +3,11 @@
 mod completion;
 mod man;
 mod network;
+mod port;
+mod ps;
 mod reload;
+mod run;
+mod stop;
 mod uninstall;
 
 use std::process::ExitCode;
@@ -19,6 +23,9 @@ use crate::host::{Host, Places};
 pub(crate) struct Cli {
     #[command(flatten)]
     places: Places,
+    /// This process supervises the container of a `run --detach`
+    #[arg(long, hide = true)]
+    supervisor: bool,
     #[command(subcommand)]
     command: Command,
 }
@@ -31,6 +38,13 @@ enum Command {
     Uninstall(uninstall::Args),
     Completion(completion::Args),
     Man(man::Args),
+    Run(Box<run::Args>),
+    #[command(visible_alias = "list")]
+    Ps(ps::Args),
+    Port(port::Args),
+    Stop(stop::Args),
+    #[command(hide = true)]
+    Init(run::InitArgs),
 }
 
 pub(crate) fn run(cli: &Cli) -> Result<ExitCode, Failure> {
@@ -41,5 +55,10 @@ pub(crate) fn run(cli: &Cli) -> Result<ExitCode, Failure> {
         Command::Uninstall(args) => uninstall::run(&host, args),
         Command::Completion(args) => completion::run(args),
         Command::Man(args) => man::run(args),
+        Command::Run(args) => run::run(&host, args, cli.supervisor),
+        Command::Ps(args) => ps::run(&host, args),
+        Command::Port(args) => port::run(&host, args),
+        Command::Stop(args) => stop::run(&host, args),
+        Command::Init(args) => Ok(run::init(args)),
     }
 }

@@ -11,13 +11,13 @@ use netlink::Socket;
 use crate::failure::Failure;
 use crate::host::Host;
 use crate::network::{
-    Asked, Description, Driver, Exists, Options, Planned, Pools, Registry, Wanted, conflist, of_name_servers,
+    Asked, DEFAULT, Description, Driver, Exists, Options, Planned, Pools, Registry, Wanted, conflist, of_name_servers,
     of_networks, of_routes,
 };
 use crate::output::print_line;
 
 /// Create a network that every CNI runtime of this host can use
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, clap::Args)]
 pub(crate) struct Args {
     /// bridge, macvlan or ipvlan
     #[arg(short, long, default_value = "bridge")]
@@ -98,6 +98,18 @@ fn reserved(text: &str) -> Result<(String, IpAddr), String> {
 }
 
 pub(super) fn run(host: &Host, args: &Args) -> Result<ExitCode, Failure> {
+    print_line(create(host, args)?)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The network of programs that name none, as `network create` makes it, unless it is there.
+pub(crate) fn create_default(host: &Host) -> Result<(), Failure> {
+    let args = Args { driver: Driver::Bridge.to_string(), name: DEFAULT.to_owned(), ignore: true, ..Args::default() };
+    create(host, &args).map(drop)
+}
+
+/// The id of the new network.
+fn create(host: &Host, args: &Args) -> Result<String, Failure> {
     let name = NetworkName::new(args.name.as_str())?;
     let driver: Driver = args.driver.parse()?;
     let written_options: BTreeMap<_, _> = args.opt.iter().cloned().collect();
@@ -126,19 +138,17 @@ pub(super) fn run(host: &Host, args: &Args) -> Result<ExitCode, Failure> {
         check_order(&registry, &wanted.name, host, &networks.networks)?;
     }
     registry.write(&wanted.name, &format!("{}\n", serde_json::to_string_pretty(&list)?))?;
-    print_line(&wanted.id)?;
-    Ok(ExitCode::SUCCESS)
+    Ok(wanted.id)
 }
 
-fn existing(args: &Args, known: &Description) -> Result<ExitCode, Failure> {
+fn existing(args: &Args, known: &Description) -> Result<String, Failure> {
     if known.is_builtin() {
         return Err(CreateError::BuiltIn(args.name.clone()).into());
     }
     if !args.ignore {
         return Err(Exists(args.name.clone()).into());
     }
-    print_line(&known.id)?;
-    Ok(ExitCode::SUCCESS)
+    Ok(known.id.clone())
 }
 
 /// None where a DHCP server has them: macvlan's containers are on the wire, as those of Podman's networks without a subnet.

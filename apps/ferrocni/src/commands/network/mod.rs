@@ -8,10 +8,13 @@ mod ls;
 mod prune;
 mod rm;
 
+pub(crate) use create::create_default;
+
 use std::process::ExitCode;
 
 use clap::Subcommand;
 
+use crate::container;
 use crate::failure::Failure;
 use crate::host::Host;
 
@@ -29,6 +32,9 @@ pub(crate) enum Command {
 }
 
 pub(crate) fn run(host: &Host, command: &Command) -> Result<ExitCode, Failure> {
+    if !matches!(command, Command::Create(_) | Command::Exists(_)) {
+        container::sweep(host);
+    }
     match command {
         Command::Create(args) => create::run(host, args),
         Command::Ls(args) => ls::run(host, args),

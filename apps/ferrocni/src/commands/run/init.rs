@@ -1,0 +1,188 @@
+//! The container's first process: it makes what the program sees, starts it, passes signals on to it, and reaps what it leaves.
+
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitCode, ExitStatus};
+
+use netlink::Netns;
+use nix::errno::Errno;
+use nix::sched::{CloneFlags, setns, unshare};
+use nix::sys::prctl::set_pdeathsig;
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::{Gid, Group, Pid, Uid, User, close, sethostname, tcsetpgrp};
+
+use super::NOT_RUN;
+use super::mounts;
+use super::signals::{Signals, exit_code};
+use crate::container::{Program, Record};
+use crate::failure::Failure;
+
+/// Be the first process of a container, for `run`
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The container's folder
+    folder: PathBuf,
+    /// The descriptor of the pipe to the supervisor
+    pipe: i32,
+}
+
+/// What a shell says of a program that is not there, and of one that cannot be executed.
+const NOT_FOUND: u8 = 127;
+const NOT_EXECUTABLE: u8 = 126;
+
+/// A program that cannot be started.
+#[derive(Debug, thiserror::Error)]
+enum InitError {
+    #[error("cannot run {program}")]
+    Program { program: String, source: io::Error },
+    #[error("cannot change to {}", path.display())]
+    Folder { path: PathBuf, source: io::Error },
+    #[error("cannot {0}")]
+    Step(&'static str, #[source] io::Error),
+    #[error("there is no {kind} {name:?}")]
+    Unknown { kind: &'static str, name: String },
+}
+
+fn step<E: Into<io::Error>>(what: &'static str) -> impl FnOnce(E) -> InitError {
+    move |error| InitError::Step(what, error.into())
+}
+
+/// The supervisor has the other end of the pipe. It reads a dot first, and then nothing if the program was started, or why not.
+pub(crate) fn run(args: &Args) -> ExitCode {
+    let started = open_pipe(args.pipe).and_then(|mut pipe| match start(args, &mut pipe) {
+        Err(failure) => {
+            let (status, reason) = (failure.status(), failure.to_string());
+            write!(pipe, "{status} {reason}").and(Err(io::Error::other(reason)))
+        }
+        Ok(started) => Ok(started),
+    });
+    match started {
+        Ok((child, mut signals)) => ExitCode::from(exit_code(wait(&child, &mut signals))),
+        Err(_) => ExitCode::from(NOT_RUN),
+    }
+}
+
+/// The descriptor that was passed, under a number that no program inherits.
+fn open_pipe(descriptor: i32) -> io::Result<File> {
+    let pipe = File::options().write(true).open(format!("/proc/self/fd/{descriptor}"))?;
+    close(descriptor)?;
+    Ok(pipe)
+}
+
+fn start(args: &Args, pipe: &mut File) -> Result<(Child, Signals), Failure> {
+    // Without its supervisor there is nobody who would clear up after the program.
+    set_pdeathsig(Signal::SIGKILL).map_err(step("be ended with the supervisor"))?;
+    pipe.write_all(b".").map_err(step("find the supervisor"))?;
+    let signals = Signals::new().map_err(step("get signals"))?;
+    let record: Record = serde_json::from_slice(&fs::read(args.folder.join("config.json"))?)?;
+    enter(&record)?;
+    mounts::make(&args.folder, &record)?;
+    if let Some(hostname) = &record.hostname {
+        sethostname(hostname).map_err(step("set the hostname"))?;
+    }
+    Ok((spawn(&record.program)?, signals))
+}
+
+/// The namespaces but that of process ids, in which this is the first process already.
+fn enter(record: &Record) -> Result<(), Failure> {
+    if let Some(path) = &record.netns {
+        // Checked to be one before it is entered.
+        let _netns = Netns::open(path)?;
+        let file = File::open(path).map_err(step("open the network namespace"))?;
+        setns(file, CloneFlags::CLONE_NEWNET).map_err(step("enter the network namespace"))?;
+    }
+    let own = CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWUTS;
+    Ok(unshare(own).map_err(step("have mounts and a hostname of its own"))?)
+}
+
+fn spawn(program: &Program) -> Result<Child, Failure> {
+    if let Some(path) = &program.folder {
+        std::env::set_current_dir(path).map_err(|source| InitError::Folder { path: path.clone(), source })?;
+    }
+    let Some((name, arguments)) = program.command.split_first() else { return Err("there is no program".into()) };
+    let mut command = Command::new(name);
+    command.args(arguments).envs(program.environment.iter().cloned());
+    if let Some(user) = &program.user {
+        become_user(&mut command, user)?;
+    }
+    if program.has_terminal {
+        command.process_group(0);
+    }
+    let child = command.spawn().map_err(|source| not_run(name.to_string_lossy().into_owned(), source))?;
+    if program.has_terminal {
+        give_terminal(Pid::from_raw(i32::try_from(child.id())?))?;
+    }
+    Ok(child)
+}
+
+fn not_run(program: String, source: io::Error) -> Failure {
+    let status = if source.kind() == io::ErrorKind::NotFound { NOT_FOUND } else { NOT_EXECUTABLE };
+    Failure::from(InitError::Program { program, source }).with_status(status)
+}
+
+/// What is typed goes to the program. If it has asked for input before it was the foreground, it was stopped.
+fn give_terminal(group: Pid) -> Result<(), InitError> {
+    tcsetpgrp(io::stdin(), group).map_err(step("give the terminal to the program"))?;
+    match kill(Pid::from_raw(-group.as_raw()), Signal::SIGCONT) {
+        Err(Errno::ESRCH) => Ok(()),
+        outcome => outcome.map_err(step("let the program go on")),
+    }
+}
+
+/// `USER[:GROUP]`, as the program's root knows them.
+fn become_user(command: &mut Command, wanted: &str) -> Result<(), Failure> {
+    let (user, group) = wanted.split_once(':').map_or((wanted, None), |(user, group)| (user, Some(group)));
+    let known = match user.parse() {
+        Ok(number) => User::from_uid(Uid::from_raw(number)),
+        Err(_) => User::from_name(user),
+    };
+    let known = known.map_err(step("look the user up"))?;
+    let unknown = || InitError::Unknown { kind: "user", name: user.to_owned() };
+    let uid = known.as_ref().map(|known| known.uid.as_raw()).or_else(|| user.parse().ok()).ok_or_else(unknown)?;
+    let gid = match group {
+        Some(group) => group_id(group)?,
+        None => known.as_ref().map_or(0, |known| known.gid.as_raw()),
+    };
+    command.uid(uid).gid(gid);
+    if let Some(known) = known {
+        command.env("HOME", known.dir).env("USER", known.name);
+    }
+    Ok(())
+}
+
+fn group_id(wanted: &str) -> Result<u32, Failure> {
+    if let Ok(number) = wanted.parse() {
+        return Ok(number);
+    }
+    let known = Group::from_name(wanted).map_err(step("look the group up"))?.map(|group| group.gid);
+    let unknown = InitError::Unknown { kind: "group", name: wanted.to_owned() };
+    Ok(known.map(Gid::as_raw).ok_or(unknown)?)
+}
+
+/// Until the program ends. What is left of it then the kernel ends with this process.
+fn wait(child: &Child, signals: &mut Signals) -> ExitStatus {
+    let Ok(program) = i32::try_from(child.id()).map(Pid::from_raw) else { return ExitStatus::from_raw(0) };
+    loop {
+        if let Some(status) = reap(program) {
+            return status;
+        }
+        signals.pass_on(program, false);
+    }
+}
+
+/// Orphans are this process' children.
+fn reap(program: Pid) -> Option<ExitStatus> {
+    loop {
+        match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
+            Ok(WaitStatus::Exited(pid, code)) if pid == program => return Some(ExitStatus::from_raw(code << 8)),
+            Ok(WaitStatus::Signaled(pid, signal, _)) if pid == program => {
+                return Some(ExitStatus::from_raw(signal as i32));
+            }
+            Ok(WaitStatus::StillAlive) | Err(Errno::ECHILD) => return None,
+            Ok(_) | Err(_) => {}
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! What the program sees of file systems: the host's or those of another root, with files and pseudo file systems of its own.
+
+use std::fs::{self, DirBuilder, File};
+use std::io;
+use std::os::fd::AsRawFd as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, symlink};
+use std::path::{Path, PathBuf};
+
+use nix::libc::O_PATH;
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::unistd::pivot_root;
+
+use super::names::FILES;
+use crate::container::Record;
+
+/// The devices that every program may use.
+const DEVICES: [&str; 6] = ["null", "zero", "full", "random", "urandom", "tty"];
+/// The links in /dev that programs expect.
+const LINKS: [(&str, &str); 4] = [
+    ("/proc/self/fd", "/dev/fd"),
+    ("/proc/self/fd/0", "/dev/stdin"),
+    ("/proc/self/fd/1", "/dev/stdout"),
+    ("/proc/self/fd/2", "/dev/stderr"),
+];
+const CGROUPS: &str = "/sys/fs/cgroup";
+
+/// Something cannot be mounted.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum MountError {
+    #[error("cannot {action} {}", path.display())]
+    Io { action: &'static str, path: PathBuf, source: io::Error },
+}
+
+fn failed<E: Into<io::Error>>(action: &'static str, path: impl AsRef<Path>) -> impl FnOnce(E) -> MountError {
+    let path = path.as_ref().to_owned();
+    move |error| MountError::Io { action, path, source: error.into() }
+}
+
+/// Makes them in the mount namespace of this process.
+pub(super) fn make(folder: &Path, record: &Record) -> Result<(), MountError> {
+    // What the host mounts and unmounts is seen; what is mounted here is not seen there.
+    change("/", MsFlags::MS_SLAVE | MsFlags::MS_REC)?;
+    let files = own_files(folder)?;
+    if let Some(root) = &record.program.rootfs {
+        return enter_root(root, &files);
+    }
+    proc()?;
+    if record.netns.is_some() {
+        sys_with_cgroups()?;
+    }
+    files.iter().try_for_each(|file| file.bind(false))
+}
+
+/// A file of the container's own.
+struct OwnFile {
+    source: File,
+    /// Where the program finds it.
+    target: PathBuf,
+}
+
+impl OwnFile {
+    /// Over what is there, where there is something: the host's files are not touched.
+    fn bind(&self, create: bool) -> Result<(), MountError> {
+        if create && !self.target.exists() {
+            File::create(&self.target).map_err(failed("create", &self.target))?;
+        }
+        if self.target.exists() { bind_open(&self.source, &self.target, MsFlags::MS_BIND) } else { Ok(()) }
+    }
+}
+
+fn own_files(folder: &Path) -> Result<Vec<OwnFile>, MountError> {
+    let mut files = Vec::new();
+    for name in FILES {
+        let path = folder.join(name);
+        match open_path(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            source => {
+                let source = source.map_err(failed("open", &path))?;
+                files.push(OwnFile { source, target: Path::new("/etc").join(name) });
+            }
+        }
+    }
+    Ok(files)
+}
+
+/// A handle for mounting, which does not open a device.
+fn open_path(path: &Path) -> io::Result<File> {
+    File::options().read(true).custom_flags(O_PATH).open(path)
+}
+
+/// Mounts something that was opened before its path could not be reached any more.
+fn bind_open(source: &File, target: &Path, flags: MsFlags) -> Result<(), MountError> {
+    let source = PathBuf::from(format!("/proc/self/fd/{}", source.as_raw_fd()));
+    mount(Some(&source), target, None::<&str>, flags, None::<&str>).map_err(failed("mount on", target))
+}
+
+fn change(path: &str, flags: MsFlags) -> Result<(), MountError> {
+    mount(None::<&str>, path, None::<&str>, flags, None::<&str>).map_err(failed("change the mounts below", path))
+}
+
+fn mount_new(kind: &str, target: &str, flags: MsFlags, options: Option<&str>) -> Result<(), MountError> {
+    mount(Some(kind), target, Some(kind), flags, options).map_err(failed("mount a file system on", target))
+}
+
+/// The program's processes only.
+fn proc() -> Result<(), MountError> {
+    mount_new("proc", "/proc", MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC, None)
+}
+
+/// The links of the program's network namespace.
+fn sys() -> Result<(), MountError> {
+    mount_new("sysfs", "/sys", MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC, None)
+}
+
+fn sys_with_cgroups() -> Result<(), MountError> {
+    let cgroups = open_path(Path::new(CGROUPS)).ok();
+    sys()?;
+    match cgroups {
+        Some(cgroups) if Path::new(CGROUPS).exists() => {
+            bind_open(&cgroups, Path::new(CGROUPS), MsFlags::MS_BIND | MsFlags::MS_REC)
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Makes a folder the root. Everything is mounted when it is, so that no symbolic link in it leads elsewhere.
+fn enter_root(root: &Path, files: &[OwnFile]) -> Result<(), MountError> {
+    let devices: Vec<_> = DEVICES.iter().filter_map(|name| Some((*name, open_device(name)?))).collect();
+    mount(Some(root), root, None::<&str>, MsFlags::MS_BIND | MsFlags::MS_REC, None::<&str>)
+        .map_err(failed("use as root", root))?;
+    std::env::set_current_dir(root).map_err(failed("change to", root))?;
+    pivot_root(".", ".").map_err(failed("make a root of", root))?;
+    for name in ["/proc", "/sys", "/dev", "/etc"] {
+        folder(Path::new(name))?;
+    }
+    proc()?;
+    sys()?;
+    mount_new("tmpfs", "/dev", MsFlags::MS_NOSUID | MsFlags::MS_NOEXEC, Some("mode=755"))?;
+    for (name, device) in devices {
+        let target = Path::new("/dev").join(name);
+        File::create(&target).map_err(failed("create", &target))?;
+        bind_open(&device, &target, MsFlags::MS_BIND)?;
+    }
+    for (target, link) in LINKS {
+        symlink(target, link).map_err(failed("create", link))?;
+    }
+    files.iter().try_for_each(|file| file.bind(true))?;
+    // The old root is on top of the new one.
+    umount2(".", MntFlags::MNT_DETACH).map_err(failed("leave the root before", root))?;
+    std::env::set_current_dir("/").map_err(failed("change to", "/"))
+}
+
+fn open_device(name: &str) -> Option<File> {
+    open_path(&Path::new("/dev").join(name)).ok()
+}
+
+fn folder(path: &Path) -> Result<(), MountError> {
+    if fs::symlink_metadata(path).is_ok() {
+        return Ok(());
+    }
+    DirBuilder::new().mode(0o755).create(path).map_err(failed("create", path))
+}

@@ -1,0 +1,334 @@
+//! What the arguments ask for, found to be possible and put together.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::io::{self, IsTerminal as _};
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use cni::ContainerId;
+use cni_runtime::{Endpoint, Network};
+use serde_json::json;
+
+use super::Args;
+use super::names::host_name;
+use super::network::Attach;
+use crate::attachments::{Connections, PortMapping};
+use crate::commands::network::create_default;
+use crate::container::{Claimed, Claims, Living, Planned, Program, Publish, Record, netns_path};
+use crate::failure::Failure;
+use crate::host::{Host, LookUpError};
+use crate::network::{DEFAULT, Description, HOST, NONE};
+use crate::output::complain;
+
+/// Arguments that cannot be.
+#[derive(Debug, thiserror::Error)]
+enum PlanError {
+    #[error("container {0} is there already: `ferrocni stop {0}` ends it, or choose another name")]
+    NameTaken(String),
+    #[error("network {0} cannot be combined with others: a container on it has no other interfaces")]
+    Alone(&'static str),
+    #[error("network {0} is named twice")]
+    Twice(String),
+    #[error("interface {0} is named twice")]
+    InterfaceTwice(String),
+    #[error("--{0} is for a container with one network: with several write --network NAME:{1}=VALUE")]
+    ForOne(&'static str, &'static str),
+    #[error(
+        "network {network} gives {what} of its own choice only: leave {what} out, or give its first plugin the capability {capability}"
+    )]
+    NotToChoose { network: String, what: &'static str, capability: &'static str },
+    #[error("label {0:?} is not KEY=VALUE")]
+    Label(String),
+    #[error("variable {0:?} has no name")]
+    Variable(String),
+    #[error("{0}")]
+    HostName(String),
+    #[error("there is no folder {}: --rootfs is the root of a file system", .0.display())]
+    NoRoot(PathBuf),
+}
+
+/// The container that was asked for.
+#[derive(Debug)]
+pub(super) struct Plan {
+    id: String,
+    pub(super) name: String,
+    hostname: Option<String>,
+    /// In the order in which they are attached.
+    networks: Vec<(Attach, Network)>,
+    shares_host: bool,
+    program: Program,
+    labels: BTreeMap<String, String>,
+}
+
+impl Plan {
+    pub(super) fn new(host: &Host, args: &Args) -> Result<Self, Failure> {
+        let id = random_id()?;
+        let name = args.name.clone().unwrap_or_else(|| name_for(&args.program, &id));
+        ContainerId::new(name.as_str())?;
+        let networks = networks(host, args)?;
+        let shares_host = networks.iter().any(|(_, network)| Description::of(network).shares_host());
+        let hostname = match &args.hostname {
+            Some(name) => Some(host_name(name).map_err(PlanError::HostName)?),
+            None if shares_host => None,
+            None => Some(name.clone()),
+        };
+        for alias in &args.aliases {
+            host_name(alias).map_err(PlanError::HostName)?;
+        }
+        let (program, labels) = (program(args)?, labels(args)?);
+        Ok(Self { id, name, hostname, networks, shares_host, program, labels })
+    }
+
+    /// The container beside those that live, with its ports.
+    pub(super) fn register(self, host: &Host, args: &Args, living: &[Living]) -> Result<(Record, Claims), Failure> {
+        if living.iter().any(|container| container.record.name == self.name) {
+            return Err(PlanError::NameTaken(self.name).into());
+        }
+        let claims = self.claims(host, args, living)?;
+        let mut record = Record {
+            netns: (!self.shares_host).then(|| netns_path(&self.id)),
+            id: self.id,
+            name: self.name,
+            hostname: self.hostname,
+            created: SystemTime::now(),
+            labels: self.labels,
+            supervisor: i32::try_from(std::process::id())?,
+            attachments: Vec::new(),
+            ports: claims.ports.clone(),
+            program: self.program,
+        };
+        for (number, (attach, network)) in self.networks.iter().enumerate() {
+            let planned = planned(&record, args, attach, network, number)?;
+            record.attachments.push(planned);
+        }
+        record.attachments = by_priority(&self.networks, record.attachments);
+        Ok((record, claims))
+    }
+
+    fn claims(&self, host: &Host, args: &Args, living: &[Living]) -> Result<Claims, Failure> {
+        let mut claims = Claims::default();
+        let asked = asked_ports(args);
+        if asked.is_empty() {
+            return Ok(claims);
+        }
+        let Some((_, network)) = self.networks.iter().find(|(_, network)| publishes(network)) else {
+            let names: Vec<_> = self.networks.iter().map(|(attach, _)| attach.network.as_str()).collect();
+            complain(format_args!("no ports are published, because network {} publishes none", names.join(", ")));
+            return Ok(claims);
+        };
+        let (address, taken) = (default_address(network), taken(host, living)?);
+        for publish in asked {
+            let publish = Publish { address: publish.address.or(address), ..publish };
+            claims.add(&publish, &taken)?;
+        }
+        Ok(claims)
+    }
+}
+
+/// 256 random bits.
+fn random_id() -> io::Result<String> {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes).map_err(io::Error::other)?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// A name that tells what runs.
+fn name_for(program: &[OsString], id: &str) -> String {
+    let file = program.first().map(Path::new).and_then(Path::file_name).unwrap_or_default().to_string_lossy();
+    let fitting: String = file.chars().filter(char::is_ascii_alphanumeric).take(20).collect();
+    let program = if fitting.is_empty() { "program" } else { &fitting };
+    format!("{}-{}", program.to_ascii_lowercase(), &id[..8])
+}
+
+/// The networks that were asked for, or the one that every container has that asks for none.
+fn networks(host: &Host, args: &Args) -> Result<Vec<(Attach, Network)>, Failure> {
+    let asked = attachments(args)?;
+    let mut networks: Vec<(Attach, Network)> = Vec::new();
+    for attach in asked {
+        let network = network(host, &attach.network)?;
+        if networks.iter().any(|(_, known)| known.name() == network.name()) {
+            return Err(PlanError::Twice(network.name().to_string()).into());
+        }
+        check_choices(&attach, &network)?;
+        networks.push((attach, network));
+    }
+    for alone in [HOST, NONE] {
+        if networks.len() > 1 && networks.iter().any(|(_, network)| network.name().as_str() == alone) {
+            return Err(PlanError::Alone(alone).into());
+        }
+    }
+    Ok(networks)
+}
+
+fn network(host: &Host, name: &str) -> Result<Network, Failure> {
+    match host.network(name) {
+        Err(LookUpError::Unknown { .. }) if name == DEFAULT => {
+            create_default(host)?;
+            Ok(host.network(name)?)
+        }
+        network => Ok(network?),
+    }
+}
+
+/// `--network`, and the options that are about an only one.
+fn attachments(args: &Args) -> Result<Vec<Attach>, PlanError> {
+    let mut attachments = args.networks.clone();
+    if attachments.is_empty() {
+        attachments.push(Attach::to(DEFAULT));
+    }
+    if let [attach] = &mut attachments[..] {
+        attach.ipv4 = args.ip.or(attach.ipv4);
+        attach.ipv6 = args.ip6.or(attach.ipv6);
+        attach.mac = args.mac_address.or(attach.mac);
+        return Ok(attachments);
+    }
+    let given = [
+        ("ip", "ip", args.ip.is_some()),
+        ("ip6", "ip6", args.ip6.is_some()),
+        ("mac-address", "mac", args.mac_address.is_some()),
+    ];
+    match given.iter().find(|(_, _, is_given)| *is_given) {
+        Some((option, key, _)) => Err(PlanError::ForOne(option, key)),
+        None => Ok(attachments),
+    }
+}
+
+/// A choice that no plugin would hear of is not to be made.
+fn check_choices(attach: &Attach, network: &Network) -> Result<(), PlanError> {
+    let chosen = [
+        ("addresses", "ips", attach.addresses().next().is_some()),
+        ("a hardware address", "mac", attach.mac.is_some()),
+    ];
+    for (what, capability, _) in chosen.into_iter().filter(|(.., is_chosen)| *is_chosen) {
+        if !declares(network, capability) {
+            return Err(PlanError::NotToChoose { network: network.name().to_string(), what, capability });
+        }
+    }
+    Ok(())
+}
+
+fn declares(network: &Network, capability: &str) -> bool {
+    network.list.plugins.iter().any(|plugin| plugin.declares(capability))
+}
+
+fn publishes(network: &Network) -> bool {
+    declares(network, "portMappings")
+}
+
+fn program(args: &Args) -> Result<Program, PlanError> {
+    let mut environment = Vec::new();
+    for variable in &args.env {
+        match variable.split_once('=') {
+            Some(("", _)) => return Err(PlanError::Variable(variable.clone())),
+            Some((name, value)) => environment.push((name.to_owned(), value.to_owned())),
+            // The program has all of ours.
+            None => {}
+        }
+    }
+    let rootfs = args.rootfs.as_ref().map(|root| root.canonicalize().ok().filter(|root| root.is_dir()).ok_or(root));
+    let rootfs = rootfs.transpose().map_err(|root| PlanError::NoRoot(root.clone()))?;
+    Ok(Program {
+        command: args.program.clone(),
+        environment,
+        folder: args.workdir.clone(),
+        user: args.user.clone(),
+        rootfs,
+        has_terminal: args.tty && !args.detach && io::stdin().is_terminal(),
+    })
+}
+
+fn labels(args: &Args) -> Result<BTreeMap<String, String>, PlanError> {
+    let pair = |label: &String| {
+        let (key, value) = label.split_once('=').unwrap_or((label, ""));
+        if key.is_empty() { Err(PlanError::Label(label.clone())) } else { Ok((key.to_owned(), value.to_owned())) }
+    };
+    args.label.iter().map(pair).collect()
+}
+
+fn asked_ports(args: &Args) -> Vec<Publish> {
+    let mut asked = args.publish.clone();
+    if args.publish_all {
+        let published = |&(container, protocol)| Publish { address: None, host: None, container, protocol };
+        asked.extend(args.expose.iter().map(published));
+    }
+    asked
+}
+
+/// The network's word for where published ports listen that do not say it.
+fn default_address(network: &Network) -> Option<IpAddr> {
+    let options = Description::of(network).options;
+    let keys = ["host_binding_ipv4", "com.docker.network.bridge.host_binding_ipv4"];
+    keys.iter().find_map(|key| options.get(*key)?.parse().ok())
+}
+
+/// The ports that containers have: those of this command, whose sockets hold them, and those that any runtime has recorded. The
+/// dead do not count.
+fn taken(host: &Host, living: &[Living]) -> Result<Vec<Claimed>, Failure> {
+    let of = |name: &str, ports: &[PortMapping]| ports.iter().map(|port| (name.to_owned(), port.clone())).collect();
+    let mut taken: Vec<Claimed> = Vec::new();
+    for container in living {
+        let claimed: Vec<_> = of(&container.record.name, &container.record.ports);
+        taken.extend(claimed);
+    }
+    for connection in Connections::of_host(host)?.all {
+        let is_known = living.iter().any(|known| known.record.id == connection.recorded.endpoint.container.as_str());
+        if !is_known && !connection.ports.is_empty() && connection.is_alive()? {
+            let claimed: Vec<_> = of(&connection.name, &connection.ports);
+            taken.extend(claimed);
+        }
+    }
+    Ok(taken)
+}
+
+/// An attachment, as the plugins are to be told of it.
+fn planned(
+    record: &Record,
+    args: &Args,
+    attach: &Attach,
+    network: &Network,
+    number: usize,
+) -> Result<Planned, Failure> {
+    let ifname = attach.interface.as_ref().map_or_else(|| format!("eth{number}"), ToString::to_string);
+    if record.attachments.iter().any(|other| other.ifname() == ifname) {
+        return Err(PlanError::InterfaceTwice(ifname).into());
+    }
+    let mut endpoint = Endpoint::new(&record.id, &ifname)?
+        .with_arg("IgnoreUnknown", "1")
+        .with_arg("K8S_POD_NAME", record.name.as_str());
+    if !record.ports.is_empty() {
+        endpoint = endpoint.with_capability_arg("portMappings", json!(record.ports));
+    }
+    let addresses: Vec<_> = attach.addresses().map(|address| address.to_string()).collect();
+    if !addresses.is_empty() {
+        endpoint = endpoint.with_capability_arg("ips", json!(addresses));
+    }
+    if let Some(mac) = attach.mac {
+        endpoint = endpoint.with_capability_arg("mac", json!(mac.to_string()));
+    }
+    let aliases: Vec<_> = args.aliases.iter().chain(&attach.aliases).map(String::as_str).collect();
+    let aliases = [aliases, vec![record.short_id()]].concat();
+    let endpoint = endpoint.with_capability_arg("aliases", json!({network.name().as_str(): aliases}));
+    Ok(Planned::new(network, &endpoint))
+}
+
+/// The first network's ports are served, and its default routes come first.
+fn by_priority(networks: &[(Attach, Network)], planned: Vec<Planned>) -> Vec<Planned> {
+    let mut pairs: Vec<_> = networks.iter().map(|(attach, _)| attach.gateway_priority).zip(planned).collect();
+    pairs.sort_by_key(|(priority, _)| std::cmp::Reverse(*priority));
+    pairs.into_iter().map(|(_, planned)| planned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_tells_what_runs() {
+        let name = |program: &str| name_for(&[program.into()], "0123456789abcdef");
+        assert_eq!(name("/usr/sbin/Nginx"), "nginx-01234567");
+        assert_eq!(name("./run me.sh"), "runmesh-01234567");
+        assert_eq!(name("/"), "program-01234567");
+    }
+}

@@ -1,0 +1,280 @@
+//! The process that attaches a container, waits for its program, and undoes everything.
+
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::net::{IpAddr, Ipv4Addr};
+use std::os::fd::AsRawFd as _;
+use std::os::unix::process::CommandExt as _;
+use std::process::{Child, Command, ExitCode, Stdio};
+
+use cni::Dns;
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+use nix::sched::{CloneFlags, setns, unshare};
+use nix::sys::signal::{SigSet, Signal};
+use nix::unistd::{Pid, getpgrp, pipe, tcsetpgrp};
+
+use super::plan::Plan;
+use super::signals::{Signals, exit_code};
+use super::{Args, NOT_RUN, detach, names, routes};
+use crate::attachments::{Connection, Connections};
+use crate::container::{Claims, Container, Planned, Store, pin_netns, undo};
+use crate::failure::Failure;
+use crate::host::Host;
+use crate::output::complain;
+
+/// A container with its supervisor, which is this process.
+#[derive(Debug)]
+pub(super) struct Supervisor<'a> {
+    host: &'a Host,
+    args: &'a Args,
+    detached: bool,
+    signals: Signals,
+    container: Container,
+    /// Bound as long as the container is there.
+    _ports: Claims,
+    /// How many of the container's networks are attached.
+    attached: usize,
+}
+
+/// A container that does not come to be.
+#[derive(Debug, thiserror::Error)]
+enum RunError {
+    #[error("ended by {0} before the program was started")]
+    Ended(Signal),
+    #[error("cannot {0}")]
+    Step(&'static str, #[source] io::Error),
+    #[error("the container's first process ended before it could start the program")]
+    NoInit,
+    #[error("{0}")]
+    Init(String),
+    #[error("link {link}: there is no container {link} on a network of this one")]
+    NoLink { link: String },
+    #[error("host-gateway is not known: no network of the container has a gateway")]
+    NoGateway,
+}
+
+fn step<E: Into<io::Error>>(what: &'static str) -> impl FnOnce(E) -> RunError {
+    move |error| RunError::Step(what, error.into())
+}
+
+impl<'a> Supervisor<'a> {
+    /// Writes the container down, and claims its name and its ports.
+    pub(super) fn new(host: &'a Host, args: &'a Args, detached: bool) -> Result<Self, Failure> {
+        let signals = Signals::new().map_err(step("get signals"))?;
+        let plan = Plan::new(host, args)?;
+        let (container, ports) = Store::of(host).create(|living| plan.register(host, args, living))?;
+        Ok(Self { host, args, detached, signals, container, _ports: ports, attached: 0 })
+    }
+
+    /// From the first step to the last one undone.
+    pub(super) fn run(mut self) -> Result<ExitCode, Failure> {
+        let outcome = self.start().and_then(|init| self.wait(init));
+        self.container.is_held_by_children(true)?;
+        let attached = &self.container.record.attachments[..self.attached];
+        // What is left the next command tries to undo.
+        if let Err(failure) = undo(self.host, self.container.folder(), &self.container.record, attached) {
+            complain(failure);
+        }
+        outcome
+    }
+
+    fn start(&mut self) -> Result<Child, Failure> {
+        self.container.is_held_by_children(true)?;
+        if let Some(path) = &self.container.record.netns {
+            pin_netns(path)?;
+        }
+        self.attach()?;
+        self.write_files()?;
+        self.container.is_held_by_children(false)?;
+        self.start_init()
+    }
+
+    fn attach(&mut self) -> Result<(), Failure> {
+        for planned in &self.container.record.attachments {
+            if let Some(signal) = self.signals.ending() {
+                let status = u8::try_from(128 + signal as i32).unwrap_or(NOT_RUN);
+                return Err(Failure::from(RunError::Ended(signal)).with_status(status));
+            }
+            let (network, endpoint) = self.container.record.endpoint(planned)?;
+            self.host.runtime().add(&network, &endpoint)?;
+            self.attached += 1;
+        }
+        if let Some(netns) = &self.container.record.netns {
+            let interfaces: Vec<_> = self.container.record.attachments.iter().map(Planned::ifname).collect();
+            routes::order(netns, &interfaces)?;
+        }
+        Ok(())
+    }
+
+    /// The files by which names are found. On the host's network they are the host's, unless something else was asked for.
+    fn write_files(&self) -> Result<(), Failure> {
+        let record = &self.container.record;
+        let own = Own::of(self.host, &self.container)?;
+        let (shares_host, args) = (record.netns.is_none(), self.args);
+        let entries = self.entries(&own)?;
+        let before = if shares_host { std::fs::read_to_string("/etc/hosts").ok() } else { None };
+        let asks_for_dns = !(args.dns.is_empty() && args.dns_search.is_empty() && args.dns_opt.is_empty());
+        let mut files = Vec::new();
+        if !shares_host || !entries.is_empty() {
+            files.push(("hosts", names::hosts(before, &entries)));
+        }
+        if !shares_host || asks_for_dns {
+            files.push(("resolv.conf", names::resolv_conf(args, &own.dns).map_err(step("read resolv.conf"))?));
+        }
+        files.extend(record.hostname.as_ref().map(|hostname| ("hostname", format!("{hostname}\n"))));
+        for (name, text) in files {
+            names::write(&self.container.path(name), &text).map_err(step("write the container's files"))?;
+        }
+        Ok(())
+    }
+
+    /// Addresses with their names: the container's own, and those that were asked for.
+    fn entries(&self, own: &Own) -> Result<Vec<(IpAddr, Vec<String>)>, Failure> {
+        let mut entries = Vec::new();
+        if let (Some(hostname), Some(_)) = (&self.container.record.hostname, &self.container.record.netns) {
+            let names = [hostname, &self.container.record.name].into_iter().chain(&self.args.aliases).cloned();
+            let mut names: Vec<_> = names.collect();
+            names.dedup();
+            let first = if own.addresses.is_empty() { vec![Ipv4Addr::LOCALHOST.into()] } else { own.addresses.clone() };
+            entries.extend(first.into_iter().map(|address| (address, names.clone())));
+        }
+        for extra in &self.args.add_host {
+            let address = extra.address.or(own.gateway).ok_or(RunError::NoGateway)?;
+            entries.push((address, vec![extra.name.clone()]));
+        }
+        for link in &self.args.link {
+            entries.extend(self.link(link, own)?);
+        }
+        Ok(entries)
+    }
+
+    /// `CONTAINER[:NAME]`.
+    fn link(&self, link: &str, own: &Own) -> Result<Vec<(IpAddr, Vec<String>)>, Failure> {
+        let (wanted, name) = link.split_once(':').unwrap_or((link, link));
+        names::host_name(name)?;
+        let is_meant = |connection: &&Connection| {
+            let id = connection.recorded.endpoint.container.as_str();
+            own.networks.contains(&connection.recorded.network.to_string())
+                && (connection.name == wanted || id == wanted || (wanted.len() >= 12 && id.starts_with(wanted)))
+        };
+        let connections = Connections::of_host(self.host)?.all;
+        let found: Vec<_> = connections.iter().filter(is_meant).collect();
+        if found.is_empty() {
+            return Err(RunError::NoLink { link: wanted.to_owned() }.into());
+        }
+        let mut names = vec![name.to_owned(), wanted.to_owned()];
+        names.dedup();
+        let addresses = found.iter().flat_map(|connection| &connection.addresses);
+        Ok(addresses.map(|address| (address.ip(), names.clone())).collect())
+    }
+
+    /// Starts the container's first process and waits until that has started the program.
+    fn start_init(&mut self) -> Result<Child, Failure> {
+        let (reading, writing) = pipe().map_err(step("make a pipe"))?;
+        fcntl(&reading, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC)).map_err(step("make a pipe"))?;
+        let mut command = Command::new("/proc/self/exe");
+        command.arg0("ferrocni").arg("init").arg(self.container.folder()).arg(writing.as_raw_fd().to_string());
+        if self.detached {
+            command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        }
+        if !self.shares_group() {
+            command.process_group(0);
+        }
+        let mut init = in_new_pid_namespace(&mut command).map_err(step("start the container's first process"))?;
+        drop(writing);
+        let told = self.container.write_pid(init.id()).map_err(Failure::from).and_then(|()| started(reading.into()));
+        let told =
+            told.and_then(|()| if self.detached { Ok(detach::announce(&self.container.record.id)?) } else { Ok(()) });
+        told.inspect_err(|_| {
+            // It may have ended by itself.
+            let _ = init.kill();
+            let _ = init.wait();
+        })?;
+        Ok(init)
+    }
+
+    /// Whether what is typed on the terminal reaches the container's processes as it reaches this one.
+    fn shares_group(&self) -> bool {
+        use std::io::IsTerminal as _;
+        !self.detached && io::stdin().is_terminal()
+    }
+
+    fn wait(&mut self, mut init: Child) -> Result<ExitCode, Failure> {
+        let (pid, shares_group) = (Pid::from_raw(i32::try_from(init.id())?), self.shares_group());
+        let status = loop {
+            match init.try_wait()? {
+                Some(status) => break status,
+                None => self.signals.pass_on(pid, shares_group),
+            }
+        };
+        if self.container.record.program.has_terminal {
+            take_terminal_back().map_err(step("take the terminal back"))?;
+        }
+        Ok(ExitCode::from(exit_code(status)))
+    }
+}
+
+/// What the networks have given the container.
+#[derive(Debug, Default)]
+struct Own {
+    networks: Vec<String>,
+    addresses: Vec<IpAddr>,
+    /// This host, as the container sees it.
+    gateway: Option<IpAddr>,
+    dns: Vec<Dns>,
+}
+
+impl Own {
+    fn of(host: &Host, container: &Container) -> Result<Self, Failure> {
+        let mut own = Self::default();
+        if container.record.netns.is_none() {
+            own.gateway = Some(Ipv4Addr::LOCALHOST.into());
+        }
+        for planned in &container.record.attachments {
+            let (network, endpoint) = container.record.endpoint(planned)?;
+            own.networks.push(network.name().to_string());
+            let Some(attached) = host.runtime().cache().read(&endpoint.on(network.name()))? else { continue };
+            let result = attached.parsed_result()?;
+            let ips = result.ips_of(endpoint.ifname.as_str());
+            for ip in ips {
+                own.addresses.push(ip.address.ip());
+                own.gateway = own.gateway.or(ip.gateway);
+            }
+            own.dns.push(result.dns.clone());
+        }
+        Ok(own)
+    }
+}
+
+/// The child is the first process of a new namespace of process ids; other children of this process are not in it.
+fn in_new_pid_namespace(command: &mut Command) -> io::Result<Child> {
+    let own = File::open("/proc/self/ns/pid")?;
+    unshare(CloneFlags::CLONE_NEWPID)?;
+    let child = command.spawn();
+    setns(own, CloneFlags::CLONE_NEWPID)?;
+    child
+}
+
+/// Waits for what the first process has to say: see the module `init`.
+fn started(mut pipe: File) -> Result<(), Failure> {
+    let mut told = String::new();
+    pipe.read_to_string(&mut told).map_err(step("hear of the program"))?;
+    let Some(told) = told.strip_prefix('.') else { return Err(RunError::NoInit.into()) };
+    match told.split_once(' ') {
+        None => Ok(()),
+        Some((status, reason)) => {
+            let status = status.parse().unwrap_or(NOT_RUN);
+            Err(Failure::from(RunError::Init(reason.to_owned())).with_status(status))
+        }
+    }
+}
+
+/// A process in the background that wants the terminal is stopped, unless it does not listen.
+fn take_terminal_back() -> nix::Result<()> {
+    let mut stop = SigSet::empty();
+    stop.add(Signal::SIGTTOU);
+    stop.thread_block()?;
+    let outcome = tcsetpgrp(io::stdin(), getpgrp());
+    stop.thread_unblock()?;
+    outcome
+}

@@ -1,0 +1,241 @@
+//! The folder of containers, `/run/ferrocni/containers`: a folder for each, named by its id.
+//!
+//! - `config.json` is its [`Record`].
+//! - `alive` is locked for as long as its supervisor lives, and by nobody else but who clears up after it.
+//! - `lock` is locked by the supervisor and by the plugins that it has started, which may outlive it.
+//!
+//! Containers are made and judged dead by one process at a time: it has the folder itself locked.
+
+use std::fs::{self, DirBuilder, File};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+
+use files::Folder;
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+
+use super::record::Record;
+use super::remains::Remains;
+use crate::failure::{Failure, Outcomes, line};
+use crate::host::Host;
+use crate::output::complain;
+
+/// The most that a record may have, in bytes: many networks, and every port published.
+const LIMIT: usize = 64 << 20;
+const CONFIG: &str = "config.json";
+const PID: &str = "pid";
+
+/// All containers of this command.
+#[derive(Debug)]
+pub(crate) struct Store {
+    folder: Folder,
+}
+
+/// A container's folder, in the hands of its supervisor.
+#[derive(Debug)]
+pub(crate) struct Container {
+    pub(crate) record: Record,
+    folder: PathBuf,
+    _alive: File,
+    lock: File,
+}
+
+/// A container whose supervisor lives.
+#[derive(Debug)]
+pub(crate) struct Living {
+    pub(crate) record: Record,
+    /// The first process of the container, once the program has been started.
+    pub(crate) pid: Option<i32>,
+    folder: PathBuf,
+}
+
+/// What goes wrong with the folder.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StoreError {
+    #[error("cannot {action} {}", path.display())]
+    Io { action: &'static str, path: PathBuf, source: io::Error },
+    #[error("{} is no record of a container", path.display())]
+    Broken { path: PathBuf, source: serde_json::Error },
+    #[error("there is no container {0}: `ferrocni ps` lists them")]
+    Unknown(String),
+    #[error("{wanted} is the beginning of more than one container's id: {}", names.join(", "))]
+    Ambiguous { wanted: String, names: Vec<String> },
+}
+
+impl StoreError {
+    pub(super) fn io<E: Into<io::Error>>(action: &'static str, path: &Path) -> impl FnOnce(E) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Io { action, path, source: source.into() }
+    }
+}
+
+impl Store {
+    pub(crate) fn of(host: &Host) -> Self {
+        Self { folder: Folder::new(host.state("containers"), LIMIT) }
+    }
+
+    /// Makes a container of what `plan` makes of those that live; nobody else can make one meanwhile.
+    pub(crate) fn create<T>(
+        &self,
+        plan: impl FnOnce(&[Living]) -> Result<(Record, T), Failure>,
+    ) -> Result<(Container, T), Failure> {
+        let _locked = self.folder.lock().map_err(StoreError::io("lock", self.folder.path()))?;
+        let (record, more) = plan(&self.look()?.0)?;
+        let folder = self.folder.path_of(&record.id);
+        DirBuilder::new().mode(0o700).create(&folder).map_err(StoreError::io("create", &folder))?;
+        let made = locked(&folder, "alive").and_then(|alive| Ok((alive, locked(&folder, "lock")?)));
+        let (alive, lock) = made.map_err(StoreError::io("lock", &folder))?;
+        write(&folder, &record)?;
+        Ok((Container { record, folder, _alive: alive, lock }, more))
+    }
+
+    /// Those whose supervisors live, the latest first.
+    pub(crate) fn living(&self) -> Result<Vec<Living>, StoreError> {
+        let locked = self.folder.lock_existing().map_err(StoreError::io("lock", self.folder.path()))?;
+        if locked.is_none() {
+            return Ok(Vec::new());
+        }
+        let mut living = self.look()?.0;
+        living.sort_by_key(|container| std::cmp::Reverse(container.record.created));
+        Ok(living)
+    }
+
+    /// The one of that name, id or beginning of an id.
+    pub(crate) fn find(&self, wanted: &str) -> Result<Living, StoreError> {
+        let mut found: Vec<_> =
+            self.living()?.into_iter().filter(|container| container.record.is_called(wanted)).collect();
+        if let Some(named) = found.iter().position(|container| container.record.name == wanted) {
+            return Ok(found.swap_remove(named));
+        }
+        match found.len() {
+            1 => Ok(found.remove(0)),
+            0 => Err(StoreError::Unknown(wanted.to_owned())),
+            _ => Err(StoreError::Ambiguous {
+                wanted: wanted.to_owned(),
+                names: found.into_iter().map(|container| container.record.name).collect(),
+            }),
+        }
+    }
+
+    /// Takes away what is left of those whose supervisors were killed.
+    pub(crate) fn sweep(&self, host: &Host) -> Result<(), Failure> {
+        let locked = self.folder.lock_existing().map_err(StoreError::io("lock", self.folder.path()))?;
+        if locked.is_none() {
+            return Ok(());
+        }
+        let dead = self.look()?.1;
+        drop(locked);
+        let mut outcomes = Outcomes::default();
+        for remains in dead {
+            outcomes.note(remains.clear(host));
+        }
+        Ok(())
+    }
+
+    /// The living and the dead, while nobody else looks. The dead are nobody else's from here on.
+    fn look(&self) -> Result<(Vec<Living>, Vec<Remains>), StoreError> {
+        let (mut living, mut dead) = (Vec::new(), Vec::new());
+        for name in self.folder.names().map_err(StoreError::io("read", self.folder.path()))? {
+            let folder = self.folder.path().join(name);
+            match File::open(folder.join("alive")).map(|alive| (alive.try_lock(), alive)) {
+                Ok((Err(_), alive)) => match Living::at(folder.clone()) {
+                    // A child that it was just starting has its files open until it is another program, or somebody clears up.
+                    Some(container) if has_ended(container.record.supervisor) => {
+                        alive.lock().map_err(StoreError::io("lock", &folder))?;
+                        dead.push(Remains { folder, alive: Some(alive) });
+                    }
+                    container => living.extend(container),
+                },
+                Ok((Ok(()), alive)) => dead.push(Remains { folder, alive: Some(alive) }),
+                // Whoever made it has not come far.
+                Err(error) if error.kind() == ErrorKind::NotFound => dead.push(Remains { folder, alive: None }),
+                Err(error) => return Err(StoreError::io("open", &folder)(error)),
+            }
+        }
+        Ok((living, dead))
+    }
+}
+
+impl Container {
+    /// A file of the container.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Whether programs that are started from now on keep the container from being swept.
+    pub(crate) fn is_held_by_children(&self, held: bool) -> Result<(), StoreError> {
+        let flags = if held { FdFlag::empty() } else { FdFlag::FD_CLOEXEC };
+        let set = fcntl(&self.lock, FcntlArg::F_SETFD(flags)).map_err(StoreError::io("pass on", &self.folder));
+        set.map(drop)
+    }
+
+    /// Writes down which process is the container's first one.
+    pub(crate) fn write_pid(&self, pid: u32) -> Result<(), StoreError> {
+        let path = self.path(PID);
+        files::replace(&path, &self.path(".pid"), pid.to_string().as_bytes()).map_err(StoreError::io("write", &path))
+    }
+}
+
+impl Living {
+    /// `None` for one that is on its way out, or is broken, which is said.
+    fn at(folder: PathBuf) -> Option<Self> {
+        let record = read(&folder).unwrap_or_else(|error| {
+            complain(line(&error));
+            None
+        })?;
+        let pid = files::read(&folder.join(PID), 20).ok().and_then(|text| String::from_utf8(text).ok()?.parse().ok());
+        Some(Self { record, pid, folder })
+    }
+
+    /// Waits until the supervisor has ended.
+    pub(crate) fn wait(&self) -> io::Result<()> {
+        match File::open(self.folder.join("alive")) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            file => file?.lock_shared(),
+        }
+    }
+}
+
+/// Whether a process is none any more, or waits for nothing but its parent (proc(5)).
+fn has_ended(process: i32) -> bool {
+    match fs::read_to_string(format!("/proc/{process}/stat")) {
+        Ok(stat) => stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with(['Z', 'X'])),
+        Err(error) => error.kind() == ErrorKind::NotFound,
+    }
+}
+
+fn locked(folder: &Path, name: &str) -> io::Result<File> {
+    let file = files::open_lock(&folder.join(name))?;
+    file.try_lock()?;
+    Ok(file)
+}
+
+fn write(folder: &Path, record: &Record) -> Result<(), StoreError> {
+    let path = folder.join(CONFIG);
+    let written = serde_json::to_vec(record).map_err(io::Error::from);
+    let written = written.and_then(|bytes| files::replace(&path, &folder.join(".config"), &bytes));
+    written.map_err(StoreError::io("write", &path))
+}
+
+/// `None` if there is none: nothing has been done then that would have to be undone.
+pub(super) fn read(folder: &Path) -> Result<Option<Record>, StoreError> {
+    let path = folder.join(CONFIG);
+    let bytes = match files::read(&path, LIMIT) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        bytes => bytes.map_err(StoreError::io("read", &path))?,
+    };
+    serde_json::from_slice(&bytes).map(Some).map_err(|source| StoreError::Broken { path, source })
+}
+
+/// Removes a container's folder, the record first: without it nothing is left to do.
+pub(super) fn remove(folder: &Path) -> Result<(), StoreError> {
+    files::remove(&folder.join(CONFIG)).map_err(StoreError::io("remove", folder))?;
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(StoreError::io("remove", folder)(error)),
+        _ => Ok(()),
+    }
+}
