@@ -3,19 +3,7 @@
 use serde_json::{Value, json};
 use tests::{Host, Inside as _};
 
-#[track_caller]
-fn fails(host: &Host, args: &[&str], status: i32, words: &str) {
-    let failed = host.ferrocni(args);
-    assert_eq!(failed.status.code(), Some(status), "{failed}");
-    assert!(failed.stderr.contains(words), "{failed}");
-    assert_eq!(failed.stderr.lines().count(), 1, "{failed}");
-}
-
-#[track_caller]
-fn succeeds(host: &Host, args: &[&str]) {
-    let outcome = host.ferrocni(args);
-    assert!(outcome.status.success(), "{outcome}");
-}
+use super::{fails, succeeds};
 
 fn names(host: &Host, args: &[&str]) -> Vec<String> {
     let listed = host.ferrocni([&["network", "ls", "--format", "{{.Name}}"], args].concat()).ok();

@@ -1,0 +1,311 @@
+//! A program runs in a container, and leaves nothing, however it ends.
+
+use serde_json::{Value, json};
+use tests::{Host, Inside as _};
+
+use super::{fails, idle, inside, shell, status, succeeds};
+
+/// What the program prints.
+#[track_caller]
+fn output(host: &Host, options: &[&str], line: &str) -> String {
+    host.ferrocni([&["run"], options, &["sh", "-c", line]].concat()).ok()
+}
+
+#[test]
+fn containers_reach_each_other_the_host_and_the_world() {
+    let host = Host::new();
+    let outside = host.neighbour();
+    host.assert_leaves_nothing(|| {
+        let one = inside(&host, &idle(&host, &["--name", "one"]));
+        let two = inside(&host, &idle(&host, &["--name", "two"]));
+        let address = two.addresses("eth0")[0].split('/').next().unwrap().to_owned();
+        one.assert_pings(&address);
+        let _server = two.listen_tcp(80);
+        one.assert_reaches_tcp(&format!("{address}:80"));
+        host.assert_reaches_tcp(&format!("{address}:80"));
+        let _far = outside.listen_tcp(80);
+        one.assert_reaches_tcp("192.0.2.2:80");
+        drop((one, two));
+        succeeds(&host, &["stop", "one", "two"]);
+    });
+    assert_eq!(host.ferrocni(["network", "ls", "--format", "{{.Name}}"]).ok(), "bridge\nhost\nnone\n");
+}
+
+#[test]
+fn the_exit_status_is_the_program_s() {
+    let host = Host::new();
+    host.assert_leaves_nothing(|| {
+        for (line, expected) in [("exit 0", 0), ("exit 3", 3), ("kill -TERM $$", 143), ("kill -KILL $$", 137)] {
+            assert_eq!(status(&host, &["run", "--", "sh", "-c", line]), expected, "{line}");
+        }
+        fails(&host, &["run", "/no/such/program"], 127, "cannot run /no/such/program");
+        fails(&host, &["run", "/etc/passwd"], 126, "cannot run /etc/passwd");
+        fails(&host, &["run", "-d", "/no/such/program"], 127, "cannot run /no/such/program");
+    });
+}
+
+#[test]
+fn what_cannot_be_is_refused_and_changes_nothing() {
+    let host = Host::new();
+    succeeds(&host, &["network", "create", "web"]);
+    succeeds(&host, &["network", "create", "app"]);
+    let _idle = idle(&host, &["--name", "taken", "--net", "web"]);
+    host.assert_leaves_nothing(|| {
+        for (options, words) in [
+            (&["--network", "nope"][..], "there is no network nope"),
+            (&["--name", "taken"], "container taken is there already"),
+            (&["--name", "a/b"], "\"a/b\" is not valid"),
+            (&["--net", "web", "--net", "web"], "network web is named twice"),
+            (&["--net", "web", "--net", "host"], "network host cannot be combined"),
+            (&["--net", "web", "--net", "app", "--ip", "10.0.0.1"], "--ip is for a container with one network"),
+            (&["--net", "web:interface=x", "--net", "app:interface=x"], "interface x is named twice"),
+            (&["--net", "none:ip=10.0.0.1"], "gives addresses of its own choice only"),
+            (&["--net", "web", "--ip", "8.8.8.8"], "8.8.8.8"),
+            (&["--net", "web", "--net", "app:ip=8.8.8.8"], "8.8.8.8"),
+            (&["--hostname", "a b"], "no host's name"),
+            (&["--alias", "a\nb"], "no host's name"),
+            (&["--rootfs", "/nope"], "there is no folder /nope"),
+            (&["--workdir", "/nope"], "cannot change to /nope"),
+            (&["--user", "nobody-of-that-name"], "there is no user"),
+            (&["--link", "nope"], "there is no container nope"),
+            (&["--net", "none", "--add-host", "me:host-gateway"], "host-gateway is not known"),
+            (&["--env", "=x"], "has no name"),
+            (&["--label", "=x"], "not KEY=VALUE"),
+        ] {
+            fails(&host, &[&["run"], options, &["true"]].concat(), 125, words);
+        }
+        for options in [&["-p", "0"][..], &["-p", "80/icmp"], &["--network", "web:mtu=1"], &["--add-host", "x"], &[]] {
+            let args = [&["run"], options].concat();
+            assert_eq!(status(&host, &args), 125, "{options:?}");
+        }
+    });
+}
+
+#[test]
+fn hosts_resolv_conf_and_hostname_are_the_container_s_own() {
+    let host = Host::new();
+    let read = || host.shell("hostname; cat /etc/hosts /etc/resolv.conf /etc/hostname");
+    let before = read();
+    let db = idle(&host, &["--name", "db"]);
+    let db = inside(&host, &db).addresses("eth0")[0].split('/').next().unwrap().to_owned();
+    let options = [
+        "--name",
+        "web",
+        "--alias",
+        "www",
+        "--add-host",
+        "api:10.9.8.7",
+        "--add-host",
+        "me:host-gateway",
+        "--link",
+        "db:sql",
+        "--dns",
+        "192.0.2.53",
+        "--dns-search",
+        "example.org",
+        "--dns-opt",
+        "ndots:2",
+    ];
+    let line =
+        "hostname; cat /etc/hostname /etc/resolv.conf; cat /etc/hosts; ip -o -4 addr show eth0; echo x > /etc/hosts";
+    let seen = output(&host, &options, line);
+    assert!(seen.starts_with("web\nweb\nnameserver 192.0.2.53\nsearch example.org\noptions ndots:2\n"), "{seen}");
+    let gateway = host.addresses("br-17f29b073143")[0].split('/').next().unwrap().to_owned();
+    for words in ["10.9.8.7\tapi\n", &format!("{gateway}\tme\n"), &format!("{db}\tsql db\n"), "\tweb www\n"] {
+        assert!(seen.contains(words), "{words}: {seen}");
+    }
+    assert_eq!(output(&host, &["--hostname", "else"], "hostname"), "else\n");
+    assert_eq!(read(), before);
+}
+
+#[test]
+fn a_program_sees_its_own_processes_links_and_environment() {
+    let host = Host::new();
+    let seen = output(
+        &host,
+        &["-e", "A=b c", "-w", "/usr", "-u", "nobody"],
+        "ls /sys/class/net; pwd; echo $A; id -un; ls -d /proc/[0-9]* | wc -l",
+    );
+    let lines: Vec<_> = seen.lines().collect();
+    assert_eq!(lines[..5], ["eth0", "lo", "/usr", "b c", "nobody"]);
+    assert!(lines[5].parse::<u32>().unwrap() < 8, "{seen}");
+    assert_eq!(host.ferrocni(["run", "--network", "none", "ls", "/sys/class/net"]).ok(), "lo\n");
+    assert!(output(&host, &["--network", "none"], "ip -br link show lo").contains("UP"), "lo is up");
+}
+
+#[test]
+fn several_networks_are_interfaces_in_the_order_of_the_command_line() {
+    let host = Host::new();
+    for (name, subnet) in [("a", "10.1.0.0/24"), ("b", "10.2.0.0/24"), ("c", "10.3.0.0/24")] {
+        succeeds(&host, &["network", "create", "--subnet", subnet, name]);
+    }
+    succeeds(&host, &["network", "create", "--subnet", "10.4.0.0/24", "--subnet", "fd00:4::/64", "dual"]);
+    host.assert_leaves_nothing(|| {
+        let id = idle(
+            &host,
+            &[
+                "--net",
+                "a",
+                "--network",
+                "b:ip=10.2.0.77,mac=02:00:00:00:00:77,gw-priority=5",
+                "--network",
+                "c:interface=lan",
+                "--network",
+                "dual:ip=10.4.0.9,ip6=fd00:4::9",
+            ],
+        );
+        let container = inside(&host, &id);
+        assert_eq!(container.addresses("eth1"), ["10.2.0.77/24"]);
+        assert_eq!(container.link("eth1")["address"], "02:00:00:00:00:77");
+        assert!(container.addresses("eth0")[0].starts_with("10.1.0."));
+        assert!(container.addresses("lan")[0].starts_with("10.3.0."));
+        assert_eq!(container.addresses("eth3"), ["10.4.0.9/24", "fd00:4::9/64"]);
+        let route: Value = container.ip_json(["route", "get", "192.0.2.99"]);
+        assert_eq!(route[0]["gateway"], "10.2.0.1", "the default route of the greatest priority");
+        drop(container);
+        succeeds(&host, &["stop", &id[..12]]);
+    });
+    let args = ["--net", "a", "--ip", "10.1.0.50", "--mac-address", "02:00:00:00:00:50"];
+    let seen = output(&host, &args, "ip -o -4 addr show eth0; cat /sys/class/net/eth0/address");
+    assert!(seen.contains("10.1.0.50/24") && seen.contains("02:00:00:00:00:50"), "{seen}");
+}
+
+#[test]
+fn on_the_host_s_network_a_program_has_the_host_s_names_and_links() {
+    let host = Host::new();
+    host.assert_leaves_nothing(|| {
+        let seen = output(&host, &["--network", "host"], "readlink /proc/self/ns/net; hostname; cat /etc/hosts");
+        assert_eq!(seen, host.shell("readlink /proc/self/ns/net; hostname; cat /etc/hosts"));
+        let published = host.ferrocni(["run", "--network", "host", "-p", "80:80", "true"]);
+        assert!(published.status.success() && published.stderr.contains("no ports are published"), "{published}");
+        let own = output(
+            &host,
+            &["--network", "host", "--hostname", "own", "--add-host", "api:10.9.8.7"],
+            "hostname; tail -1 /etc/hosts",
+        );
+        assert_eq!(own, "own\n10.9.8.7\tapi\n");
+    });
+}
+
+#[test]
+fn signals_reach_the_program_and_everything_is_undone() {
+    let host = Host::new();
+    host.assert_leaves_nothing(|| {
+        for (signal, expected) in [("TERM", "7"), ("USR1", "8"), ("INT", "130"), ("HUP", "129")] {
+            let line = "trap \"exit 7\" TERM; trap \"exit 8\" USR1; echo ready; while :; do sleep 0.01; done";
+            let script = format!(
+                "$f run --network none sh -c '{line}' > /run/out & supervisor=$!
+                 until grep -q ready /run/out 2>/dev/null; do sleep 0.01; done
+                 kill -{signal} $supervisor; wait $supervisor && : ; echo $?; rm /run/out"
+            );
+            // Without -m a shell has its children in the background ignore what is typed on a terminal.
+            let folder = tests::bin_dir();
+            let script = format!("set -m; export CNI_PATH={0}; f={0}/ferrocni; {script}", folder.display());
+            assert_eq!(host.run(["bash", "-c", &script]).trim(), expected, "{signal}");
+        }
+    });
+}
+
+#[test]
+fn a_terminal_is_the_program_s_and_then_the_shell_s_again() {
+    let host = Host::new();
+    host.write("/run/program", "test $(ps -o tpgid= -p $$) = $$ && echo in front\nread line; echo got $line\n");
+    host.write("/run/shell", "$f run --network none -it sh /run/program; read line; echo then $line\n");
+    host.assert_leaves_nothing(|| {
+        let said = shell(&host, "export f; printf 'one\ntwo\n' | script -qec 'sh /run/shell' /dev/null");
+        for words in ["in front", "got one", "then two"] {
+            assert!(said.contains(words), "{words}: {said}");
+        }
+    });
+}
+
+#[test]
+fn with_the_program_ends_what_it_has_started() {
+    let host = Host::new();
+    succeeds(&host, &["run", "--network", "none", "sh", "-c", "setsid sleep 4321 & true"]);
+    assert!(!host.try_run(["pgrep", "-f", "sleep 4321"]).status.success());
+}
+
+#[test]
+fn another_root_has_the_same_network_and_names() {
+    let host = Host::new();
+    host.shell("mkdir -p /run/root/bin && cp /bin/busybox /run/root/bin/ && ln -s busybox /run/root/bin/sh");
+    host.shell("mkdir /run/root/etc /run/root/run && ln -s /run/trap /run/root/etc/hosts");
+    host.assert_leaves_nothing(|| {
+        let line = "b=/bin/busybox; $b hostname; $b cat /etc/hostname; $b ls /; $b ls /sys/class/net; $b ls /proc | $b grep -c '^[0-9]'; \
+                    echo x > /dev/null; $b ip -o -4 addr show eth0 | $b wc -l; $b mount | $b wc -l";
+        let seen = host.ferrocni(["run", "--name", "web", "--rootfs", "/run/root", "/bin/sh", "-c", line]).ok();
+        let expected = "web\nweb\nbin\ndev\netc\nproc\nrun\nsys\neth0\nlo\n";
+        assert!(seen.starts_with(expected), "{seen}");
+        assert!(seen.contains("\n1\n"), "it has an address: {seen}");
+    });
+    assert!(host.read("/run/trap").is_err(), "a link in the root leads nowhere outside");
+    assert_eq!(host.shell("grep -c /run/root /proc/mounts || :"), "0\n");
+}
+
+#[test]
+fn killed_at_any_time_it_leaves_nothing_for_the_next_command() {
+    let host = Host::new();
+    succeeds(&host, &["run", "true"]);
+    host.assert_leaves_nothing(|| {
+        for moment in 0..40 {
+            let delay = f64::from(moment) * 0.004;
+            let left = shell(
+                &host,
+                &format!(
+                    "$f run --name c{moment} -p 8080:80 -e A=b sh -c 'sleep 4321 & sleep 4321' & supervisor=$!
+                     sleep {delay:.3}; kill -9 $supervisor; wait $supervisor || :
+                     $f ps --format '{{{{.Names}}}}' 2>&1; ls /run/ferrocni/containers; pgrep -xc sleep || :"
+                ),
+            );
+            assert_eq!(left, "0\n", "killed after {delay} s");
+        }
+    });
+}
+
+#[test]
+fn what_a_plugin_does_after_its_supervisor_was_killed_is_undone_too() {
+    let host = Host::new();
+    let plugin = "#!/bin/sh
+        case $CNI_COMMAND in
+        ADD) touch /run/begun; while ! test -e /run/go; do sleep 0.01; done; touch /run/attached; echo '{\"cniVersion\": \"1.0.0\"}';;
+        DEL) rm -f /run/attached;;
+        esac";
+    host.write("/run/plugins/slow", plugin);
+    let list = json!({"cniVersion": "1.0.0", "name": "slow", "plugins": [{"type": "slow"}]});
+    host.write("/etc/cni/net.d/slow.conflist", list.to_string());
+    let left = shell(
+        &host,
+        "chmod +x /run/plugins/slow; export CNI_PATH=/run/plugins; $f run --network slow true & supervisor=$!
+         while ! test -e /run/begun; do sleep 0.01; done; kill -9 $supervisor; wait $supervisor || :
+         (sleep 0.3; touch /run/go) & $f ps -q; wait; while pgrep -x slow >/dev/null; do sleep 0.01; done
+         ls -d /run/attached /run/ferrocni/containers/* /run/netns/* 2>/dev/null || :",
+    );
+    assert_eq!(left, "");
+}
+
+#[test]
+fn many_at_once_do_not_disturb_each_other() {
+    let host = Host::new();
+    host.assert_leaves_nothing(|| {
+        let said = shell(
+            &host,
+            "for i in $(seq 60); do $f run --name c$i -p 80 sh -c 'ip -o -4 addr show eth0 | grep -o 172[0-9.]*/' & done; wait",
+        );
+        let mut addresses: Vec<_> = said.lines().collect();
+        assert_eq!(addresses.len(), 60, "{said}");
+        addresses.sort_unstable();
+        addresses.dedup();
+        assert!(addresses.len() > 1);
+    });
+}
+
+#[test]
+fn one_name_is_one_container_s() {
+    let host = Host::new();
+    let said =
+        shell(&host, "for i in $(seq 20); do $f run -d --network none --name web sleep 1000 2>/dev/null & done; wait");
+    assert_eq!(said.lines().count(), 1, "{said}");
+    succeeds(&host, &["stop", "web"]);
+    succeeds(&host, &["run", "--network", "none", "--name", "web", "true"]);
+}
