@@ -354,4 +354,24 @@ mod tests {
         let null_and_list = json!({VALID: null, ATTACHMENTS: [{"containerID": "c", "ifname": "eth0"}]});
         assert!(!is_stale(&gc(null_and_list).unwrap(), "n", "c"));
     }
+
+    #[test]
+    fn gc_keeps_what_the_suite_knows_as_well_but_makes_no_list_where_there_is_none() {
+        let [c, d] = ["c", "d"].map(|container| Attachment::new("n", container, "eth0").unwrap());
+        let gc = |keys: Value| {
+            let mut config = json!({"cniVersion": "1.1.0", "name": "n"});
+            config.as_object_mut().unwrap().extend(keys.as_object().unwrap().clone());
+            let mut call = Call::new(config);
+            call.config.extend_valid(std::slice::from_ref(&d));
+            call.gc::<Quiet>().unwrap().map(|gc| gc.valid)
+        };
+        let listed = json!([{"containerID": "c", "ifname": "eth0"}]);
+        assert_eq!(gc(json!({})), None);
+        for empty in [json!({VALID: null}), json!({ATTACHMENTS: []}), json!({VALID: [], ATTACHMENTS: null})] {
+            assert_eq!(gc(empty.clone()), Some(vec![d.clone()]), "{empty}");
+        }
+        for one in [json!({VALID: listed, ATTACHMENTS: listed}), json!({VALID: null, ATTACHMENTS: listed})] {
+            assert_eq!(gc(one.clone()), Some(vec![c.clone(), d.clone()]), "{one}");
+        }
+    }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use cni::{AddResult, Attachment, Code, ContainerId, Error, IfName, NetworkName, PluginType, SpecVersion, Verb, json};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// A network's configuration as a plugin gets it. Its parts are shared, because each request keeps the call that it is of.
 #[derive(Debug, Clone, Default)]
@@ -38,6 +38,23 @@ impl Configuration {
         let keys: ProtocolKeys = self.read()?;
         let has_list = [VALID, ATTACHMENTS].iter().any(|key| json::has_key(&self.value, key));
         Ok(ProtocolKeys { has_list, ..keys })
+    }
+
+    /// Adds attachments to those that GC is to keep. Where the runtime gave no list, nothing is to go, and there is none afterwards
+    /// either.
+    pub(crate) fn extend_valid(&mut self, kept: &[Attachment]) {
+        if kept.is_empty() {
+            return;
+        }
+        let entry = |kept: &Attachment| json!({"containerID": kept.container, "ifname": kept.ifname});
+        let is_list = |key: &str| [VALID, ATTACHMENTS].iter().any(|known| known.eq_ignore_ascii_case(key));
+        let keys = Arc::make_mut(&mut self.value).as_object_mut().into_iter().flatten();
+        let mut lists: Vec<_> = keys.filter(|(key, _)| is_list(key)).map(|(_, list)| list).collect();
+        // Of null and a list, the list counts.
+        if !lists.iter().any(|list| list.is_array()) {
+            lists.iter_mut().filter(|list| list.is_null()).for_each(|list| **list = json!([]));
+        }
+        lists.into_iter().filter_map(Value::as_array_mut).for_each(|list| list.extend(kept.iter().map(entry)));
     }
 
     /// The result of before. A DEL can do without one, and must not fail over one that cannot be read: it could never

@@ -67,7 +67,8 @@ fn answer<P: Plugin>(suite: &Suite, command: &str, variable: impl Fn(&str) -> St
     let mut undo = Undo::new();
     let outcome = catch_unwind(AssertUnwindSafe(|| {
         reserve_memory()?;
-        let call = read_call(command, variable)?;
+        let mut call = read_call(command, variable)?;
+        keep_living(suite, &mut call)?;
         if let Some(text) = call.config.version_text() {
             text.clone_into(&mut version);
         }
@@ -94,6 +95,16 @@ fn answer<P: Plugin>(suite: &Suite, command: &str, variable: impl Fn(&str) -> St
             fail(&error, &version)
         }
     }
+}
+
+/// Plugins that this one calls get the longer list too. What is wrong with the configuration is told later.
+fn keep_living(suite: &Suite, call: &mut Call) -> Result<(), Error> {
+    if call.verb != Verb::Gc {
+        return Ok(());
+    }
+    let Ok(network) = call.config.protocol_keys().and_then(|keys| keys.name()) else { return Ok(()) };
+    call.config.extend_valid(&suite.kept(&network)?);
+    Ok(())
 }
 
 /// What ADD is asked, unless the suite cannot have such an attachment.

@@ -1,6 +1,6 @@
 //! Whose plugin it is.
 
-use cni::{Attachment, Error};
+use cni::{Attachment, Error, NetworkName};
 
 /// The suite that a program belongs to: what its about text says, and what its plugins cannot have.
 #[derive(Debug, Clone, Copy)]
@@ -9,13 +9,14 @@ pub struct Suite {
     pub(crate) version: &'static str,
     pub(crate) release: &'static str,
     admit: fn(&Attachment) -> Result<(), Error>,
+    keep: fn(&NetworkName) -> Result<Vec<Attachment>, Error>,
 }
 
 impl Suite {
     /// A suite of that name and version, which accepts every attachment.
     #[must_use]
     pub const fn new(name: &'static str, version: &'static str) -> Self {
-        Self { name, version, release: version, admit: |_| Ok(()) }
+        Self { name, version, release: version, admit: |_| Ok(()), keep: |_| Ok(Vec::new()) }
     }
 
     /// The version that clients go by when they decide what a plugin can do: of a drop-in, that of the suite which it replaces.
@@ -29,6 +30,17 @@ impl Suite {
     #[must_use]
     pub const fn admitting(self, judge: fn(&Attachment) -> Result<(), Error>) -> Self {
         Self { admit: judge, ..self }
+    }
+
+    /// Has GC keep these attachments of a network, in addition to those that the runtime lists: the suite may have made some of
+    /// which no runtime knows.
+    #[must_use]
+    pub const fn keeping(self, living: fn(&NetworkName) -> Result<Vec<Attachment>, Error>) -> Self {
+        Self { keep: living, ..self }
+    }
+
+    pub(crate) fn kept(&self, network: &NetworkName) -> Result<Vec<Attachment>, Error> {
+        (self.keep)(network)
     }
 
     pub(crate) fn admit(&self, attachment: &Attachment) -> Result<(), Error> {

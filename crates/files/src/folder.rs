@@ -1,7 +1,7 @@
 //! A folder of small files, each a record under a name of its own.
 
 use std::ffi::OsString;
-use std::fs::{self, DirBuilder, File};
+use std::fs::{self, DirBuilder, File, TryLockError};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
@@ -120,7 +120,15 @@ impl Folder {
         self.in_folder(|| crate::wait_for_lock(File::open(&self.path)?))
     }
 
-    /// The same, but `None` if there is no folder.
+    /// The same, but others may have it locked like this at the same time.
+    ///
+    /// # Errors
+    /// That of the file system.
+    pub fn lock_shared(&self) -> io::Result<File> {
+        self.in_folder(|| crate::wait_for(File::open(&self.path)?, File::lock_shared))
+    }
+
+    /// The same as [`Folder::lock`], but `None` if there is no folder.
     ///
     /// # Errors
     /// That of the file system.
@@ -128,6 +136,22 @@ impl Folder {
         match File::open(&self.path) {
             Err(error) if is_absent(&error) => Ok(None),
             folder => crate::wait_for_lock(folder?).map(Some),
+        }
+    }
+
+    /// The same, but `None` also if another process has it locked.
+    ///
+    /// # Errors
+    /// That of the file system.
+    pub fn try_lock_existing(&self) -> io::Result<Option<File>> {
+        let folder = match File::open(&self.path) {
+            Err(error) if is_absent(&error) => return Ok(None),
+            folder => folder?,
+        };
+        match folder.try_lock() {
+            Ok(()) => Ok(Some(folder)),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(error),
         }
     }
 

@@ -116,8 +116,12 @@ pub fn lock(path: &Path) -> io::Result<File> {
 }
 
 fn wait_for_lock(file: File) -> io::Result<File> {
+    wait_for(file, File::lock)
+}
+
+fn wait_for(file: File, lock: fn(&File) -> io::Result<()>) -> io::Result<File> {
     loop {
-        match file.lock() {
+        match lock(&file) {
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             outcome => return outcome.map(|()| file),
         }

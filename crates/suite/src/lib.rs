@@ -2,6 +2,7 @@
 //! allocator.
 
 mod label;
+mod living;
 
 #[doc(hidden)]
 pub use dlmalloc::GlobalDlmalloc as Allocator;
@@ -12,7 +13,7 @@ use cni_plugin::{Network, Suite};
 /// ferrocni, which stands for that release of the reference suite: what clients expect of the one they get from the other. (nerdctl,
 /// for one, isolates its networks from firewall 1.7.1 on, and does it by other means with an older one.)
 pub const SUITE: Suite =
-    Suite::new("ferrocni", env!("CARGO_PKG_VERSION")).standing_for("1.9.1").admitting(label::check);
+    Suite::new("ferrocni", env!("CARGO_PKG_VERSION")).standing_for("1.9.1").admitting(label::check).keeping(living::of);
 
 /// Notes that a key has no effect, if the configuration has it: the reference suite ignores it there, so that a configuration may have
 /// it who never noticed.
