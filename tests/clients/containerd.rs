@@ -49,7 +49,7 @@ pub(crate) fn start_containerd(host: &Host) -> Background {
 
 /// A container that `ctr run` has in the foreground.
 pub(crate) struct Running {
-    id: String,
+    pub(crate) id: String,
     ctr: Background,
     pub(crate) container: Container,
     addresses: Addresses,

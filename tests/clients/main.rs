@@ -5,12 +5,14 @@
 //! - `podman`: Podman with its CNI backend
 //! - `containerd`: containerd's `ctr run --cni`
 //! - `runtime`: `crates/cni-runtime`, on what these have attached
+//! - `connect`: `ferrocni network connect` on running containers of both
 //! - `quickstart`: scripts/quickstart.sh, step by step
 //! - `machine`: what they need on the host: plugins in a folder, a root file system, two networks' traffic
 
 #![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
 
 mod cnitool;
+mod connect;
 mod containerd;
 mod machine;
 mod podman;

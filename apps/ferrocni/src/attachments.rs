@@ -4,13 +4,14 @@ use std::net::IpAddr;
 use std::path::Path;
 
 use cni::{AddResult, Attachment, NetworkName};
-use cni_runtime::{Attached, CacheError, Network};
+use cni_runtime::{Attached, Cache, CacheError, Cached, Network};
 use ipnetwork::IpNetwork;
 use netlink::{Netns, Socket, if_found};
 use serde::{Deserialize, Serialize};
 
 use crate::failure::Failure;
 use crate::host::Host;
+use crate::target::{Engine, Names, bare_id};
 
 /// A container's interface on a network, as its runtime has recorded it.
 #[derive(Debug)]
@@ -18,6 +19,10 @@ pub(crate) struct Connection {
     pub(crate) recorded: Attached,
     /// What the container is called: by its runtime if that has told, else its id.
     pub(crate) name: String,
+    /// Who runs the container.
+    pub(crate) engine: Engine,
+    /// Made by `network connect`: it lasts as long as the container runs, and its runtime does not know of it.
+    pub(crate) is_live: bool,
     pub(crate) mac: Option<String>,
     pub(crate) addresses: Vec<IpNetwork>,
     pub(crate) gateways: Vec<IpAddr>,
@@ -50,24 +55,36 @@ pub(crate) struct Connections {
 impl Connections {
     /// Of all networks.
     pub(crate) fn of_host(host: &Host) -> Result<Self, CacheError> {
-        let cached = host.runtime().cache().list()?;
-        Ok(Self { all: cached.attached.into_iter().map(Connection::of).collect(), broken: cached.broken })
+        Self::gather(host, Cache::list)
     }
 
     /// Of one network.
     pub(crate) fn of_network(host: &Host, network: &NetworkName) -> Result<Vec<Connection>, CacheError> {
-        let cached = host.runtime().cache().of_network(network)?;
-        Ok(cached.attached.into_iter().map(Connection::of).collect())
+        Ok(Self::gather(host, |cache| cache.of_network(network))?.all)
+    }
+
+    fn gather(host: &Host, read: impl Fn(&Cache) -> Result<Cached, CacheError>) -> Result<Self, CacheError> {
+        let names = Names::load();
+        let mut found = Self { all: Vec::new(), broken: Vec::new() };
+        for (runtime, is_live) in [(host.runtime(), false), (host.live_runtime(), true)] {
+            let cached = read(runtime.cache())?;
+            found.all.extend(cached.attached.into_iter().map(|recorded| Connection::of(recorded, is_live, &names)));
+            found.broken.extend(cached.broken);
+        }
+        Ok(found)
     }
 }
 
 impl Connection {
-    fn of(recorded: Attached) -> Self {
+    fn of(recorded: Attached, is_live: bool, names: &Names) -> Self {
         // What cannot be read is not shown; that it is attached is known all the same.
         let result = recorded.parsed_result().unwrap_or_default();
         let ifname = recorded.endpoint.ifname.as_str().to_owned();
+        let engine = Engine::of(&recorded, names);
         Self {
-            name: name_of(&recorded),
+            name: name_of(&recorded, names),
+            engine,
+            is_live,
             mac: mac_of(&result, &ifname),
             addresses: result.ips_of(&ifname).map(|ip| ip.address).collect(),
             gateways: result.ips_of(&ifname).filter_map(|ip| ip.gateway).collect(),
@@ -93,9 +110,21 @@ impl Connection {
     /// Whether the interface is there: its namespace is, and the interface is in it with its hardware address. A path like
     /// `/proc/1234/ns/net` may be another container's by now.
     pub(crate) fn is_alive(&self) -> Result<bool, netlink::Error> {
-        let Some(path) = self.netns() else { return Ok(false) };
-        let Some(netns) = if_found(Netns::open(path))? else { return Ok(false) };
-        let link = if_found(Socket::open_in(&netns)?.link(self.recorded.endpoint.ifname.as_str()))?;
+        self.open()?.map_or(Ok(false), |netns| self.has_interface(&netns))
+    }
+
+    /// The same, and in that namespace.
+    pub(crate) fn is_alive_in(&self, netns: &Netns) -> Result<bool, netlink::Error> {
+        // What cannot be opened is not what was.
+        Ok(self.open().is_ok_and(|own| own.as_ref() == Some(netns)) && self.has_interface(netns)?)
+    }
+
+    fn open(&self) -> Result<Option<Netns>, netlink::Error> {
+        self.netns().map_or(Ok(None), |path| if_found(Netns::open(path)))
+    }
+
+    fn has_interface(&self, netns: &Netns) -> Result<bool, netlink::Error> {
+        let link = if_found(Socket::open_in(netns)?.link(self.recorded.endpoint.ifname.as_str()))?;
         let mac = link.as_ref().and_then(|link| link.mac).map(|mac| mac.to_string());
         Ok(link.is_some() && (self.mac.is_none() || self.mac == mac))
     }
@@ -103,18 +132,20 @@ impl Connection {
     /// Detaches what no container has any more, as it was attached.
     pub(crate) fn sweep(&self, host: &Host, network: &Network) -> Result<(), Failure> {
         let then = self.recorded.configured().ok().flatten();
-        Ok(host.runtime().del(then.as_ref().unwrap_or(network), &self.recorded.endpoint)?)
+        let runtime = if self.is_live { host.live_runtime() } else { host.runtime() };
+        Ok(runtime.del(then.as_ref().unwrap_or(network), &self.recorded.endpoint)?)
     }
 }
 
-/// Podman, Kubernetes' runtimes and this command tell the plugins what the container is called.
-fn name_of(recorded: &Attached) -> String {
+/// Podman, Kubernetes' runtimes and this command tell the plugins what the container is called; nerdctl keeps it in files.
+fn name_of(recorded: &Attached, names: &Names) -> String {
+    let id = recorded.endpoint.container.as_str();
     let told = |key| recorded.endpoint.args.iter().find(|(known, _)| known == key).map(|(_, value)| value.clone());
     let name = told("K8S_POD_NAME").filter(|name| !name.is_empty());
     match (name, told("K8S_POD_NAMESPACE")) {
         (Some(name), Some(namespace)) if !namespace.is_empty() && namespace != name => format!("{namespace}/{name}"),
         (Some(name), _) => name,
-        (None, _) => recorded.endpoint.container.to_string(),
+        (None, _) => names.of(id).unwrap_or_else(|| bare_id(id)).to_owned(),
     }
 }
 

@@ -53,6 +53,7 @@ pub(crate) struct Host {
     folder: PathBuf,
     plugins: Vec<PathBuf>,
     runtime: Runtime,
+    live_runtime: Runtime,
 }
 
 /// Why a network was not found.
@@ -70,7 +71,8 @@ impl Host {
     pub(crate) fn new(places: &Places) -> Result<Self, Failure> {
         let plugins: Vec<_> = places.plugin_dir.iter().filter(|dir| !dir.as_os_str().is_empty()).cloned().collect();
         let runtime = Runtime::new(&plugins)?.with_cache(Cache::new(&places.cache_dir));
-        Ok(Self { folder: places.config_dir.clone(), plugins, runtime })
+        let live_runtime = runtime.clone().with_cache(Cache::new(STATE));
+        Ok(Self { folder: places.config_dir.clone(), plugins, runtime, live_runtime })
     }
 
     /// The folder of networks.
@@ -81,6 +83,12 @@ impl Host {
     /// Carries out the verbs of the protocol, and remembers what is attached.
     pub(crate) fn runtime(&self) -> &Runtime {
         &self.runtime
+    }
+
+    /// The same, but what it attaches lasts as long as the container runs. Its cache is not the one that all runtimes share: a
+    /// runtime's GC has libcni detach everything there that the runtime does not list.
+    pub(crate) fn live_runtime(&self) -> &Runtime {
+        &self.live_runtime
     }
 
     /// A folder or file of this command's own state.

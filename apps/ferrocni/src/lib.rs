@@ -5,8 +5,10 @@ mod commands;
 mod container;
 mod failure;
 mod host;
+mod live;
 mod network;
 mod output;
+mod target;
 
 use std::process::ExitCode;
 

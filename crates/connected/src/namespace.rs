@@ -27,6 +27,13 @@ impl Namespace {
         Ok(Self { path: netns.path().to_owned(), device, inode, cookie: netns.cookie()? })
     }
 
+    /// Whether both are the same namespace, by whatever paths they were opened.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        let identity = |namespace: &Self| (namespace.device, namespace.inode, namespace.cookie);
+        identity(self) == identity(other)
+    }
+
     /// Whether the path still leads to the namespace.
     ///
     /// # Errors

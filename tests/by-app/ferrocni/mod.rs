@@ -1,5 +1,6 @@
 //! The command `ferrocni`.
 //!
+//! - `connect`: running containers are connected and disconnected
 //! - `help`: completions and the manual
 //! - `network`: networks are created, shown and removed
 //! - `ports`: published ports, and who has them
@@ -9,6 +10,7 @@
 //! - `uninstall`: nothing stays of the suite but files
 
 mod attached;
+mod connect;
 mod help;
 mod network;
 mod ports;

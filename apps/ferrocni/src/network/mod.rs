@@ -1,8 +1,10 @@
 //! Networks, as people know them from `docker network`, and the configuration lists that they are.
 
 mod create;
+mod default_route;
 mod description;
 mod driver;
+mod endpoint_options;
 mod file;
 mod options;
 mod pool;
@@ -10,8 +12,10 @@ mod removal;
 mod subnet;
 
 pub(crate) use create::{Wanted, bridge_name, conflist};
+pub(crate) use default_route::{DefaultRoute, with_default_routes};
 pub(crate) use description::{Description, Subnet};
 pub(crate) use driver::Driver;
+pub(crate) use endpoint_options::EndpointOptions;
 pub(crate) use file::{Exists, Registry};
 pub(crate) use options::Options;
 pub(crate) use pool::{Pools, of_name_servers, of_networks, of_routes};

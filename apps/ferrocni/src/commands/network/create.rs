@@ -87,7 +87,7 @@ enum CreateError {
     DhcpOn(Driver),
 }
 
-fn pair(text: &str) -> Result<(String, String), String> {
+pub(super) fn pair(text: &str) -> Result<(String, String), String> {
     let (key, value) = text.split_once('=').unwrap_or((text, ""));
     if key.is_empty() { Err("it is not KEY=VALUE".to_owned()) } else { Ok((key.to_owned(), value.to_owned())) }
 }

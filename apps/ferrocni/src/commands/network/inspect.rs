@@ -95,6 +95,7 @@ fn container(connection: &Connection) -> Value {
     json!({
         "Name": connection.name,
         "EndpointID": suite::Labelled::label(&connection.attachment()),
+        "Runtime": connection.engine.to_string(),
         "Interface": connection.recorded.endpoint.ifname,
         "MacAddress": connection.mac.as_deref().unwrap_or_default(),
         "IPv4Address": text(true),

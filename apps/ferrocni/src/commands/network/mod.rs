@@ -1,6 +1,8 @@
 //! `ferrocni network`.
 
+mod connect;
 mod create;
+mod disconnect;
 mod exists;
 mod filter;
 mod inspect;
@@ -29,6 +31,8 @@ pub(crate) enum Command {
     Rm(rm::Args),
     Prune(prune::Args),
     Exists(exists::Args),
+    Connect(connect::Args),
+    Disconnect(disconnect::Args),
 }
 
 pub(crate) fn run(host: &Host, command: &Command) -> Result<ExitCode, Failure> {
@@ -42,5 +46,7 @@ pub(crate) fn run(host: &Host, command: &Command) -> Result<ExitCode, Failure> {
         Command::Rm(args) => rm::run(host, args),
         Command::Prune(args) => prune::run(host, args),
         Command::Exists(args) => exists::run(host, args),
+        Command::Connect(args) => connect::run(host, args),
+        Command::Disconnect(args) => disconnect::run(host, args),
     }
 }

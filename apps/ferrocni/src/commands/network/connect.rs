@@ -1,0 +1,230 @@
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::process::ExitCode;
+
+use cni::IfName;
+use cni_runtime::{Endpoint, Network};
+use netlink::{Mac, Netns, Socket};
+use serde_json::json;
+
+use crate::attachments::{Connection, Connections};
+use crate::failure::Failure;
+use crate::host::Host;
+use crate::live::{Live, aliases_on};
+use crate::network::{DefaultRoute, Description, EndpointOptions, HOST, NONE, with_default_routes};
+use crate::output::complain;
+use crate::target::{Engine, Target};
+
+/// Connect a running container to a network
+///
+/// It lasts until the container stops, whichever runtime runs it: Podman, containerd, nerdctl, CRI-O, `ferrocni run`, or none.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// IPv4 address
+    #[arg(long, value_name = "ADDRESS")]
+    ip: Option<Ipv4Addr>,
+    /// IPv6 address
+    #[arg(long, value_name = "ADDRESS")]
+    ip6: Option<Ipv6Addr>,
+    /// Hardware address of the interface
+    #[arg(long, value_name = "MAC", value_parser = unicast)]
+    mac_address: Option<Mac>,
+    /// Another name for the container on this network (may be repeated); those that it had here before are kept
+    #[arg(long, value_name = "NAME", value_parser = host_name)]
+    alias: Vec<String>,
+    /// Name of the interface in the container, instead of the first free one of eth0, eth1, ...
+    #[arg(long, value_name = "NAME")]
+    interface: Option<IfName>,
+    /// Above 0, the container's way to everywhere is this network, that of the highest number if there are several; else that is
+    /// so only if it has no other
+    #[arg(long, value_name = "NUMBER", default_value_t = 0, allow_negative_numbers = true,
+          value_parser = clap::value_parser!(i32).range(-65535..=65535))]
+    gw_priority: i32,
+    /// Option of the connection: com.docker.network.endpoint.ifname=NAME, com.docker.network.endpoint.sysctls=KEY=VALUE,...
+    /// (may be repeated)
+    #[arg(long, value_name = "KEY=VALUE", value_parser = super::create::pair)]
+    driver_opt: Vec<(String, String)>,
+    /// Name, id or beginning of an id
+    network: String,
+    /// Container: name, id, beginning of an id, PID (pid:1234), or network namespace (/run/netns/NAME)
+    target: String,
+}
+
+/// Why a container is not connected.
+#[derive(Debug, thiserror::Error)]
+enum ConnectError {
+    #[error("network {0} is no network to connect to: containers have it from their start, or not at all")]
+    BuiltIn(String),
+    #[error("{0} does not run: start it first")]
+    NotRunning(String),
+    #[error("{0} shares the host's network, and what was connected there would be connected to the host")]
+    OnHost(String),
+    #[error("{container} is connected to network {network} already, as {interface}: disconnect it first")]
+    Connected { container: String, network: String, interface: String },
+    #[error("{container} has an interface {interface} already: choose another --interface, or leave it out")]
+    InterfaceTaken { container: String, interface: IfName },
+    #[error(
+        "network {network} has no plugin with the capability {capability:?}, so {option} would have no effect: leave it out"
+    )]
+    Incapable { network: String, capability: &'static str, option: &'static str },
+}
+
+fn unicast(text: &str) -> Result<Mac, String> {
+    let mac: Mac = text.parse().map_err(|error: netlink::InvalidMac| error.to_string())?;
+    if mac.is_unicast() { Ok(mac) } else { Err("it is the address of a group, or of nobody".to_owned()) }
+}
+
+fn host_name(text: &str) -> Result<String, String> {
+    let is_valid = |character: char| character.is_ascii_alphanumeric() || "-_.".contains(character);
+    if text.is_empty() || text.len() > 253 || text.starts_with(['-', '.']) || !text.chars().all(is_valid) {
+        return Err("a name has letters, digits, '-', '_' and '.', and begins with none of '-' and '.'".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+pub(super) fn run(host: &Host, args: &Args) -> Result<ExitCode, Failure> {
+    let network = host.network(&args.network)?;
+    if [HOST, NONE].contains(&network.name().as_str()) && network.path.is_none() {
+        return Err(ConnectError::BuiltIn(network.name().to_string()).into());
+    }
+    let target = Target::find(&Connections::of_host(host)?.all, &args.target)?;
+    let netns = open(&target)?;
+    let live = Live::of(host);
+    let _turn = live.take_turn(Some(netns.path()))?;
+    let connections = connections(host, &netns)?;
+    refuse_second(&connections, &network, &target)?;
+    let aliases = aliases(args, &network, live.former_aliases(network.name(), &netns)?)?;
+    let options = EndpointOptions::read(&args.driver_opt)?;
+    let asked = args.interface.as_ref().or(options.interface.as_ref());
+    let ifname = interface(asked, &target, &connections, &netns)?;
+    let endpoint = endpoint(args, &aliases, &target, &ifname, &network)?;
+    let configured = options.apply(default_route(args, &network, &netns)?, &endpoint.ifname)?;
+    live.connect(&configured, &endpoint, &netns)?;
+    hint(&target, &network);
+    Ok(ExitCode::SUCCESS)
+}
+
+fn open(target: &Target) -> Result<Netns, Failure> {
+    let path = target.netns.as_deref().ok_or_else(|| ConnectError::NotRunning(target.name.clone()))?;
+    let netns = Netns::open(path)?;
+    if netns == Netns::current()? {
+        return Err(ConnectError::OnHost(target.name.clone()).into());
+    }
+    Ok(netns)
+}
+
+/// What the namespace has, whatever id it was attached under.
+fn connections(host: &Host, netns: &Netns) -> Result<Vec<Connection>, Failure> {
+    let mut its = Vec::new();
+    for connection in Connections::of_host(host)?.all {
+        if connection.is_alive_in(netns)? {
+            its.push(connection);
+        }
+    }
+    Ok(its)
+}
+
+fn refuse_second(connections: &[Connection], network: &Network, target: &Target) -> Result<(), ConnectError> {
+    match connections.iter().find(|connection| connection.recorded.network == *network.name()) {
+        None => Ok(()),
+        Some(connection) => Err(ConnectError::Connected {
+            container: target.name.clone(),
+            network: network.name().to_string(),
+            interface: connection.recorded.endpoint.ifname.to_string(),
+        }),
+    }
+}
+
+/// Those that were asked for, and those of before.
+fn aliases(args: &Args, network: &Network, former: Vec<String>) -> Result<Vec<String>, ConnectError> {
+    if !args.alias.is_empty() {
+        require(network, "aliases", "--alias")?;
+    }
+    let mut aliases = args.alias.clone();
+    aliases.extend(former.into_iter().filter(|name| !args.alias.contains(name)));
+    Ok(aliases)
+}
+
+fn interface(
+    asked: Option<&IfName>,
+    target: &Target,
+    connections: &[Connection],
+    netns: &Netns,
+) -> Result<IfName, Failure> {
+    let mut taken: Vec<_> = Socket::open_in(netns)?.links()?.into_iter().map(|link| link.name).collect();
+    taken.extend(connections.iter().map(|connection| connection.recorded.endpoint.ifname.to_string()));
+    match asked {
+        Some(name) if taken.iter().any(|taken| taken == name.as_str()) => {
+            Err(ConnectError::InterfaceTaken { container: target.name.clone(), interface: name.clone() }.into())
+        }
+        Some(name) => Ok(name.clone()),
+        None => {
+            let free = (0..=taken.len()).map(|i| format!("eth{i}")).find(|name| !taken.contains(name));
+            Ok(IfName::new(free.unwrap_or_default())?)
+        }
+    }
+}
+
+/// Under the container's own id, so that what the plugins label with it is the container's.
+fn endpoint(
+    args: &Args,
+    aliases: &[String],
+    target: &Target,
+    ifname: &IfName,
+    network: &Network,
+) -> Result<Endpoint, Failure> {
+    let mut endpoint = Endpoint::new(target.container.as_str(), ifname.as_str())?;
+    endpoint.netns.clone_from(&target.netns);
+    endpoint.args.clone_from(&target.args);
+    let addresses: Vec<IpAddr> = args.ip.map(IpAddr::V4).into_iter().chain(args.ip6.map(IpAddr::V6)).collect();
+    if !addresses.is_empty() {
+        require(network, "ips", if args.ip.is_some() { "--ip" } else { "--ip6" })?;
+        endpoint = endpoint.with_capability_arg("ips", json!(addresses));
+    }
+    if let Some(mac) = args.mac_address {
+        require(network, "mac", "--mac-address")?;
+        endpoint = endpoint.with_capability_arg("mac", json!(mac.to_string()));
+    }
+    if !aliases.is_empty() {
+        let (name, names) = aliases_on(network.name(), aliases);
+        endpoint = endpoint.with_capability_arg(name, names);
+    }
+    Ok(endpoint)
+}
+
+fn require(network: &Network, capability: &'static str, option: &'static str) -> Result<(), ConnectError> {
+    if network.list.plugins.iter().any(|plugin| plugin.declares(capability)) {
+        return Ok(());
+    }
+    Err(ConnectError::Incapable { network: network.name().to_string(), capability, option })
+}
+
+/// Of several with a priority, the highest number has the lowest metric.
+fn default_route(args: &Args, network: &Network, netns: &Netns) -> Result<Network, Failure> {
+    if let Ok(priority @ 1..) = u32::try_from(args.gw_priority) {
+        let metric = u32::from(u16::MAX).saturating_sub(priority).max(1);
+        return Ok(with_default_routes(network, |_| DefaultRoute::Precede { metric })?);
+    }
+    let mut socket = Socket::open_in(netns)?;
+    let mut families = Vec::new();
+    for family in ip::Family::ALL {
+        let routes = socket.routes(family, None, netlink::table::MAIN)?;
+        if routes.iter().any(|route| route.destination.prefix() == 0) {
+            families.push(family);
+        }
+    }
+    let of = |family| if families.contains(&family) { DefaultRoute::LeaveOut } else { DefaultRoute::Keep };
+    Ok(with_default_routes(network, of)?)
+}
+
+/// Podman knows the lists of its folder.
+fn hint(target: &Target, network: &Network) {
+    let file = Description::of(network).file;
+    let is_podmans = file.and_then(|file| file.extension().map(|kind| kind == "conflist")).unwrap_or_default();
+    if target.engine == Engine::Podman && is_podmans {
+        complain(format_args!(
+            "{name} is connected until it stops; `podman network connect {network} {name}` would last",
+            name = target.name,
+            network = network.name(),
+        ));
+    }
+}
