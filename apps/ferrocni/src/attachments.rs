@@ -103,8 +103,7 @@ impl Connection {
 
     /// Whether its namespace is there, or another one under the same path.
     pub(crate) fn has_namespace(&self) -> Result<bool, netlink::Error> {
-        let Some(path) = self.netns() else { return Ok(false) };
-        Ok(if_found(Netns::open(path))?.is_some())
+        Ok(self.open()?.is_some())
     }
 
     /// Whether the interface is there: its namespace is, and the interface is in it with its hardware address. A path like

@@ -25,6 +25,7 @@ const ALIASES: &str = "aliases";
 pub(crate) struct Live<'a> {
     host: &'a Host,
     records: Records,
+    /// Of connections that were ended while their containers went on.
     former: Records,
 }
 
@@ -142,6 +143,7 @@ impl<'a> Live<'a> {
             },
         };
         self.records.sweep()?;
+        self.former.sweep()?;
         for (attachment, record) in self.records.list()? {
             if let Err(failure) = self.sweep_one(&attachment, &record) {
                 complain(failure);

@@ -149,6 +149,21 @@ fn the_first_default_route_stays_unless_the_priority_is_higher() {
     drop(seen_by);
 }
 
+#[test]
+fn who_has_deleted_an_interface_can_connect_again() {
+    let host = Host::new();
+    create(&host, "web", 1);
+    let c1 = host.container("c1");
+    host.assert_leaves_nothing(|| {
+        succeeds(&host, &["network", "connect", "web", "c1"]);
+        c1.run(["ip", "link", "delete", "eth0"]);
+        succeeds(&host, &["network", "connect", "web", "c1"]);
+        c1.assert_pings("10.1.0.1");
+        c1.run(["ip", "link", "delete", "eth0"]);
+        succeeds(&host, &["network", "disconnect", "web", "c1"]);
+    });
+}
+
 /// As Docker's Compose needs it.
 #[test]
 fn aliases_are_given_again_after_a_disconnect() {

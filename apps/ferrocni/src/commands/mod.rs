@@ -16,8 +16,6 @@ use clap::{Parser, Subcommand};
 
 use crate::failure::Failure;
 use crate::host::{Host, Places};
-use crate::live::Live;
-use crate::output::complain;
 
 /// Networks of every CNI user of this host: Podman, containerd, nerdctl, CRI-O, Kubernetes, and programs without any of them
 #[derive(Debug, Parser)]
@@ -51,10 +49,6 @@ enum Command {
 
 pub(crate) fn run(cli: &Cli) -> Result<ExitCode, Failure> {
     let host = Host::new(&cli.places)?;
-    // What cannot be swept now is no reason to do nothing else.
-    if let Err(failure) = Live::of(&host).sweep() {
-        complain(failure);
-    }
     match &cli.command {
         Command::Network(command) => network::run(&host, command),
         Command::Reload(args) => reload::run(&host, args),

@@ -48,8 +48,11 @@ impl Target {
     /// namespace, by the PID of a process in it. A whole name or id is taken before all else.
     pub(crate) fn find(connections: &[Connection], wanted: &str) -> Result<Self, TargetError> {
         let search = Search { containers: containers(connections), wanted };
-        if let Some(found) = search.by_name()? {
-            return Ok(found);
+        match search.by_name()? {
+            // Its interfaces are gone. That it has no others cannot be told but by the namespace.
+            Some(dead) if dead.netns.is_none() => return Ok(search.by_namespace()?.unwrap_or(dead)),
+            Some(found) => return Ok(found),
+            None => {}
         }
         if let Some(pid) = wanted.strip_prefix("pid:") {
             return search.by_pid(pid)?.ok_or_else(|| TargetError::Process(pid.to_owned()));
@@ -86,15 +89,20 @@ impl Search<'_> {
         let begins =
             self.containers.iter().filter(|container| !self.wanted.is_empty() && container.id_begins(self.wanted));
         let mut found = begins.map(Container::target).collect::<Result<Vec<_>, _>>()?;
-        let path = Path::new(NAMED).join(self.wanted);
-        // Not the folder itself.
-        if path.file_name().is_some_and(|name| name == self.wanted)
-            && let Some(netns) = if_found(Netns::open(&path))?
-        {
-            found.push(self.in_namespace(&netns, self.wanted.to_owned())?);
-        }
+        found.extend(self.by_namespace()?);
         found.extend(self.by_pid(self.wanted)?);
         self.only(found)
+    }
+
+    /// The container that a name in [`NAMED`] belongs to.
+    fn by_namespace(&self) -> Result<Option<Target>, TargetError> {
+        let path = Path::new(NAMED).join(self.wanted);
+        if path.file_name().is_none_or(|name| name != self.wanted) {
+            // It is a path, or the folder itself.
+            return Ok(None);
+        }
+        let netns = if_found(Netns::open(&path))?;
+        netns.map(|netns| self.in_namespace(&netns, self.wanted.to_owned())).transpose()
     }
 
     /// The container that a process belongs to; `None` if there is no such process, or it is no number.

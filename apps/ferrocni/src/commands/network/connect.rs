@@ -90,6 +90,7 @@ pub(super) fn run(host: &Host, args: &Args) -> Result<ExitCode, Failure> {
     let netns = open(&target)?;
     let live = Live::of(host);
     let _turn = live.take_turn(Some(netns.path()))?;
+    clear(host, &live, &network, &target)?;
     let connections = connections(host, &netns)?;
     refuse_second(&connections, &network, &target)?;
     let aliases = aliases(args, &network, live.former_aliases(network.name(), &netns)?)?;
@@ -110,6 +111,17 @@ fn open(target: &Target) -> Result<Netns, Failure> {
         return Err(ConnectError::OnHost(target.name.clone()).into());
     }
     Ok(netns)
+}
+
+/// An interface that somebody has deleted has left an address, which would be in the way.
+fn clear(host: &Host, live: &Live<'_>, network: &Network, target: &Target) -> Result<(), Failure> {
+    for connection in Connections::of_network(host, network.name())? {
+        let is_its = connection.is_live && connection.recorded.endpoint.container == target.container;
+        if is_its && !connection.is_alive()? {
+            live.disconnect(&connection, Some(network))?;
+        }
+    }
+    Ok(())
 }
 
 /// What the namespace has, whatever id it was attached under.

@@ -19,6 +19,8 @@ use clap::Subcommand;
 use crate::container;
 use crate::failure::Failure;
 use crate::host::Host;
+use crate::live::Live;
+use crate::output::complain;
 
 /// Manage networks
 #[derive(Debug, Subcommand)]
@@ -38,6 +40,9 @@ pub(crate) enum Command {
 pub(crate) fn run(host: &Host, command: &Command) -> Result<ExitCode, Failure> {
     if !matches!(command, Command::Create(_) | Command::Exists(_)) {
         container::sweep(host);
+    // What cannot be swept now is no reason to do nothing else.
+    if let Err(failure) = Live::of(host).sweep() {
+        complain(failure);
     }
     match command {
         Command::Create(args) => create::run(host, args),
