@@ -51,9 +51,16 @@ fn containers_of_podman_and_containerd_reach_each_other() {
     assert_eq!(web.links(), ["lo", "eth0"]);
     let _ = host.ferrocni(["network", "connect", "both", "web"]).ok();
 
-    // Both end without a DEL for what they know nothing of.
+    podman::podman(&host, "run -d --name alone --network none box /bin/busybox sleep 1000");
+    let pid = podman::podman(&host, "inspect -f {{.State.Pid}} alone");
+    let _ = host.ferrocni(["network", "connect", "both", pid.trim()]).ok();
+    web.assert_pings("10.9.0.77");
+    host.container_at("alone", format!("/proc/{}/ns/net", pid.trim()).as_ref()).assert_pings("10.9.0.77");
+    assert_eq!(containers_on(&host, "both").len(), 3);
+
+    // All end without a DEL for what they know nothing of.
     drop(web);
-    podman::podman(&host, "rm -f -t0 web");
+    podman::podman(&host, "rm -f -t0 web alone");
     containerd::stop(&host, peer);
     assert_eq!(containers_on(&host, "both"), []);
     assert_nothing_left(&host, &before, &[]);
