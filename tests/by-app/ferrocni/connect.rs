@@ -88,6 +88,27 @@ fn a_container_is_connected_and_disconnected_whatever_it_is_called_by() {
 }
 
 #[test]
+fn a_number_may_begin_an_id_and_be_a_process_of_another() {
+    let host = Host::new();
+    create(&host, "web", 1);
+    create(&host, "other", 2);
+    let (c1, c2) = (host.container("c1"), host.container("c2"));
+    let _sleeping = c2.spawn(["sleep", "1000"]);
+    let pid = host.run(["pgrep", "-x", "sleep"]);
+    let (pid, id) = (pid.trim(), long_id(pid.trim()));
+    attach(&host, "web", &c1, &id, &json!([]));
+    host.assert_leaves_nothing(|| {
+        fails(&host, &["network", "connect", "other", pid], "give more of the id, or pid:NUMBER");
+        for (target, container) in [(format!("pid:{pid}"), &c2), (format!("{pid}0"), &c1)] {
+            let links = container.links().len();
+            succeeds(&host, &["network", "connect", "other", &target]);
+            assert_eq!(container.links().len(), links + 1, "{target}");
+            succeeds(&host, &["network", "disconnect", "other", &target]);
+        }
+    });
+}
+
+#[test]
 fn what_was_asked_for_is_given() {
     let host = Host::new();
     create(&host, "web", 1);

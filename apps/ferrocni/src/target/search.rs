@@ -130,7 +130,9 @@ impl Search<'_> {
         })
     }
 
+    /// One and the same may be found in several ways.
     fn only(&self, mut found: Vec<Target>) -> Result<Target, TargetError> {
+        found.sort_by(|one, other| one.container.cmp(&other.container));
         found.dedup_by(|one, other| one.container == other.container);
         match (found.pop(), found.is_empty()) {
             (Some(target), true) => Ok(target),
