@@ -77,31 +77,27 @@ pub(crate) fn bare_id(id: &str) -> &str {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use cni_runtime::{Endpoint, Network, Runtime};
+    use cni_runtime::Cache;
     use serde_json::json;
 
     use super::*;
 
-    #[test]
-    fn the_runtime_is_told_by_what_it_tells_the_plugins() {
-        let engine = |args: &[(&str, &str)], netns: &str| {
-            let endpoint = Endpoint::new("c1", "eth0").unwrap().in_netns(netns);
-            let endpoint = args.iter().fold(endpoint, |endpoint, (key, value)| endpoint.with_arg(*key, *value));
-            Engine::of(&attached(&endpoint), &Names::default())
-        };
-        let name = ("K8S_POD_NAME", "shop");
-        assert_eq!(engine(&[name], "/run/netns/netns-1"), Engine::Podman);
-        assert_eq!(engine(&[], "/run/netns/netns-1"), Engine::Unknown);
-        assert_eq!(engine(&[name, ("K8S_POD_INFRA_CONTAINER_ID", "c1")], "/run/netns/netns-1"), Engine::Cri);
-        assert_eq!(engine(&[("NERDCTL_CNI_DHCP_HOSTNAME", "h")], "/proc/1/ns/net"), Engine::Nerdctl);
-        assert_eq!(engine(&[name], "/run/netns/shop"), Engine::Unknown);
+    fn engine(args: &[[&str; 2]], netns: &str) -> Engine {
+        let dir = tempfile::tempdir().unwrap();
+        let record = json!({"kind": "cniCacheV1", "containerId": "c1", "ifName": "eth0", "networkName": "web",
+            "netns": netns, "cniArgs": args, "result": {"cniVersion": "1.0.0"}});
+        std::fs::create_dir(dir.path().join("results")).unwrap();
+        std::fs::write(dir.path().join("results/web-c1-eth0"), record.to_string()).unwrap();
+        Engine::of(&Cache::new(dir.path()).list().unwrap().attached[0], &Names::default())
     }
 
-    /// With no plugin there is nothing to be executed.
-    fn attached(endpoint: &Endpoint) -> Attached {
-        let dir = tempfile::tempdir().unwrap();
-        let runtime = Runtime::new([""]).unwrap().with_cache(cni_runtime::Cache::new(dir.path()));
-        let network = Network::from_json(json!({"cniVersion": "1.0.0", "name": "web", "plugins": []}));
-        runtime.add(&network.unwrap(), endpoint).unwrap()
+    #[test]
+    fn the_runtime_is_told_by_what_it_tells_the_plugins() {
+        let name = ["K8S_POD_NAME", "shop"];
+        assert_eq!(engine(&[name], "/run/netns/netns-1"), Engine::Podman);
+        assert_eq!(engine(&[], "/run/netns/netns-1"), Engine::Unknown);
+        assert_eq!(engine(&[name, ["K8S_POD_INFRA_CONTAINER_ID", "c1"]], "/run/netns/netns-1"), Engine::Cri);
+        assert_eq!(engine(&[["NERDCTL_CNI_DHCP_HOSTNAME", "h"]], "/proc/1/ns/net"), Engine::Nerdctl);
+        assert_eq!(engine(&[name], "/run/netns/shop"), Engine::Unknown);
     }
 }
