@@ -6,6 +6,7 @@
 //! - `containerd`: containerd's `ctr run --cni`
 //! - `runtime`: `crates/cni-runtime`, on what these have attached
 //! - `connect`: `ferrocni network connect` on running containers of both
+//! - `topology`: what they have attached, in one picture
 //! - `quickstart`: scripts/quickstart.sh, step by step
 //! - `machine`: what they need on the host: plugins in a folder, a root file system, two networks' traffic
 
@@ -18,3 +19,4 @@ mod machine;
 mod podman;
 mod quickstart;
 mod runtime;
+mod topology;

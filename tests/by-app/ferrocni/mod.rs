@@ -7,6 +7,7 @@
 //! - `ps`: containers in the background are listed and stopped
 //! - `reload`: after a flush everything is as it was
 //! - `run`: a program runs in a container, and leaves nothing, however it ends
+//! - `topology`: what hangs together is shown, as data and in pictures
 //! - `uninstall`: nothing stays of the suite but files
 
 mod attached;
@@ -17,6 +18,7 @@ mod ports;
 mod ps;
 mod reload;
 mod run;
+mod topology;
 mod uninstall;
 
 use std::path::Path;

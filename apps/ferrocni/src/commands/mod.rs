@@ -8,6 +8,7 @@ mod ps;
 mod reload;
 mod run;
 mod stop;
+mod topology;
 mod uninstall;
 
 use std::process::ExitCode;
@@ -34,6 +35,7 @@ pub(crate) struct Cli {
 enum Command {
     #[command(subcommand)]
     Network(network::Command),
+    Topology(topology::Args),
     Reload(reload::Args),
     Uninstall(uninstall::Args),
     Completion(completion::Args),
@@ -51,6 +53,7 @@ pub(crate) fn run(cli: &Cli) -> Result<ExitCode, Failure> {
     let host = Host::new(&cli.places)?;
     match &cli.command {
         Command::Network(command) => network::run(&host, command),
+        Command::Topology(args) => topology::run(&host, args),
         Command::Reload(args) => reload::run(&host, args),
         Command::Uninstall(args) => uninstall::run(&host, args),
         Command::Completion(args) => completion::run(args),

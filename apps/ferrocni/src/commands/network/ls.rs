@@ -85,7 +85,7 @@ pub(super) fn time(time: SystemTime) -> String {
 }
 
 /// Digits count as numbers: net2 comes before net10.
-fn natural(one: &str, other: &str) -> Ordering {
+pub(crate) fn natural(one: &str, other: &str) -> Ordering {
     let (one_parts, other_parts) = (parts(one), parts(other));
     one_parts.cmp(&other_parts).then_with(|| one.cmp(other))
 }

@@ -21,6 +21,7 @@ use crate::failure::Failure;
 use crate::host::Host;
 use crate::live::Live;
 use crate::output::complain;
+pub(crate) use ls::natural;
 
 /// Manage networks
 #[derive(Debug, Subcommand)]
