@@ -65,7 +65,7 @@ pub use error::{Error, Refusal, Request, Result, if_found};
 pub use ip::Family;
 pub use link::{
     Bridge, BridgePort, CreatedVeth, IpvlanIsolation, IpvlanMode, Link, LinkChange, LinkKind, MacvlanMode, NewLink,
-    Peer, PortVlans, Veth,
+    Peer, PortVlans, Statistics, Veth,
 };
 pub use link_ref::{LinkRef, MAX_ALIAS_LEN, MAX_NAME_LEN};
 pub use mac::{HardwareAddress, InvalidMac, Mac};

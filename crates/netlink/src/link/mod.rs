@@ -6,6 +6,7 @@ mod create;
 mod delete;
 mod kind;
 mod read;
+mod statistics;
 
 use netlink_packet_core::DefaultNla;
 use netlink_packet_route::link::{LinkAttribute, LinkExtentMask, LinkMessage};
@@ -22,6 +23,7 @@ pub(crate) use change::push_change;
 pub use create::{Bridge, CreatedVeth, Peer, Veth};
 pub use kind::{IpvlanIsolation, IpvlanMode, LinkKind, MacvlanMode, NewLink};
 pub(crate) use read::read;
+pub use statistics::Statistics;
 
 pub(crate) const RTM_NEWLINK: u16 = 16;
 pub(crate) const RTM_DELLINK: u16 = 17;
@@ -135,7 +137,7 @@ impl Socket {
     }
 }
 
-/// A link's counters are larger than all the rest of it, and nothing here reads them.
+/// A link's counters are larger than all the rest of it: [`Socket::links_with_statistics`] alone reads them.
 fn without_statistics() -> LinkAttribute {
     LinkAttribute::ExtMask(vec![LinkExtentMask::SkipStats])
 }

@@ -298,3 +298,32 @@ fn a_link_moves_to_another_namespace_with_a_new_name() {
         assert_eq!(here.link("home").expect("moved").alias, None);
     });
 }
+
+#[test]
+fn statistics_are_those_of_ip() {
+    in_new_netns(|| {
+        let mut socket = socket();
+        pair(&mut socket);
+        let before = socket.links_with_statistics().expect("a list");
+        let ends: Vec<_> = before.iter().filter(|(link, _)| link.kind.as_deref() == Some("veth")).collect();
+        assert_eq!(ends.len(), 2);
+        for (link, _) in ends {
+            let (_, statistics) = *socket
+                .links_with_statistics()
+                .expect("a list")
+                .iter()
+                .find(|(other, _)| other.index == link.index)
+                .expect("it is there");
+            // Neighbour discovery may send in between: what was read first is the smaller.
+            let later = ip(&format!("-s link show dev {}", link.name))[0]["stats64"].clone();
+            let at_most = |field: &str, way: &str| later[way][field].as_u64().expect("a counter");
+            assert!(
+                statistics.sent_packets <= at_most("packets", "tx") && statistics.sent_bytes <= at_most("bytes", "tx")
+            );
+            assert!(
+                statistics.received_packets <= at_most("packets", "rx")
+                    && statistics.received_bytes <= at_most("bytes", "rx")
+            );
+        }
+    });
+}
