@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use cni_plugin::json::{self, Misfit};
-use cni_plugin::{Network, Route, ip};
+use cni_plugin::{Network, Route, SpecVersion, ip};
 use ipnetwork::IpNetwork;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -127,11 +127,11 @@ impl Keys {
         self.ipam.as_ref().ok_or(Error::NoIpam)
     }
 
-    /// The range sets of a network, one address to be given from each: the runtime's, the single range, then `ranges`.
+    /// The range sets of a network that speaks this version, one address to be given from each: the runtime's, the single range, then `ranges`.
     ///
     /// # Errors
     /// Code 7 with what is wrong with which range.
-    pub(crate) fn range_sets(&self, network: &Network<Config>) -> Result<RangeSets, Error> {
+    pub(crate) fn range_sets(&self, version: SpecVersion) -> Result<RangeSets, Error> {
         let ipam = self.ipam()?;
         let single = ipam.subnet.map(|subnet| {
             let (range_start, range_end, gateway) = (ipam.range_start, ipam.range_end, ipam.gateway);
@@ -140,7 +140,7 @@ impl Keys {
         let of_runtime = self.runtime_config.ip_ranges.iter().map(Vec::as_slice);
         let specs =
             of_runtime.chain(single.as_ref().map(<[_; 1]>::as_slice)).chain(ipam.ranges.iter().map(Vec::as_slice));
-        Ok(RangeSets::new(specs, network.version)?)
+        Ok(RangeSets::new(specs, version)?)
     }
 
     /// The addresses asked for, from all three places that can ask, each once.

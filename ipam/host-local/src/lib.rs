@@ -8,6 +8,7 @@ mod owner;
 mod range;
 mod resolv;
 mod store;
+mod usage;
 
 use std::collections::HashSet;
 use std::net::IpAddr;
@@ -22,6 +23,7 @@ pub use error::Error;
 pub use owner::{Holder, Owner};
 pub use range::{Range, RangeError, RangeSet, RangeSets, RangeSpec};
 pub use store::Store;
+pub use usage::{Usage, holders, usage};
 
 /// How many addresses are tried one by one before the folder is listed to find a free one.
 const PROBES: usize = 32;
@@ -40,7 +42,7 @@ impl Plugin for HostLocal {
     fn add(request: &Add<Config>, undo: &mut Undo) -> Result<AddResult, Error> {
         let network = &request.network;
         let keys = network.config.keys()?;
-        let sets = keys.range_sets(network)?;
+        let sets = keys.range_sets(network.version)?;
         let wishes = assign(&sets, keys.requested(network)?)?;
         let dns = keys.ipam()?.resolv_conf().map_or_else(|| Ok(Dns::default()), resolv::read)?;
         let routes = keys.ipam()?.routes.clone();
@@ -56,7 +58,7 @@ impl Plugin for HostLocal {
 
     fn check(request: &Check<Config>) -> Result<(), Error> {
         let network = &request.network;
-        let sets = network.config.keys()?.range_sets(network)?;
+        let sets = network.config.keys()?.range_sets(network.version)?;
         let owner = Owner::from(&request.attachment);
         let store = Store::look(&network.config.data_dir()?, &network.name)?;
         let Some(store) = store else { return Err(nothing_reserved(owner, &sets)) };
@@ -86,7 +88,7 @@ impl Plugin for HostLocal {
     /// the whole host out of service.
     fn status(request: &Status<Config>) -> Result<(), Error> {
         let network = &request.network;
-        network.config.keys()?.range_sets(network)?;
+        network.config.keys()?.range_sets(network.version)?;
         Store::try_writing(&network.config.data_dir()?, &network.name)
     }
 }
