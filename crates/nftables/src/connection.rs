@@ -3,10 +3,10 @@
 use nfnetlink::{Attributes, Batch, Message, Reply, Socket};
 
 use crate::object::{
-    Held, Hook, Place, Table, about_table, get_chain, get_chains, get_element, get_elements, get_rules, get_table,
-    read_elements, read_hook, request,
+    Held, Hook, Place, Table, about_table, get_all_rules, get_chain, get_chains, get_element, get_elements, get_rules,
+    get_sets, get_table, read_elements, read_hook, request,
 };
-use crate::uapi::{chain, generation, operation, table};
+use crate::uapi::{chain, generation, operation, set, table};
 use crate::{Error, Family, Result};
 
 /// A chain as the kernel reports it.
@@ -99,6 +99,34 @@ impl Connection {
             }
         });
         listed.map_err(doing)
+    }
+
+    /// What `read` makes of each chain's attributes, in all tables of a family.
+    pub(crate) fn each_chain<T>(
+        &mut self,
+        family: Family,
+        mut read: impl FnMut(Attributes<'_>) -> T,
+    ) -> Result<Vec<T>> {
+        let dumped = self.socket.dump(&get_chains(family), |reply, found| found.push(read(reply.attributes())));
+        or_none(dumped, || format!("list the nftables chains of family {family}"))
+    }
+
+    /// What `read` makes of each rule's attributes in a whole table; nothing if there is no such table.
+    pub(crate) fn each_rule<T>(
+        &mut self,
+        table: Table<'_>,
+        mut read: impl FnMut(Attributes<'_>) -> T,
+    ) -> Result<Vec<T>> {
+        let dumped = self.socket.dump(&get_all_rules(table), |reply, found| found.push(read(reply.attributes())));
+        or_none(dumped, || format!("list nftables table {table}"))
+    }
+
+    /// The names of a table's sets and maps, anonymous ones among them.
+    pub(crate) fn set_names(&mut self, table: Table<'_>) -> Result<Vec<String>> {
+        let dumped = self.socket.dump(&get_sets(table), |reply, found| {
+            found.extend(reply.attributes().find(set::NAME).and_then(|name| name.text()).map(str::to_owned));
+        });
+        or_none(dumped, || format!("list the sets of nftables table {table}"))
     }
 
     /// One element by its key: the kernel looks it up in the set's hash.

@@ -1,4 +1,4 @@
-//! Looking at other people's chains, without ever changing one. Each question costs the same whatever the
+//! Looking at other people's chains, without ever changing one. Each question of this module costs the same whatever the
 //! size of the ruleset: the kernel is asked about one chain by name.
 
 use nfnetlink::Attributes;
@@ -30,7 +30,7 @@ impl Chain {
 /// A reader of chains in the network namespace of the thread that opened it.
 #[derive(Debug)]
 pub struct Inspector {
-    connection: Connection,
+    pub(crate) connection: Connection,
 }
 
 impl Inspector {
@@ -77,7 +77,7 @@ impl Inspector {
 }
 
 /// Whether an expression ends a packet.
-fn drops(attributes: Attributes<'_>) -> bool {
+pub(crate) fn drops(attributes: Attributes<'_>) -> bool {
     let inner = attributes.inside(expression::DATA);
     match attributes.find(expression::NAME).and_then(|name| name.text()) {
         Some("reject") => true,

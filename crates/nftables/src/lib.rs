@@ -7,6 +7,7 @@
 mod connection;
 mod error;
 mod expression;
+mod forwarding;
 pub mod inspect;
 mod object;
 pub mod reference;
@@ -14,5 +15,6 @@ mod ruleset;
 mod uapi;
 
 pub use error::{Error, Result};
+pub use forwarding::{ForwardChain, Subject};
 pub use object::{Family, Table};
 pub use ruleset::{BRIDGE, Claim, Difference, Element, Holder, Holding, INET, Part, Protocol, Ruleset};

@@ -208,6 +208,20 @@ pub(crate) fn get_rules(of: Table<'_>, name: &str) -> Message {
     message
 }
 
+/// Selects all rules of a table, for a dump.
+pub(crate) fn get_all_rules(of: Table<'_>) -> Message {
+    let mut message = request(operation::GET_RULE, 0, of.family);
+    message.text(rule::TABLE, of.name);
+    message
+}
+
+/// Selects all sets of a table, for a dump.
+pub(crate) fn get_sets(of: Table<'_>) -> Message {
+    let mut message = request(operation::GET_SET, 0, of.family);
+    message.text(set::TABLE, of.name);
+    message
+}
+
 /// Deletes all rules of one chain.
 pub(crate) fn del_rules(of: Table<'_>, name: &str) -> Message {
     let mut message = request(operation::DEL_RULE, 0, of.family);

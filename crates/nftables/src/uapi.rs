@@ -11,6 +11,7 @@ pub(crate) mod operation {
     pub(crate) const GET_RULE: u8 = 7;
     pub(crate) const DEL_RULE: u8 = 8;
     pub(crate) const NEW_SET: u8 = 9;
+    pub(crate) const GET_SET: u8 = 10;
     pub(crate) const NEW_ELEMENT: u8 = 12;
     pub(crate) const GET_ELEMENT: u8 = 13;
     pub(crate) const DEL_ELEMENT: u8 = 14;
