@@ -181,8 +181,17 @@ impl Cache {
         Ok(names)
     }
 
-    /// `None` if it is gone meanwhile.
-    fn read_named(&self, name: &str) -> Result<Option<Attached>, CacheError> {
+    /// The folder that the records are in.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// What the record of that file name says; `None` if there is no such file.
+    ///
+    /// # Errors
+    /// It cannot be read, is no record, or is called as another one.
+    pub fn read_named(&self, name: &str) -> Result<Option<Attached>, CacheError> {
         let bytes = self.folder.read(name).map_err(|error| self.failed("read", name, error))?;
         let Some(bytes) = bytes else { return Ok(None) };
         let attached = record::read(&bytes).map_err(|reason| self.broken(name, &reason.to_string()))?;
