@@ -76,7 +76,7 @@ impl Connections {
 }
 
 impl Connection {
-    fn of(recorded: Attached, is_live: bool, names: &Names) -> Self {
+    pub(crate) fn of(recorded: Attached, is_live: bool, names: &Names) -> Self {
         // What cannot be read is not shown; that it is attached is known all the same.
         let result = recorded.parsed_result().unwrap_or_default();
         let ifname = recorded.endpoint.ifname.as_str().to_owned();

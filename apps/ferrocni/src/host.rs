@@ -96,6 +96,11 @@ impl Host {
         Path::new(STATE).join(name)
     }
 
+    /// The folders with plugins.
+    pub(crate) fn plugin_folders(&self) -> &[PathBuf] {
+        &self.plugins
+    }
+
     /// Whether a plugin of that name is installed.
     pub(crate) fn has_plugin(&self, name: &str) -> bool {
         self.plugins.iter().any(|folder| folder.join(name).is_file())

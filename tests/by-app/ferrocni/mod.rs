@@ -1,7 +1,10 @@
 //! The command `ferrocni`.
 //!
 //! - `connect`: running containers are connected and disconnected
+//! - `doctor`: what is wrong is found, and mended by the command that comes with it
+//! - `events`: what happens is told as it happens
 //! - `help`: completions and the manual
+//! - `metrics`: numbers are right, and given to who asks for them only
 //! - `network`: networks are created, shown and removed
 //! - `ports`: published ports, and who has them
 //! - `ps`: containers in the background are listed and stopped
@@ -12,7 +15,10 @@
 
 mod attached;
 mod connect;
+mod doctor;
+mod events;
 mod help;
+mod metrics;
 mod network;
 mod ports;
 mod ps;

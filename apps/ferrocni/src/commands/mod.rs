@@ -1,7 +1,10 @@
 //! The commands, each in a file of its own with its arguments.
 
 mod completion;
+mod doctor;
+mod events;
 mod man;
+mod metrics;
 mod network;
 mod port;
 mod ps;
@@ -47,6 +50,9 @@ enum Command {
     Stop(stop::Args),
     #[command(hide = true)]
     Init(run::InitArgs),
+    Doctor(doctor::Args),
+    Metrics(metrics::Args),
+    Events(events::Args),
 }
 
 pub(crate) fn run(cli: &Cli) -> Result<ExitCode, Failure> {
@@ -63,5 +69,8 @@ pub(crate) fn run(cli: &Cli) -> Result<ExitCode, Failure> {
         Command::Port(args) => port::run(&host, args),
         Command::Stop(args) => stop::run(&host, args),
         Command::Init(args) => Ok(run::init(args)),
+        Command::Doctor(args) => doctor::run(&host, args),
+        Command::Metrics(args) => metrics::run(&host, args),
+        Command::Events(args) => events::run(&host, args),
     }
 }
