@@ -54,7 +54,7 @@ impl Bus {
         let deadline = Instant::now() + PATIENCE;
         self.send(&message)?;
         loop {
-            let answer = self.receive(deadline)?;
+            let answer = self.receive(Some(deadline))?;
             if !answer.answers(self.serial) {
                 continue;
             }
@@ -69,7 +69,7 @@ impl Bus {
         self.send(AUTHENTICATION)?;
         let deadline = Instant::now() + PATIENCE;
         for expected in ["DATA", "OK"] {
-            self.limit(deadline)?;
+            self.limit(Some(deadline))?;
             let mut line = String::new();
             self.stream.by_ref().take(LINE).read_line(&mut line).map_err(|source| self.failed(source))?;
             if line.is_empty() {
@@ -88,7 +88,12 @@ impl Bus {
         limited.and_then(|()| stream.write_all(bytes)).map_err(|source| self.failed(source))
     }
 
-    fn receive(&mut self, deadline: Instant) -> Result<Answer> {
+    /// Waits for the next message, however long it takes.
+    pub(crate) fn wait(&mut self) -> Result<Answer> {
+        self.receive(None)
+    }
+
+    fn receive(&mut self, deadline: Option<Instant>) -> Result<Answer> {
         let mut fixed = [0; FIXED];
         self.read(&mut fixed, deadline)?;
         let mut rest = vec![0; remaining(&fixed).ok_or(Error::Malformed)?];
@@ -96,7 +101,7 @@ impl Bus {
         Answer::decode(&fixed, &rest).ok_or(Error::Malformed)
     }
 
-    fn read(&mut self, buffer: &mut [u8], deadline: Instant) -> Result<()> {
+    fn read(&mut self, buffer: &mut [u8], deadline: Option<Instant>) -> Result<()> {
         let mut filled = 0;
         while filled < buffer.len() {
             self.limit(deadline)?;
@@ -110,12 +115,12 @@ impl Bus {
         Ok(())
     }
 
-    /// Lets the next read wait until `deadline` and no longer.
-    fn limit(&self, deadline: Instant) -> Result<()> {
-        let left = deadline.saturating_duration_since(Instant::now());
-        let limited = match left.is_zero() {
-            true => Err(io::ErrorKind::TimedOut.into()),
-            false => self.stream.get_ref().set_read_timeout(Some(left)),
+    /// Lets the next read wait until `deadline` and no longer; for ever without one.
+    fn limit(&self, deadline: Option<Instant>) -> Result<()> {
+        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        let limited = match left {
+            Some(Duration::ZERO) => Err(io::ErrorKind::TimedOut.into()),
+            left => self.stream.get_ref().set_read_timeout(left),
         };
         limited.map_err(|source| self.failed(source))
     }

@@ -7,12 +7,14 @@
 
 mod bus;
 mod error;
+mod reloads;
 mod wire;
 
 use std::net::IpAddr;
 
 use bus::Bus;
 pub use error::{Error, Result};
+pub use reloads::Reloads;
 use wire::Call;
 
 const NAME: &str = "org.fedoraproject.FirewallD1";

@@ -1,4 +1,4 @@
-//! The D-Bus wire format, as far as method calls with strings and their answers need it
+//! The D-Bus wire format, as far as method calls with strings, their answers and signals need it
 //! (D-Bus specification, "Message Protocol").
 
 /// The longest answer we are willing to hold, in bytes.
@@ -8,6 +8,7 @@ pub(crate) const FIXED: usize = 16;
 const METHOD_CALL: u8 = 1;
 const METHOD_RETURN: u8 = 2;
 const ERROR: u8 = 3;
+const SIGNAL: u8 = 4;
 /// Header fields.
 const PATH: u8 = 1;
 const INTERFACE: u8 = 2;
@@ -88,6 +89,8 @@ pub(crate) struct Answer {
     kind: u8,
     reply_serial: u32,
     error_name: String,
+    member: String,
+    destination: String,
     signature: String,
     body: Vec<u8>,
     endian: u8,
@@ -122,8 +125,11 @@ impl Answer {
             }
             "s" | "o" => {
                 let (text, end) = reader.string(value)?;
-                if code == ERROR_NAME {
-                    text.clone_into(&mut self.error_name);
+                match code {
+                    ERROR_NAME => text.clone_into(&mut self.error_name),
+                    MEMBER => text.clone_into(&mut self.member),
+                    DESTINATION => text.clone_into(&mut self.destination),
+                    _ => {}
                 }
                 Some(end)
             }
@@ -141,6 +147,27 @@ impl Answer {
     /// Whether this answers the call with `serial`.
     pub(crate) fn answers(&self, serial: u32) -> bool {
         matches!(self.kind, METHOD_RETURN | ERROR) && self.reply_serial == serial
+    }
+
+    /// The name of a signal to all who want to hear it. One that is sent to us alone can be from anybody: it is none.
+    pub(crate) fn signal(&self) -> Option<&str> {
+        (self.kind == SIGNAL && self.destination.is_empty()).then_some(&*self.member)
+    }
+
+    /// The strings that it carries; none if it carries anything else.
+    pub(crate) fn strings(&self) -> Vec<&str> {
+        let Some(reader) =
+            Reader::new(&self.body, self.endian).filter(|_| self.signature.bytes().all(|kind| kind == b's'))
+        else {
+            return Vec::new();
+        };
+        let mut at = 0;
+        let next = |_| {
+            let (text, end) = reader.string(at)?;
+            at = end;
+            Some(text)
+        };
+        self.signature.bytes().map_while(next).collect()
     }
 
     /// An error's name and its text; `None` for any other message.
@@ -196,16 +223,22 @@ mod tests {
 
     /// An answer as a service on a machine of either byte order sends it.
     fn answer(big: bool, kind: u8, name: &str, signature: &str, body: &[u8]) -> Vec<u8> {
+        message(big, kind, &[(ERROR_NAME, name)], signature, body)
+    }
+
+    fn message(big: bool, kind: u8, texts: &[(u8, &str)], signature: &str, body: &[u8]) -> Vec<u8> {
         let number = |n: usize| {
             let n = u32::try_from(n).expect("short");
             if big { n.to_be_bytes() } else { n.to_le_bytes() }
         };
         let mut fields = vec![REPLY_SERIAL, 1, b'u', 0];
         fields.extend(number(7));
-        align(&mut fields, 8);
-        fields.extend([ERROR_NAME, 1, b's', 0]);
-        fields.extend(number(name.len()));
-        fields.extend(name.bytes().chain([0]));
+        for (code, text) in texts {
+            align(&mut fields, 8);
+            fields.extend([*code, 1, b's', 0]);
+            fields.extend(number(text.len()));
+            fields.extend(text.bytes().chain([0]));
+        }
         align(&mut fields, 8);
         fields.extend([SIGNATURE, 1, b'g', 0, u8::try_from(signature.len()).expect("short")]);
         fields.extend(signature.bytes().chain([0]));
@@ -264,6 +297,20 @@ mod tests {
     }
 
     #[test]
+    fn signals_are_read_with_their_strings() {
+        let body = b"\x01\0\0\0a\0\0\0\0\0\0\0\0\0\0\0\x02\0\0\0:1\0";
+        let found = decode(&message(false, SIGNAL, &[(MEMBER, "Changed")], "sss", body)).expect("a signal");
+        assert_eq!((found.signal(), found.strings()), (Some("Changed"), vec!["a", "", ":1"]));
+        let found = decode(&message(false, SIGNAL, &[(MEMBER, "Changed")], "su", body)).expect("a signal");
+        assert_eq!(found.strings(), [""; 0], "not all of it is strings");
+        let found = decode(&message(false, METHOD_RETURN, &[(MEMBER, "Changed")], "sss", body)).expect("an answer");
+        assert_eq!(found.signal(), None);
+        let to_us = [(MEMBER, "Changed"), (DESTINATION, ":1.7")];
+        let found = decode(&message(false, SIGNAL, &to_us, "sss", body)).expect("a signal");
+        assert_eq!(found.signal(), None, "anybody can send that");
+    }
+
+    #[test]
     fn every_truncation_and_every_changed_byte_is_survived() {
         let whole = answer(false, ERROR, "x.y", "s", b"\x02\0\0\0no\0");
         for at in 0..whole.len() {
@@ -272,7 +319,7 @@ mod tests {
                 let mut changed = whole.clone();
                 changed[at] = value;
                 if let Some(found) = decode(&changed) {
-                    let _ = (found.error(), found.boolean(), found.answers(7));
+                    let _ = (found.error(), found.boolean(), found.answers(7), found.strings());
                 }
             }
         }

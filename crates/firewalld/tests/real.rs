@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use firewalld::{Error, Firewalld, is_running};
+use firewalld::{Error, Firewalld, Reloads, is_running};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 
@@ -113,6 +113,22 @@ fn addresses_are_bound_and_unbound_as_often_as_one_likes() {
         let error = firewalld.add_source("no-such-zone", IpAddr::from([10, 1, 2, 3])).expect_err("no zone");
         assert!(error.to_string().contains("INVALID_ZONE"), "{error}");
         the_reference_and_we_undo_each_others_work(&mut firewalld);
+    });
+}
+
+#[test]
+fn a_start_and_a_reload_of_firewalld_are_heard_and_its_end_is_not() {
+    on_a_host_of_its_own(|| {
+        let bus = start_bus();
+        let mut reloads = Reloads::connect().expect("a bus");
+        let firewalld = start_firewalld();
+        reloads.wait().expect("its start");
+        let reloaded = Command::new("firewall-cmd").arg("--reload").status().expect("firewall-cmd starts");
+        assert!(reloaded.success());
+        reloads.wait().expect("its reload");
+        drop(firewalld);
+        drop(bus);
+        assert!(matches!(reloads.wait(), Err(Error::Bus { .. })));
     });
 }
 

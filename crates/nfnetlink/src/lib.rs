@@ -10,12 +10,14 @@
 mod batch;
 mod error;
 mod message;
+mod notices;
 mod socket;
 
 pub use batch::Batch;
 pub use error::{Error, Result};
 pub use message::{Message, Reply};
 pub use netlink_message::{Attribute, Attributes};
+pub use notices::Notices;
 pub use socket::Socket;
 
 /// The numbers of a `nfgenmsg` header's family field (`NFPROTO_*`, linux/netfilter.h).

@@ -128,6 +128,13 @@ impl Message {
 pub struct Reply<'a>(pub(crate) netlink_message::Message<'a>);
 
 impl<'a> Reply<'a> {
+    /// What it is, or tells of, in its subsystem's numbers.
+    #[must_use]
+    pub fn operation(&self) -> u8 {
+        let [_subsystem, operation] = self.0.kind.to_be_bytes();
+        operation
+    }
+
     /// The attributes, behind the netfilter header.
     #[must_use]
     pub fn attributes(&self) -> Attributes<'a> {

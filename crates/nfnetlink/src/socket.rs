@@ -10,7 +10,7 @@ use nix::sys::socket::{setsockopt, sockopt};
 use crate::{Batch, Error, Message, Reply, Result, flags};
 
 /// The largest datagram the kernel builds for a dump (`NLMSG_GOODSIZE` is smaller, a page at least).
-const BUFFER: usize = 32 * 1024;
+pub(crate) const BUFFER: usize = 32 * 1024;
 /// How many answers of a page each fit a socket's default buffer, and some more.
 const AT_ONCE: usize = 16;
 /// Up to this size a batch fits a socket's default buffer.

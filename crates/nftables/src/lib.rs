@@ -13,8 +13,10 @@ mod object;
 pub mod reference;
 mod ruleset;
 mod uapi;
+mod watch;
 
 pub use error::{Error, Result};
 pub use forwarding::{ForwardChain, Subject};
 pub use object::{Family, Table};
 pub use ruleset::{BRIDGE, Claim, Difference, Element, Holder, Holding, INET, Part, Protocol, Ruleset};
+pub use watch::Watch;

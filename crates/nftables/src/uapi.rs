@@ -21,6 +21,11 @@ pub(crate) mod operation {
     pub(crate) const REMOVALS: [u8; 4] = [DEL_TABLE, DEL_CHAIN, DEL_RULE, DEL_ELEMENT];
 }
 
+/// Multicast groups (`NFNLGRP_*`, linux/netfilter/nfnetlink.h).
+pub(crate) mod group {
+    pub(crate) const NFTABLES: u32 = 7;
+}
+
 pub(crate) mod table {
     pub(crate) const NAME: u16 = 1;
     pub(crate) const FLAGS: u16 = 2;

@@ -6,7 +6,7 @@ use tests::{Container, Host, Inside as _, address, wire};
 use super::attached::attach;
 
 /// Two networks with a server on each, whose port 80 is published, and one with nothing to publish.
-fn scene() -> (Host, Host, Vec<Container>) {
+pub(super) fn scene() -> (Host, Host, Vec<Container>) {
     let (host, outside) = wire();
     let _said = host.ferrocni(["network", "create", "--ipv6", "web"]).ok();
     let _said = host.ferrocni(["network", "create", "-o", "icc=false", "app"]).ok();
@@ -19,7 +19,7 @@ fn scene() -> (Host, Host, Vec<Container>) {
 }
 
 /// Sorted, because the order of chains made on demand does not matter.
-fn ruleset(host: &Host) -> String {
+pub(super) fn ruleset(host: &Host) -> String {
     host.shell("nft -s list ruleset | sort")
 }
 

@@ -1,52 +1,11 @@
 //! With a real firewalld, on a bus of the host's own.
 
-use std::time::{Duration, Instant};
-use std::{fs, thread};
-
 use serde_json::json;
-use tests::{Background, Host, Inside as _, every_plugin_rules, wire};
+use tests::dhcp::eventually;
+use tests::firewalld::{sources, start};
+use tests::{Host, Inside as _, every_plugin_rules, wire};
 
 use super::{Attached, network};
-
-/// The usual bus, but one that starts no services by itself.
-const BUS: &str = r#"<busconfig><type>system</type><listen>unix:path=/run/dbus/system_bus_socket</listen>
-    <auth>EXTERNAL</auth><policy context="default"><allow user="*"/><allow own="*"/>
-    <allow send_destination="*"/><allow receive_sender="*"/></policy></busconfig>"#;
-
-pub(super) struct Daemons {
-    _firewalld: Background,
-    _bus: Background,
-}
-
-pub(super) fn start(host: &Host) -> Daemons {
-    assert!(fs::exists("/usr/sbin/firewalld").unwrap(), "install firewalld");
-    host.write("/run/dbus/bus.conf", BUS);
-    host.shell("mount -t tmpfs none /var/log");
-    let bus = host.spawn(["dbus-daemon", "--config-file=/run/dbus/bus.conf", "--nofork", "--nopidfile"]);
-    wait_until(|| host.run(["cat", "/proc/net/unix"]).contains("/run/dbus/system_bus_socket"));
-    let firewalld = host.spawn(["/usr/sbin/firewalld", "--nofork", "--nopid"]);
-    wait_until(|| host.try_run(["firewall-cmd", "--state"]).status.success());
-    for zone in ["trusted", "internal"] {
-        // firewalld makes a zone's chains when it is first used, and keeps them.
-        for verb in ["add", "remove"] {
-            host.run(["firewall-cmd", &format!("--zone={zone}"), &format!("--{verb}-source=192.0.2.200")]);
-        }
-    }
-    Daemons { _firewalld: firewalld, _bus: bus }
-}
-
-fn wait_until(is_so: impl Fn() -> bool) {
-    let start = Instant::now();
-    while !is_so() {
-        assert!(start.elapsed() < Duration::from_secs(60), "a daemon did not start");
-        thread::sleep(Duration::from_millis(20));
-    }
-}
-
-fn sources(host: &Host, zone: &str) -> Vec<String> {
-    let listed = host.run(["firewall-cmd", &format!("--zone={zone}"), "--list-sources"]);
-    listed.split_whitespace().map(str::to_owned).collect()
-}
 
 #[test]
 fn containers_are_in_the_zone_that_lets_them_through() {
@@ -111,7 +70,8 @@ fn a_bus_that_hangs_up_is_not_a_host_without_firewalld() {
     host.assert_leaves_nothing(|| {
         let (before, refused) = (Attached::to(&one, "before"), host.container("refused"));
         let bus = host.spawn(["socat", "UNIX-LISTEN:/run/dbus/system_bus_socket,fork,unlink-close", "EXEC:true"]);
-        wait_until(|| host.run(["cat", "/proc/net/unix"]).contains("/run/dbus/system_bus_socket"));
+        let has_socket = || host.run(["cat", "/proc/net/unix"]).contains("/run/dbus/system_bus_socket");
+        eventually("the socket is there", has_socket);
         for failed in [one.add(&refused, "eth0"), one.del(&before.container, "eth0"), one.status()] {
             let error = failed.error();
             assert!(error.msg.contains("cannot tell whether firewalld runs"), "{error:?}");

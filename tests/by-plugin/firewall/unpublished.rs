@@ -1,10 +1,10 @@
 //! `unpublishedPorts`: who reaches a container at its own address.
 
 use serde_json::{Value, json};
-use tests::{Capture, Host, Inside as _, every_plugin_rules, wire};
+use tests::{Capture, Host, Inside as _, every_plugin_rules, firewalld, wire};
 
 use super::policies::assert_talk;
-use super::{Attached, firewalld, network};
+use super::{Attached, network};
 use crate::networks::{bridged, earlier_layouts, firewall, go_back_to, portmap, ports};
 
 fn closed() -> Value {

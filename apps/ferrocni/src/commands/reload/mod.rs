@@ -1,3 +1,5 @@
+mod watch;
+
 use std::process::ExitCode;
 
 use cni::{PluginConfig, PluginType};
@@ -15,6 +17,9 @@ use crate::output::{complain, print_line};
 /// What is in place stays as it is. The attachments are those of every runtime, as far as they are recorded.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
+    /// Go on, and do it again whenever nftables' rules are flushed, and firewalld reloads or starts
+    #[arg(long)]
+    watch: bool,
     /// Only those of these networks
     networks: Vec<String>,
 }
@@ -43,6 +48,13 @@ fn restored<R, E: Into<cni::Error>>(
 }
 
 pub(super) fn run(host: &Host, args: &Args) -> Result<ExitCode, Failure> {
+    if args.watch {
+        match watch::on_every_change(|| reload(host, args).map(drop))? {}
+    }
+    reload(host, args)
+}
+
+fn reload(host: &Host, args: &Args) -> Result<ExitCode, Failure> {
     let only = args.networks.iter().map(|name| host.network(name)).collect::<Result<Vec<_>, _>>()?;
     let connections = Connections::of_host(host)?;
     connections.broken.iter().for_each(|broken| complain(line(broken)));
