@@ -89,16 +89,17 @@ impl Plugin for Portmap {
 }
 
 /// For an attachment whose rules were flushed: what is to come back in ferrocni's ruleset is added to `claims`, and what iptables
-/// holds is put back.
+/// holds is put back, as is the filter that guards the host's loopback addresses.
 ///
 /// # Errors
-/// Those of iptables.
+/// Those of iptables, and of the filter.
 pub fn restore(request: &Check<Config>, claims: &mut Vec<Claim>) -> Result<(), Error> {
     let config = &request.network.config;
     let published = Published::new(config, &request.attachment, &request.expected);
     if published.is_empty() {
         return Ok(());
     }
+    localhost::guard(&published)?;
     match config.method()? {
         Method::Nftables => claims.push(rules::claim(&published)),
         Method::Iptables(masquerading) => rules::insert_by_iptables(&published, &masquerading, &mut Undo::new())?,

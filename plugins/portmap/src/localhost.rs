@@ -162,10 +162,7 @@ fn open_ipv4(published: &Published<'_>, method: &Method, link: &Link) -> Result<
     let key = ["ipv4", "conf", link.name.as_str(), "route_localnet"];
     // Inserting elements has made sure of the filter; where iptables translates, nothing has.
     if matches!(method, Method::Iptables(_)) {
-        let mut ruleset = Ruleset::open()?;
-        if !ruleset.guards_loopback()? {
-            ruleset.repair(&published.attachment.label(), &[])?;
-        }
+        make_filter(published)?;
     }
     if sysctl::read(&key)? != "1" {
         sysctl::write(&key, "1")?;
@@ -173,13 +170,29 @@ fn open_ipv4(published: &Published<'_>, method: &Method, link: &Link) -> Result<
     Ok(())
 }
 
+fn make_filter(published: &Published<'_>) -> Result<(), Error> {
+    let mut ruleset = Ruleset::open()?;
+    if !ruleset.guards_loopback()? {
+        ruleset.repair(&published.attachment.label(), &[])?;
+    }
+    Ok(())
+}
+
 /// For CHECK: the filter stands, with either backend.
 pub(crate) fn check(published: &Published<'_>) -> Result<(), Error> {
-    let is_open = published.config.snat && published.serving().any(|target| target.address.is_ipv4());
-    if is_open && !Ruleset::open()?.guards_loopback()? {
+    if opens_ipv4(published) && !Ruleset::open()?.guards_loopback()? {
         return Err(Error::Unguarded);
     }
     Ok(())
+}
+
+/// The filter comes back before anything else does: where it is missing, neighbours reach the host's loopback.
+pub(crate) fn guard(published: &Published<'_>) -> Result<(), Error> {
+    if opens_ipv4(published) { make_filter(published) } else { Ok(()) }
+}
+
+fn opens_ipv4(published: &Published<'_>) -> bool {
+    published.config.snat && published.serving().any(|target| target.address.is_ipv4())
 }
 
 fn loopback_behind(link: &Link) -> Route {

@@ -120,3 +120,23 @@ fn what_iptables_holds_comes_back_too() {
     let _said = host.ferrocni(["reload"]).ok();
     assert_eq!(["nat", "filter"].map(rules), before);
 }
+
+/// Nothing else needs ferrocni's ruleset on such a host.
+#[test]
+fn with_iptables_alone_the_host_s_loopback_is_guarded_again() {
+    let host = Host::new();
+    let c1 = host.container("c1");
+    let list = json!({"cniVersion": "1.0.0", "name": "old", "plugins": [
+        {"type": "bridge", "bridge": "br0", "isGateway": true, "ipam": {"type": "host-local", "subnet": "10.1.0.0/24"}},
+        {"type": "portmap", "backend": "iptables", "capabilities": {"portMappings": true}},
+    ]});
+    host.write("/etc/cni/net.d/ferrocni-old.conflist", list.to_string());
+    attach(&host, "old", &c1, &json!([{"hostPort": 8080, "containerPort": 80, "protocol": "tcp"}]));
+    let filter = || host.try_run(["nft", "list", "chain", "inet", "ferrocni", "localnet"]).stdout;
+    let before = filter();
+    assert!(before.contains("127.0.0.0/8"), "{before}");
+    host.shell("nft flush ruleset");
+    assert_eq!(filter(), "");
+    let _said = host.ferrocni(["reload"]).ok();
+    assert_eq!(filter(), before);
+}
