@@ -25,8 +25,8 @@ impl Watch {
         Ok(Self { notices })
     }
 
-    /// Waits until a table was deleted that holds rules of containers: one of ours, or one of iptables'. ferrocni itself
-    /// deletes no table, so what is done about it does not end the next wait.
+    /// Waits until a table was deleted that holds rules of containers: one of ours, or one of iptables'. To put
+    /// rules back deletes no table, so that does not end the next wait.
     ///
     /// # Errors
     /// [`Error::Netlink`], a failure of the socket.

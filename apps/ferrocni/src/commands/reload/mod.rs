@@ -30,21 +30,21 @@ type Restore = fn(&Call, &mut Vec<Claim>) -> Result<(), cni::Error>;
 /// The plugins that have something in the packet filter.
 fn restore_of(plugin: &PluginType) -> Option<Restore> {
     Some(match plugin.as_str() {
-        "bridge" => |call, claims| restored(call.check::<bridge::Bridge>()?, bridge::restore, claims),
-        "ptp" => |call, claims| restored(call.check::<ptp::Ptp>()?, ptp::restore, claims),
-        "portmap" => |call, claims| restored(call.check::<portmap::Portmap>()?, portmap::restore, claims),
-        "firewall" => |call, claims| restored(call.check::<firewall::Firewall>()?, firewall::restore, claims),
+        "bridge" => |call, claims| restored(&call.check::<bridge::Bridge>()?, bridge::restore, claims),
+        "ptp" => |call, claims| restored(&call.check::<ptp::Ptp>()?, ptp::restore, claims),
+        "portmap" => |call, claims| restored(&call.check::<portmap::Portmap>()?, portmap::restore, claims),
+        "firewall" => |call, claims| restored(&call.check::<firewall::Firewall>()?, firewall::restore, claims),
         _ => return None,
     })
 }
 
 /// Errors are said as the plugin itself says them.
 fn restored<R, E: Into<cni::Error>>(
-    request: R,
+    request: &R,
     restore: fn(&R, &mut Vec<Claim>) -> Result<(), E>,
     claims: &mut Vec<Claim>,
 ) -> Result<(), cni::Error> {
-    restore(&request, claims).map_err(Into::into)
+    restore(request, claims).map_err(Into::into)
 }
 
 pub(super) fn run(host: &Host, args: &Args) -> Result<ExitCode, Failure> {

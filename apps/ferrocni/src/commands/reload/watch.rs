@@ -21,8 +21,8 @@ type Change = Result<(), nftables::Error>;
 pub(super) fn on_every_change(mut reload: impl FnMut() -> Result<(), Failure>) -> Result<Infallible, Failure> {
     let (changed, changes) = channel();
     let (watch, of_firewalld) = (Watch::open()?, changed.clone());
-    thread::spawn(|| watch_nftables(watch, changed));
-    thread::spawn(|| watch_firewalld(of_firewalld));
+    thread::spawn(move || watch_nftables(watch, &changed));
+    thread::spawn(move || watch_firewalld(&of_firewalld));
     loop {
         // What fails now may work after the next change.
         reload().unwrap_or_else(complain);
@@ -31,7 +31,7 @@ pub(super) fn on_every_change(mut reload: impl FnMut() -> Result<(), Failure>) -
     }
 }
 
-fn watch_nftables(mut watch: Watch, changed: Sender<Change>) {
+fn watch_nftables(mut watch: Watch, changed: &Sender<Change>) {
     loop {
         let change = watch.wait();
         if change.is_err() | changed.send(change).is_err() {
@@ -42,20 +42,20 @@ fn watch_nftables(mut watch: Watch, changed: Sender<Change>) {
 
 /// A host without a bus when this starts is one without firewalld. A bus that has gone comes again, and meanwhile firewalld may have
 /// reloaded.
-fn watch_firewalld(changed: Sender<Change>) {
+fn watch_firewalld(changed: &Sender<Change>) {
     let mut reloads = match Reloads::connect() {
         Err(error) if error.is_not_running() => return,
-        connected => connected.unwrap_or_else(reconnect),
+        connected => connected.unwrap_or_else(|error| reconnect(&error)),
     };
     while changed.send(Ok(())).is_ok() {
         if let Err(lost) = reloads.wait() {
-            reloads = reconnect(lost);
+            reloads = reconnect(&lost);
         }
     }
 }
 
-fn reconnect(lost: firewalld::Error) -> Reloads {
-    complain(line(&lost));
+fn reconnect(lost: &firewalld::Error) -> Reloads {
+    complain(line(lost));
     loop {
         thread::sleep(PAUSE);
         if let Ok(reloads) = Reloads::connect() {
