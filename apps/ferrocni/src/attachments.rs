@@ -1,6 +1,5 @@
 //! What is attached to networks, by whichever runtime.
 
-use std::net::IpAddr;
 use std::path::Path;
 
 use cni::{AddResult, Attachment, NetworkName};
@@ -25,7 +24,6 @@ pub(crate) struct Connection {
     pub(crate) is_live: bool,
     pub(crate) mac: Option<String>,
     pub(crate) addresses: Vec<IpNetwork>,
-    pub(crate) gateways: Vec<IpAddr>,
     pub(crate) ports: Vec<PortMapping>,
 }
 
@@ -87,7 +85,6 @@ impl Connection {
             is_live,
             mac: mac_of(&result, &ifname),
             addresses: result.ips_of(&ifname).map(|ip| ip.address).collect(),
-            gateways: result.ips_of(&ifname).filter_map(|ip| ip.gateway).collect(),
             ports: ports_of(&recorded),
             recorded,
         }

@@ -12,7 +12,7 @@
 //! - `run`: a program runs in a container, and leaves nothing, however it ends
 //! - `topology`: what hangs together is shown, as data and in pictures
 //! - `uninstall`: nothing stays of the suite but files
-//! - `watch`: and nobody has to call `reload`
+//! - `watch`: rules that are flushed come back by themselves
 
 mod attached;
 mod connect;
@@ -27,6 +27,7 @@ mod reload;
 mod run;
 mod topology;
 mod uninstall;
+mod watch;
 
 use std::path::Path;
 
@@ -74,4 +75,3 @@ fn shell(host: &Host, line: &str) -> String {
     let folder = tests::bin_dir();
     host.shell(&format!("export CNI_PATH={0}; f={0}/ferrocni; {line}", folder.display()))
 }
-mod watch;

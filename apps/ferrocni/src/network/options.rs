@@ -78,7 +78,7 @@ impl Options {
             }
             (_, "mtu") => self.mtu = Some(value.parse().map_err(|_| invalid("it is a number of bytes".to_owned()))?),
             (Driver::Bridge, "vlan") => {
-                self.vlan = Some(vlan(value).ok_or_else(|| invalid("it is 1 to 4094".to_owned()))?)
+                self.vlan = Some(vlan(value).ok_or_else(|| invalid("it is 1 to 4094".to_owned()))?);
             }
             (Driver::Macvlan, "mode") => self.mode = Some(one_of(value, &MACVLAN_MODES).map_err(invalid)?),
             (Driver::Ipvlan, "mode") => self.mode = Some(one_of(value, &IPVLAN_MODES).map_err(invalid)?),

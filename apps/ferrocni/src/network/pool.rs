@@ -224,7 +224,7 @@ mod tests {
             let subnet = pools.choose(Family::V4, &all).unwrap();
             all.push(Taken { subnet, by: "x".to_owned() });
         }
-        assert_eq!(all.last().unwrap().subnet.to_string(), "10.90.113.0/24");
+        assert_eq!(all.last().unwrap().subnet.to_string(), "10.90.112.0/24");
     }
 
     #[test]

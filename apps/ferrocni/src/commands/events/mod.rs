@@ -34,10 +34,15 @@ pub(crate) struct Args {
 /// The watched folders.
 const NETWORKS: usize = 0;
 const RECORDS: usize = 1;
+const LIVE_RECORDS: usize = 2;
 
 pub(super) fn run(host: &Host, args: &Args) -> Result<ExitCode, Failure> {
     let teller = Teller::new(args)?;
-    let mut watcher = Watcher::new(vec![host.folder().to_owned(), host.runtime().cache().folder().to_owned()])?;
+    let mut watcher = Watcher::new(vec![
+        host.folder().to_owned(),
+        host.runtime().cache().folder().to_owned(),
+        host.live_runtime().cache().folder().to_owned(),
+    ])?;
     watcher.watch_inside(NETWORKS)?;
     // Whatever comes after this is told: it was watched before it was read.
     let mut state = State::of(host)?;
@@ -79,8 +84,8 @@ fn events(host: &Host, state: &mut State, change: &Change) -> Result<Vec<Value>,
             events.extend(state.look_at_attachments(host));
             events
         }
-        Change::File(RECORDS, name) => state.look_at_attachment(host, name),
-        Change::Folder(RECORDS) => state.look_at_attachments(host),
+        Change::File(RECORDS | LIVE_RECORDS, name) => state.look_at_attachment(host, name),
+        Change::Folder(RECORDS | LIVE_RECORDS) => state.look_at_attachments(host),
         Change::Folder(_) | Change::File(..) => state.look_at_networks(host)?,
     })
 }

@@ -1,15 +1,17 @@
 //! What is known of networks and attachments, and how it differs from what is there now.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::time::SystemTime;
 
+use cni_runtime::{Cache, CacheError};
 use serde_json::{Map, Value, json};
 
 use super::watch::names_in;
 use crate::attachments::Connection;
 use crate::failure::Failure;
 use crate::host::Host;
+use crate::target::Names;
 
 /// Networks by name, attachments by the names of their records.
 #[derive(Debug, Default)]
@@ -70,7 +72,7 @@ impl State {
 
     /// What has become of all attachments.
     pub(super) fn look_at_attachments(&mut self, host: &Host) -> Vec<Value> {
-        let mut names = names_in(host.runtime().cache().folder());
+        let mut names: BTreeSet<_> = caches(host).iter().flat_map(|(cache, _)| names_in(cache.folder())).collect();
         names.extend(self.attached.keys().cloned());
         names.iter().flat_map(|name| self.look_at_attachment(host, name)).collect()
     }
@@ -78,8 +80,7 @@ impl State {
     /// What has become of one. A file that is no record is none; one that cannot be read just now is being written.
     pub(super) fn look_at_attachment(&mut self, host: &Host, name: &OsStr) -> Vec<Value> {
         let Some(text) = name.to_str().filter(|name| !name.starts_with('.')) else { return Vec::new() };
-        let Ok(found) = host.runtime().cache().read_named(text) else { return Vec::new() };
-        let now = found.map(|recorded| fields(&Connection::of(recorded)));
+        let Ok(now) = find(host, text) else { return Vec::new() };
         let before = match now.clone() {
             Some(fields) => self.attached.insert(name.to_owned(), fields),
             None => self.attached.remove(name),
@@ -91,6 +92,20 @@ impl State {
             _ => Vec::new(),
         }
     }
+}
+
+/// What runtimes have attached, and what was connected while it ran.
+fn caches(host: &Host) -> [(&Cache, bool); 2] {
+    [(host.runtime().cache(), false), (host.live_runtime().cache(), true)]
+}
+
+fn find(host: &Host, name: &str) -> Result<Option<Value>, CacheError> {
+    for (cache, is_live) in caches(host) {
+        if let Some(recorded) = cache.read_named(name)? {
+            return Ok(Some(fields(&Connection::of(recorded, is_live, &Names::load()))));
+        }
+    }
+    Ok(None)
 }
 
 /// What was not seen is not told.

@@ -48,11 +48,11 @@ fn inspect(host: &Host, name: &str) -> Result<Value, Failure> {
             containers.insert(connection.recorded.endpoint.container.to_string(), container(&connection));
         }
     }
-    Ok(object(&described, containers))
+    Ok(object(&described, &containers))
 }
 
 /// The keys are Docker's, which has some for swarms.
-fn object(network: &Description, containers: Map<String, Value>) -> Value {
+fn object(network: &Description, containers: &Map<String, Value>) -> Value {
     json!({
         "Name": network.name,
         "Id": network.id,

@@ -41,6 +41,7 @@ pub(crate) enum Command {
 pub(crate) fn run(host: &Host, command: &Command) -> Result<ExitCode, Failure> {
     if !matches!(command, Command::Create(_) | Command::Exists(_)) {
         container::sweep(host);
+    }
     // What cannot be swept now is no reason to do nothing else.
     if let Err(failure) = Live::of(host).sweep() {
         complain(failure);
