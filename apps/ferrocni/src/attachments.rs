@@ -35,7 +35,7 @@ pub(crate) struct PortMapping {
     pub(crate) container_port: u16,
     #[serde(default = "tcp")]
     pub(crate) protocol: String,
-    #[serde(default, rename = "hostIP", skip_serializing_if = "String::is_empty")]
+    #[serde(default, rename = "hostIP")]
     pub(crate) host_ip: String,
 }
 

@@ -82,6 +82,12 @@ impl<'a> Live<'a> {
         Ok(outcome?)
     }
 
+    /// Disconnects what [`Live::connect`] has connected, as it was then.
+    pub(crate) fn release(&self, network: &Network, endpoint: &Endpoint) -> Result<(), Failure> {
+        self.host.live_runtime().del(network, endpoint)?;
+        Ok(self.records.remove(&endpoint.on(network.name()))?)
+    }
+
     /// Disconnects a container, whoever has connected it, with the configuration of that time, and remembers its aliases.
     pub(crate) fn disconnect(&self, connection: &Connection, network: Option<&Network>) -> Result<(), Failure> {
         let then = connection.recorded.configured().ok().flatten();

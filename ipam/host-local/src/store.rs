@@ -98,6 +98,31 @@ impl Store {
         Ok(Some(store))
     }
 
+    /// Removes the folder of a network that is no more, unless an address is reserved in it, or somebody has put a file there.
+    ///
+    /// # Errors
+    /// The folder cannot be read or changed.
+    pub fn forget(data_dir: &Path, network: &NetworkName) -> Result<(), Error> {
+        let Some(store) = Self::open_existing(data_dir, network)? else { return Ok(()) };
+        if !store.addresses()?.is_empty() {
+            return Ok(());
+        }
+        for entry in fs::read_dir(&store.dir).map_err(failed("list", &store.dir))? {
+            let entry = entry.map_err(failed("list", &store.dir))?;
+            let (path, name) = (entry.path(), entry.file_name());
+            if name.as_encoded_bytes().starts_with(b"last_reserved_ip.") || name == "lock" {
+                files::remove(&path).map_err(failed("remove", &path))?;
+            }
+        }
+        if store.metadata(&store.links)?.is_some() {
+            fs::remove_dir_all(&store.links).map_err(failed("remove", &store.links))?;
+        }
+        match fs::remove_dir(&store.dir) {
+            Err(error) if error.kind() == ErrorKind::DirectoryNotEmpty => Ok(()),
+            outcome => outcome.map_err(failed("remove", &store.dir)),
+        }
+    }
+
     /// Whether reservations could be made: writes and removes a file.
     ///
     /// # Errors

@@ -496,3 +496,22 @@ fn a_reservation_that_cannot_be_linked_is_released_all_the_same() {
     store.release(&owner("c1", "eth0")).unwrap();
     assert_eq!(scratch.visible(), ["lock"]);
 }
+
+#[test]
+fn a_network_that_is_no_more_leaves_nothing_unless_something_is_reserved() {
+    let dir = tempfile::tempdir().unwrap();
+    let network = NetworkName::new("net").unwrap();
+    Store::forget(dir.path(), &network).unwrap();
+    let owner = Owner::from(&cni_plugin::Attachment::new("net", "c1", "eth0").unwrap());
+    let address = "10.1.0.2".parse().unwrap();
+    {
+        let mut store = Store::open(dir.path(), &network).unwrap();
+        assert!(store.reserve(&owner, address).unwrap());
+        store.set_last_reserved(0, address).unwrap();
+    }
+    Store::forget(dir.path(), &network).unwrap();
+    assert!(dir.path().join("net/10.1.0.2").exists());
+    Store::open(dir.path(), &network).unwrap().release(&owner).unwrap();
+    Store::forget(dir.path(), &network).unwrap();
+    assert!(!dir.path().join("net").exists());
+}

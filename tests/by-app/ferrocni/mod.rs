@@ -1,6 +1,7 @@
 //! The command `ferrocni`.
 //!
 //! - `connect`: running containers are connected and disconnected
+//! - `docker`: every line of docs/docker.md does what its neighbour does with Docker
 //! - `doctor`: what is wrong is found, and mended by the command that comes with it
 //! - `events`: what happens is told as it happens
 //! - `help`: completions and the manual
@@ -16,6 +17,7 @@
 
 mod attached;
 mod connect;
+mod docker;
 mod doctor;
 mod events;
 mod help;

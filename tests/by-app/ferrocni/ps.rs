@@ -99,7 +99,7 @@ fn a_network_of_a_container_is_in_use_until_that_ends() {
     host.assert_leaves_nothing(|| ());
     succeeds(&host, &["network", "rm", "web"]);
     assert_eq!(
-        host.shell("ls -A /run/netns /run/ferrocni/containers /var/lib/cni/results | grep -v :; ip -br link | wc -l"),
+        host.shell("ls -A /run/netns /run/ferrocni/containers /run/ferrocni/results | grep -v :; ip -br link | wc -l"),
         "\n\n1\n"
     );
 }

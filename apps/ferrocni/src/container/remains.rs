@@ -10,6 +10,7 @@ use super::record::{Planned, Record};
 use super::store::{self, StoreError};
 use crate::failure::{Failure, line};
 use crate::host::Host;
+use crate::live::Live;
 
 /// How long a plugin may go on after its supervisor was killed.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -76,5 +77,5 @@ pub(crate) fn undo(host: &Host, folder: &Path, record: &Record, attached: &[Plan
 
 fn detach(host: &Host, record: &Record, planned: &Planned) -> Result<(), Failure> {
     let (network, endpoint) = record.endpoint(planned)?;
-    Ok(host.runtime().del(&network, &endpoint)?)
+    Live::of(host).release(&network, &endpoint)
 }

@@ -1,5 +1,8 @@
 //! What goes with a network.
 
+use std::path::Path;
+
+use cni::json;
 use cni_runtime::Network;
 use netlink::{LinkKind, Socket, if_found};
 
@@ -8,6 +11,9 @@ use crate::attachments::{Connection, Connections};
 use crate::failure::{Failure, line};
 use crate::host::Host;
 use crate::output::complain;
+
+/// Where host-local has its folders by default.
+const RESERVATIONS: &str = "/var/lib/cni/networks";
 
 /// The exit status of a network that is in use, as Podman has it.
 const IN_USE: u8 = 2;
@@ -54,6 +60,7 @@ impl Removal<'_> {
             complain(line(&error));
         }
         registry.remove(file)?;
+        forget_reservations(network)?;
         remove_bridge(&described)
     }
 
@@ -87,6 +94,17 @@ fn is_first(host: &Host, network: &Network) -> Result<bool, Failure> {
     let of_folder = networks.networks.iter().filter_map(|network| network.path.as_ref());
     let mut at_top = of_folder.filter(|path| path.parent() == Some(host.folder()));
     Ok(at_top.next() == network.path.as_ref() && at_top.next().is_some())
+}
+
+/// The folder in which host-local has kept the network's addresses, which are all free by now.
+fn forget_reservations(network: &Network) -> Result<(), Failure> {
+    let ipam = network.list.plugins.first().and_then(|plugin| json::get(&plugin.keys, "ipam"));
+    let key = |key| ipam.and_then(|ipam| json::get(ipam, key)).and_then(serde_json::Value::as_str);
+    if key("type") != Some("host-local") {
+        return Ok(());
+    }
+    let folder = key("dataDir").filter(|folder| !folder.is_empty()).unwrap_or(RESERVATIONS);
+    Ok(host_local::Store::forget(Path::new(folder), network.name())?)
 }
 
 /// A bridge that the network's first container had made; one that an administrator made stays, as do those with ports.

@@ -22,12 +22,15 @@ pub(crate) enum Engine {
     Cri,
     /// `ferrocni run`.
     Ferrocni,
+    /// The reference's command for trying networks.
+    Cnitool,
     Unknown,
 }
 
 impl Engine {
     /// The first that there is evidence of:
     /// - Ferrocni: it has a folder of its own for the container;
+    /// - Cnitool: the container's id says so;
     /// - Nerdctl: its store has a name for it, or it told the plugins a name for DHCP servers;
     /// - Cri: the plugins were told of the pod's sandbox or UID;
     /// - Podman: the plugins were told a name, and the namespace is called `netns-…`, as Podman calls it;
@@ -39,6 +42,8 @@ impl Engine {
         let namespace = endpoint.netns.as_deref().and_then(Path::file_name).unwrap_or_default();
         if Path::new(OWN).join(id).exists() {
             Self::Ferrocni
+        } else if id.starts_with("cnitool-") {
+            Self::Cnitool
         } else if names.of(id).is_some() || is_told("NERDCTL_CNI_DHCP_HOSTNAME") {
             Self::Nerdctl
         } else if is_told("K8S_POD_INFRA_CONTAINER_ID") || is_told("K8S_POD_UID") {
@@ -53,16 +58,24 @@ impl Engine {
     }
 }
 
-impl std::fmt::Display for Engine {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str(match self {
+impl Engine {
+    /// Its name, unless it is unknown.
+    pub(crate) fn known(self) -> Option<&'static str> {
+        Some(match self {
             Self::Podman => "podman",
             Self::Nerdctl => "nerdctl",
             Self::Containerd => "containerd",
             Self::Cri => "cri",
             Self::Ferrocni => "ferrocni",
-            Self::Unknown => "unknown",
+            Self::Cnitool => "cnitool",
+            Self::Unknown => return None,
         })
+    }
+}
+
+impl std::fmt::Display for Engine {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(self.known().unwrap_or("unknown"))
     }
 }
 

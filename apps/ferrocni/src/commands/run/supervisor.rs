@@ -8,6 +8,8 @@ use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, ExitCode, Stdio};
 
 use cni::Dns;
+use cni_runtime::{Endpoint, Network};
+use netlink::Netns;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::signal::{SigSet, Signal};
@@ -20,6 +22,7 @@ use crate::attachments::{Connection, Connections};
 use crate::container::{Claims, Container, Planned, Store, pin_netns, undo};
 use crate::failure::Failure;
 use crate::host::Host;
+use crate::live::Live;
 use crate::output::complain;
 
 /// A container with its supervisor, which is this process.
@@ -96,13 +99,26 @@ impl<'a> Supervisor<'a> {
                 return Err(Failure::from(RunError::Ended(signal)).with_status(status));
             }
             let (network, endpoint) = self.container.record.endpoint(planned)?;
-            self.host.runtime().add(&network, &endpoint)?;
+            self.connect(&network, &endpoint)?;
             self.attached += 1;
         }
         if let Some(netns) = &self.container.record.netns {
             let interfaces: Vec<_> = self.container.record.attachments.iter().map(Planned::ifname).collect();
             routes::order(netns, &interfaces)?;
         }
+        Ok(())
+    }
+
+    /// As a running container is connected, so that no other runtime's GC takes it for garbage. On the host's network there is nothing
+    /// to collect.
+    fn connect(&self, network: &Network, endpoint: &Endpoint) -> Result<(), Failure> {
+        let Some(path) = self.container.record.netns.as_deref() else {
+            self.host.live_runtime().add(network, endpoint)?;
+            return Ok(());
+        };
+        let live = Live::of(self.host);
+        let _turn = live.take_turn(Some(path))?;
+        live.connect(network, endpoint, &Netns::open(path)?)?;
         Ok(())
     }
 
@@ -233,7 +249,7 @@ impl Own {
         for planned in &container.record.attachments {
             let (network, endpoint) = container.record.endpoint(planned)?;
             own.networks.push(network.name().to_string());
-            let Some(attached) = host.runtime().cache().read(&endpoint.on(network.name()))? else { continue };
+            let Some(attached) = host.live_runtime().cache().read(&endpoint.on(network.name()))? else { continue };
             let result = attached.parsed_result()?;
             let ips = result.ips_of(endpoint.ifname.as_str());
             for ip in ips {

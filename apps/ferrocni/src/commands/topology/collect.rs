@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, HashSet};
 use cni::{Attachment, NetworkName};
 use netlink::Socket;
 
-use super::engine::runtime_of;
 use super::graph::{Attached, Container, Graph, Machine, Network, Subnet};
 use super::links::HostLinks;
 use crate::attachments::{Connection, Connections};
@@ -195,7 +194,7 @@ fn take_over(container: &mut Container, record: &Connection) {
     if record.name != container.id {
         container.name.clone_from(&record.name);
     }
-    container.runtime = container.runtime.or_else(|| runtime_of(&record.recorded.endpoint));
+    container.runtime = container.runtime.or_else(|| record.engine.known());
     for port in &record.ports {
         if !container.ports.contains(port) {
             container.ports.push(port.clone());

@@ -1,7 +1,6 @@
 //! `ferrocni topology`.
 
 mod collect;
-mod engine;
 mod graph;
 mod links;
 mod mermaid;
