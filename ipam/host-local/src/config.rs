@@ -15,7 +15,7 @@ use crate::Error;
 use crate::range::{RangeSets, RangeSpec, optional_subnet, parse_requested};
 
 /// Where the reference keeps its reservations, and so do we.
-const DEFAULT_DATA_DIR: &str = "/var/lib/cni/networks";
+pub const DEFAULT_DATA_DIR: &str = "/var/lib/cni/networks";
 
 /// The most addresses that can be requested at once: more than any container has.
 const MAX_REQUESTED: usize = 10_000;

@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use cni_plugin::{Add, AddResult, Check, Del, Dns, Gc, IpConfig, NetworkName, Plugin, SpecVersion, Status, Undo};
 use ipnetwork::IpNetwork;
 
-pub use config::Config;
+pub use config::{Config, DEFAULT_DATA_DIR};
 pub use error::Error;
 pub use owner::{Holder, Owner};
 pub use range::{Range, RangeError, RangeSet, RangeSets, RangeSpec};

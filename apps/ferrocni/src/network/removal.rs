@@ -12,9 +12,6 @@ use crate::failure::{Failure, line};
 use crate::host::Host;
 use crate::output::complain;
 
-/// Where host-local has its folders by default.
-const RESERVATIONS: &str = "/var/lib/cni/networks";
-
 /// The exit status of a network that is in use, as Podman has it.
 const IN_USE: u8 = 2;
 
@@ -103,7 +100,7 @@ fn forget_reservations(network: &Network) -> Result<(), Failure> {
     if key("type") != Some("host-local") {
         return Ok(());
     }
-    let folder = key("dataDir").filter(|folder| !folder.is_empty()).unwrap_or(RESERVATIONS);
+    let folder = key("dataDir").filter(|folder| !folder.is_empty()).unwrap_or(host_local::DEFAULT_DATA_DIR);
     Ok(host_local::Store::forget(Path::new(folder), network.name())?)
 }
 

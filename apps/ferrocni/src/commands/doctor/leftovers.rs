@@ -13,9 +13,6 @@ use super::finding::{Finding, quote};
 use super::survey::Survey;
 use crate::failure::Failure;
 
-/// Where reservations of networks are that name no other place.
-const RESERVATIONS: &str = "/var/lib/cni/networks";
-
 /// How long an ADD or a DEL may take that is just under way.
 const PATIENCE: Duration = Duration::from_secs(1);
 
@@ -112,9 +109,9 @@ fn reservations(survey: &Survey<'_>, held: &Held) -> Result<Vec<Leftover>, Failu
 
 /// Where each network's reservations are, those of networks that are gone among them.
 fn folders(survey: &Survey<'_>) -> BTreeMap<NetworkName, PathBuf> {
-    let entries = std::fs::read_dir(RESERVATIONS).into_iter().flatten().flatten();
+    let entries = std::fs::read_dir(host_local::DEFAULT_DATA_DIR).into_iter().flatten().flatten();
     let names = entries.filter_map(|entry| NetworkName::new(entry.file_name().to_str()?).ok());
-    let mut folders: BTreeMap<_, _> = names.map(|name| (name, PathBuf::from(RESERVATIONS))).collect();
+    let mut folders: BTreeMap<_, _> = names.map(|name| (name, PathBuf::from(host_local::DEFAULT_DATA_DIR))).collect();
     for known in &survey.networks {
         if let Some(folder) = known.host_local().and_then(|config| config.data_dir().ok()) {
             folders.insert(known.network.name().clone(), folder);
