@@ -2,6 +2,7 @@
 //! network and through a published port, and with nothing left behind.
 //!
 //! - `cnitool`: libcni's own tool, from Debian's source package (`scripts/test.sh` builds it)
+//! - `command`: networks that `ferrocni` has created, as other programs see and use them
 //! - `podman`: Podman with its CNI backend
 //! - `containerd`: containerd's `ctr run --cni`
 //! - `runtime`: `crates/cni-runtime`, on what these have attached
@@ -13,6 +14,7 @@
 #![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
 
 mod cnitool;
+mod command;
 mod connect;
 mod containerd;
 mod machine;

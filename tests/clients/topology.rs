@@ -23,7 +23,7 @@ fn containers_of_both_are_in_one_picture() {
         json!([container["runtime"], on.collect::<Vec<_>>(), container["ports"].as_array().unwrap().len()])
     });
     assert_eq!(json!(shown.collect::<Vec<_>>()), json!([["containerd", ["ctr"], 0], ["podman", ["front", "back"], 2]]));
-    assert!(containers[0]["name"].as_str().unwrap().starts_with("default-pod-"), "{containers:?}");
+    assert!(containers[0]["name"].as_str().unwrap().starts_with("pod-"), "{containers:?}");
     assert_eq!((&containers[1]["name"], &seen["dead"]), (&json!("shop"), &json!(0)));
     let tree = host.ferrocni(["topology", "front"]).ok();
     let line = format!("└─ shop  eth0  {}/24  podman  8080→80/tcp, 5353→53/udp", of_web.v4);

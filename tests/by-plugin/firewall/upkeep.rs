@@ -249,3 +249,17 @@ fn what_the_reference_let_through_we_check_and_remove() {
         host.snapshot().assert_nothing_since(&before);
     }
 }
+
+/// A plugin after this one may leave the addresses out of its result, which DEL gets.
+#[test]
+fn a_result_without_addresses_is_no_reason_to_leave_anything() {
+    let host = Host::new();
+    host.shell("ip link add br9 type bridge; ip link add veth9 master br9 type veth peer name other");
+    let mut config = told("net1", "10.1.0.2/24");
+    config["ingressPolicy"] = json!("isolated");
+    call(&host, "ADD", "c1", &config).ok();
+    config["prevResult"]["ips"] = json!([]);
+    call(&host, "DEL", "c1", &config).ok();
+    let left = host.run(["nft", "list", "ruleset"]);
+    assert!(!left.contains("ferrocni:net1/c1"), "{left}");
+}

@@ -1,0 +1,36 @@
+//! Networks that `ferrocni` has created, as other programs see and use them.
+
+use serde_json::{Value, json};
+use tests::Inside as _;
+
+use crate::podman::{self, podman};
+
+#[test]
+fn podman_lists_inspects_and_uses_what_the_command_has_created() {
+    let host = podman::host_with_podman();
+    let create = |args: &[&str]| host.ferrocni([&["network", "create"], args].concat()).ok().trim().to_owned();
+    let id = create(&["--label", "team=a", "--subnet", "10.9.0.0/24", "--gateway", "10.9.0.254", "shared"]);
+    create(&["--internal", "--subnet", "10.8.0.0/24", "inner"]);
+    let listed = podman(&host, "network ls --no-trunc --format '{{.ID}} {{.Name}} {{.Driver}}' --filter label=team=a");
+    assert_eq!(listed, format!("{id} shared bridge\n"));
+    let inspect = |name: &str| -> Value {
+        serde_json::from_str::<Value>(&podman(&host, &format!("network inspect {name}"))).unwrap()[0].take()
+    };
+    let shared = inspect("shared");
+    assert_eq!((&shared["labels"], &shared["internal"]), (&json!({"team": "a"}), &json!(false)));
+    assert_eq!(shared["subnets"][0], json!({"subnet": "10.9.0.0/24", "gateway": "10.9.0.254"}));
+    assert_eq!(inspect("inner")["internal"], true);
+
+    let (web, addresses) = podman::run(&host, "web", "--network shared -p 8080:80");
+    let _server = web.listen_tcp(80);
+    host.assert_reaches_tcp("127.0.0.1:8080");
+    let pinged = host.ferrocni(["run", "--network", "shared", "ping", "-c1", "-W5", &addresses.v4]);
+    assert!(pinged.status.success(), "{pinged}");
+    let taken = host.ferrocni(["run", "--network", "shared", "-p", "8080:80", "true"]);
+    assert!(taken.status.code() == Some(125) && taken.stderr.contains("8080"), "{taken}");
+    let refused = host.ferrocni(["network", "rm", "shared"]);
+    assert!(refused.status.code() == Some(2) && refused.stderr.contains("in use by web"), "{refused}");
+    podman(&host, "rm -f -t 0 web");
+    let _ = host.ferrocni(["network", "rm", "shared", "inner"]).ok();
+    assert!(!podman(&host, "network ls -q").contains("shared"));
+}
