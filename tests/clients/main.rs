@@ -3,6 +3,7 @@
 //!
 //! - `cnitool`: libcni's own tool, from Debian's source package (`scripts/test.sh` builds it)
 //! - `command`: networks that `ferrocni` has created, as other programs see and use them
+//! - `compose`: a compose file on networks of both
 //! - `podman`: Podman with its CNI backend
 //! - `containerd`: containerd's `ctr run --cni`
 //! - `runtime`: `crates/cni-runtime`, on what these have attached
@@ -15,6 +16,7 @@
 
 mod cnitool;
 mod command;
+mod compose;
 mod connect;
 mod containerd;
 mod machine;
