@@ -34,9 +34,9 @@ fn a_container_on_no_network_may_have_the_kernels_tunnels() {
     network.check(&c1, "eth0").ok();
     c1.shell("ip link set tunl0 up");
     let error = network.check(&c1, "eth0").error();
-    assert!(error.msg.contains("found tunl0 besides"), "{error:?}");
+    assert!(error.msg.contains("also found tunl0"), "{error:?}");
     c1.shell("ip link set tunl0 down; ip link set sit0 name sit1");
-    assert!(network.check(&c1, "eth0").error().msg.contains("found sit1 besides"));
+    assert!(network.check(&c1, "eth0").error().msg.contains("also found sit1"));
 }
 
 /// Any test may load a module while another one runs.
