@@ -46,8 +46,8 @@ fn a_vlan_or_a_name_that_is_taken_is_refused_and_so_is_a_master_without_vlans() 
     network(&host, "holder", &json!({"vlanId": 8, "ipam": ipam(90)})).add(&holder, "eth0").ok();
     let cases: [(Value, &str, &[&str]); 4] = [
         (json!({"master": "lo"}), "eth0", &["lo", "cannot carry VLANs"]),
-        (json!({"vlanId": 7}), "eth0", &["VLAN 7 of uplink is in use", "macvlan"]),
-        (json!({"vlanId": 8}), "eth0", &["VLAN 8 of uplink is in use", "macvlan"]),
+        (json!({"vlanId": 7}), "eth0", &["VLAN 7 of uplink is already in use", "macvlan"]),
+        (json!({"vlanId": 8}), "eth0", &["VLAN 8 of uplink is already in use", "macvlan"]),
         (json!({}), "taken", &["taken"]),
     ];
     for (keys, ifname, words) in cases {
