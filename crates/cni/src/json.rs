@@ -29,6 +29,10 @@ pub fn from_value<T: DeserializeOwned>(value: &Value) -> Result<T, Misfit> {
 pub fn fitting_from_value<T: DeserializeOwned>(value: &Value) -> Result<T, Misfit> {
     /// More than a person spoils by mistake.
     const MOST: usize = 64;
+    // Nearly always all of it fits, and need not be copied.
+    if let Ok(whole) = from_value(value) {
+        return Ok(whole);
+    }
     let mut fitting = value.clone();
     for _ in 0..MOST {
         match from_value(&fitting) {
