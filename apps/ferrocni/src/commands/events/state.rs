@@ -74,13 +74,18 @@ impl State {
     pub(super) fn look_at_attachments(&mut self, host: &Host) -> Vec<Value> {
         let mut names: BTreeSet<_> = caches(host).iter().flat_map(|(cache, _)| names_in(cache.folder())).collect();
         names.extend(self.attached.keys().cloned());
-        names.iter().flat_map(|name| self.look_at_attachment(host, name)).collect()
+        let called = Names::load();
+        names.iter().flat_map(|name| self.look(host, name, &called)).collect()
     }
 
     /// What has become of one. A file that is no record is none; one that cannot be read just now is being written.
     pub(super) fn look_at_attachment(&mut self, host: &Host, name: &OsStr) -> Vec<Value> {
+        self.look(host, name, &Names::load())
+    }
+
+    fn look(&mut self, host: &Host, name: &OsStr, called: &Names) -> Vec<Value> {
         let Some(text) = name.to_str().filter(|name| !name.starts_with('.')) else { return Vec::new() };
-        let Ok(now) = find(host, text) else { return Vec::new() };
+        let Ok(now) = find(host, text, called) else { return Vec::new() };
         let before = match now.clone() {
             Some(fields) => self.attached.insert(name.to_owned(), fields),
             None => self.attached.remove(name),
@@ -99,10 +104,10 @@ fn caches(host: &Host) -> [(&Cache, bool); 2] {
     [(host.runtime().cache(), false), (host.live_runtime().cache(), true)]
 }
 
-fn find(host: &Host, name: &str) -> Result<Option<Value>, CacheError> {
+fn find(host: &Host, name: &str, called: &Names) -> Result<Option<Value>, CacheError> {
     for (cache, is_live) in caches(host) {
         if let Some(recorded) = cache.read_named(name)? {
-            return Ok(Some(fields(&Connection::of(recorded, is_live, &Names::load()))));
+            return Ok(Some(fields(&Connection::of(recorded, is_live, called))));
         }
     }
     Ok(None)

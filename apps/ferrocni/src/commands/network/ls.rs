@@ -1,4 +1,3 @@
-use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::time::SystemTime;
@@ -42,7 +41,7 @@ pub(super) fn run(host: &Host, args: &Args) -> Result<ExitCode, Failure> {
         complain(line(broken));
     }
     let mut described: Vec<_> = networks.networks.iter().map(Description::of).collect();
-    described.sort_by(|one, other| natural(&one.name, &other.name));
+    described.sort_by_cached_key(|network| natural(&network.name));
     let mut shown = Vec::new();
     for network in described {
         if filters.admit(host, &network)? {
@@ -85,9 +84,8 @@ pub(super) fn time(time: SystemTime) -> String {
 }
 
 /// Digits count as numbers: net2 comes before net10.
-pub(crate) fn natural(one: &str, other: &str) -> Ordering {
-    let (one_parts, other_parts) = (parts(one), parts(other));
-    one_parts.cmp(&other_parts).then_with(|| one.cmp(other))
+pub(crate) fn natural(name: &str) -> impl Ord + use<> {
+    (parts(name), name.to_owned())
 }
 
 /// Runs of digits, by length without zeros in front and then by digits, and the characters between them.
@@ -121,7 +119,7 @@ mod tests {
     #[test]
     fn names_are_in_natural_order() {
         let mut names = ["net10", "net2", "a", "net", "net02", "b1c10", "b1c9"];
-        names.sort_by(|one, other| natural(one, other));
+        names.sort_by_cached_key(|name| natural(name));
         assert_eq!(names, ["a", "b1c9", "b1c10", "net", "net02", "net2", "net10"]);
     }
 }

@@ -52,7 +52,7 @@ pub(super) fn collect(host: &Host, wanted: &[String], outcomes: &mut Outcomes) -
     add_unconfigured(&mut networks, &living, &links);
     let mut networks: Vec<_> = networks.into_values().filter(|network| can_be_seen(network, &living)).collect();
     networks.iter_mut().for_each(|network| complete(network, &links));
-    networks.sort_by(|one, other| natural(&one.name, &other.name));
+    networks.sort_by_cached_key(|network| natural(&network.name));
     let links =
         if wanted.is_empty() { links.that_matter(&ends, &networks) } else { links.of_networks(&ends, &networks) };
     Ok(Graph { host: Machine { name: host_name(), links }, networks, containers: containers(&living), dead })
@@ -183,9 +183,9 @@ fn containers(living: &[Living<'_>]) -> Vec<Container> {
     }
     let mut containers: Vec<_> = containers.into_values().collect();
     for container in &mut containers {
-        container.attachments.sort_by(|one, other| natural(&one.interface, &other.interface));
+        container.attachments.sort_by_cached_key(|attached| natural(&attached.interface));
     }
-    containers.sort_by(|one, other| natural(&one.name, &other.name));
+    containers.sort_by_cached_key(|container| natural(&container.name));
     containers
 }
 
