@@ -135,13 +135,15 @@ pub(crate) fn new_table(of: Table<'_>, about: &str) -> Message {
 }
 
 pub(crate) fn del_table(of: Table<'_>) -> Message {
-    let mut message = request(operation::DEL_TABLE, 0, of.family);
-    message.text(table::NAME, of.name);
-    message
+    about_one_table(operation::DEL_TABLE, of)
 }
 
 pub(crate) fn get_table(of: Table<'_>) -> Message {
-    let mut message = request(operation::GET_TABLE, 0, of.family);
+    about_one_table(operation::GET_TABLE, of)
+}
+
+fn about_one_table(operation: u8, of: Table<'_>) -> Message {
+    let mut message = request(operation, 0, of.family);
     message.text(table::NAME, of.name);
     message
 }
