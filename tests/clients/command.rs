@@ -34,3 +34,28 @@ fn podman_lists_inspects_and_uses_what_the_command_has_created() {
     let _ = host.ferrocni(["network", "rm", "shared", "inner"]).ok();
     assert!(!podman(&host, "network ls -q").contains("shared"));
 }
+
+/// It has no file, and Podman does not ask anybody.
+#[test]
+fn podman_s_default_network_is_there_once_it_has_a_container() {
+    let host = podman::host_with_podman();
+    let ls = || host.ferrocni(["network", "ls", "--format", "{{.Name}} {{.Driver}}"]).ok();
+    assert_eq!(ls(), "host host\nnone null\n");
+    let (_web, addresses) = podman::run(&host, "web", "");
+    assert_eq!(ls(), "host host\nnone null\npodman bridge\n");
+    let inspected: Value = serde_json::from_str(&host.ferrocni(["network", "inspect", "podman"]).ok()).unwrap();
+    let containers: Vec<_> = inspected[0]["Containers"].as_object().unwrap().values().collect();
+    assert_eq!((containers.len(), &containers[0]["Name"]), (1, &json!("web")));
+    assert_eq!(inspected[0]["IPAM"]["Config"][0]["Subnet"], "10.210.88.0/24");
+    let refused = host.ferrocni(["network", "rm", "podman"]);
+    assert!(refused.stderr.contains("network podman has no file that could be removed"), "{refused}");
+    let ping = ["ping", "-c1", "-W5", &addresses.v4];
+    let _ = host.ferrocni([&["run", "--network", "podman"], &ping[..]].concat()).ok();
+    let _ = host.ferrocni(["run", "-d", "--network", "none", "--name", "own", "sleep", "1000"]).ok();
+    let _ = host.ferrocni(["network", "connect", "podman", "own"]).ok();
+    let pid = host.ferrocni(["ps", "--format", "{{.PID}}"]).ok();
+    host.container_at("own", format!("/proc/{}/ns/net", pid.trim()).as_ref()).assert_pings(&addresses.v4);
+    let _ = host.ferrocni(["stop", "own"]).ok();
+    podman(&host, "rm -f -t 0 web");
+    assert_eq!(ls(), "host host\nnone null\n");
+}

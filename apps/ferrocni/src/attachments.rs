@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use cni::{AddResult, Attachment, NetworkName};
+use cni::{AddResult, Attachment, Interface, NetworkName};
 use cni_runtime::{Attached, Cache, CacheError, Cached, Network};
 use ipnetwork::IpNetwork;
 use netlink::{Netns, Socket, if_found};
@@ -22,6 +22,8 @@ pub(crate) struct Connection {
     pub(crate) engine: Engine,
     /// Made by `network connect`: it lasts as long as the container runs, and its runtime does not know of it.
     pub(crate) is_live: bool,
+    /// It has an interface of its own: on the networks `host` and `none` it has not.
+    has_interface: bool,
     pub(crate) mac: Option<String>,
     pub(crate) addresses: Vec<IpNetwork>,
     pub(crate) ports: Vec<PortMapping>,
@@ -83,6 +85,7 @@ impl Connection {
             name: name_of(&recorded, names),
             engine,
             is_live,
+            has_interface: has_interface(&result, &ifname),
             mac: mac_of(&result, &ifname),
             addresses: result.ips_of(&ifname).map(|ip| ip.address).collect(),
             ports: ports_of(&recorded),
@@ -103,23 +106,26 @@ impl Connection {
         Ok(self.open()?.is_some())
     }
 
-    /// Whether the interface is there: its namespace is, and the interface is in it with its hardware address. A path like
+    /// Whether it is there: its namespace is, and the interface, if it has one, is in it with its hardware address. A path like
     /// `/proc/1234/ns/net` may be another container's by now.
     pub(crate) fn is_alive(&self) -> Result<bool, netlink::Error> {
-        self.open()?.map_or(Ok(false), |netns| self.has_interface(&netns))
+        self.open()?.map_or(Ok(false), |netns| self.is_in(&netns))
     }
 
     /// The same, and in that namespace.
     pub(crate) fn is_alive_in(&self, netns: &Netns) -> Result<bool, netlink::Error> {
         // What cannot be opened is not what was.
-        Ok(self.open().is_ok_and(|own| own.as_ref() == Some(netns)) && self.has_interface(netns)?)
+        Ok(self.open().is_ok_and(|own| own.as_ref() == Some(netns)) && self.is_in(netns)?)
     }
 
     fn open(&self) -> Result<Option<Netns>, netlink::Error> {
         self.netns().map_or(Ok(None), |path| if_found(Netns::open(path)))
     }
 
-    fn has_interface(&self, netns: &Netns) -> Result<bool, netlink::Error> {
+    fn is_in(&self, netns: &Netns) -> Result<bool, netlink::Error> {
+        if !self.has_interface {
+            return Ok(true);
+        }
         let link = if_found(Socket::open_in(netns)?.link(self.recorded.endpoint.ifname.as_str()))?;
         let mac = link.as_ref().and_then(|link| link.mac).map(|mac| mac.to_string());
         Ok(link.is_some() && (self.mac.is_none() || self.mac == mac))
@@ -146,8 +152,16 @@ fn name_of(recorded: &Attached, names: &Names) -> String {
 }
 
 fn mac_of(result: &AddResult, ifname: &str) -> Option<String> {
-    let inside = result.interfaces.iter().find(|interface| interface.name == ifname && !interface.sandbox.is_empty());
-    inside.map(|interface| interface.mac.clone()).filter(|mac| !mac.is_empty())
+    inside(result, ifname).map(|interface| interface.mac.clone()).filter(|mac| !mac.is_empty())
+}
+
+/// Old results name no interfaces.
+fn has_interface(result: &AddResult, ifname: &str) -> bool {
+    result.interfaces.is_empty() || inside(result, ifname).is_some()
+}
+
+fn inside<'a>(result: &'a AddResult, ifname: &str) -> Option<&'a Interface> {
+    result.interfaces.iter().find(|interface| interface.name == ifname && !interface.sandbox.is_empty())
 }
 
 fn ports_of(recorded: &Attached) -> Vec<PortMapping> {

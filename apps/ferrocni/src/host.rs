@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use cni_runtime::{Cache, ConfigError, Network, Networks, Runtime};
+use cni_runtime::{Cache, ConfigError, Network, Networks, NotFound, Runtime};
 
 use crate::failure::Failure;
 use crate::network::{self, Description};
@@ -61,8 +61,8 @@ pub(crate) struct Host {
 pub(crate) enum LookUpError {
     #[error(transparent)]
     Folder(#[from] ConfigError),
-    #[error("there is no network {name}{hint}: `ferrocni network ls` lists them")]
-    Unknown { name: String, hint: String },
+    #[error("{0}: `ferrocni network ls` lists those there are")]
+    Unknown(NotFound),
     #[error("{prefix} is the beginning of more than one network's id: {}", names.join(", "))]
     Ambiguous { prefix: String, names: Vec<String> },
 }
@@ -112,7 +112,7 @@ impl Host {
         for folder in folders_in(&self.folder) {
             networks.networks.extend(Networks::load(folder)?.networks.into_iter().filter(is_list));
         }
-        for network in network::without_file() {
+        for network in network::without_file(self.runtime.cache()) {
             if networks.find(network.name().as_str()).is_err() {
                 networks.networks.push(network);
             }
@@ -127,14 +127,15 @@ impl Host {
 }
 
 fn find<'a>(networks: &'a Networks, wanted: &str) -> Result<&'a Network, LookUpError> {
-    if let Ok(network) = networks.find(wanted) {
-        return Ok(network);
-    }
+    let missing = match networks.find(wanted) {
+        Ok(network) => return Ok(network),
+        Err(missing) => missing,
+    };
     let with_id = |network: &&Network| !wanted.is_empty() && Description::id_of(network).starts_with(wanted);
     let found: Vec<_> = networks.networks.iter().filter(with_id).collect();
     match found[..] {
         [network] => Ok(network),
-        [] => Err(LookUpError::Unknown { name: wanted.to_owned(), hint: unread(networks) }),
+        [] => Err(LookUpError::Unknown(missing)),
         _ => Err(LookUpError::Ambiguous {
             prefix: wanted.to_owned(),
             names: found.iter().map(|network| network.name().to_string()).collect(),
@@ -154,9 +155,4 @@ fn folders_in(folder: &Path) -> Vec<PathBuf> {
 /// Other files in such a folder are libcni's: plugins that belong to a list.
 fn is_list(network: &Network) -> bool {
     network.path.as_deref().and_then(Path::extension).is_some_and(|extension| extension == "conflist")
-}
-
-fn unread(networks: &Networks) -> String {
-    let paths: Vec<_> = networks.broken.iter().map(|broken| broken.path().display().to_string()).collect();
-    if paths.is_empty() { String::new() } else { format!(" (it may be in {}, which cannot be read)", paths.join(", ")) }
 }

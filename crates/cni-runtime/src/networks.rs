@@ -18,7 +18,7 @@ pub struct Networks {
 
 /// No network has that name.
 #[derive(Debug, thiserror::Error)]
-#[error("no network in {} is called {name}{}", folder.display(), unread(broken))]
+#[error("there is no network {name} in {}{}", folder.display(), unread(broken))]
 #[non_exhaustive]
 pub struct NotFound {
     /// The name.
@@ -31,7 +31,7 @@ pub struct NotFound {
 
 fn unread(broken: &[PathBuf]) -> String {
     let names: Vec<_> = broken.iter().map(|path| path.display().to_string()).collect();
-    if names.is_empty() { String::new() } else { format!(", and these files cannot be used: {}", names.join(", ")) }
+    if names.is_empty() { String::new() } else { format!(", but it may be in one of these, which cannot be read: {}", names.join(", ")) }
 }
 
 impl Networks {
@@ -138,7 +138,7 @@ mod tests {
         let broken: Vec<_> = networks.broken.iter().map(|error| error.path().to_owned()).collect();
         assert_eq!(broken, ["05.conf", "06.json", "07.conflist", "08.conflist", "10.conflist"].map(path));
         let error = networks.find("m").unwrap_err().to_string();
-        assert!(error.contains("is called m") && error.contains("10.conflist"), "{error}");
+        assert!(error.contains("no network m in") && error.contains("10.conflist"), "{error}");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tests::{Host, Inside as _};
 
-use super::{fails, succeeds};
+use super::{fails, idle, succeeds};
 
 fn names(host: &Host, args: &[&str]) -> Vec<String> {
     let listed = host.ferrocni([&["network", "ls", "--format", "{{.Name}}"], args].concat()).ok();
@@ -141,6 +141,21 @@ fn everybodys_networks_are_listed_and_a_broken_file_is_named() {
         (&json!("true"), &json!("team=b"), &json!("true"))
     );
     assert_eq!(inspect(&host, "podman")["IPAM"]["Config"][0]["Gateway"], "10.88.0.1");
+}
+
+#[test]
+fn containers_on_the_networks_without_interfaces_are_shown() {
+    let host = Host::new();
+    let on = |network: &str| {
+        let containers = inspect(&host, network)["Containers"].as_object().unwrap().clone();
+        containers.values().map(|container| container["Name"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    for network in ["host", "none"] {
+        idle(&host, &["--network", network, "--name", network]);
+        assert_eq!(on(network), [network]);
+        succeeds(&host, &["stop", network]);
+        assert_eq!(on(network), [""; 0]);
+    }
 }
 
 #[test]

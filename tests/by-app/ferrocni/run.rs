@@ -162,8 +162,13 @@ fn several_networks_are_interfaces_in_the_order_of_the_command_line() {
         assert_eq!(container.addresses("eth3"), ["10.4.0.9/24", "fd00:4::9/64"]);
         let route: Value = container.ip_json(["route", "get", "192.0.2.99"]);
         assert_eq!(route[0]["gateway"], "10.2.0.1", "the default route of the greatest priority");
+        succeeds(&host, &["network", "disconnect", "b", &id]);
+        let route: Value = container.ip_json(["route", "get", "192.0.2.99"]);
+        assert_eq!(route[0]["gateway"], "10.1.0.1", "then that of the next network");
         drop(container);
         succeeds(&host, &["stop", &id[..12]]);
+        // The container's names on the network that it has left are forgotten.
+        succeeds(&host, &["network", "ls"]);
     });
     let args = ["--net", "a", "--ip", "10.1.0.50", "--mac-address", "02:00:00:00:00:50"];
     let seen = output(&host, &args, "ip -o -4 addr show eth0; cat /sys/class/net/eth0/address");
@@ -244,6 +249,24 @@ fn another_root_has_the_same_network_and_names() {
 }
 
 #[test]
+fn another_root_has_terminals_devices_and_shared_memory() {
+    let host = Host::new();
+    host.shell("mkdir -p /run/root/usr /run/root/tmp && mount --bind /usr /run/root/usr && cd /run/root && ln -s usr/* .");
+    let run = "$f run --network none --rootfs /run/root";
+    let line = "ls /dev | xargs; ls /dev/pts; echo x > /dev/shm/x && stat -c %a /dev/shm; echo a > /dev/full || echo full; \
+                echo b | tee /dev/stderr; (: < /dev/tty) || :";
+    let seen = shell(&host, &format!("{run} sh -c '{line}' 2>&1"));
+    let expected = "fd full null ptmx pts random shm stderr stdin stdout tty urandom zero\nptmx\n1777\n";
+    assert!(seen.starts_with(expected) && seen.contains("full\nb\nb\n"), "{seen}");
+    // The terminal that the program is started on, and one that it makes.
+    let line = "tty; echo typed > /dev/tty; script -qec tty /dev/null";
+    host.write("/run/terminal", format!("{run} -t sh -c '{line}'\n"));
+    let seen = shell(&host, "export f; script -qec 'sh /run/terminal' /dev/null");
+    assert!(seen.starts_with("/dev/console\r\ntyped\r\n") && seen.ends_with("/dev/pts/0\r\n"), "{seen:?}");
+    host.shell("umount /run/root/usr");
+}
+
+#[test]
 fn killed_at_any_time_it_leaves_nothing_for_the_next_command() {
     let host = Host::new();
     succeeds(&host, &["run", "true"]);
@@ -297,6 +320,38 @@ fn many_at_once_do_not_disturb_each_other() {
         addresses.sort_unstable();
         addresses.dedup();
         assert!(addresses.len() > 1);
+    });
+}
+
+#[test]
+fn what_a_program_in_the_background_says_is_kept() {
+    let host = Host::new();
+    host.assert_leaves_nothing(|| {
+        let program = "echo one; echo two >&2; read wait < /run/fifo; echo three; exit 3";
+        let said = shell(
+            &host,
+            &format!(
+                "mkfifo /run/fifo; $f run -d --network none --name web sh -c '{program}' >/run/id
+                 until $f logs web | grep -q two; do sleep 0.01; done
+                 $f logs web; $f logs --tail 1 $(cat /run/id)
+                 $f logs -f web > /run/followed & until grep -q two /run/followed; do sleep 0.01; done
+                 echo > /run/fifo; wait $!; cat /run/followed; rm /run/fifo /run/id /run/followed"
+            ),
+        );
+        assert_eq!(said, "one\ntwo\ntwo\none\ntwo\nthree\n");
+        fails(&host, &["logs", "web"], 1, "there is no container web");
+        let many = "sh -c 'seq 1000000; read wait < /run/fifo'";
+        let kept = shell(
+            &host,
+            &format!(
+                "mkfifo /run/fifo; $f run -d --network none --name web {many} >/run/id
+                 until $f logs -n 1 web | grep -q '^1000000$'; do sleep 0.01; done
+                 $f logs web | wc -c; $f logs -f web | head -n 1 | wc -l; du -sb /run/ferrocni/containers | cut -f 1
+                 $f stop web >&2; rm /run/fifo /run/id"
+            ),
+        );
+        let numbers: Vec<u32> = kept.lines().map(|line| line.parse().unwrap()).collect();
+        assert!(numbers[0] >= 1 << 20 && numbers[1] == 1 && numbers[2] < (2 << 20) + 50_000, "{numbers:?}");
     });
 }
 

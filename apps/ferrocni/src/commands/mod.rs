@@ -3,6 +3,7 @@
 mod completion;
 mod doctor;
 mod events;
+mod logs;
 mod man;
 mod metrics;
 mod network;
@@ -48,6 +49,7 @@ enum Command {
     Ps(ps::Args),
     Port(port::Args),
     Stop(stop::Args),
+    Logs(logs::Args),
     #[command(hide = true)]
     Init(run::InitArgs),
     Doctor(doctor::Args),
@@ -68,6 +70,7 @@ pub(crate) fn run(cli: &Cli) -> Result<ExitCode, Failure> {
         Command::Ps(args) => ps::run(&host, args),
         Command::Port(args) => port::run(&host, args),
         Command::Stop(args) => stop::run(&host, args),
+        Command::Logs(args) => logs::run(&host, args),
         Command::Init(args) => Ok(run::init(args)),
         Command::Doctor(args) => doctor::run(&host, args),
         Command::Metrics(args) => metrics::run(&host, args),

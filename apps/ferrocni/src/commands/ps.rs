@@ -9,26 +9,18 @@ use crate::container::{Living, Store, sweep};
 use crate::failure::{Failure, line};
 use crate::host::Host;
 use crate::network::Description;
-use crate::output::{Form, List, complain};
+use crate::output::{List, Listing, complain};
 
 /// List the containers of `run`
+///
+/// Properties to filter by: id, label, name, network.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Also those of other runtimes: everything that is attached to a network
     #[arg(short, long)]
     all_runtimes: bool,
-    /// Show only containers with this property: id, label, name, network (may be repeated)
-    #[arg(short, long, value_name = "KEY=VALUE")]
-    filter: Vec<String>,
-    /// table, json, or a Go template
-    #[arg(long, value_name = "FORMAT")]
-    format: Option<String>,
-    /// Show whole ids and commands
-    #[arg(long)]
-    no_trunc: bool,
-    /// Show ids only
-    #[arg(short, long)]
-    quiet: bool,
+    #[command(flatten)]
+    listing: Listing,
 }
 
 const LIST: List = List {
@@ -70,7 +62,7 @@ struct Row {
 }
 
 pub(super) fn run(host: &Host, args: &Args) -> Result<ExitCode, Failure> {
-    let filters = args.filter.iter().map(|filter| parse(filter)).collect::<Result<Vec<_>, _>>()?;
+    let filters = args.listing.filter.iter().map(|filter| parse(filter)).collect::<Result<Vec<_>, _>>()?;
     sweep(host);
     let connections = Connections::of_host(host)?;
     for broken in &connections.broken {
@@ -82,9 +74,8 @@ pub(super) fn run(host: &Host, args: &Args) -> Result<ExitCode, Failure> {
         rows.extend(others(&connections.all, &living)?);
     }
     rows.retain(|row| KEYS.iter().all(|key| row.fits(key, &filters)));
-    let form = Form::new(args.format.as_deref(), args.quiet);
-    let objects: Vec<_> = rows.iter().map(|row| row.object(args.no_trunc)).collect();
-    LIST.print(&form, &objects)?;
+    let objects: Vec<_> = rows.iter().map(|row| row.object(args.listing.no_trunc)).collect();
+    LIST.print(&args.listing.form(), &objects)?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -1,11 +1,13 @@
 //! The containers of `ferrocni run`: what is written down of them, and how what they leave is taken away.
 
+mod log;
 mod netns;
 mod ports;
 mod record;
 mod remains;
 mod store;
 
+pub(crate) use log::{Log, Reading};
 pub(crate) use ports::{Claimed, Claims, Ports, Publish, exposed};
 pub(crate) use record::{Planned, Program, Record};
 pub(crate) use remains::undo;

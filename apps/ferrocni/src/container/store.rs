@@ -3,6 +3,7 @@
 //! - `config.json` is its [`Record`].
 //! - `alive` is locked for as long as its supervisor lives, and by nobody else but who clears up after it.
 //! - `lock` is locked by the supervisor and by the plugins that it has started, which may outlive it.
+//! - `log` and `log.old` are what the program says in the background.
 //!
 //! Containers are made and judged dead by one process at a time: it has the folder itself locked.
 
@@ -14,6 +15,7 @@ use std::path::{Path, PathBuf};
 use files::Folder;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 
+use super::log::Reading;
 use super::record::Record;
 use super::remains::Remains;
 use crate::failure::{Failure, Outcomes, line};
@@ -189,6 +191,11 @@ impl Living {
         })?;
         let pid = files::read(&folder.join(PID), 20).ok().and_then(|text| String::from_utf8(text).ok()?.parse().ok());
         Some(Self { record, pid, folder })
+    }
+
+    /// What the program has said, if it is in the background.
+    pub(crate) fn log(&self) -> Result<Option<Reading>, StoreError> {
+        Reading::start(&self.folder).map_err(StoreError::io("read the log in", &self.folder))
     }
 
     /// Waits until the supervisor has ended.

@@ -5,23 +5,45 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use cni::{cidr, json};
 use cni_runtime::Network;
 use ip::Family;
+use netlink::{Netns, Socket, table};
 use serde_json::{Value, json};
 
 use super::Description;
+use crate::failure::Failure;
+
+/// Far enough apart for routes in between.
+const STEP: u32 = 100;
 
 /// What is to become of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum DefaultRoute {
     /// It is as the network has it.
     Keep,
-    /// The container has one already, which stays.
-    LeaveOut,
+    /// The container has others, which come first. This one is its way when those are gone.
+    Follow {
+        /// The route's metric.
+        metric: u32,
+    },
     /// It comes before those that the container has: as two routes of half of all addresses each, because an IPv4 route of
     /// metric 0, as containers have it, can only be preceded by a longer one. Of several such, the lowest metric wins.
     Precede {
         /// The routes' metric.
         metric: u32,
     },
+}
+
+/// The network with its default routes after those that the container has, as the next one is connected to it.
+pub(crate) fn with_later_default_routes(network: &Network, netns: &Netns) -> Result<Network, Failure> {
+    let mut inside = Socket::open_in(netns)?;
+    let [v4, v6] = [later_than(&mut inside, Family::V4)?, later_than(&mut inside, Family::V6)?];
+    Ok(with_default_routes(network, |family| if family == Family::V4 { v4 } else { v6 })?)
+}
+
+/// Plugins give all of theirs the same metric, and of those the kernel takes the newest, or all in turn.
+fn later_than(inside: &mut Socket, family: Family) -> netlink::Result<DefaultRoute> {
+    let routes = inside.routes(family, None, table::MAIN)?;
+    let metrics = routes.iter().filter(|route| route.is_default()).map(|route| route.priority.unwrap_or(0));
+    Ok(metrics.max().map_or(DefaultRoute::Keep, |last| DefaultRoute::Follow { metric: last.saturating_add(STEP) }))
 }
 
 /// The network with the default route of each address family as said.
@@ -58,12 +80,15 @@ fn change(plugin: &mut Value, families: &[Family], of: impl Fn(Family) -> Defaul
     }
     let routes = routes.into_iter().flat_map(|route| match is_default(&route).map(&of) {
         None | Some(DefaultRoute::Keep) => vec![route],
-        Some(DefaultRoute::LeaveOut) => Vec::new(),
+        Some(DefaultRoute::Follow { metric }) => vec![with_metric(&route, metric)],
         Some(DefaultRoute::Precede { metric }) => halves(&route, metric),
     });
     let routes: Value = routes.collect();
-    if let Some(ipam) = get_mut(plugin, "ipam") {
-        set(ipam, "routes", routes);
+    let Some(ipam) = get_mut(plugin, "ipam") else { return };
+    set(ipam, "routes", routes);
+    // A lease's default route is not in the configuration.
+    if let (Some("dhcp"), DefaultRoute::Follow { metric }) = (json::get(ipam, "type").and_then(Value::as_str), of(Family::V4)) {
+        set(ipam, "priority", metric.into());
     }
 }
 
@@ -86,12 +111,17 @@ fn halves(route: &Value, metric: u32) -> Vec<Value> {
         _ => ["0.0.0.0/1", "128.0.0.0/1"],
     };
     let half = |destination: &str| {
-        let mut route = route.clone();
+        let mut route = with_metric(route, metric);
         set(&mut route, "dst", destination.into());
-        set(&mut route, "priority", metric.into());
         route
     };
     destinations.map(half).to_vec()
+}
+
+fn with_metric(route: &Value, metric: u32) -> Value {
+    let mut route = route.clone();
+    set(&mut route, "priority", metric.into());
+    route
 }
 
 /// Keys are matched as Go does, which takes the last one.
@@ -125,18 +155,27 @@ mod tests {
     }
 
     #[test]
-    fn a_default_route_is_left_out_and_others_are_kept() {
+    fn a_default_route_that_comes_later_has_a_metric_and_others_are_as_they_were() {
         let plugin = json!({"type": "bridge", "ipam": ipam(&json!([
             {"dst": "0.0.0.0/0"}, {"dst": "10.9.0.0/16", "gw": "10.1.0.7"}, {"dst": "::/0"}]))});
-        let changed = changed(&plugin, DefaultRoute::LeaveOut, DefaultRoute::Keep);
-        assert_eq!(changed["ipam"]["routes"], json!([{"dst": "10.9.0.0/16", "gw": "10.1.0.7"}, {"dst": "::/0"}]));
+        let changed = changed(&plugin, DefaultRoute::Follow { metric: 100 }, DefaultRoute::Keep);
+        let later = json!({"dst": "0.0.0.0/0", "priority": 100});
+        assert_eq!(changed["ipam"]["routes"], json!([later, {"dst": "10.9.0.0/16", "gw": "10.1.0.7"}, {"dst": "::/0"}]));
+        assert_eq!(changed["ipam"].get("priority"), None);
     }
 
     #[test]
-    fn a_default_gateway_is_a_gateway_without_the_route() {
+    fn a_lease_has_its_metric() {
+        let plugin = json!({"type": "macvlan", "ipam": {"type": "dhcp"}});
+        let later = DefaultRoute::Follow { metric: 200 };
+        assert_eq!(changed(&plugin, later, later)["ipam"]["priority"], 200);
+    }
+
+    #[test]
+    fn a_default_gateway_is_a_gateway_and_a_route_that_can_be_told_apart() {
         let plugin = json!({"type": "bridge", "isDefaultGateway": true, "ipam": ipam(&json!(null))});
-        let changed = changed(&plugin, DefaultRoute::LeaveOut, DefaultRoute::Keep);
-        assert_eq!(changed["ipam"]["routes"], json!([{"dst": "::/0"}]));
+        let changed = changed(&plugin, DefaultRoute::Follow { metric: 100 }, DefaultRoute::Keep);
+        assert_eq!(changed["ipam"]["routes"], json!([{"dst": "0.0.0.0/0", "priority": 100}, {"dst": "::/0"}]));
         assert_eq!((&changed["isGateway"], &changed["isDefaultGateway"]), (&json!(true), &json!(false)));
     }
 

@@ -12,7 +12,7 @@ mod removal;
 mod subnet;
 
 pub(crate) use create::{Wanted, bridge_name, conflist};
-pub(crate) use default_route::{DefaultRoute, with_default_routes};
+pub(crate) use default_route::{DefaultRoute, with_default_routes, with_later_default_routes};
 pub(crate) use description::{Description, Subnet};
 pub(crate) use driver::Driver;
 pub(crate) use endpoint_options::EndpointOptions;
@@ -22,18 +22,28 @@ pub(crate) use pool::{Pools, of_name_servers, of_networks, of_routes};
 pub(crate) use removal::{Removal, is_in_use};
 pub(crate) use subnet::{Asked, Planned};
 
-use cni_runtime::Network;
+use cni::NetworkName;
+use cni_runtime::{Cache, Network};
 use serde_json::json;
 
-/// The networks that are there without a file: the host's own, and none.
-pub(crate) fn without_file() -> Vec<Network> {
+/// The networks that are there without a file: the host's own, none, and the one that Podman makes up, once it has a container.
+pub(crate) fn without_file(cache: &Cache) -> Vec<Network> {
     let list = |kind: &str| json!({"cniVersion": "1.0.0", "name": kind, "plugins": [{"type": kind}]});
-    [HOST, NONE].iter().filter_map(|kind| Network::from_json(list(kind)).ok()).collect()
+    let ours = [HOST, NONE].iter().filter_map(|kind| Network::from_json(list(kind)).ok());
+    ours.chain(podmans_default(cache)).collect()
+}
+
+/// As Podman has told the plugins of its containers.
+fn podmans_default(cache: &Cache) -> Option<Network> {
+    let attached = cache.of_network(&NetworkName::new(PODMAN).ok()?).ok()?.attached;
+    attached.iter().find_map(|attached| attached.configured().ok().flatten())
 }
 
 /// The network of programs that share the host's interfaces.
 pub(crate) const HOST: &str = "host";
 /// The network of programs that have no interface but `lo`.
 pub(crate) const NONE: &str = "none";
+/// The network of Podman's containers that name none. It has a file only if somebody writes one.
+pub(crate) const PODMAN: &str = "podman";
 /// The network of programs that name none.
 pub(crate) const DEFAULT: &str = "bridge";

@@ -6,7 +6,7 @@ use cni::json;
 use cni_runtime::Network;
 use netlink::{LinkKind, Socket, if_found};
 
-use super::{Description, Registry, bridge_name};
+use super::{Description, PODMAN, Registry, bridge_name};
 use crate::attachments::{Connection, Connections};
 use crate::failure::{Failure, line};
 use crate::host::Host;
@@ -28,6 +28,8 @@ pub(crate) struct Removal<'a> {
 enum RemovalError {
     #[error("network {0} is there on every host and cannot be removed")]
     BuiltIn(String),
+    #[error("network {0} has no file that could be removed: it is Podman's default, there for every container that names no other")]
+    Podmans(&'static str),
     #[error("network {name} is in use by {}: disconnect or stop {}", containers.join(", "), if containers.len() == 1 { "it" } else { "them" })]
     InUse { name: String, containers: Vec<String> },
     #[error(
@@ -37,11 +39,17 @@ enum RemovalError {
     First(String),
 }
 
+impl RemovalError {
+    fn without_file(name: String) -> Self {
+        if name == PODMAN { Self::Podmans(PODMAN) } else { Self::BuiltIn(name) }
+    }
+}
+
 impl Removal<'_> {
     /// Removes what the dead have left, the file, and the bridge.
     pub(crate) fn of(self, network: &Network) -> Result<(), Failure> {
         let described = Description::of(network);
-        let Some(file) = &described.file else { return Err(RemovalError::BuiltIn(described.name).into()) };
+        let Some(file) = &described.file else { return Err(RemovalError::without_file(described.name).into()) };
         let registry = Registry::lock(self.host.folder(), &self.host.state(""))?;
         if !self.force && !described.is_created() && is_first(self.host, network)? {
             return Err(RemovalError::First(described.name).into());

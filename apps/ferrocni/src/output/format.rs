@@ -15,6 +15,29 @@ pub(crate) struct List {
     pub(crate) key: &'static str,
 }
 
+/// The options of commands that list something.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Listing {
+    /// Show only what has this property, see above (may be repeated: one of the values of a key, and all of the keys)
+    #[arg(short, long, value_name = "KEY=VALUE")]
+    pub(crate) filter: Vec<String>,
+    /// table, json, or a Go template
+    #[arg(long, value_name = "FORMAT")]
+    format: Option<String>,
+    /// Cut nothing short
+    #[arg(long)]
+    pub(crate) no_trunc: bool,
+    /// Show ids only
+    #[arg(short, long)]
+    quiet: bool,
+}
+
+impl Listing {
+    pub(crate) fn form(&self) -> Form {
+        Form::new(self.format.as_deref(), self.quiet)
+    }
+}
+
 /// What was asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Form {

@@ -5,7 +5,7 @@ mod format;
 use std::fmt::Display;
 use std::io::{self, Write as _};
 
-pub(crate) use format::{Form, List};
+pub(crate) use format::{Form, List, Listing};
 
 use crate::failure::Failure;
 

@@ -33,5 +33,5 @@ fn what_it_attaches_it_lists_checks_and_detaches() {
     assert_eq!(said(&["list"]), "");
     said(&["del", "net", "c1"]);
     let output = attach(&scene, &["add", "other", "c1", "/run/netns/c1"]);
-    assert!(String::from_utf8_lossy(&output.stderr).contains("is called other"), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("no network other in"), "{output:?}");
 }

@@ -10,7 +10,7 @@ use crate::attachments::{Connection, Connections};
 use crate::failure::Failure;
 use crate::host::Host;
 use crate::live::{Live, aliases_on};
-use crate::network::{DefaultRoute, Description, EndpointOptions, HOST, NONE, with_default_routes};
+use crate::network::{DefaultRoute, Description, EndpointOptions, HOST, NONE, with_default_routes, with_later_default_routes};
 use crate::output::complain;
 use crate::target::{Engine, Target};
 
@@ -35,7 +35,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "NAME")]
     interface: Option<IfName>,
     /// Above 0, the container's way to everywhere is this network, that of the highest number if there are several; else that is
-    /// so only if it has no other
+    /// so only if it has no other, or none any more
     #[arg(long, value_name = "NUMBER", default_value_t = 0, allow_negative_numbers = true,
           value_parser = clap::value_parser!(i32).range(-65535..=65535))]
     gw_priority: i32,
@@ -216,16 +216,7 @@ fn default_route(args: &Args, network: &Network, netns: &Netns) -> Result<Networ
         let metric = u32::from(u16::MAX).saturating_sub(priority).max(1);
         return Ok(with_default_routes(network, |_| DefaultRoute::Precede { metric })?);
     }
-    let mut socket = Socket::open_in(netns)?;
-    let mut families = Vec::new();
-    for family in ip::Family::ALL {
-        let routes = socket.routes(family, None, netlink::table::MAIN)?;
-        if routes.iter().any(|route| route.destination.prefix() == 0) {
-            families.push(family);
-        }
-    }
-    let of = |family| if families.contains(&family) { DefaultRoute::LeaveOut } else { DefaultRoute::Keep };
-    Ok(with_default_routes(network, of)?)
+    with_later_default_routes(network, netns)
 }
 
 /// Podman knows the lists of its folder.

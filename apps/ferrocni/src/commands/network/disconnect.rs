@@ -63,7 +63,7 @@ pub(super) fn run(host: &Host, args: &Args) -> Result<ExitCode, Failure> {
 fn find(host: &Host, all: &[Connection], wanted: &str) -> Result<(NetworkName, Option<Network>), Failure> {
     match host.network(wanted) {
         Ok(network) => Ok((network.name().clone(), Some(network))),
-        Err(error @ LookUpError::Unknown { .. }) => {
+        Err(error @ LookUpError::Unknown(_)) => {
             let recorded = all.iter().map(|connection| &connection.recorded.network);
             let name = recorded.into_iter().find(|name| name.as_str() == wanted).ok_or(error)?;
             Ok((name.clone(), None))

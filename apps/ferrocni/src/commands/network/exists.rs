@@ -13,7 +13,7 @@ pub(crate) struct Args {
 pub(super) fn run(host: &Host, args: &Args) -> Result<ExitCode, Failure> {
     match host.network(&args.network) {
         Ok(_) => Ok(ExitCode::SUCCESS),
-        Err(LookUpError::Unknown { .. }) => Ok(ExitCode::FAILURE),
+        Err(LookUpError::Unknown(_)) => Ok(ExitCode::FAILURE),
         Err(error) => Err(Failure::from(error).with_status(125)),
     }
 }

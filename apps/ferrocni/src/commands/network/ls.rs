@@ -9,23 +9,15 @@ use super::filter::Filters;
 use crate::failure::{Failure, line};
 use crate::host::Host;
 use crate::network::Description;
-use crate::output::{Form, List, complain};
+use crate::output::{Form, List, Listing, complain};
 
 /// List networks: those of every program on this host
+///
+/// Properties to filter by: dangling, driver, id, label, name, scope, type.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Show only networks with this property: dangling, driver, id, label, name, scope, type (may be repeated)
-    #[arg(short, long, value_name = "KEY=VALUE")]
-    filter: Vec<String>,
-    /// table, json, or a Go template
-    #[arg(long, value_name = "FORMAT")]
-    format: Option<String>,
-    /// Show whole ids
-    #[arg(long)]
-    no_trunc: bool,
-    /// Show ids only
-    #[arg(short, long)]
-    quiet: bool,
+    #[command(flatten)]
+    listing: Listing,
 }
 
 const LIST: List =
@@ -35,7 +27,7 @@ const LIST: List =
 pub(super) const SHORT_ID: usize = 12;
 
 pub(super) fn run(host: &Host, args: &Args) -> Result<ExitCode, Failure> {
-    let filters = Filters::parse(&args.filter, &["dangling", "driver", "id", "label", "name", "scope", "type"])?;
+    let filters = Filters::parse(&args.listing.filter, &["dangling", "driver", "id", "label", "name", "scope", "type"])?;
     let networks = host.networks()?;
     for broken in &networks.broken {
         complain(line(broken));
@@ -48,8 +40,8 @@ pub(super) fn run(host: &Host, args: &Args) -> Result<ExitCode, Failure> {
             shown.push(network);
         }
     }
-    let form = Form::new(args.format.as_deref(), args.quiet);
-    let objects: Vec<_> = shown.iter().map(|network| object(network, args.no_trunc, form == Form::Json)).collect();
+    let form = args.listing.form();
+    let objects: Vec<_> = shown.iter().map(|network| object(network, args.listing.no_trunc, form == Form::Json)).collect();
     LIST.print(&form, &objects)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -29,7 +29,7 @@ pub(super) fn run(host: &Host, args: &Args) -> Result<ExitCode, Failure> {
 
 fn remove(host: &Host, name: &str, force: bool) -> Result<(), Failure> {
     match host.network(name) {
-        Err(LookUpError::Unknown { .. }) if force => Ok(()),
+        Err(LookUpError::Unknown(_)) if force => Ok(()),
         network => {
             Removal { host, force }.of(&network?)?;
             print_line(name)

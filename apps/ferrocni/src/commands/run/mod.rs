@@ -6,7 +6,6 @@ mod mounts;
 mod names;
 mod network;
 mod plan;
-mod routes;
 mod signals;
 mod supervisor;
 
@@ -97,7 +96,7 @@ pub(crate) struct Args {
     /// Note something about the container (may be repeated)
     #[arg(short, long, value_name = "KEY=VALUE")]
     label: Vec<String>,
-    /// Print the container's id and leave the program running, with its input and outputs closed
+    /// Print the container's id and leave the program running; `ferrocni logs` shows what it says
     #[arg(short, long)]
     detach: bool,
     /// The terminal is the program's own: also what is typed to stop programs

@@ -1,13 +1,14 @@
 //! What the program sees of file systems: the host's or those of another root, with files and pseudo file systems of its own.
 
 use std::fs::{self, DirBuilder, File};
-use std::io;
+use std::io::{self, IsTerminal as _};
 use std::os::fd::AsRawFd as _;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, symlink};
+use std::os::unix::fs::{DirBuilderExt as _, symlink};
 use std::path::{Path, PathBuf};
 
-use nix::libc::O_PATH;
+use nix::fcntl::{OFlag, open};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::sys::stat::Mode;
 use nix::unistd::pivot_root;
 
 use super::names::FILES;
@@ -16,12 +17,17 @@ use crate::container::Record;
 /// The devices that every program may use.
 const DEVICES: [&str; 6] = ["null", "zero", "full", "random", "urandom", "tty"];
 /// The links in /dev that programs expect.
-const LINKS: [(&str, &str); 4] = [
+const LINKS: [(&str, &str); 5] = [
+    ("pts/ptmx", "/dev/ptmx"),
     ("/proc/self/fd", "/dev/fd"),
     ("/proc/self/fd/0", "/dev/stdin"),
     ("/proc/self/fd/1", "/dev/stdout"),
     ("/proc/self/fd/2", "/dev/stderr"),
 ];
+/// Of an instance of its own, as container runtimes mount it; group 5 is `tty` everywhere.
+const TERMINALS: &str = "newinstance,ptmxmode=0666,mode=0620,gid=5";
+/// As much as Docker gives.
+const SHARED_MEMORY: &str = "mode=1777,size=65536k";
 const CGROUPS: &str = "/sys/fs/cgroup";
 
 /// Something cannot be mounted.
@@ -83,9 +89,10 @@ fn own_files(folder: &Path) -> Result<Vec<OwnFile>, MountError> {
     Ok(files)
 }
 
-/// A handle for mounting, which does not open a device.
+/// A handle for mounting, which does not open a device. (The standard library would take the flag away with musl, where it is one of
+/// the access mode.)
 fn open_path(path: &Path) -> io::Result<File> {
-    File::options().read(true).custom_flags(O_PATH).open(path)
+    Ok(open(path, OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty())?.into())
 }
 
 /// Mounts something that was opened before its path could not be reached any more.
@@ -125,7 +132,8 @@ fn sys_with_cgroups() -> Result<(), MountError> {
 
 /// Makes a folder the root. Everything is mounted when it is, so that no symbolic link in it leads elsewhere.
 fn enter_root(root: &Path, files: &[OwnFile]) -> Result<(), MountError> {
-    let devices: Vec<_> = DEVICES.iter().filter_map(|name| Some((*name, open_device(name)?))).collect();
+    let mut devices: Vec<_> = DEVICES.iter().filter_map(|name| Some((*name, open_device(name)?))).collect();
+    devices.extend(terminal().map(|terminal| ("console", terminal)));
     mount(Some(root), root, None::<&str>, MsFlags::MS_BIND | MsFlags::MS_REC, None::<&str>)
         .map_err(failed("use as root", root))?;
     std::env::set_current_dir(root).map_err(failed("change to", root))?;
@@ -135,19 +143,37 @@ fn enter_root(root: &Path, files: &[OwnFile]) -> Result<(), MountError> {
     }
     proc()?;
     sys()?;
+    dev(devices)?;
+    files.iter().try_for_each(|file| file.bind(true))?;
+    // The old root is on top of the new one.
+    umount2(".", MntFlags::MNT_DETACH).map_err(failed("leave the root before", root))?;
+    std::env::set_current_dir("/").map_err(failed("change to", "/"))
+}
+
+/// Devices, with terminals and shared memory of the container's own.
+fn dev(devices: Vec<(&str, File)>) -> Result<(), MountError> {
     mount_new("tmpfs", "/dev", MsFlags::MS_NOSUID | MsFlags::MS_NOEXEC, Some("mode=755"))?;
     for (name, device) in devices {
         let target = Path::new("/dev").join(name);
         File::create(&target).map_err(failed("create", &target))?;
         bind_open(&device, &target, MsFlags::MS_BIND)?;
     }
+    for name in ["/dev/pts", "/dev/shm"] {
+        folder(Path::new(name))?;
+    }
+    mount_new("devpts", "/dev/pts", MsFlags::MS_NOSUID | MsFlags::MS_NOEXEC, Some(TERMINALS))?;
+    mount_new("tmpfs", "/dev/shm", MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC, Some(SHARED_MEMORY))?;
     for (target, link) in LINKS {
         symlink(target, link).map_err(failed("create", link))?;
     }
-    files.iter().try_for_each(|file| file.bind(true))?;
-    // The old root is on top of the new one.
-    umount2(".", MntFlags::MNT_DETACH).map_err(failed("leave the root before", root))?;
-    std::env::set_current_dir("/").map_err(failed("change to", "/"))
+    Ok(())
+}
+
+/// The one that the program is started on, which is not among the container's own. By its path: what another mount namespace has
+/// opened cannot be mounted.
+fn terminal() -> Option<File> {
+    let path = io::stdin().is_terminal().then(|| fs::read_link("/proc/self/fd/0"))?;
+    open_path(&path.ok()?).ok()
 }
 
 fn open_device(name: &str) -> Option<File> {

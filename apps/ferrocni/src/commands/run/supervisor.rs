@@ -6,6 +6,9 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::AsRawFd as _;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, ExitCode, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+use std::time::Duration;
 
 use cni::Dns;
 use cni_runtime::{Endpoint, Network};
@@ -17,13 +20,17 @@ use nix::unistd::{Pid, getpgrp, pipe, tcsetpgrp};
 
 use super::plan::Plan;
 use super::signals::{Signals, exit_code};
-use super::{Args, NOT_RUN, detach, names, routes};
+use super::{Args, NOT_RUN, detach, names};
 use crate::attachments::{Connection, Connections};
-use crate::container::{Claims, Container, Planned, Store, pin_netns, undo};
+use crate::container::{Claims, Container, Log, Store, pin_netns, undo};
 use crate::failure::Failure;
 use crate::host::Host;
 use crate::live::Live;
+use crate::network::with_later_default_routes;
 use crate::output::complain;
+
+/// How long the log is waited for once the program has ended: somebody outside the container may have its output too.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// A container with its supervisor, which is this process.
 #[derive(Debug)]
@@ -37,6 +44,8 @@ pub(super) struct Supervisor<'a> {
     _ports: Claims,
     /// How many of the container's networks are attached.
     attached: usize,
+    /// Ends with what the program says, if that is kept.
+    log: Option<Receiver<()>>,
 }
 
 /// A container that does not come to be.
@@ -66,12 +75,15 @@ impl<'a> Supervisor<'a> {
         let signals = Signals::new().map_err(step("get signals"))?;
         let plan = Plan::new(host, args)?;
         let (container, ports) = Store::of(host).create(|living| plan.register(host, args, living))?;
-        Ok(Self { host, args, detached, signals, container, _ports: ports, attached: 0 })
+        Ok(Self { host, args, detached, signals, container, _ports: ports, attached: 0, log: None })
     }
 
     /// From the first step to the last one undone.
     pub(super) fn run(mut self) -> Result<ExitCode, Failure> {
         let outcome = self.start().and_then(|init| self.wait(init));
+        if let Some(log) = &self.log {
+            let _ended = log.recv_timeout(LAST_WORDS);
+        }
         self.container.is_held_by_children(true)?;
         let attached = &self.container.record.attachments[..self.attached];
         // What is left the next command tries to undo.
@@ -102,10 +114,6 @@ impl<'a> Supervisor<'a> {
             self.connect(&network, &endpoint)?;
             self.attached += 1;
         }
-        if let Some(netns) = &self.container.record.netns {
-            let interfaces: Vec<_> = self.container.record.attachments.iter().map(Planned::ifname).collect();
-            routes::order(netns, &interfaces)?;
-        }
         Ok(())
     }
 
@@ -118,7 +126,9 @@ impl<'a> Supervisor<'a> {
         };
         let live = Live::of(self.host);
         let _turn = live.take_turn(Some(path))?;
-        live.connect(network, endpoint, &Netns::open(path)?)?;
+        let netns = Netns::open(path)?;
+        let later = if self.attached > 0 { Some(with_later_default_routes(network, &netns)?) } else { None };
+        live.connect(later.as_ref().unwrap_or(network), endpoint, &netns)?;
         Ok(())
     }
 
@@ -191,7 +201,7 @@ impl<'a> Supervisor<'a> {
         let mut command = Command::new("/proc/self/exe");
         command.arg0("ferrocni").arg("init").arg(self.container.folder()).arg(writing.as_raw_fd().to_string());
         if self.detached {
-            command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+            self.keep_output_of(&mut command).map_err(step("keep what the program says"))?;
         }
         if !self.shares_group() {
             command.process_group(0);
@@ -207,6 +217,20 @@ impl<'a> Supervisor<'a> {
             let _ = init.wait();
         })?;
         Ok(init)
+    }
+
+    /// Into the container's log.
+    fn keep_output_of(&mut self, command: &mut Command) -> io::Result<()> {
+        let (reading, writing) = io::pipe()?;
+        command.stdin(Stdio::null()).stdout(writing.try_clone()?).stderr(writing);
+        let log = Log::create(self.container.folder())?;
+        let (ended, log_ended) = channel();
+        thread::spawn(move || {
+            log.keep(reading);
+            ended.send(())
+        });
+        self.log = Some(log_ended);
+        Ok(())
     }
 
     /// Whether what is typed on the terminal reaches the container's processes as it reaches this one.
