@@ -286,6 +286,25 @@ fn killed_at_any_time_it_leaves_nothing_for_the_next_command() {
     });
 }
 
+/// Of the first 200 each is killed at another moment. The second 200 are killed at once when some of them run.
+#[test]
+fn killed_by_the_hundred_they_leave_nothing_for_the_next_command() {
+    let host = Host::new();
+    succeeds(&host, &["run", "true"]);
+    host.assert_leaves_nothing(|| {
+        let start = "pids=; for i in $(seq 200); do
+            $f run --name c$i -p 80 sh -c 'echo up >> /run/up; sleep 4321 & sleep 4321' & pids=\"$pids $!\"
+        done";
+        let next = "wait || :; $f ps --format '{{.Names}}' 2>&1; ls /run/ferrocni/containers; pgrep -xc sleep || :; rm -f /run/up";
+        for kill in [
+            "for pid in $(shuf -e $pids); do kill -9 $pid; sleep 0.02; done",
+            "while test $(wc -l < /run/up) -lt 20; do sleep 0.01; done; kill -9 $pids",
+        ] {
+            assert_eq!(shell(&host, &format!(": > /run/up; {start}; {kill}; {next}")), "0\n", "{kill}");
+        }
+    });
+}
+
 #[test]
 fn what_a_plugin_does_after_its_supervisor_was_killed_is_undone_too() {
     let host = Host::new();
