@@ -81,43 +81,71 @@ without_daemons() {
     trap - EXIT
 }
 
-# Debian has cnitool in a source package only. The source lists of the machine stay as they are: apt is given
-# a list of its own.
+# Debian has cnitool in a source package only: its own libcni, and that of Debian 14, which speaks CNI 1.1 and needs a newer Go
+# than Debian 12's.
 build_cnitool() {
-    [ ! -x "$TARGET/clients/cnitool" ] || return 0
-    local source=golang-github-appc-cni work list
-    step "building cnitool from Debian's $source"
+    local go
+    if [ ! -x "$TARGET/clients/cnitool" ]; then
+        step "building cnitool from Debian's source"
+        build_cnitool_of "" "$TARGET/clients/cnitool" go
+    fi
+    if [ ! -x "$TARGET/clients/cnitool-1.1" ]; then
+        step "building cnitool of CNI 1.1 from Debian 14's source"
+        go=$(mktemp -d)
+        fetch golang-go bookworm-backports download golang-1.23-go golang-1.23-src "$go"
+        for package in "$go"/*.deb; do dpkg-deb -x "$package" "$go"; done
+        build_cnitool_of forky "$TARGET/clients/cnitool-1.1" "$go/usr/lib/go-1.23/bin/go"
+        rm -rf "$go"
+    fi
+}
+
+# Release $1 (or the machine's own), to path $2, with the compiler $3.
+build_cnitool_of() {
+    local source=golang-github-appc-cni work
     work=$(mktemp -d)
-    mkdir -p "$work/lists/partial" "$work/source" "$work/go/src/github.com/containernetworking" "$TARGET/clients"
-    quietly apt-get update
-    list=$(source_list_for "$source-dev" "$work")
-    local apt=(apt-get -o "Dir::Etc::SourceList=$list" -o Dir::Etc::SourceParts=/dev/null
-        -o "Dir::State::Lists=$work/lists" -o APT::Sandbox::User=root)
-    quietly "${apt[@]}" update
-    (cd "$work/source" && quietly "${apt[@]}" source --download-only "$source")
-    tar -C "$work/source" -xf "$work"/source/*.orig.tar.xz
-    ln -s "$work/source/$source"-*/ "$work/go/src/github.com/containernetworking/cni"
-    GO111MODULE=off CGO_ENABLED=0 GOPATH="$work/go" GOCACHE="$work/cache" \
-        go build -trimpath -o "$TARGET/clients/cnitool" github.com/containernetworking/cni/cnitool
+    mkdir -p "$work/go/src/github.com/containernetworking" "$TARGET/clients"
+    fetch "$source-dev" "$1" "source --tar-only --download-only" "$source" "$work"
+    tar -C "$work" -xf "$work"/*.orig.tar.xz
+    ln -s "$work/$source"-*/ "$work/go/src/github.com/containernetworking/cni"
+    GO111MODULE=off GOTOOLCHAIN=local CGO_ENABLED=0 GOPATH="$work/go" GOCACHE="$work/cache" \
+        "$3" build -trimpath -o "$2" github.com/containernetworking/cni/cnitool
     rm -rf "$work"
 }
 
-# Makes a source list in that folder, and prints its path: the machine's own entry that this package is from, with its
-# server, options and key, for sources instead of programs.
+# Has apt get something (command $3, packages $4 and so on) of release $2 into the last argument, a folder. The source lists of
+# the machine stay as they are: apt is given the one that package $1 is from as a list of its own. A mirror's list of an earlier
+# day will do.
+fetch() {
+    local package=$1 release=$2 command=$3 folder=${*: -1} type=deb
+    local packages=("${@:4:$#-4}")
+    [[ $command != source* ]] || type=deb-src
+    mkdir -p "$folder/lists/partial"
+    local apt=(apt-get -o "Dir::Etc::SourceList=$(source_list_for "$package" $type "$release" "$folder")"
+        -o Dir::Etc::SourceParts=/dev/null -o "Dir::State::Lists=$folder/lists" -o APT::Sandbox::User=root
+        -o Acquire::Check-Valid-Until=false)
+    quietly "${apt[@]}" update
+    # shellcheck disable=SC2086 # a command with its options
+    (cd "$folder" && quietly "${apt[@]}" $command "${packages[@]}")
+}
+
+# Makes a source list in folder $4, and prints its path: the machine's own entry that package $1 is from, with its server,
+# options and key, but of type $2 (deb or deb-src) and, if $3 says one, for another release.
 source_list_for() {
-    local package=$1 folder=$2 index entry file number
+    local package=$1 type=$2 release=$3 folder=$4 index entry file number
     index=$(apt-cache madison "$package" | awk -F ' [|] ' 'NR == 1 { print $3 }')
     entry=$(apt-get indextargets --format '$(SOURCESENTRY)' "Description: $index" | head -n 1)
-    [ -n "$entry" ] || fail "no source of packages of this machine has $package, which comes from cnitool's source"
+    [ -n "$entry" ] || fail "no source of packages of this machine has $package, for which its list is needed"
     # FILE:NUMBER, which is a stanza's in the newer format (comments are none) and a line's in the older one.
     file=${entry%:*} number=${entry##*:}
     case $file in
         *.sources)
-            sed '/^#/d; s/^Types:.*/Types: deb-src/I' "$file" | awk -v RS= "NR == $number" >"$folder/machine.sources"
+            sed "/^#/d; s/^Types:.*/Types: $type/I; ${release:+s/^Suites:.*/Suites: $release/I}" "$file" |
+                awk -v RS= "NR == $number" >"$folder/machine.sources"
             echo "$folder/machine.sources"
             ;;
         *)
-            sed -n "$number s/^[[:space:]]*deb[[:space:]]/deb-src /p" "$file" >"$folder/machine.list"
+            sed -nE "$number {s/^[[:space:]]*deb[[:space:]]/$type /; ${release:+s/(:\/\/[^[:space:]]+[[:space:]]+)[^[:space:]]+/\1$release/;} p}" \
+                "$file" >"$folder/machine.list"
             echo "$folder/machine.list"
             ;;
     esac

@@ -1,7 +1,7 @@
-//! cnitool, which is libcni and nothing else.
+//! cnitool, which is libcni and nothing else: that of CNI 1.0, and that of 1.1.
 
 use serde_json::{Value, json};
-use tests::{Container, Finished, Host, Inside as _, address, client, reference_differs};
+use tests::{Container, EXAMPLES, Finished, Host, Inside as _, address, bin_dir, client, reference_differs};
 
 use crate::machine::{
     Addresses, PLUGINS, REFERENCE_KEEPS_MASQUERADE, assert_nothing_left, assert_served, assert_whole_chain,
@@ -30,15 +30,27 @@ pub(crate) fn host_with_networks() -> Host {
 }
 
 pub(crate) fn cnitool(host: &Host, verb: &str, network: &str, container: &Container, capabilities: &Value) -> Finished {
+    run("cnitool", PLUGINS, host, verb, network, container, capabilities)
+}
+
+fn run(
+    client_name: &str,
+    plugins: &str,
+    host: &Host,
+    verb: &str,
+    network: &str,
+    container: &Container,
+    capabilities: &Value,
+) -> Finished {
     let ifname = match network {
         "lo" => "lo",
         "whole" => "eth1",
         _ => "eth0",
     };
-    let cnitool = client("cnitool");
+    let cnitool = client(client_name);
     host.try_run([
         "env",
-        &format!("CNI_PATH={PLUGINS}"),
+        &format!("CNI_PATH={plugins}"),
         &format!("CNI_IFNAME={ifname}"),
         &format!("CAP_ARGS={capabilities}"),
         cnitool.to_str().unwrap(),
@@ -126,4 +138,57 @@ fn a_port_is_served_through_the_longest_list() {
     }
     let _ = cnitool(&host, "del", "first", &web, &json!({})).ok();
     assert_nothing_left(&host, &before, &[]);
+}
+
+/// With every verb that it has, at the version that it chooses: the greatest.
+#[test]
+fn what_the_command_creates_is_used_by_libcni_1_1_too() {
+    let host = host_with_plugins();
+    let outside = host.neighbour();
+    let create = |args: &[&str]| drop(host.ferrocni([&["network", "create"], args].concat()).ok());
+    create(&["--ipv6", "--subnet", "10.9.0.0/24", "--subnet", "fd00:9::/64", "--label", "team=a", "web"]);
+    create(&["--internal", "-o", "com.docker.network.bridge.enable_icc=false", "inner"]);
+    create(&["-d", "macvlan", "-o", "parent=uplink", "--subnet", "192.0.2.0/24", "--ip-range", "192.0.2.128/25", "wire"]);
+    let web = host.container("web");
+    let before = host.snapshot();
+    let ports = json!({"portMappings": [{"hostPort": 8080, "containerPort": 80, "protocol": "tcp"}]});
+    let newest = |verb: &str, network: &str| run("cnitool-1.1", PLUGINS, &host, verb, network, &web, &ports);
+    for network in ["web", "inner", "wire"] {
+        let _ = newest("status", network).ok();
+        let added: Value = serde_json::from_str(&newest("add", network).ok()).unwrap();
+        assert_eq!(added["cniVersion"], "1.1.0");
+        let _ = newest("check", network).ok();
+        let inspected: Value = serde_json::from_str(&host.ferrocni(["network", "inspect", network]).ok()).unwrap();
+        let containers: Vec<_> = inspected[0]["Containers"].as_object().unwrap().values().collect();
+        assert_eq!((containers.len(), &containers[0]["Runtime"]), (1, &json!("cnitool")));
+        assert!(containers[0]["IPv4Address"].as_str().unwrap().starts_with(address(&added, 0).as_str()));
+        if network == "web" {
+            let server = web.listen_tcp(80);
+            outside.assert_reaches_tcp("192.0.2.1:8080");
+            host.run(["nft", "flush", "ruleset"]);
+            let _ = host.ferrocni(["reload"]).ok();
+            outside.assert_reaches_tcp("192.0.2.1:8080");
+            drop(server);
+        }
+        let _ = newest("del", network).ok();
+        assert_nothing_left(&host, &before, &[]);
+        let _ = newest("add", network).ok();
+        // Of all that it has recorded, as nothing is named that should stay.
+        let _ = newest("gc", network).ok();
+        assert_nothing_left(&host, &before, &[]);
+    }
+}
+
+/// The examples of conf/ are written for the newest version.
+#[test]
+fn the_examples_are_loaded_by_libcni_1_1() {
+    let host = Host::new();
+    let web = host.container("web");
+    for (example, _) in EXAMPLES {
+        let list = tests::example(example);
+        host.write(format!("/etc/cni/net.d/{example}.conflist"), list.to_string());
+        let name = list["name"].as_str().unwrap();
+        // Nothing was attached, so that all there is to do is to load the list and to ask each plugin for its versions.
+        let _ = run("cnitool-1.1", bin_dir().to_str().unwrap(), &host, "del", name, &web, &json!({})).ok();
+    }
 }
