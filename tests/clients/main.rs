@@ -5,7 +5,9 @@
 //! - `command`: networks that `ferrocni` has created, as other programs see and use them
 //! - `compose`: a compose file on networks of both
 //! - `podman`: Podman with its CNI backend
+//! - `nerdctl`: containers as nerdctl has them
 //! - `containerd`: containerd's `ctr run --cni`
+//! - `cri`: pods of containerd's CRI
 //! - `runtime`: `crates/cni-runtime`, on what these have attached
 //! - `connect`: `ferrocni network connect` on running containers of both
 //! - `topology`: what they have attached, in one picture
@@ -19,7 +21,9 @@ mod command;
 mod compose;
 mod connect;
 mod containerd;
+mod cri;
 mod machine;
+mod nerdctl;
 mod podman;
 mod quickstart;
 mod runtime;

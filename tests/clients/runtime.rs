@@ -12,7 +12,7 @@ use crate::{cnitool, containerd, podman};
 
 /// Does something with the library inside a host.
 #[track_caller]
-fn inside<T: Send>(host: &Host, work: impl FnOnce(&Runtime) -> T + Send) -> T {
+pub(crate) fn inside<T: Send>(host: &Host, work: impl FnOnce(&Runtime) -> T + Send) -> T {
     let runtime = Runtime::new([PLUGINS]).unwrap().with_stderr(Stderr::Capture);
     host.namespaces().enter(|| work(&runtime))
 }

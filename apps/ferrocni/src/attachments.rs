@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use cni::{AddResult, Attachment, Interface, NetworkName};
+use cni::{AddResult, Attachment, Interface, NetworkName, json};
 use cni_runtime::{Attached, Cache, CacheError, Cached, Network};
 use ipnetwork::IpNetwork;
 use netlink::{Netns, Socket, if_found};
@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 use crate::failure::Failure;
 use crate::host::Host;
 use crate::target::{Engine, Names, bare_id};
+
+const LOOPBACK: &str = "lo";
 
 /// A container's interface on a network, as its runtime has recorded it.
 #[derive(Debug)]
@@ -53,9 +55,11 @@ pub(crate) struct Connections {
 }
 
 impl Connections {
-    /// Of all networks.
+    /// Of all networks; that containerd has brought a pod's loopback up by a plugin is none.
     pub(crate) fn of_host(host: &Host) -> Result<Self, CacheError> {
-        Self::gather(host, Cache::list)
+        let mut found = Self::gather(host, Cache::list)?;
+        found.all.retain(|connection| connection.recorded.endpoint.ifname.as_str() != LOOPBACK);
+        Ok(found)
     }
 
     /// Of one network.
@@ -165,8 +169,9 @@ fn inside<'a>(result: &'a AddResult, ifname: &str) -> Option<&'a Interface> {
 }
 
 fn ports_of(recorded: &Attached) -> Vec<PortMapping> {
-    let mappings = recorded.endpoint.capability_args.get("portMappings").cloned().unwrap_or_default();
-    let mut ports: Vec<PortMapping> = serde_json::from_value(mappings).unwrap_or_default();
+    let mappings = recorded.endpoint.capability_args.get("portMappings");
+    // containerd and nerdctl write the keys with capital letters.
+    let mut ports: Vec<PortMapping> = mappings.and_then(|mappings| json::from_value(mappings).ok()).unwrap_or_default();
     // A port that is not published on the host.
     ports.retain(|port| port.host_port != 0);
     ports

@@ -266,6 +266,18 @@ fn another_root_has_terminals_devices_and_shared_memory() {
     host.shell("umount /run/root/usr");
 }
 
+/// containerd mounts its pods' namespaces in the same folder, which it leaves as it is.
+#[test]
+fn what_others_have_mounted_beside_a_container_they_can_remove() {
+    let host = Host::new();
+    shell(
+        &host,
+        "touch /run/netns/pod; unshare -n mount --bind /proc/self/ns/net /run/netns/pod
+         $f run -d --network none --name web sleep 1000 >&2; umount /run/netns/pod; rm /run/netns/pod; $f stop web >&2",
+    );
+    assert_eq!(host.shell("ls /run/netns; grep -c /run/netns /proc/self/mounts || :"), "0\n");
+}
+
 #[test]
 fn killed_at_any_time_it_leaves_nothing_for_the_next_command() {
     let host = Host::new();
