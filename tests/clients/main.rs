@@ -8,6 +8,7 @@
 //! - `nerdctl`: containers as nerdctl has them
 //! - `containerd`: containerd's `ctr run --cni`
 //! - `cri`: pods of containerd's CRI
+//! - `docker`: the lines of docs/docker.md, with containers of both on the same networks
 //! - `runtime`: `crates/cni-runtime`, on what these have attached
 //! - `connect`: `ferrocni network connect` on running containers of both
 //! - `topology`: what they have attached, in one picture
@@ -22,6 +23,7 @@ mod compose;
 mod connect;
 mod containerd;
 mod cri;
+mod docker;
 mod machine;
 mod nerdctl;
 mod podman;

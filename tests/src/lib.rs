@@ -38,6 +38,7 @@ mod chain;
 mod cni;
 mod command;
 pub mod dhcp;
+pub mod docker_page;
 mod examples;
 pub mod firewalld;
 mod host;
