@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Puts every ferrocni plugin into DIR (default /opt/cni/bin), and the command `ferrocni` into BIN, building them first if the
 # sources are newer. Without arguments BIN is /usr/local/bin, and the command's manual and completions go where they are looked
-# for; with DIR alone it is DIR.
+# for, as do the systemd units, none of which is enabled; with DIR alone it is DIR.
 # Each file is replaced by a rename: a runtime that starts one at that moment gets the old or the new, never half of one.
 #
 #   scripts/install.sh [DIR [BIN]]
@@ -45,4 +45,5 @@ if [ $# = 0 ]; then
     completions=/usr/local/share/bash-completion/completions
     mkdir -p "$completions"
     "$bin/ferrocni" completion bash >"$completions/ferrocni"
+    scripts/units.sh install
 fi

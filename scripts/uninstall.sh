@@ -1,13 +1,16 @@
 #!/usr/bin/env bash
 # Removes what ferrocni left on this host once its containers are gone: first what lets the host's loopback addresses reach
 # published ports, on the links that lead to containers, and only then the tables, whose filter keeps neighbours from using it.
-# Files are left alone: DIR with the programs, and the reservations of addresses.
+# The systemd units that install.sh has installed go before all that. Other files are left alone: the programs, and the reservations of
+# addresses.
 set -euo pipefail
 die() { echo "uninstall.sh: $*" >&2; exit 1; }
 
 [ "$(id -u)" = 0 ] || die "run this as root"
 command -v ip >/dev/null || die "no ip: install iproute2"
 command -v nft >/dev/null || die "no nft: install nftables"
+
+"$(dirname "${BASH_SOURCE[0]}")/units.sh" remove
 
 names() { sed 's/^[0-9]*: \([^:@]*\).*/\1/'; }
 

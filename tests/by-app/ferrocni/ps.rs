@@ -65,6 +65,19 @@ fn containers_of_other_runtimes_are_listed_if_asked_for() {
     assert_eq!(names(&host, &["-a"]), ["one", "shop"]);
 }
 
+/// A person at a terminal sees how far it is, and a program that reads nothing but the names.
+#[test]
+fn who_waits_at_a_terminal_sees_how_far_it_is() {
+    let host = Host::new();
+    let stubborn = ["sh", "-c", "trap '' TERM; while :; do sleep 1; done"];
+    for name in ["one", "two", "three", "four"] {
+        succeeds(&host, &[&["run", "-d", "--network", "none", "--name", name], &stubborn[..]].concat());
+    }
+    let seen = shell(&host, "script -qec \"$f stop -t 1 one two\" /dev/null");
+    assert!(seen.contains("stopping containers: 2 of 2\r\u{1b}[Ktwo") && seen.starts_with("one\r\n"), "{seen:?}");
+    assert_eq!(shell(&host, "script -qec \"$f stop -t 1 three four 2>/dev/null\" /dev/null"), "three\r\nfour\r\n");
+}
+
 #[test]
 fn a_container_is_stopped_by_asking_and_then_by_force() {
     let host = Host::new();

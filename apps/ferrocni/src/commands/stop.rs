@@ -10,7 +10,7 @@ use nix::unistd::Pid;
 use crate::container::{Store, sweep};
 use crate::failure::{Failure, Outcomes};
 use crate::host::Host;
-use crate::output::print_line;
+use crate::output::{Progress, print_line};
 
 /// End containers of `run`, and wait until everything is undone
 #[derive(Debug, clap::Args)]
@@ -25,7 +25,9 @@ pub(crate) struct Args {
 
 pub(super) fn run(host: &Host, args: &Args) -> Result<ExitCode, Failure> {
     let mut outcomes = Outcomes::default();
+    let mut progress = Progress::new("stopping containers", args.containers.len());
     for wanted in &args.containers {
+        progress.step();
         outcomes.note(stop(host, wanted, Duration::from_secs(args.time)));
     }
     // Of one that could not clear up itself.

@@ -20,7 +20,7 @@ use super::record::Record;
 use super::remains::Remains;
 use crate::failure::{Failure, Outcomes, line};
 use crate::host::Host;
-use crate::output::complain;
+use crate::output::{Progress, complain};
 
 /// The most that a record may have, in bytes: many networks, and every port published.
 const LIMIT: usize = 64 << 20;
@@ -128,7 +128,9 @@ impl Store {
         let dead = self.look()?.1;
         drop(locked);
         let mut outcomes = Outcomes::default();
+        let mut progress = Progress::new("clearing up after containers that were killed", dead.len());
         for remains in dead {
+            progress.step();
             outcomes.note(remains.clear(host));
         }
         Ok(())

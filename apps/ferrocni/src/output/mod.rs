@@ -1,16 +1,19 @@
 //! What is written, and how.
 
 mod format;
+mod progress;
 
 use std::fmt::Display;
 use std::io::{self, Write as _};
 
 pub(crate) use format::{Form, List, Listing};
+pub(crate) use progress::Progress;
 
 use crate::failure::Failure;
 
 /// Writes a text to stdout. A reader that has seen enough (`| head`) is no failure.
 pub(crate) fn print(text: impl Display) -> Result<(), Failure> {
+    progress::hide();
     match write!(io::stdout().lock(), "{text}").and_then(|()| io::stdout().flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
         _ => Ok(()),
@@ -24,6 +27,7 @@ pub(crate) fn print_line(text: impl Display) -> Result<(), Failure> {
 
 /// Writes a line to stderr.
 pub(crate) fn complain(message: impl Display) {
+    progress::hide();
     // There is nothing left to say it to.
     let _ = writeln!(io::stderr().lock(), "ferrocni: {message}");
 }

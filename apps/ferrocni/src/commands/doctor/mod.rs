@@ -25,7 +25,7 @@ use serde_json::Value;
 use crate::USAGE;
 use crate::failure::{Failure, Outcomes};
 use crate::host::Host;
-use crate::output::{Form, List, print, print_line};
+use crate::output::{Form, List, Progress, print, print_line};
 use finding::Finding;
 use survey::Survey;
 
@@ -79,10 +79,13 @@ pub(super) fn run(host: &Host, args: &Args) -> Result<ExitCode, Failure> {
         return Ok(sweep::run(&survey)?.status());
     }
     let (mut outcomes, mut findings) = (Outcomes::default(), Vec::new());
+    let mut progress = Progress::new("looking at this host", CHECKS.len());
     for (name, check) in CHECKS {
+        progress.step();
         let found = outcomes.note(check(&survey)).unwrap_or_default();
         findings.extend(found.iter().map(|finding| finding.to_json(name)));
     }
+    drop(progress);
     show(&survey, &Form::new(args.format.as_deref(), false), &findings)?;
     Ok(if findings.is_empty() { outcomes.status() } else { ExitCode::from(WRONG) })
 }

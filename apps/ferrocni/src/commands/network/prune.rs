@@ -5,7 +5,7 @@ use super::filter::Filters;
 use crate::failure::{Failure, Outcomes};
 use crate::host::Host;
 use crate::network::{Description, Removal, is_in_use};
-use crate::output::print_line;
+use crate::output::{Progress, print_line};
 
 /// Remove all networks that were created by a command and to which no container is connected
 #[derive(Debug, clap::Args)]
@@ -24,7 +24,10 @@ pub(super) fn run(host: &Host, args: &Args) -> Result<ExitCode, Failure> {
         return Ok(ExitCode::SUCCESS);
     }
     let (mut outcomes, mut removed) = (Outcomes::default(), Vec::new());
-    for network in &host.networks()?.networks {
+    let networks = host.networks()?.networks;
+    let mut progress = Progress::new("looking for networks to remove", networks.len());
+    for network in &networks {
+        progress.step();
         let described = Description::of(network);
         if described.is_created() && filters.admit(host, &described)? && !is_in_use(host, network)? {
             let outcome = Removal { host, force: false }.of(network);

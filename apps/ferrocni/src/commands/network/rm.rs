@@ -3,7 +3,7 @@ use std::process::ExitCode;
 use crate::failure::{Failure, Outcomes};
 use crate::host::{Host, LookUpError};
 use crate::network::Removal;
-use crate::output::print_line;
+use crate::output::{Progress, print_line};
 
 /// Remove networks, with their bridges and what the dead have left on them
 ///
@@ -21,7 +21,9 @@ pub(crate) struct Args {
 
 pub(super) fn run(host: &Host, args: &Args) -> Result<ExitCode, Failure> {
     let mut outcomes = Outcomes::default();
+    let mut progress = Progress::new("removing networks", args.networks.len());
     for name in &args.networks {
+        progress.step();
         outcomes.note(remove(host, name, args.force));
     }
     Ok(outcomes.status())

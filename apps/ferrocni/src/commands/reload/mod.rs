@@ -10,7 +10,7 @@ use nftables::{Claim, Ruleset};
 use crate::attachments::{Connection, Connections};
 use crate::failure::{Failure, Outcomes, line};
 use crate::host::Host;
-use crate::output::{complain, print_line};
+use crate::output::{Progress, complain, print_line};
 
 /// Put back the packet filter's rules of all attachments, after the ruleset was flushed or the firewall reloaded
 ///
@@ -61,7 +61,9 @@ fn reload(host: &Host, args: &Args) -> Result<ExitCode, Failure> {
     let (mut outcomes, mut claims, mut count) = (Outcomes::default(), Vec::new(), 0);
     let is_wanted =
         |one: &&Connection| only.is_empty() || only.iter().any(|network| *network.name() == one.recorded.network);
+    let mut progress = Progress::new("looking at attachments", connections.all.len());
     for connection in connections.all.iter().filter(is_wanted) {
+        progress.step();
         if outcomes.note(connection.has_namespace().map_err(Failure::from)) == Some(true) {
             count += 1;
             outcomes.note(collect(&connection.recorded, &mut claims));
@@ -79,7 +81,9 @@ fn restore(claims: &[Claim]) -> Result<(), Failure> {
         return Ok(());
     }
     let mut outcome = Ok(());
+    let mut progress = Progress::new("putting rules back", claims.len());
     for claim in claims {
+        progress.step();
         let restored = ruleset.insert(claim.holder(), &claim.elements);
         outcome = outcome.and(restored.map_err(Failure::from));
     }

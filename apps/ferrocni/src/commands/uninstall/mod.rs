@@ -1,19 +1,22 @@
+mod units;
+
 use std::collections::BTreeSet;
 use std::process::ExitCode;
 
 use cni::Attachment;
-use netlink::{Socket, if_found};
+use netlink::{Link, Socket, if_found};
 use nftables::Ruleset;
 use suite::Labelled as _;
 
 use crate::attachments::Connections;
 use crate::failure::Failure;
 use crate::host::Host;
-use crate::output::print_line;
+use crate::output::{Progress, print_line};
 
-/// Remove what ferrocni has left on this host: bridges without containers, loopback access to published ports, its tables of rules
+/// Remove what ferrocni has left on this host: systemd units, bridges without containers, loopback access to published ports, its
+/// tables of rules
 ///
-/// Files stay: programs, networks, reservations. The order matters: what lets loopback addresses reach published ports goes
+/// Other files stay: programs, networks, reservations. The order matters: what lets loopback addresses reach published ports goes
 /// before the rules that keep other machines from using it.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -31,6 +34,9 @@ pub(super) fn run(host: &Host, args: &Args) -> Result<ExitCode, Failure> {
     let connected = connected(host)?;
     if !args.force && !connected.is_empty() {
         return Err(Connected(connected.into_iter().collect()).into());
+    }
+    for unit in units::remove()? {
+        print_line(format_args!("unit {unit} is removed"))?;
     }
     for link in portmap::close_loopback()? {
         print_line(format_args!("loopback addresses lead nowhere through {link} any more"))?;
@@ -61,7 +67,11 @@ fn connected(host: &Host) -> Result<BTreeSet<String>, Failure> {
 fn remove_bridges() -> Result<Vec<String>, Failure> {
     let mut host = Socket::open()?;
     let mut removed = Vec::new();
-    for link in host.links()?.into_iter().filter(|link| link.alias.as_deref() == Some(suite::BRIDGE)) {
+    let is_ours = |link: &Link| link.alias.as_deref() == Some(suite::BRIDGE);
+    let bridges: Vec<_> = host.links()?.into_iter().filter(is_ours).collect();
+    let mut progress = Progress::new("removing bridges", bridges.len());
+    for link in bridges {
+        progress.step();
         if host.links_with_master(link.index)?.is_empty() && if_found(host.delete_link(link.index))?.is_some() {
             removed.push(link.name);
         }
