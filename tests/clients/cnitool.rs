@@ -148,7 +148,17 @@ fn what_the_command_creates_is_used_by_libcni_1_1_too() {
     let create = |args: &[&str]| drop(host.ferrocni([&["network", "create"], args].concat()).ok());
     create(&["--ipv6", "--subnet", "10.9.0.0/24", "--subnet", "fd00:9::/64", "--label", "team=a", "web"]);
     create(&["--internal", "-o", "com.docker.network.bridge.enable_icc=false", "inner"]);
-    create(&["-d", "macvlan", "-o", "parent=uplink", "--subnet", "192.0.2.0/24", "--ip-range", "192.0.2.128/25", "wire"]);
+    create(&[
+        "-d",
+        "macvlan",
+        "-o",
+        "parent=uplink",
+        "--subnet",
+        "192.0.2.0/24",
+        "--ip-range",
+        "192.0.2.128/25",
+        "wire",
+    ]);
     let web = host.container("web");
     let before = host.snapshot();
     let ports = json!({"portMappings": [{"hostPort": 8080, "containerPort": 80, "protocol": "tcp"}]});

@@ -59,7 +59,8 @@ fn a_pod_is_shown_connected_and_let_go() {
     let before = host.snapshot();
     let id = cri(&host, &["run", "web", "8080"]);
 
-    let inspected: Value = serde_json::from_str(&host.ferrocni(["network", "inspect", "private", "pods"]).ok()).unwrap();
+    let inspected: Value =
+        serde_json::from_str(&host.ferrocni(["network", "inspect", "private", "pods"]).ok()).unwrap();
     assert_eq!(inspected[0]["Containers"], json!({}));
     let pod = &inspected[1]["Containers"][&id];
     assert_eq!((&pod["Name"], &pod["Runtime"]), (&json!("shop/web"), &json!("cri")));
@@ -92,5 +93,11 @@ fn a_pod_is_shown_connected_and_let_go() {
 fn inspected_netns(host: &Host, id: &str) -> String {
     let cached: Value =
         serde_json::from_str(&host.read(format!("/var/lib/cni/results/pods-{id}-eth0")).unwrap()).unwrap();
-    cached["result"]["interfaces"].as_array().unwrap().iter().find_map(|interface| interface["sandbox"].as_str()).unwrap().to_owned()
+    cached["result"]["interfaces"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find_map(|interface| interface["sandbox"].as_str())
+        .unwrap()
+        .to_owned()
 }

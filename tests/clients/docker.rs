@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use serde_json::Value;
 use tests::{Container, Host, Inside as _, docker_page};
 
+use crate::containerd;
 use crate::machine::assert_nothing_left;
 use crate::podman::{self, podman};
-use crate::containerd;
 
 /// Names and runtimes of a network's containers, sorted.
 #[track_caller]
@@ -64,7 +64,11 @@ fn the_page_s_scene_passes_beside_containers_of_podman_and_containerd() {
     }
     let refused = host.ferrocni(["network", "rm", "web", "app"]);
     let in_use = |network: &str| format!("network {network} is in use by ");
-    assert!(refused.status.code() == Some(2) && ["web", "app"].map(in_use).iter().all(|words| refused.stderr.contains(words)), "{refused}");
+    assert!(
+        refused.status.code() == Some(2)
+            && ["web", "app"].map(in_use).iter().all(|words| refused.stderr.contains(words)),
+        "{refused}"
+    );
     drop(front);
     podman(&host, "rm -f -t 0 front");
     containerd::stop(&host, back);

@@ -52,7 +52,10 @@ impl Shop {
             .unwrap()
             .with_arg("IgnoreUnknown", "1")
             .with_arg("NERDCTL_CNI_DHCP_HOSTNAME", "shop.example.org")
-            .with_capability_arg("portMappings", json!([{"HostPort": 8080, "ContainerPort": 80, "Protocol": "tcp", "HostIP": "0.0.0.0"}]))
+            .with_capability_arg(
+                "portMappings",
+                json!([{"HostPort": 8080, "ContainerPort": 80, "Protocol": "tcp", "HostIP": "0.0.0.0"}]),
+            )
     }
 
     /// The hook after the end of a container does not know its namespace any more.

@@ -10,7 +10,8 @@ use crate::{Host, Inside as _, bin_dir};
 pub fn lines() -> Vec<String> {
     let page = include_str!("../../docs/docker.md");
     let rows = page.lines().filter(|line| line.starts_with("| `docker "));
-    let typed = |row: &str| row.split(" | ").nth(1).map(|cell| cell.trim_end_matches(" |").trim_matches('`').to_owned());
+    let typed =
+        |row: &str| row.split(" | ").nth(1).map(|cell| cell.trim_end_matches(" |").trim_matches('`').to_owned());
     let lines: Vec<_> = rows.filter_map(typed).collect();
     assert!(lines.len() > 30 && lines.iter().all(|line| line.starts_with("ferrocni ")), "{lines:?}");
     lines

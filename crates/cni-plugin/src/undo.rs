@@ -65,7 +65,7 @@ impl Undo {
     }
 
     /// Does what may belong to another container once it is taken back, so that nothing made with it may be left by then, whenever that
-    /// was made: what `change` pushes runs after all else.
+    /// was made: what `change` pushes runs after all else, and not at all if something could not be taken back.
     pub fn after_all_else<T>(&mut self, change: impl FnOnce(&mut Self) -> T) -> T {
         self.at(Turn::AfterAllElse, change)
     }
@@ -77,19 +77,26 @@ impl Undo {
         outcome
     }
 
-    /// Takes everything back, last first, going on past failures and panics; says which steps failed and why.
+    /// Takes everything back, last first, going on past failures and panics; says which steps failed and why, and which were left
+    /// out for that ([`Undo::after_all_else`]).
     #[must_use]
     pub fn roll_back(&mut self) -> Vec<String> {
         let mut steps = std::mem::take(&mut self.steps);
         // It keeps the order of those that have the same turn.
         steps.sort_by_key(|step| step.turn);
-        let mut failures = Vec::new();
-        for Step { label, run, .. } in steps.into_iter().rev() {
+        let (mut failures, mut is_all_gone) = (Vec::new(), true);
+        for Step { turn, label, run } in steps.into_iter().rev() {
+            if turn == Turn::AfterAllElse && !is_all_gone {
+                failures.push(format!("did not {label}, because of that"));
+                continue;
+            }
+            let before = failures.len();
             match catch_unwind(AssertUnwindSafe(run)) {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => failures.push(format!("could not {label}: {error}")),
                 Err(_) => failures.push(format!("could not {label}: a bug, see stderr")),
             }
+            is_all_gone &= turn != Turn::Usual || failures.len() == before;
         }
         failures
     }
@@ -148,6 +155,22 @@ mod tests {
         undo.push("undo", note("rule"));
         assert!(undo.roll_back().is_empty());
         assert_eq!(*order.lock().unwrap(), ["lease", "rule", "link", "address", "file"]);
+    }
+
+    #[test]
+    fn what_the_rest_depends_on_stays_if_not_all_the_rest_is_taken_back() {
+        let step = |result: Result<(), &'static str>| move || result;
+        let rolled_back = |lease, rule| {
+            let mut undo = Undo::new();
+            undo.after_all_else(|undo| undo.push("release the address", step(Ok(()))));
+            undo.before_all_else(|undo| undo.push("release the lease", step(lease)));
+            undo.push("remove the rule", step(rule));
+            undo.push("delete the link", step(Ok(())));
+            undo.roll_back()
+        };
+        let stuck = ["could not remove the rule: stuck", "did not release the address, because of that"];
+        assert_eq!(rolled_back(Ok(()), Err("stuck")), stuck);
+        assert_eq!(rolled_back(Err("no server"), Ok(())), ["could not release the lease: no server"]);
     }
 
     #[test]

@@ -31,7 +31,11 @@ pub struct NotFound {
 
 fn unread(broken: &[PathBuf]) -> String {
     let names: Vec<_> = broken.iter().map(|path| path.display().to_string()).collect();
-    if names.is_empty() { String::new() } else { format!(", but it may be in one of these, which cannot be read: {}", names.join(", ")) }
+    if names.is_empty() {
+        String::new()
+    } else {
+        format!(", but it may be in one of these, which cannot be read: {}", names.join(", "))
+    }
 }
 
 impl Networks {

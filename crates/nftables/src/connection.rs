@@ -9,6 +9,9 @@ use crate::object::{
 use crate::uapi::{chain, generation, operation, set, table};
 use crate::{Error, Family, Result};
 
+/// How often a set is listed that changes meanwhile.
+const DUMP_ATTEMPTS: usize = 5;
+
 /// A chain as the kernel reports it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ChainState {
@@ -142,10 +145,24 @@ impl Connection {
         found.map_err(Error::doing("read elements of nftables sets"))
     }
 
-    /// All elements of a set, in the order of their keys; none if there is no such set. The kernel lists an
-    /// element twice if the set's hash table grows or shrinks during the walk (lib/rhashtable.c): here it is
-    /// once.
+    /// All elements of a set, in the order of their keys; none if there is no such set. The kernel does not say, as it does of other
+    /// lists, that the set has changed while it was listed, so that elements may be missing: then it is listed again, and what the last
+    /// of a few times has shown counts if the ruleset never stops changing.
     pub(crate) fn elements(&mut self, place: Place<'_>) -> Result<Vec<Held>> {
+        let mut before = self.generation()?;
+        for _ in 1..DUMP_ATTEMPTS {
+            let found = self.elements_once(place)?;
+            match self.generation()? {
+                after if after == before => return Ok(found),
+                after => before = after,
+            }
+        }
+        self.elements_once(place)
+    }
+
+    /// The kernel lists an element twice if the set's hash table grows or shrinks during the walk (lib/rhashtable.c): here it is
+    /// once.
+    fn elements_once(&mut self, place: Place<'_>) -> Result<Vec<Held>> {
         let dumped = self.socket.dump(&get_elements(place), |reply, found| {
             found.extend(read_elements(reply.attributes()));
         });

@@ -385,7 +385,8 @@ fn of_two_that_connect_one_container_each_has_an_interface() {
     }
     host.shell(&format!("{script}for pid in $pids; do wait $pid; done"));
     assert_eq!(c1.links().len(), 9);
-    let mut metrics: Vec<_> = default_routes(&c1).iter().map(|route| route.split(" metric ").nth(1).map(str::to_owned)).collect();
+    let mut metrics: Vec<_> =
+        default_routes(&c1).iter().map(|route| route.split(" metric ").nth(1).map(str::to_owned)).collect();
     metrics.sort();
     metrics.dedup();
     assert_eq!(metrics.len(), 16, "one comes after the other: {metrics:?}");

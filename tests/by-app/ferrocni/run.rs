@@ -251,7 +251,9 @@ fn another_root_has_the_same_network_and_names() {
 #[test]
 fn another_root_has_terminals_devices_and_shared_memory() {
     let host = Host::new();
-    host.shell("mkdir -p /run/root/usr /run/root/tmp && mount --bind /usr /run/root/usr && cd /run/root && ln -s usr/* .");
+    host.shell(
+        "mkdir -p /run/root/usr /run/root/tmp && mount --bind /usr /run/root/usr && cd /run/root && ln -s usr/* .",
+    );
     let run = "$f run --network none --rootfs /run/root";
     let line = "ls /dev | xargs; ls /dev/pts; echo x > /dev/shm/x && stat -c %a /dev/shm; echo a > /dev/full || echo full; \
                 echo b | tee /dev/stderr; (: < /dev/tty) || :";

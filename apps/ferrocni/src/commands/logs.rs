@@ -90,6 +90,9 @@ mod tests {
         {
             assert_eq!(last(said, Some(lines)), expected, "{lines}");
         }
-        assert_eq!((last(b"a\nb\n", Some(1)), last(b"", Some(1)), last(said, None)), (&b"b\n"[..], &b""[..], &said[..]));
+        assert_eq!(
+            (last(b"a\nb\n", Some(1)), last(b"", Some(1)), last(said, None)),
+            (&b"b\n"[..], &b""[..], &said[..])
+        );
     }
 }

@@ -87,7 +87,9 @@ fn change(plugin: &mut Value, families: &[Family], of: impl Fn(Family) -> Defaul
     let Some(ipam) = get_mut(plugin, "ipam") else { return };
     set(ipam, "routes", routes);
     // A lease's default route is not in the configuration.
-    if let (Some("dhcp"), DefaultRoute::Follow { metric }) = (json::get(ipam, "type").and_then(Value::as_str), of(Family::V4)) {
+    if let (Some("dhcp"), DefaultRoute::Follow { metric }) =
+        (json::get(ipam, "type").and_then(Value::as_str), of(Family::V4))
+    {
         set(ipam, "priority", metric.into());
     }
 }
@@ -160,7 +162,10 @@ mod tests {
             {"dst": "0.0.0.0/0"}, {"dst": "10.9.0.0/16", "gw": "10.1.0.7"}, {"dst": "::/0"}]))});
         let changed = changed(&plugin, DefaultRoute::Follow { metric: 100 }, DefaultRoute::Keep);
         let later = json!({"dst": "0.0.0.0/0", "priority": 100});
-        assert_eq!(changed["ipam"]["routes"], json!([later, {"dst": "10.9.0.0/16", "gw": "10.1.0.7"}, {"dst": "::/0"}]));
+        assert_eq!(
+            changed["ipam"]["routes"],
+            json!([later, {"dst": "10.9.0.0/16", "gw": "10.1.0.7"}, {"dst": "::/0"}])
+        );
         assert_eq!(changed["ipam"].get("priority"), None);
     }
 

@@ -28,7 +28,9 @@ pub(crate) struct Removal<'a> {
 enum RemovalError {
     #[error("network {0} is there on every host and cannot be removed")]
     BuiltIn(String),
-    #[error("network {0} has no file that could be removed: it is Podman's default, there for every container that names no other")]
+    #[error(
+        "network {0} has no file that could be removed: it is Podman's default, there for every container that names no other"
+    )]
     Podmans(&'static str),
     #[error("network {name} is in use by {}: disconnect or stop {}", containers.join(", "), if containers.len() == 1 { "it" } else { "them" })]
     InUse { name: String, containers: Vec<String> },

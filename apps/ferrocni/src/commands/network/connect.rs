@@ -10,7 +10,9 @@ use crate::attachments::{Connection, Connections};
 use crate::failure::Failure;
 use crate::host::Host;
 use crate::live::{Live, aliases_on};
-use crate::network::{DefaultRoute, Description, EndpointOptions, HOST, NONE, with_default_routes, with_later_default_routes};
+use crate::network::{
+    DefaultRoute, Description, EndpointOptions, HOST, NONE, with_default_routes, with_later_default_routes,
+};
 use crate::output::complain;
 use crate::target::{Engine, Target};
 

@@ -27,7 +27,8 @@ const LIST: List =
 pub(super) const SHORT_ID: usize = 12;
 
 pub(super) fn run(host: &Host, args: &Args) -> Result<ExitCode, Failure> {
-    let filters = Filters::parse(&args.listing.filter, &["dangling", "driver", "id", "label", "name", "scope", "type"])?;
+    let filters =
+        Filters::parse(&args.listing.filter, &["dangling", "driver", "id", "label", "name", "scope", "type"])?;
     let networks = host.networks()?;
     for broken in &networks.broken {
         complain(line(broken));
@@ -41,7 +42,8 @@ pub(super) fn run(host: &Host, args: &Args) -> Result<ExitCode, Failure> {
         }
     }
     let form = args.listing.form();
-    let objects: Vec<_> = shown.iter().map(|network| object(network, args.listing.no_trunc, form == Form::Json)).collect();
+    let objects: Vec<_> =
+        shown.iter().map(|network| object(network, args.listing.no_trunc, form == Form::Json)).collect();
     LIST.print(&form, &objects)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -31,7 +31,9 @@ pub(super) fn remove() -> Result<Vec<String>, UnitError> {
         return Ok(units);
     }
     if Path::new(BOOTED).exists() {
-        systemctl(&[&["--quiet", "disable", "--now"], &units.iter().map(String::as_str).collect::<Vec<_>>()[..]].concat())?;
+        systemctl(
+            &[&["--quiet", "disable", "--now"], &units.iter().map(String::as_str).collect::<Vec<_>>()[..]].concat(),
+        )?;
     }
     for unit in &units {
         let path = Path::new(FOLDER).join(unit);
