@@ -195,7 +195,7 @@ impl Batch<'_> {
     /// Gives a link an ingress discipline, which is where filters for what it receives are; refused with EEXIST
     /// ([`Error::is_exists`]) if there is one.
     pub fn add_ingress(&mut self, link: u32) -> &mut Self {
-        traffic_control::push_add_ingress(&mut self.outgoing, link);
+        traffic_control::push_add_ingress(&mut self.outgoing, link, "ingress");
         self
     }
 

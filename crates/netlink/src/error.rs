@@ -257,6 +257,8 @@ pub enum Request {
     DeleteQdisc { link: LinkRef },
     Redirect { link: LinkRef, to: LinkRef },
     ListFilters { link: LinkRef },
+    GuardLoopback { link: LinkRef },
+    DeleteFilter { link: LinkRef },
     GetNetnsNumber { path: PathBuf },
 }
 
@@ -275,7 +277,9 @@ impl Request {
             | Request::AddIngress { link }
             | Request::GetQdisc { link }
             | Request::DeleteQdisc { link }
-            | Request::ListFilters { link } => vec![link],
+            | Request::ListFilters { link }
+            | Request::GuardLoopback { link }
+            | Request::DeleteFilter { link } => vec![link],
             Request::Redirect { link, to } => vec![link, to],
             _ => Vec::new(),
         }
@@ -289,6 +293,7 @@ impl Request {
                 | Request::DeleteRoute { .. }
                 | Request::DeleteRule { .. }
                 | Request::DeleteQdisc { .. }
+                | Request::DeleteFilter { .. }
         )
     }
 }
@@ -324,6 +329,10 @@ impl fmt::Display for Request {
             Request::DeleteQdisc { link } => write!(formatter, "delete a queueing discipline of link {link}"),
             Request::Redirect { link, to } => write!(formatter, "redirect what link {link} receives to link {to}"),
             Request::ListFilters { link } => write!(formatter, "list the filters of link {link}"),
+            Request::GuardLoopback { link } => {
+                write!(formatter, "drop loopback addresses that come in through link {link}")
+            }
+            Request::DeleteFilter { link } => write!(formatter, "delete a filter of link {link}"),
             Request::GetNetnsNumber { path } => write!(formatter, "read the number of namespace {}", path.display()),
             Request::ListRules => write!(formatter, "list the routing rules"),
         }

@@ -43,6 +43,7 @@ mod changes;
 mod error;
 mod link;
 mod link_ref;
+mod loopback_guard;
 mod mac;
 mod message;
 mod namespace;

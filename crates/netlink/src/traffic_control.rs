@@ -16,15 +16,16 @@ use crate::socket::Socket;
 
 const RTM_NEWQDISC: u16 = 36;
 const RTM_DELQDISC: u16 = 37;
-const RTM_GETQDISC: u16 = 38;
-const RTM_NEWTFILTER: u16 = 44;
-const RTM_GETTFILTER: u16 = 46;
+pub(crate) const RTM_GETQDISC: u16 = 38;
+pub(crate) const RTM_NEWTFILTER: u16 = 44;
+pub(crate) const RTM_DELTFILTER: u16 = 45;
+pub(crate) const RTM_GETTFILTER: u16 = 46;
 /// Length of `struct tcmsg`.
-const HEADER_LEN: usize = 20;
+pub(crate) const HEADER_LEN: usize = 20;
 const WHAT: &str = "a queueing discipline";
 
-const TCA_KIND: u16 = 1;
-const TCA_OPTIONS: u16 = 2;
+pub(crate) const TCA_KIND: u16 = 1;
+pub(crate) const TCA_OPTIONS: u16 = 2;
 const TCA_TBF_PARMS: u16 = 1;
 const TCA_TBF_RATE64: u16 = 4;
 const TCA_TBF_BURST: u16 = 6;
@@ -131,8 +132,9 @@ pub(crate) fn push_remove_limit(outgoing: &mut Outgoing, link: u32) {
     outgoing.push(Request::DeleteQdisc { link: link.into() }, RTM_DELQDISC, 0, &message);
 }
 
-pub(crate) fn push_add_ingress(outgoing: &mut Outgoing, link: u32) {
-    let mut ingress = message(link, TcHandle::INGRESS, Some("ingress"));
+/// Of the kind `ingress`, or of the newer `clsact`, which takes the same filters.
+pub(crate) fn push_add_ingress(outgoing: &mut Outgoing, link: u32, kind: &str) {
+    let mut ingress = message(link, TcHandle::INGRESS, Some(kind));
     ingress.header.handle = INGRESS_HANDLE;
     outgoing.push(Request::AddIngress { link: link.into() }, RTM_NEWQDISC, NLM_F_CREATE | NLM_F_EXCL, &ingress);
 }
@@ -155,7 +157,7 @@ pub(crate) fn push_remove_ingress(outgoing: &mut Outgoing, link: u32) {
     outgoing.push(Request::DeleteQdisc { link: link.into() }, RTM_DELQDISC, 0, &message);
 }
 
-fn message(link: u32, parent: TcHandle, kind: Option<&str>) -> TcMessage {
+pub(crate) fn message(link: u32, parent: TcHandle, kind: Option<&str>) -> TcMessage {
     let mut message = TcMessage::default();
     message.header.index = link.cast_signed();
     message.header.parent = parent;

@@ -73,3 +73,50 @@ fn asking_for_token_buckets_changes_nothing() {
         assert!(tc("qdisc show dev lo").contains("pfifo 7:"));
     });
 }
+
+#[test]
+fn a_guard_of_loopback_addresses_stands_beside_others_filters() {
+    const ANSWER: u32 = 0x7f00_0008;
+    in_new_netns(|| {
+        let mut socket = socket();
+        let (link, _) = pair(&mut socket);
+        for others in ["", "clsact", "ingress"] {
+            if !others.is_empty() {
+                tc(&format!("qdisc add dev a {others}"));
+            }
+            assert!(!socket.guards_loopback(link, ANSWER).expect("an answer"));
+            assert_eq!(socket.has_ingress(link).expect("an answer"), !others.is_empty());
+            for _ in 0..2 {
+                socket.guard_loopback(link, ANSWER).expect("guarded");
+                assert!(socket.guards_loopback(link, ANSWER).expect("an answer"));
+            }
+            let shown = tc("filter show dev a ingress");
+            assert_eq!(shown.matches("direct-action").count(), 1, "{shown}");
+            assert!(!socket.guards_loopback(link, 1).expect("an answer"), "with another mark it is another's");
+            if !others.is_empty() {
+                tc("filter add dev a ingress pref 7 protocol all u32 match u32 0 0");
+            }
+            assert!(socket.unguard_loopback(link, ANSWER).expect("removed"));
+            assert!(!socket.unguard_loopback(link, ANSWER).expect("removed already"));
+            let kinds = tc("qdisc show dev a");
+            assert_eq!(kinds.contains("ffff:"), !others.is_empty(), "{kinds}");
+            if !others.is_empty() {
+                assert!(tc("filter show dev a ingress").contains("pref 7"));
+                tc(&format!("qdisc del dev a {others}"));
+            }
+        }
+    });
+}
+
+#[test]
+fn another_s_filter_in_the_guard_s_place_stays() {
+    in_new_netns(|| {
+        let mut socket = socket();
+        let (link, _) = pair(&mut socket);
+        tc("qdisc add dev a clsact");
+        tc("filter add dev a ingress pref 1 protocol all u32 match u32 0 0");
+        let error = socket.guard_loopback(link, 5).expect_err("no place").to_string();
+        assert!(error.contains("loopback addresses") && error.contains("link a"), "{error}");
+        assert!(tc("filter show dev a ingress").contains("u32"));
+    });
+}
