@@ -20,8 +20,12 @@ fn bridge(number: u8) -> Value {
 }
 
 /// What today's table has more than that of an earlier layout.
+const SINCE_LAYOUT_3: &str = "
+    delete chain inet ferrocni layout-4
+    flush chain inet ferrocni answers
+    delete chain inet ferrocni answers
+";
 const SINCE_LAYOUT_2: &str = "
-    delete chain inet ferrocni layout-3
     flush chain inet ferrocni member
     add rule inet ferrocni member jump admin
     add rule inet ferrocni member iifname @isolated_bridges jump isolation
@@ -36,9 +40,10 @@ const SINCE_LAYOUT_2: &str = "
 ";
 
 /// For each earlier layout, what nft has to do to today's table to make it of that.
-pub(crate) fn earlier_layouts() -> [String; 2] {
-    let layout_2 = "add chain inet ferrocni layout-2\n";
-    [SINCE_LAYOUT_2.to_owned(), format!("{SINCE_LAYOUT_2}{layout_2}")]
+pub(crate) fn earlier_layouts() -> [String; 3] {
+    let marker = |layout: u8| format!("add chain inet ferrocni layout-{layout}\n");
+    let of_2 = format!("{SINCE_LAYOUT_3}{SINCE_LAYOUT_2}");
+    [of_2.clone(), format!("{of_2}{}", marker(2)), format!("{SINCE_LAYOUT_3}{}", marker(3))]
 }
 
 /// Makes today's table one of an earlier layout.
