@@ -4,6 +4,7 @@ mod completion;
 mod doctor;
 mod events;
 mod logs;
+mod install;
 mod man;
 mod metrics;
 mod names;
@@ -44,6 +45,7 @@ enum Command {
     Names(names::Command),
     Topology(topology::Args),
     Reload(reload::Args),
+    Install(install::Args),
     Uninstall(uninstall::Args),
     Completion(completion::Args),
     Man(man::Args),
@@ -67,6 +69,7 @@ pub(crate) fn run(cli: &Cli) -> Result<ExitCode, Failure> {
         Command::Names(command) => names::run(&host, command),
         Command::Topology(args) => topology::run(&host, args),
         Command::Reload(args) => reload::run(&host, args),
+        Command::Install(args) => install::run(args),
         Command::Uninstall(args) => uninstall::run(&host, args),
         Command::Completion(args) => completion::run(args),
         Command::Man(args) => man::run(args),
