@@ -178,7 +178,7 @@ impl Server {
     /// Who asks at a place from an address.
     pub(crate) fn asker(&self, place: Place, from: IpAddr) -> Option<NetnsId> {
         match place {
-            Place::Inside(namespace, _) => Some(namespace),
+            Place::Inside(namespace, _) | Place::Inside6(namespace, _) => Some(namespace),
             Place::Gateway(gateway) => {
                 let directory = self.directory.borrow();
                 directory.behind_gateway(gateway, from.to_canonical()).map(|entry| entry.record.namespace.id())
