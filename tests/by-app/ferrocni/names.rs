@@ -126,8 +126,10 @@ fn resolv_conf_names_the_server_and_what_was_asked_for() {
 #[test]
 fn other_names_are_asked_of_the_servers_that_were_named() {
     let (host, outside) = wire();
-    let server = ["dnsmasq", "--keep-in-foreground", "--no-resolv", "--no-hosts", "--log-queries", "--log-facility=/run/log"];
-    let _server = outside.spawn([&server[..], &["--address=/far.test/192.0.2.9", "--address=/shop/192.0.2.8"]].concat());
+    let server =
+        ["dnsmasq", "--keep-in-foreground", "--no-resolv", "--no-hosts", "--log-queries", "--log-facility=/run/log"];
+    let _server =
+        outside.spawn([&server[..], &["--address=/far.test/192.0.2.9", "--address=/shop/192.0.2.8"]].concat());
     outside.shell("until ss -lnu | grep -q ':53 '; do sleep 0.01; done");
     create(&host, "web", 1, &[]);
     create(&host, "inner", 2, &["--internal"]);
@@ -173,7 +175,8 @@ fn a_running_container_is_connected_with_aliases_and_links_and_told_if_it_asks_o
     create(&host, "web", 1, &[]);
     succeeds(&host, &["network", "create", "--disable-dns", "plain"]);
     let shop = inside(&host, &idle(&host, &["--name", "shop", "--net", "web"]));
-    let late = host.ferrocni(["run", "-d", "--name", "late", "--net", "plain", "--dns", "192.0.2.53", "sleep", "1000"]).ok();
+    let late =
+        host.ferrocni(["run", "-d", "--name", "late", "--net", "plain", "--dns", "192.0.2.53", "sleep", "1000"]).ok();
     let late = inside(&host, late.trim());
     host.assert_leaves_nothing(|| {
         let connect = ["network", "connect", "--alias", "tardy", "--link", "shop:till"];
@@ -286,10 +289,12 @@ fn what_cannot_be_looked_up_is_told() {
     ] {
         fails(&host, args, 1, words);
     }
-    for args in [&["names", "lookup"][..], &["names"], &["names", "lookup", "--network", "a", "--container", "b", "x"]] {
+    for args in [&["names", "lookup"][..], &["names"], &["names", "lookup", "--network", "a", "--container", "b", "x"]]
+    {
         assert_eq!(status(&host, args), 125, "{args:?}");
     }
-    for options in [["--alias", "a\nb"], ["--link", "a b"], ["--net", "web:alias=a/b"], ["--add-host", "a..b:10.0.0.1"]] {
+    for options in [["--alias", "a\nb"], ["--link", "a b"], ["--net", "web:alias=a/b"], ["--add-host", "a..b:10.0.0.1"]]
+    {
         assert_eq!(status(&host, &[&["run"], &options[..], &["true"]].concat()), 125, "{options:?}");
     }
 }
@@ -309,7 +314,10 @@ fn what_is_flushed_or_killed_is_found_by_doctor_and_back_after_a_reload() {
     assert!(finds());
     host.shell("pkill -KILL ferrocni-dns; while pgrep -x ferrocni-dns; do sleep 0.01; done");
     let found = doctor();
-    assert!(found.contains("DNS server: ferrocni-dns does not run, so 2 interfaces") && found.contains("ferrocni reload"), "{found}");
+    assert!(
+        found.contains("DNS server: ferrocni-dns does not run, so 2 interfaces") && found.contains("ferrocni reload"),
+        "{found}"
+    );
     assert!(host.ferrocni(["metrics"]).ok().contains("\nferrocni_dns_up 0\n"));
     fails(&host, &["names", "lookup", "shop"], 1, "no DNS server");
     succeeds(&host, &["reload"]);

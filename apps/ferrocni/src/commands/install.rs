@@ -75,7 +75,8 @@ fn install(from: &Path, to: &Path) -> Result<Vec<String>, Unfinished> {
         let path = to.join(&name);
         if !is_same(&from.join(&name), &path).map_err(failed("compare", &path))? {
             keep(&path, &replaced.join(&name)).map_err(failed("keep aside", &path))?;
-            replace(&from.join(&name), &path, &to.join(format!(".{name}.ferrocni-new"))).map_err(failed("install", &path))?;
+            replace(&from.join(&name), &path, &to.join(format!(".{name}.ferrocni-new")))
+                .map_err(failed("install", &path))?;
             installed.push(name);
         }
     }
@@ -128,7 +129,11 @@ fn undo(from: &Path) -> Result<ExitCode, Failure> {
         let entry = entry.map_err(failed("read", &replaced))?;
         let path = from.join(entry.file_name());
         let was_there = entry.metadata().map_err(failed("look at", &entry.path()))?.len() > 0;
-        let undone = if was_there { fs::rename(entry.path(), &path) } else { remove(&path).and_then(|()| remove(&entry.path())) };
+        let undone = if was_there {
+            fs::rename(entry.path(), &path)
+        } else {
+            remove(&path).and_then(|()| remove(&entry.path()))
+        };
         undone.map_err(failed("bring back", &path))?;
         print_line(format_args!("{} is {}", path.display(), if was_there { "what it was" } else { "removed" }))?;
     }

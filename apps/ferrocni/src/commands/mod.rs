@@ -3,8 +3,8 @@
 mod completion;
 mod doctor;
 mod events;
-mod logs;
 mod install;
+mod logs;
 mod man;
 mod metrics;
 mod names;

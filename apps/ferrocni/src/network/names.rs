@@ -98,7 +98,8 @@ mod tests {
             upstreams: vec!["192.0.2.53".parse().unwrap(), "2001:db8::53".parse().unwrap()],
             intercept: true,
         };
-        let plugin = json!({"type": "dnsname", "Hosts": [{"name": "api", "addresses": []}], "upstreams": ["192.0.2.1"]});
+        let plugin =
+            json!({"type": "dnsname", "Hosts": [{"name": "api", "addresses": []}], "upstreams": ["192.0.2.1"]});
         let expected = json!({
             "type": "dnsname",
             "links": [{"alias": "sql", "container": "db"}],

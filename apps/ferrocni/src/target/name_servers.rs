@@ -41,10 +41,16 @@ mod tests {
 
     #[test]
     fn servers_are_those_of_the_lines_that_name_one() {
-        let servers: Vec<_> = ["# nameserver 192.0.2.1", " nameserver\t192.0.2.2 # x", "nameserver", "nameserver fe80::1%eth0", "search a"]
-            .into_iter()
-            .filter_map(server)
-            .collect();
+        let servers: Vec<_> = [
+            "# nameserver 192.0.2.1",
+            " nameserver\t192.0.2.2 # x",
+            "nameserver",
+            "nameserver fe80::1%eth0",
+            "search a",
+        ]
+        .into_iter()
+        .filter_map(server)
+        .collect();
         assert_eq!(servers, ["192.0.2.2".parse::<IpAddr>().unwrap()]);
     }
 }

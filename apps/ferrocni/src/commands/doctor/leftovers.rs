@@ -178,7 +178,10 @@ impl Leftover {
             Self::Reservation { network, address, .. } => format!("address {address} of network {network}"),
             Self::Link { name, .. } => format!("link {name}"),
             Self::Names { attachment } => {
-                format!("names of container {} ({} on network {})", attachment.container, attachment.ifname, attachment.network)
+                format!(
+                    "names of container {} ({} on network {})",
+                    attachment.container, attachment.ifname, attachment.network
+                )
             }
         }
     }

@@ -137,7 +137,9 @@ fn by_container(all: &[Named]) -> BTreeMap<&ContainerId, Vec<&Named>> {
     for named in all {
         containers.entry(&named.attachment.container).or_default().push(named);
     }
-    containers.values_mut().for_each(|its| its.sort_by(|one, other| one.attachment.ifname.cmp(&other.attachment.ifname)));
+    containers
+        .values_mut()
+        .for_each(|its| its.sort_by(|one, other| one.attachment.ifname.cmp(&other.attachment.ifname)));
     containers
 }
 

@@ -77,7 +77,9 @@ enum ConnectError {
         "network {network} has no plugin with the capability {capability:?}, so {option} would have no effect: leave it out"
     )]
     Incapable { network: String, capability: &'static str, option: &'static str },
-    #[error("containers of network {network} do not find each other by name, so {option} would have no effect: leave it out")]
+    #[error(
+        "containers of network {network} do not find each other by name, so {option} would have no effect: leave it out"
+    )]
     NoNames { network: String, option: &'static str },
 }
 

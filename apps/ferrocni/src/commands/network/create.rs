@@ -11,8 +11,8 @@ use netlink::Socket;
 use crate::failure::Failure;
 use crate::host::Host;
 use crate::network::{
-    Asked, DEFAULT, DNSNAME, Description, Driver, Exists, Options, Planned, Pools, Registry, Wanted, conflist, of_name_servers,
-    of_networks, of_routes,
+    Asked, DEFAULT, DNSNAME, Description, Driver, Exists, Options, Planned, Pools, Registry, Wanted, conflist,
+    of_name_servers, of_networks, of_routes,
 };
 use crate::output::print_line;
 

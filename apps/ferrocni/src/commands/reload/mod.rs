@@ -56,7 +56,8 @@ fn reload(host: &Host, args: &Args) -> Result<ExitCode, Failure> {
 /// The ways to the DNS server, inside the containers, and the server itself if there is none.
 fn restore_names(only: &[Network]) -> Result<(), Failure> {
     let mut records = Records::default().list()?;
-    records.retain(|(attachment, _)| only.is_empty() || only.iter().any(|network| *network.name() == attachment.network));
+    records
+        .retain(|(attachment, _)| only.is_empty() || only.iter().any(|network| *network.name() == attachment.network));
     redirect::restore(&records)?;
     for (attachment, record) in &records {
         if record.namespace.exists()? {

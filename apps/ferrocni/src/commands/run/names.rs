@@ -236,7 +236,10 @@ mod tests {
         let networks = [told(first), told(dns(&["10.0.0.1", "10.0.1.1"], &["b.example"]))];
         let text = "nameserver 10.0.0.1\nnameserver 10.0.1.1\nsearch a.example b.example\n";
         assert_eq!(chosen(&Dns::default(), &networks), text);
-        assert_eq!(chosen(&dns(&["8.8.8.8"], &[]), &networks), text.replace("10.0.0.1\nnameserver 10.0.1.1", "8.8.8.8"));
+        assert_eq!(
+            chosen(&dns(&["8.8.8.8"], &[]), &networks),
+            text.replace("10.0.0.1\nnameserver 10.0.1.1", "8.8.8.8")
+        );
         assert_eq!(chosen(&Dns::default(), &[]), "nameserver 192.0.2.1\nsearch corp.example\n");
     }
 

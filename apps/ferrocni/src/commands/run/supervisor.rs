@@ -18,9 +18,9 @@ use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::signal::{SigSet, Signal};
 use nix::unistd::{Pid, getpgrp, pipe, tcsetpgrp};
 
+use super::names::Told;
 use super::plan::Plan;
 use super::signals::{Signals, exit_code};
-use super::names::Told;
 use super::{Args, NOT_RUN, detach, names};
 use crate::attachments::{Connection, Connections};
 use crate::container::{Claims, Container, Log, Store, pin_netns, undo};
