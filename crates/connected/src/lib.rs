@@ -10,8 +10,7 @@ use std::path::{Path, PathBuf};
 
 use cni::{Attachment, NetworkName};
 use files::Folder;
-use netlink::Namespace;
-use netlink::Netns;
+use netlink::{Namespace, Netns};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
@@ -104,6 +103,7 @@ impl Records {
     pub fn take_turn(&self, netns: &Netns) -> Result<File, Error> {
         let path = self.0.path_of(TURNS);
         let taken = self.0.lock_shared().and_then(|_| files::open_lock(&path)).and_then(|file| {
+            #[allow(clippy::cast_possible_truncation, reason = "constants below ten")]
             let byte = libc::flock {
                 l_type: libc::F_WRLCK as libc::c_short,
                 l_whence: libc::SEEK_SET as libc::c_short,

@@ -1,5 +1,7 @@
 //! A port that is another one, for packets.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 use std::io::{Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::process::Command;

@@ -62,7 +62,7 @@ impl Manager {
     }
 
     fn tell(&self, what: &str, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
-        let numbers: Vec<RawFd> = descriptors.iter().map(|descriptor| descriptor.as_raw_fd()).collect();
+        let numbers: Vec<RawFd> = descriptors.iter().map(AsRawFd::as_raw_fd).collect();
         let rights = [ControlMessage::ScmRights(&numbers)];
         let control = if numbers.is_empty() { &[][..] } else { &rights[..] };
         let message = [IoSlice::new(what.as_bytes())];

@@ -130,9 +130,10 @@ fn path_of(attachment: &Attachment) -> String {
 }
 
 pub(super) fn redirect(container: &Container) {
-    let installed = container
-        .namespaces()
-        .enter_network_only(|| names::redirect::install(&netlink::Netns::current().expect("a namespace")));
+    let installed = container.namespaces().enter_network_only(|| {
+        let inside = Netns::current().expect("a namespace");
+        names::redirect::install(&inside, &Record::new(Namespace::of(&inside).expect("its identity")))
+    });
     installed.unwrap();
 }
 
