@@ -1,7 +1,7 @@
 //! What a daemon tells systemd (`sd_notify(3)`).
 
 use std::io::{self, IoSlice};
-use std::os::fd::{AsRawFd as _, BorrowedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::os::unix::net::UnixDatagram;
 use std::time::Duration;
 
