@@ -105,6 +105,7 @@ impl Scene {
     }
 
     /// Writes a record in which `record` says what the defaults do not.
+    #[allow(clippy::needless_pass_by_value, reason = "it is what json! makes in the call")]
     pub(super) fn write(&self, attachment: &Attachment, inside: &Container, record: Value) {
         let identity = self.host.run(["stat", "-Lc", "%d %i", inside.netns.to_str().unwrap()]);
         let (device, inode) = identity.trim().split_once(' ').unwrap();
