@@ -6,6 +6,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use ip::Protocol;
 use ipnetwork::IpNetwork;
 use nfnetlink::{Message, family};
 
@@ -131,6 +132,33 @@ impl<'a> Expressions<'a> {
         self.version(version).address(side, version, FIRST).lookup(map, Some(VERDICT), false)
     }
 
+    /// `ip daddr address`, in a table of family ip.
+    pub(crate) fn ipv4(&mut self, side: Side, address: Ipv4Addr) -> &mut Self {
+        self.address(side, Version::V4, FIRST).compare(cmp::EQUAL, &address.octets())
+    }
+
+    /// `udp dport port` and the like.
+    pub(crate) fn port(&mut self, protocol: Protocol, side: Side, port: u16) -> &mut Self {
+        self.meta(meta::L4PROTO, FIRST).compare(cmp::EQUAL, &[protocol.number()]);
+        self.payload(FIRST, payload::TRANSPORT, offset_of_port(side), 2).compare(cmp::EQUAL, &port.to_be_bytes())
+    }
+
+    /// `udp dport set port` and the like, of a protocol whose checksum is the Internet's (RFC 1071): not SCTP.
+    pub(crate) fn set_port(&mut self, protocol: Protocol, side: Side, port: u16) {
+        let checksum = if protocol == Protocol::Udp { 6 } else { 16 };
+        self.expression("immediate", |message| {
+            message.be32(immediate::DREG, FIRST);
+            message.nest(immediate::DATA, |message| {
+                message.bytes(data::VALUE, &port.to_be_bytes());
+            });
+        });
+        self.expression("payload", |message| {
+            message.be32(payload::SREG, FIRST).be32(payload::BASE, payload::TRANSPORT);
+            message.be32(payload::OFFSET, offset_of_port(side)).be32(payload::LENGTH, 2);
+            message.be32(payload::CSUM_TYPE, payload::CSUM_INET).be32(payload::CSUM_OFFSET, checksum);
+        });
+    }
+
     /// `ct status dnat`.
     pub(crate) fn ct_status_dnat(&mut self) -> &mut Self {
         self.ct_any(ct::STATUS, ct::STATUS_DNAT)
@@ -240,9 +268,8 @@ impl<'a> Expressions<'a> {
         self.payload(register, payload::NETWORK, offset, version.length())
     }
 
-    /// The same place in TCP, UDP and SCTP.
     fn destination_port(&mut self, register: u32) -> &mut Self {
-        self.payload(register, payload::TRANSPORT, 2, 2)
+        self.payload(register, payload::TRANSPORT, offset_of_port(Side::Destination), 2)
     }
 
     fn payload(&mut self, register: u32, base: u32, offset: u32, length: u32) -> &mut Self {
@@ -305,6 +332,14 @@ impl<'a> Expressions<'a> {
             message.be32(nat::TYPE, nat::DNAT).be32(nat::FAMILY, u32::from(version.number()));
             message.be32(nat::REG_ADDR_MIN, FIRST).be32(nat::REG_PROTO_MIN, piece(version.length() / 4));
         })
+    }
+}
+
+/// The same place in TCP, UDP and SCTP.
+fn offset_of_port(side: Side) -> u32 {
+    match side {
+        Side::Source => 0,
+        Side::Destination => 2,
     }
 }
 
