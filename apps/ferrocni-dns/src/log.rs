@@ -1,7 +1,6 @@
 //! What the server says to whoever runs it.
 
 use std::cell::Cell;
-use std::error::Error;
 use std::time::{Duration, Instant};
 
 /// So many troubles are told at once, and then one in each of these: what causes them may be what a container does, and it must
@@ -34,7 +33,7 @@ pub(crate) fn trouble(what: &str) {
 }
 
 /// An error and its causes on one line.
-pub(crate) fn describe(error: &(dyn Error + 'static)) -> String {
+pub(crate) fn describe(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(Some(error), |cause| cause.source());
     causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
