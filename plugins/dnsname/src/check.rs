@@ -39,7 +39,7 @@ fn ask(attachment: &Attachment, record: &Record) -> Result<(), Error> {
     let mut answered = BTreeSet::new();
     for kind in ["A", "AAAA"] {
         let found = server.lookup(container, name.as_str(), kind)?;
-        answered.extend(found.records.iter().filter_map(|record| record.data.parse().ok()));
+        answered.extend(found.records.iter().filter_map(|record| record.data.parse::<IpAddr>().ok()));
     }
     // Others may be called the same.
     let own: BTreeSet<IpAddr> = record.addresses.iter().copied().collect();
@@ -47,7 +47,11 @@ fn ask(attachment: &Attachment, record: &Record) -> Result<(), Error> {
     compare(format_args!("that the DNS server has for {name}"), &own, &answered)
 }
 
-fn compare(where_: std::fmt::Arguments<'_>, expected: &BTreeSet<IpAddr>, found: &BTreeSet<IpAddr>) -> Result<(), Error> {
+fn compare(
+    where_: std::fmt::Arguments<'_>,
+    expected: &BTreeSet<IpAddr>,
+    found: &BTreeSet<IpAddr>,
+) -> Result<(), Error> {
     let list = |addresses: &BTreeSet<IpAddr>| {
         let texts: Vec<_> = addresses.iter().map(ToString::to_string).collect();
         if texts.is_empty() { "none".to_owned() } else { texts.join(", ") }

@@ -33,7 +33,9 @@ pub enum Error {
     #[error("cannot lock network namespace {path}")]
     Lock { path: String, source: io::Error },
     /// Nowhere to listen.
-    #[error("\"listen\": \"gateway\" needs a gateway, and the previous plugin reported none: set \"isGateway\" in it, or leave \"listen\" out")]
+    #[error(
+        "\"listen\": \"gateway\" needs a gateway, and the previous plugin reported none: set \"isGateway\" in it, or leave \"listen\" out"
+    )]
     NoGateway,
     /// CHECK: the names are not known as ADD left them.
     #[error(transparent)]

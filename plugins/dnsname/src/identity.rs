@@ -43,7 +43,8 @@ impl Identity {
         pod_namespace: Option<&str>,
         note: impl Fn(&str),
     ) -> Self {
-        let valid = |text: &str| Name::new(text).map_err(|invalid| note(&format!("a name is left out: {invalid}"))).ok();
+        let valid =
+            |text: &str| Name::new(text).map_err(|invalid| note(&format!("a name is left out: {invalid}"))).ok();
         let given = |text: &&str| !text.is_empty();
         let mut this = Self {
             name: name.as_deref().filter(given).and_then(valid),
@@ -61,7 +62,11 @@ impl Identity {
 }
 
 /// nerdctl says the hostname as it asks DHCP for an address, and the rest in annotations.
-fn name_of_nerdctl(annotations: Option<Annotations>, hostname: Option<&str>, aliases: &mut Vec<String>) -> Option<String> {
+fn name_of_nerdctl(
+    annotations: Option<Annotations>,
+    hostname: Option<&str>,
+    aliases: &mut Vec<String>,
+) -> Option<String> {
     let annotations = annotations.unwrap_or_default();
     let hostname = annotations.hostname.or_else(|| hostname.map(str::to_owned)).filter(|name| !name.is_empty());
     match annotations.name {

@@ -58,7 +58,9 @@ fn has_ended(process: impl AsFd) -> io::Result<bool> {
 /// A process that has ended meanwhile is none.
 fn is_dnsmasq_with(pid: Pid, config: &Path) -> io::Result<bool> {
     let words = match fs::read(format!("/proc/{pid}/cmdline")) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(Errno::SRCH.raw_os_error()) => {
+        Err(error)
+            if error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(Errno::SRCH.raw_os_error()) =>
+        {
             return Ok(false);
         }
         words => words?,

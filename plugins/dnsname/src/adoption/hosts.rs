@@ -67,7 +67,8 @@ mod tests {
     fn each_line_has_an_address_and_its_names() {
         let text = "10.1.0.2\tweb\n10.1.0.2\tweb www\nfd00::2 web\n\nnonsense\n10.1.0.3\tbad/name db\n10.1.0.300 x\n";
         let names = names_by_address(text);
-        let of = |address: &str| names[&address.parse::<IpAddr>().unwrap()].iter().map(Name::as_str).collect::<Vec<_>>();
+        let of =
+            |address: &str| names[&address.parse::<IpAddr>().unwrap()].iter().map(Name::as_str).collect::<Vec<_>>();
         assert_eq!(of("10.1.0.2"), ["web", "web", "www"]);
         assert_eq!((of("fd00::2"), of("10.1.0.3")), (vec!["web"], vec!["db"]));
         assert_eq!(names.len(), 3);
