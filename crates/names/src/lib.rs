@@ -9,6 +9,7 @@ mod record;
 mod records;
 pub mod redirect;
 mod server;
+pub mod start;
 pub mod wire;
 
 pub use ip::Protocol;

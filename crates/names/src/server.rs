@@ -49,6 +49,13 @@ impl ServerError {
     pub fn is_absent(&self) -> bool {
         matches!(self, Self::Absent { .. })
     }
+
+    /// Whether there was a server that has ended before it answered.
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        use io::ErrorKind::{BrokenPipe, ConnectionReset, UnexpectedEof};
+        matches!(self, Self::Failed { source, .. } if matches!(source.kind(), BrokenPipe | ConnectionReset | UnexpectedEof))
+    }
 }
 
 impl Default for Server {
@@ -68,6 +75,11 @@ impl Server {
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.0
+    }
+
+    /// A file in the socket's folder.
+    pub(crate) fn beside(&self, name: &str) -> PathBuf {
+        self.0.with_file_name(name)
     }
 
     /// Has it read the attachment's record. When this returns, all who may know its names are answered, and so is its container.

@@ -33,13 +33,13 @@ impl Identity {
             });
             name = name_of_nerdctl(annotations, hostname, &mut aliases);
         }
-        Ok(Self::new(container, name, aliases, pod_namespace, |problem| network.note(problem)))
+        Ok(Self::new(container, name.as_deref(), &aliases, pod_namespace, |problem| network.note(problem)))
     }
 
     fn new(
         container: &ContainerId,
-        name: Option<String>,
-        aliases: Vec<String>,
+        name: Option<&str>,
+        aliases: &[String],
         pod_namespace: Option<&str>,
         note: impl Fn(&str),
     ) -> Self {
@@ -47,7 +47,7 @@ impl Identity {
             |text: &str| Name::new(text).map_err(|invalid| note(&format!("a name is left out: {invalid}"))).ok();
         let given = |text: &&str| !text.is_empty();
         let mut this = Self {
-            name: name.as_deref().filter(given).and_then(valid),
+            name: name.filter(given).and_then(valid),
             aliases: Vec::new(),
             pod_namespace: pod_namespace.filter(given).and_then(valid),
         };
@@ -95,9 +95,9 @@ mod tests {
 
     fn identity(name: &str, aliases: &[&str]) -> (Identity, Vec<String>) {
         let notes = RefCell::new(Vec::new());
-        let aliases = aliases.iter().map(|&alias| alias.to_owned()).collect();
+        let aliases: Vec<_> = aliases.iter().map(|&alias| alias.to_owned()).collect();
         let note = |text: &str| notes.borrow_mut().push(text.to_owned());
-        let identity = Identity::new(&ContainerId::new(ID).unwrap(), Some(name.to_owned()), aliases, Some(""), note);
+        let identity = Identity::new(&ContainerId::new(ID).unwrap(), Some(name), &aliases, Some(""), note);
         (identity, notes.into_inner())
     }
 
