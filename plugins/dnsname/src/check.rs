@@ -8,7 +8,7 @@ use names::{Listen, Name, Record, Records, Server, redirect, start};
 use netlink::Netns;
 use nftables::Ruleset;
 
-use crate::{Config, Error};
+use crate::{Config, Error, loopback};
 
 /// How many characters of its id a container without a name is asked for by.
 const SHORT_ID: usize = 12;
@@ -21,6 +21,9 @@ pub(crate) fn verify(request: &Check<Config>) -> Result<(), Error> {
     let ifname = attachment.ifname.as_str();
     let expected = request.expected.ips_of(ifname).map(|ip| ip.address.ip()).collect();
     compare(format_args!("in the record of {attachment}"), &expected, &record.addresses.iter().copied().collect())?;
+    if record.listen != Listen::Gateway {
+        loopback::check(&netns)?;
+    }
     if record.listen == Listen::Rewrite && !redirect::check(&netns)? {
         let rules = format!("the rules that lead to the DNS server in {}", netns.path().display());
         return Err(Difference::new(rules, "those of ADD", "others, or none").into());

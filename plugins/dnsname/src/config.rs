@@ -1,8 +1,8 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
-use cni_plugin::json;
-use names::{Listen, Name, PORT};
+use cni_plugin::{ip, json};
+use names::{Host, Link, Listen, Name, PORT};
 use serde::{Deserialize, Deserializer};
 
 /// How long an answer may be kept at most, in seconds (RFC 2181, section 8).
@@ -21,6 +21,8 @@ pub struct Config {
     #[serde(deserialize_with = "ttl")]
     pub(crate) ttl: u32,
     pub(crate) intercept: bool,
+    pub(crate) links: Vec<Link>,
+    pub(crate) hosts: Vec<HostKey>,
     pub(crate) runtime_config: RuntimeConfig,
 }
 
@@ -59,6 +61,40 @@ impl TryFrom<String> for Upstream {
     type Error = String;
     fn try_from(text: String) -> Result<Self, String> {
         text.parse()
+    }
+}
+
+/// A name that this container alone knows.
+#[derive(Debug, Deserialize)]
+pub(crate) struct HostKey {
+    name: Name,
+    #[serde(default)]
+    addresses: Vec<HostAddress>,
+}
+
+/// The word stands for the network's gateways, which nobody knows before ADD.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+enum HostAddress {
+    Gateway,
+    Address(IpAddr),
+}
+
+impl TryFrom<String> for HostAddress {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, String> {
+        if text == "host-gateway" { Ok(Self::Gateway) } else { ip::parse(&text).map(Self::Address) }
+    }
+}
+
+impl HostKey {
+    /// With the addresses that it has for a container with these gateways.
+    pub(crate) fn resolved(&self, gateways: &[IpAddr]) -> Host {
+        let addresses = self.addresses.iter().flat_map(|address| match address {
+            HostAddress::Gateway => gateways.to_vec(),
+            HostAddress::Address(address) => vec![*address],
+        });
+        Host { name: self.name.clone(), addresses: addresses.collect() }
     }
 }
 
@@ -105,6 +141,17 @@ mod tests {
     }
 
     #[test]
+    fn the_host_s_gateway_has_the_addresses_of_the_network_s() {
+        let hosts = json!({"hosts": [{"name": "me", "addresses": ["192.0.2.9", "host-gateway"]}]});
+        let key = &config(&hosts).unwrap().hosts[0];
+        let addresses =
+            |gateways: &[IpAddr]| key.resolved(gateways).addresses.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let gateways = ["10.1.0.1", "fd00::1"].map(|address| address.parse().unwrap());
+        assert_eq!(addresses(&gateways), ["192.0.2.9", "10.1.0.1", "fd00::1"]);
+        assert_eq!(addresses(&[]), ["192.0.2.9"]);
+    }
+
+    #[test]
     fn no_domain_is_none() {
         assert_eq!(config(&json!({"domainName": ""})).unwrap().domain_name, None);
         assert_eq!(config(&json!({})).unwrap().domain_name, None);
@@ -125,6 +172,10 @@ mod tests {
             json!({"ttl": -1}),
             json!({"ttl": 2_147_483_648_u32}),
             json!({"intercept": 1}),
+            json!({"links": [{"alias": "a b", "container": "db"}]}),
+            json!({"links": [{"alias": "sql"}]}),
+            json!({"hosts": [{"name": "", "addresses": ["192.0.2.9"]}]}),
+            json!({"hosts": [{"name": "printer", "addresses": ["here"]}]}),
         ] {
             assert!(config(&bad).is_err(), "{bad}");
         }

@@ -14,6 +14,9 @@ pub enum Error {
     /// The container's namespace.
     #[error(transparent)]
     Netlink(#[from] netlink::Error),
+    /// The container's `lo`.
+    #[error(transparent)]
+    Container(#[from] container_interface::Error),
     /// The record of the names.
     #[error(transparent)]
     Record(#[from] names::Error),
@@ -46,6 +49,7 @@ impl From<Error> for cni_plugin::Error {
     fn from(error: Error) -> Self {
         let code = match error {
             Error::Cni(inner) => return inner,
+            Error::Container(inner) => return inner.into(),
             Error::Netlink(netlink::Error::Netns(_)) => Code::InvalidEnvironment,
             Error::NoGateway => Code::InvalidConfig,
             Error::Record(_) | Error::Lock { .. } => Code::Io,

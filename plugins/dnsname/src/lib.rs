@@ -6,8 +6,10 @@ mod check;
 mod config;
 mod error;
 mod identity;
+mod loopback;
 mod registration;
 mod resolver;
+mod upstreams;
 
 use cni_plugin::{Add, AddResult, Check, Del, Failures, Gc, HostNetwork, Plugin, SpecVersion, Status, Undo};
 use names::Records;
@@ -36,10 +38,7 @@ impl Plugin for Dnsname {
         let netns = Netns::open(&request.netns)?;
         let config = &request.network.config;
         let mut record = registration::record(config, &request.attachment.ifname, result, identity, &netns)?;
-        let own = registration::upstreams_of_container(&request.network);
-        if !own.is_empty() {
-            record.upstreams = own;
-        }
+        record.upstreams = upstreams::of(&request.network, result);
         let dns = resolver::with_ours(&result.dns, &record);
 
         adoption::adopt(&request.network);

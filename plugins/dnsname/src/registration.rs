@@ -2,16 +2,14 @@
 //! it answers.
 
 use std::fs::File;
-use std::net::SocketAddr;
 use std::os::fd::AsFd as _;
 
-use cni_plugin::{AddResult, Attachment, IfName, Network, Undo};
+use cni_plugin::{AddResult, Attachment, IfName, Undo};
 use names::{Listen, Record, Records, Server, ServerError, redirect, start};
 use netlink::{Namespace, Netns};
 
-use crate::config::Upstream;
 use crate::identity::Identity;
-use crate::{Config, Error};
+use crate::{Config, Error, loopback};
 
 /// What there is to know of an attachment with that result.
 pub(crate) fn record(
@@ -30,20 +28,12 @@ pub(crate) fn record(
     }
     // An internal network's containers have no routes.
     record.forward = config.forward.unwrap_or(!result.routes.is_empty());
-    record.upstreams = config.upstreams.iter().map(|server| server.0).collect();
     record.domain.clone_from(&config.domain_name);
     (record.listen, record.ttl, record.intercept) = (config.listen, config.ttl, config.intercept);
+    record.links.clone_from(&config.links);
+    record.hosts = config.hosts.iter().map(|host| host.resolved(&record.gateways)).collect();
     (record.name, record.aliases, record.pod_namespace) = (identity.name, identity.aliases, identity.pod_namespace);
     Ok(record)
-}
-
-/// The servers that the runtime names for this container alone.
-pub(crate) fn upstreams_of_container(network: &Network<Config>) -> Vec<SocketAddr> {
-    let valid = |text: &String| {
-        let server = text.parse::<Upstream>();
-        server.map(|server| server.0).map_err(|problem| network.note(&format!("a server is left out: {problem}"))).ok()
-    };
-    network.config.runtime_config.dns.servers.iter().filter_map(valid).collect()
 }
 
 /// Has the container's names known. When this returns, they are.
@@ -55,6 +45,9 @@ pub(crate) fn enter(attachment: &Attachment, netns: &Netns, record: &Record, und
         None => leave(&key),
     });
     record_and_redirect(&records, attachment, netns, record)?;
+    if record.listen != Listen::Gateway {
+        loopback::set_up(netns, attachment, undo)?;
+    }
     Ok(start::serve(&Server::default(), attachment)?)
 }
 
@@ -88,6 +81,7 @@ pub(crate) fn leave(attachment: &Attachment) -> Result<(), Error> {
         let _lock = lock(&netns)?;
         if !has_another(&records, attachment, &record)? {
             redirect::remove(&netns)?;
+            loopback::set_down(&netns, attachment)?;
         }
         // The record says where the rules are, so it goes last.
         records.remove(attachment)?;
@@ -108,12 +102,12 @@ fn read(records: &Records, attachment: &Attachment) -> Result<Option<Record>, Er
     }
 }
 
-/// Whether another attachment of the same container needs the rules.
+/// Whether another attachment of the same container needs what is inside.
 fn has_another(records: &Records, attachment: &Attachment, record: &Record) -> Result<bool, Error> {
     let is_another = |other: &Attachment| other.container == attachment.container && other != attachment;
     for other in records.attachments()?.into_iter().filter(is_another) {
         let other = read(records, &other)?;
-        if other.is_some_and(|other| other.listen == Listen::Rewrite && other.namespace.is_same(&record.namespace)) {
+        if other.is_some_and(|other| other.listen != Listen::Gateway && other.namespace.is_same(&record.namespace)) {
             return Ok(true);
         }
     }

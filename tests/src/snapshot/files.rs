@@ -6,6 +6,9 @@ use std::path::Path;
 /// Where they are.
 const FOLDERS: [&str; 3] = ["/var/lib/cni", "/run/ferrocni", "/run/cni/tuning"];
 
+/// What the server of names keeps beside its socket, as long as the host is up.
+const OF_THE_SERVER: [&str; 3] = ["/run/ferrocni/dns.sock", "/run/ferrocni/dns.lock", "/run/ferrocni/dns.log"];
+
 /// The folder of the DHCP daemon's leases.
 const LEASES: &str = "/run/ferrocni/dhcp";
 
@@ -26,7 +29,7 @@ fn walk(folder: &Path, lines: &mut Vec<String>) {
             Ok(kind) if kind.is_symlink() => {
                 lines.push(format!("file {} -> {:?}", path.display(), fs::read_link(&path)));
             }
-            _ if belongs_to_the_network(&path) => {}
+            _ if belongs_to_the_network(&path) || OF_THE_SERVER.iter().any(|file| path == Path::new(file)) => {}
             // What they say depends on when they were made.
             _ if path.starts_with(LEASES) => lines.push(format!("file {}", path.display())),
             _ => lines.push(format!("file {} {:?}", path.display(), contents(&path))),
