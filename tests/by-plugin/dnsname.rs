@@ -17,7 +17,7 @@ mod server;
 use std::net::IpAddr;
 
 use serde_json::{Value, json};
-use tests::{Chain, Container, Host, Inside, every_plugin_rules, names};
+use tests::{Chain, Container, Host, Inside, every_plugin_rules, example, names, wire};
 
 use crate::networks::bridged;
 
@@ -102,6 +102,26 @@ fn a_container_is_found_when_add_returns_and_not_when_del_has() {
         assert_finds(&peer, &["web"], &[]);
     }
     assert!(!names::is_answered(&web));
+}
+
+/// conf/names.conflist.
+#[test]
+fn the_example_s_containers_find_each_other_and_are_published() {
+    let (host, outside) = wire();
+    let web = host.container("web");
+    let ports = json!({"portMappings": [{"hostPort": 8080, "containerPort": 80, "protocol": "tcp"}]});
+    let aliases = json!({"aliases": {"names": ["www"]}});
+    let network = example("names");
+    call(&host, &network, "web").capabilities(&ports).capabilities(&aliases).add(&web, "eth0").ok();
+    let peer = container(&host, &network, "peer");
+    let _server = web.listen_tcp(80);
+    for name in ["web", "www", "www.dns.podman"] {
+        for address in names::addresses(&peer, name) {
+            peer.assert_reaches_tcp(&std::net::SocketAddr::new(address, 80).to_string());
+        }
+    }
+    assert_finds(&peer, &["web"], &["10.210.18.2", "fd00:210:18::2"]);
+    outside.assert_reaches_tcp("192.0.2.1:8080");
 }
 
 /// A name on the network wins over one in a search domain of the host, and its server over the host's.

@@ -60,6 +60,17 @@ pub fn addresses_from(container: &impl Inside, server: SocketAddr, name: &str) -
     all
 }
 
+/// How long the first address of a name may be kept, in seconds.
+///
+/// # Panics
+/// If there is none.
+#[track_caller]
+pub fn ttl(container: &impl Inside, name: &str) -> u32 {
+    let answer = ask(container, SERVER, name, A).expect("an answer");
+    let record = after_name(&answer, after_name(&answer, 12) + 4);
+    u32::from_be_bytes(answer[record + 4..record + 8].try_into().expect("four bytes"))
+}
+
 /// Whether anybody answers the container there.
 pub fn is_answered(container: &impl Inside) -> bool {
     ask(container, SERVER, "anybody", A).is_ok()

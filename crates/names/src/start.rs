@@ -135,6 +135,7 @@ fn launch(server: &Server, program: &Path, wrapper: Option<&Path>) -> Result<Chi
         }
         None => Command::new(program),
     };
+    command.arg("--exit-when-idle").arg("--socket").arg(server.path());
     command.env_clear().current_dir("/").stdin(OwnedFd::from(listener)).stdout(log).stderr(errors);
     command.spawn().map_err(|source| StartError::Run { program: program.to_owned(), source })
 }
