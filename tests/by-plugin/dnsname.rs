@@ -23,7 +23,8 @@ use crate::networks::bridged;
 
 /// The plugin with more keys, as Podman writes it.
 fn dnsname(keys: &Value) -> Value {
-    let mut plugin = json!({"type": "dnsname", "domainName": "dns.podman", "capabilities": {"aliases": true, "dns": true}});
+    let mut plugin =
+        json!({"type": "dnsname", "domainName": "dns.podman", "capabilities": {"aliases": true, "dns": true}});
     plugin.as_object_mut().unwrap().extend(keys.as_object().unwrap().clone());
     plugin
 }
@@ -80,7 +81,8 @@ fn containers_find_each_other_by_name_alias_and_id_in_both_families() {
     let aliases = json!({"aliases": {"net1": ["www", "0123456789ab", "WWW.Example"], "other": ["elsewhere"]}});
     call(&host, &network, "Web_1").capabilities(&aliases).add(&web, "eth0").ok();
     let peer = container(&host, &network, "peer");
-    let all = ["web_1", "WEB_1", "www", "www.example", "0123456789ab", "web_1.dns.podman", "www.dns.podman.", "web_1.net1"];
+    let all =
+        ["web_1", "WEB_1", "www", "www.example", "0123456789ab", "web_1.dns.podman", "www.dns.podman.", "web_1.net1"];
     for asker in [&peer, &web] {
         assert_finds(asker, &all, &["10.1.0.2", "fd00:1::2"]);
         assert_finds(asker, &["peer"], &["10.1.0.3", "fd00:1::3"]);

@@ -52,6 +52,8 @@ fn full_config(scene: &Scene, plugin: &str) -> Value {
         }}),
         "dnsname" => json!({
             "listen": "rewrite", "upstreams": ["192.0.2.53", "[2001:db8::53]:5353"], "forward": false, "ttl": 5, "intercept": true,
+            "links": [{"alias": "sql", "container": "db"}],
+            "hosts": [{"name": "printer", "addresses": ["192.0.2.9", "host-gateway"]}],
             "runtimeConfig": {"aliases": {"test": ["www"], "other": []}, "dns": {"servers": ["192.0.2.54"]}},
         }),
         "host-device" => json!({

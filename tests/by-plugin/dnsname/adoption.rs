@@ -69,7 +69,7 @@ fn running_containers_are_found_as_before_and_go_on_asking_where_they_did() {
             assert_eq!(find(name), ips(&["10.1.0.2", "fd00:1::2"]), "{name}");
         }
         assert_eq!(find("new"), ips(&["10.1.0.5", "fd00:1::5"]));
-        assert_eq!(find("gone"), []);
+        assert_eq!(find("gone"), ips(&[]));
     }
     let peer = container(&host, &with_names(1), "peer");
     assert_finds(&peer, &["old"], &["10.1.0.3", "fd00:1::3"]);
@@ -123,7 +123,8 @@ fn what_is_left_of_a_session_is_taken_over_too() {
     let mut config = dnsname(&json!({}));
     config["name"] = json!("net1");
     config["prevResult"] = json!({"cniVersion": "1.1.0", "ips": [{"address": "10.1.0.3/24"}]});
-    let call = host.cni("dnsname").container(&host.container("c1")).config(&config).env("XDG_RUNTIME_DIR", "/run/user/0");
+    let call =
+        host.cni("dnsname").container(&host.container("c1")).config(&config).env("XDG_RUNTIME_DIR", "/run/user/0");
     call.command("ADD").run().ok();
     host.shell(&format!("test ! -e {folder}"));
 }

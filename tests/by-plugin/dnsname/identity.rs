@@ -11,7 +11,11 @@ fn a_pod_is_found_by_its_name_and_namespace() {
     let host = Host::new();
     let network = with_names(1);
     let mut pods = Vec::new();
-    for (id, pod) in [("c1", "web;K8S_POD_NAMESPACE=shop"), ("c2", "web;K8S_POD_NAMESPACE=blog"), ("c3", "db;K8S_POD_NAMESPACE=blog")] {
+    for (id, pod) in [
+        ("c1", "web;K8S_POD_NAMESPACE=shop"),
+        ("c2", "web;K8S_POD_NAMESPACE=blog"),
+        ("c3", "db;K8S_POD_NAMESPACE=blog"),
+    ] {
         let pod_args = format!("K8S_POD_INFRA_CONTAINER_ID={id};K8S_POD_NAME={pod};IgnoreUnknown=1;K8S_POD_UID=1");
         let pod = host.container(id);
         host.chain(&network).args(&pod_args).add(&pod, "eth0").ok();
@@ -32,8 +36,12 @@ fn a_container_of_nerdctl_is_found_by_name_hostname_and_id() {
     let host = Host::new();
     let network = with_names(1);
     let id = "fedcba9876543210fedcba9876543210fedcba9876543210fedcba9876543210";
-    let annotations = json!({"annotations": {"nerdctl/name": "web", "nerdctl/hostname": "shop", "nerdctl/namespace": "default"}});
-    host.write(format!("/run/containerd/io.containerd.runtime.v2.task/default/{id}/config.json"), annotations.to_string());
+    let annotations =
+        json!({"annotations": {"nerdctl/name": "web", "nerdctl/hostname": "shop", "nerdctl/namespace": "default"}});
+    host.write(
+        format!("/run/containerd/io.containerd.runtime.v2.task/default/{id}/config.json"),
+        annotations.to_string(),
+    );
     let web = host.container(&format!("default-{id}"));
     host.chain(&network).args("IgnoreUnknown=1;NERDCTL_CNI_DHCP_HOSTNAME=shop").add(&web, "eth0").ok();
     let peer = container(&host, &network, "peer");

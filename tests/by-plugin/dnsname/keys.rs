@@ -14,7 +14,8 @@ const ELSEWHERE: &str = "example.test";
 /// A DNS server on that address and port, which knows [`ELSEWHERE`] by this address.
 fn server(place: &impl Inside, listen: &str, port: u16, address: &str) -> Background {
     let options = format!("--port={port} --listen-address={listen} --address=/{ELSEWHERE}/{address}");
-    let usual = "--conf-file=/dev/null --keep-in-foreground --user=root --no-resolv --no-hosts --bind-interfaces --pid-file";
+    let usual =
+        "--conf-file=/dev/null --keep-in-foreground --user=root --no-resolv --no-hosts --bind-interfaces --pid-file";
     let server = place.spawn(["dnsmasq"].into_iter().chain(usual.split(' ')).chain(options.split(' ')));
     place.shell(&format!("until ss -Hlnu | grep -q ':{port} '; do sleep 0.01; done"));
     server

@@ -64,11 +64,8 @@ fn a_broken_record_keeps_nobody_from_leaving_or_coming_back() {
 
 #[test]
 fn check_names_what_is_not_as_add_has_left_it() {
-    let damages = [
-        ("nft flush ruleset", "rules"),
-        ("nft delete table ip ferrocni_dns", "rules"),
-        ("ip link set lo down", "lo"),
-    ];
+    let damages =
+        [("nft flush ruleset", "rules"), ("nft delete table ip ferrocni_dns", "rules"), ("ip link set lo down", "lo")];
     for (damage, missing) in damages {
         let host = Host::new();
         let network = call(&host, &with_names(1), "web");

@@ -45,7 +45,8 @@ fn names_are_known_without_a_bridge_of_the_host() {
 fn a_container_sees_the_names_of_its_own_networks_only() {
     let host = Host::new();
     let (one, two, three) = (with_names(1), with_names(2), with_names(3));
-    let (db1, db2, _db3) = (container(&host, &one, "db1"), container(&host, &two, "db2"), container(&host, &three, "db3"));
+    let (db1, db2, _db3) =
+        (container(&host, &one, "db1"), container(&host, &two, "db2"), container(&host, &three, "db3"));
     let both = container(&host, &one, "both");
     attach(&host, &two, &both, "eth1", "both");
     assert_finds(&both, &["db1"], &["10.1.0.2", "fd00:1::2"]);

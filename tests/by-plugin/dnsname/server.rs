@@ -85,7 +85,9 @@ fn without_its_program_add_says_what_to_install_and_leaves_nothing() {
     let host = Host::new();
     let plugins = bin_dir();
     let plugins = plugins.display();
-    host.shell(&format!("mkdir -p /opt/cni/bin; cp {plugins}/dnsname {plugins}/bridge {plugins}/host-local /opt/cni/bin"));
+    host.shell(&format!(
+        "mkdir -p /opt/cni/bin; cp {plugins}/dnsname {plugins}/bridge {plugins}/host-local /opt/cni/bin"
+    ));
     let web = host.container("web");
     let mut config = dnsname(&json!({}));
     config["cniVersion"] = json!("1.0.0");
