@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use names::wire::{self, Answer, MAX_LINE, Request};
 use nix::sys::stat::{Mode, umask};
+use nix::unistd::setsid;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 
@@ -69,50 +70,68 @@ async fn answer(server: &Rc<Server>, request: Request) -> Result<Answer, String>
     }
 }
 
+/// A socket that listens already.
+#[derive(Debug)]
+pub(crate) enum Passed {
+    /// Systemd's, which stays when the server ends.
+    BySystemd(StdListener),
+    /// That of somebody who has rung and found nobody ([`names::start`]).
+    ByRinger(StdListener),
+}
+
 /// Where the server listens, for as long as the value lives.
 #[derive(Debug)]
 pub(crate) struct Door {
-    /// Removed at the end, unless systemd has made it.
-    made: Option<PathBuf>,
+    /// Removed at the end; none if it is systemd's.
+    path: Option<PathBuf>,
     _alone: File,
 }
 
-impl Drop for Door {
-    fn drop(&mut self) {
-        if let Some(path) = &self.made {
-            let _ = fs::remove_file(path);
-        }
-    }
-}
-
 impl Door {
-    /// Takes the socket that systemd has passed, or makes one.
+    /// Takes the socket that was passed, or makes one.
     ///
     /// # Errors
     /// That of the file system; [`ErrorKind::AddrInUse`] if another server has it.
-    pub(crate) fn open(path: &Path, passed: Option<StdListener>) -> io::Result<(Self, StdListener)> {
-        let alone = alone(path)?;
-        match passed {
-            Some(listener) => Ok((Self { made: None, _alone: alone }, listener)),
-            None => {
-                let listener = bind(path)?;
-                Ok((Self { made: Some(path.to_owned()), _alone: alone }, listener))
-            }
+    pub(crate) fn open(path: &Path, passed: Option<Passed>) -> io::Result<(Self, StdListener)> {
+        let lock = lock_of(path)?;
+        if let Some(Passed::ByRinger(listener)) = passed {
+            // Nobody's child or session's: who has started it goes on.
+            setsid()?;
+            // Whoever has it listens no more, and is about to end.
+            lock.lock()?;
+            return Ok((Self { path: Some(path.to_owned()), _alone: lock }, listener));
         }
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(fs::TryLockError::WouldBlock) => {
+                return Err(io::Error::new(ErrorKind::AddrInUse, "another server listens there"));
+            }
+            Err(fs::TryLockError::Error(error)) => return Err(error),
+        }
+        match passed {
+            Some(Passed::BySystemd(listener)) => Ok((Self { path: None, _alone: lock }, listener)),
+            _ => Ok((Self { path: Some(path.to_owned()), _alone: lock }, bind(path)?)),
+        }
+    }
+
+    /// Lets nobody in any more, before the socket is closed. Who has rung and is not answered finds nobody, and starts another
+    /// server, whose socket gets this one's name.
+    ///
+    /// # Errors
+    /// That of the file system.
+    pub(crate) fn close(&self) -> io::Result<()> {
+        let Some(path) = &self.path else { return Ok(()) };
+        let _nobody_starts = files::lock(&names::start::lock_of(path))?;
+        fs::remove_file(path)
     }
 }
 
-/// Two servers would take each other's sockets.
-fn alone(path: &Path) -> io::Result<File> {
+/// Held by one server at a time: two would take each other's sockets.
+fn lock_of(path: &Path) -> io::Result<File> {
     if let Some(folder) = path.parent() {
         DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     }
-    let lock = files::open_lock(&path.with_extension("lock"))?;
-    match lock.try_lock() {
-        Ok(()) => Ok(lock),
-        Err(fs::TryLockError::WouldBlock) => Err(io::Error::new(ErrorKind::AddrInUse, "another server listens there")),
-        Err(fs::TryLockError::Error(error)) => Err(error),
-    }
+    files::open_lock(&path.with_extension("lock"))
 }
 
 /// For root alone: who rings can have the server enter any namespace. A socket's file outlives a server that was killed.

@@ -47,7 +47,7 @@ use tokio::net::UnixListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::LocalSet;
 
-use door::Door;
+use door::{Door, Passed};
 use flags::Flags;
 use place::{Place, Sockets};
 use server::Server;
@@ -81,12 +81,12 @@ fn run(flags: Flags) -> Result<(), Failure> {
     raise_descriptor_limit();
     let (passed, kept) = inherited()?;
     let path = flags.socket.clone();
-    let (_door, listener) =
+    let (door, listener) =
         Door::open(&path, passed).map_err(|error| format!("cannot listen on {}: {error}", path.display()))?;
     // It is watched, and so must be there before the first record.
     DirBuilder::new().recursive(true).mode(0o700).create(&flags.records)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    LocalSet::new().block_on(&runtime, serve(flags, listener, kept))?;
+    LocalSet::new().block_on(&runtime, serve(flags, door, listener, kept))?;
     Ok(())
 }
 
@@ -98,14 +98,15 @@ fn raise_descriptor_limit() {
     }
 }
 
-/// What systemd has passed: the socket to listen on, and those that an earlier server has stored.
-fn inherited() -> io::Result<(Option<StdListener>, HashMap<Place, Sockets>)> {
+/// What systemd has passed: the socket to listen on, and those that an earlier server has stored. Or the socket that
+/// [`names::start`] has passed.
+fn inherited() -> io::Result<(Option<Passed>, HashMap<Place, Sockets>)> {
     let mut stored: HashMap<Place, Vec<OwnedFd>> = HashMap::new();
-    let mut listener = None;
+    let mut listener = sockets::inherited::on_stdin()?.map(Passed::ByRinger);
     for (name, descriptor) in sockets::inherited::take() {
         match Place::from_name(&name) {
             Some(place) => stored.entry(place).or_default().push(descriptor),
-            None => listener = Some(sockets::inherited::listening(descriptor)?),
+            None => listener = Some(Passed::BySystemd(sockets::inherited::listening(descriptor)?)),
         }
     }
     let kept = stored.into_iter().filter_map(|(place, descriptors)| Some((place, Sockets::kept(place, descriptors)?)));
@@ -113,7 +114,7 @@ fn inherited() -> io::Result<(Option<StdListener>, HashMap<Place, Sockets>)> {
 }
 
 /// Until SIGTERM or SIGINT, or until there is nothing to do.
-async fn serve(flags: Flags, listener: StdListener, kept: HashMap<Place, Sockets>) -> io::Result<()> {
+async fn serve(flags: Flags, door: Door, listener: StdListener, kept: HashMap<Place, Sockets>) -> io::Result<()> {
     let (mut end, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let ends_when_idle = flags.exit_when_idle;
     let server = Server::new(flags, kept, Manager::of_environment()?)?;
@@ -128,7 +129,7 @@ async fn serve(flags: Flags, listener: StdListener, kept: HashMap<Place, Sockets
         _ = interrupt.recv() => {}
         () = server.idle_for(IDLE), if ends_when_idle => {}
     }
-    Ok(())
+    door.close()
 }
 
 async fn reload_on_request(server: Rc<Server>) {

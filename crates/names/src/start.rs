@@ -18,9 +18,6 @@ pub const PROGRAM: &str = "ferrocni-dns";
 /// Where it is looked for, if it is not beside the program that is running.
 const FOLDERS: [&str; 5] = ["/opt/cni/bin", "/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin"];
 
-/// Held while the server is started, or ends by itself.
-const LOCK: &str = "dns.lock";
-
 /// What it says until it ends, beside its socket.
 const LOG: &str = "dns.log";
 
@@ -73,7 +70,7 @@ pub fn serve(server: &Server, attachment: &Attachment) -> Result<(), StartError>
 /// As for [`serve`].
 pub fn start(server: &Server) -> Result<(), StartError> {
     let program = program()?;
-    let path = server.beside(LOCK);
+    let path = lock_of(server.path());
     let _lock = lock(&path).map_err(failed("lock", &path))?;
     if answers(server)? {
         return Ok(());
@@ -87,6 +84,12 @@ pub fn start(server: &Server) -> Result<(), StartError> {
         ended = Some(child);
     }
     Err(StartError::Ended { said: last_words(server, ended), program })
+}
+
+/// The file that is locked while a server is started, and while one that ends removes its socket, which is at `socket`.
+#[must_use]
+pub fn lock_of(socket: &Path) -> PathBuf {
+    socket.with_extension("start")
 }
 
 /// The server's program, of the same installation if possible.
@@ -205,7 +208,7 @@ mod tests {
     #[test]
     fn the_folder_of_the_lock_is_made() {
         let dir = tempfile::tempdir().unwrap();
-        let _locked = lock(&dir.path().join("ferrocni").join(LOCK)).unwrap();
+        let _locked = lock(&lock_of(&dir.path().join("ferrocni/dns.sock"))).unwrap();
         assert_eq!(fs::metadata(dir.path().join("ferrocni")).unwrap().permissions().mode() & 0o777, 0o700);
     }
 

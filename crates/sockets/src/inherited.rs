@@ -2,7 +2,7 @@
 //! stored with it.
 
 use std::io::{Error, ErrorKind};
-use std::os::fd::{FromRawFd, OwnedFd};
+use std::os::fd::{AsFd as _, FromRawFd, OwnedFd};
 use std::os::unix::net::UnixListener;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -42,6 +42,18 @@ pub fn listener() -> std::io::Result<Option<UnixListener>> {
     passed.pop().map(|(_, socket)| listening(socket)).transpose()
 }
 
+/// The Unix socket to listen on that whoever has started this process has given it as its standard input, as inetd does.
+///
+/// # Errors
+/// That of copying or changing the descriptor.
+pub fn on_stdin() -> std::io::Result<Option<UnixListener>> {
+    let stdin = std::io::stdin();
+    if !SockRef::from(&stdin).is_listener().unwrap_or(false) {
+        return Ok(None);
+    }
+    listening(stdin.as_fd().try_clone_to_owned()?).map(Some)
+}
+
 /// A socket as a listener that does not block.
 ///
 /// # Errors
@@ -50,7 +62,7 @@ pub fn listening(socket: OwnedFd) -> std::io::Result<UnixListener> {
     let listens = SockRef::from(&socket).is_listener().unwrap_or(false);
     let listener = UnixListener::from(socket);
     if !listens || listener.local_addr().is_err() {
-        return Err(Error::new(ErrorKind::InvalidInput, "what systemd passed is not a listening Unix socket"));
+        return Err(Error::new(ErrorKind::InvalidInput, "what was passed is not a listening Unix socket"));
     }
     listener.set_nonblocking(true)?;
     Ok(listener)
