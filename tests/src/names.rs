@@ -1,12 +1,10 @@
-//! The server of containers' names, and questions to it.
+//! Questions for the addresses of names, as containers ask them.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
-use crate::binaries::bin_dir;
-use crate::command::{Background, Inside};
-use crate::host::Host;
+use crate::command::Inside;
 
 /// Where containers ask.
 const SERVER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(127, 0, 0, 11)), 53);
@@ -14,31 +12,14 @@ const SERVER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(127, 0, 0, 1
 const A: u16 = 1;
 const AAAA: u16 = 28;
 
-/// What an answer's first bytes say (RFC 1035, section 4.1.1): no error, or no such name.
-const NOERROR: u8 = 0;
-const NXDOMAIN: u8 = 3;
-
 /// Longer than a server on this machine takes.
 const DEADLINE: Duration = Duration::from_secs(5);
 
-/// Starts the server and waits until it answers.
+/// The addresses that the container gets for a name, IPv4 before IPv6, each family in order; none if there is no such name, or nobody
+/// could be asked for it.
 ///
 /// # Panics
-/// If it is not built, or ends.
-#[must_use]
-#[track_caller]
-pub fn serve(host: &Host) -> Background {
-    let program = bin_dir().join("ferrocni-dns");
-    assert!(program.exists(), "{} is missing: build the workspace (cargo build) first", program.display());
-    let server = host.spawn([program]);
-    host.shell("until [ -S /run/ferrocni/dns.sock ]; do sleep 0.01; done");
-    server
-}
-
-/// The addresses that the container gets for a name, IPv4 before IPv6, each family in order; none if there is no such name.
-///
-/// # Panics
-/// If nobody answers, or with an error.
+/// If nobody answers.
 #[track_caller]
 pub fn addresses(container: &impl Inside, name: &str) -> Vec<IpAddr> {
     addresses_from(container, SERVER, name)
@@ -53,7 +34,7 @@ pub fn addresses_from(container: &impl Inside, server: SocketAddr, name: &str) -
     let mut all = Vec::new();
     for kind in [A, AAAA] {
         let answer = ask(container, server, name, kind).unwrap_or_else(|error| panic!("{server} for {name}: {error}"));
-        let mut found = read(&answer).unwrap_or_else(|code| panic!("{server} answers for {name} with code {code}"));
+        let mut found = read(&answer);
         found.sort();
         all.append(&mut found);
     }
@@ -62,7 +43,7 @@ pub fn addresses_from(container: &impl Inside, server: SocketAddr, name: &str) -
 
 /// The IPv4 addresses that the container gets for a name, unless nobody answers in time.
 pub fn try_addresses(container: &impl Inside, name: &str) -> Option<Vec<IpAddr>> {
-    read(&ask(container, SERVER, name, A).ok()?).ok()
+    Some(read(&ask(container, SERVER, name, A).ok()?))
 }
 
 /// How long the first address of a name may be kept, in seconds.
@@ -110,13 +91,8 @@ fn question(name: &str, kind: u16) -> Vec<u8> {
     query
 }
 
-/// The addresses of an answer, or its code if it is an error.
-fn read(answer: &[u8]) -> Result<Vec<IpAddr>, u8> {
-    match answer[3] & 0xf {
-        NOERROR => {}
-        NXDOMAIN => return Ok(Vec::new()),
-        code => return Err(code),
-    }
+/// The addresses of an answer.
+fn read(answer: &[u8]) -> Vec<IpAddr> {
     let count = u16::from_be_bytes([answer[6], answer[7]]);
     let mut at = after_name(answer, 12) + 4;
     let mut addresses = Vec::new();
@@ -128,7 +104,7 @@ fn read(answer: &[u8]) -> Result<Vec<IpAddr>, u8> {
         addresses.extend(<[u8; 16]>::try_from(data).map(IpAddr::from));
         at += length;
     }
-    Ok(addresses)
+    addresses
 }
 
 /// Where a name ends that begins at `at`: with an empty label, or with a pointer to another name.

@@ -23,6 +23,8 @@ const BACKLOG: i32 = 128;
 pub(crate) enum Place {
     /// 127.0.0.11 in a container, at this port.
     Inside(NetnsId, u16),
+    /// ::1 in a container, at this port, to which questions over IPv6 are led that are intercepted.
+    Inside6(NetnsId, u16),
     /// Port 53 of a gateway that the host has.
     Gateway(IpAddr),
 }
@@ -37,17 +39,20 @@ pub(crate) struct Sockets {
 impl Place {
     /// Where a container is answered.
     pub(crate) fn of(entry: &Entry) -> Vec<Self> {
-        let namespace = entry.record.namespace.id();
-        match entry.record.listen {
-            Listen::Rewrite => vec![Self::Inside(namespace, redirect::LISTENED)],
-            Listen::Direct => vec![Self::Inside(namespace, PORT)],
-            Listen::Gateway => entry.record.gateways.iter().copied().map(Self::Gateway).collect(),
-        }
+        let (record, namespace) = (&entry.record, entry.record.namespace.id());
+        let port = match record.listen {
+            Listen::Rewrite => redirect::LISTENED,
+            Listen::Direct => PORT,
+            Listen::Gateway => return record.gateways.iter().copied().map(Self::Gateway).collect(),
+        };
+        let over_ipv6 = record.intercept.then_some(Self::Inside6(namespace, port));
+        std::iter::once(Self::Inside(namespace, port)).chain(over_ipv6).collect()
     }
 
     pub(crate) fn address(self) -> SocketAddr {
         match self {
             Self::Inside(_, port) => (ADDRESS, port).into(),
+            Self::Inside6(_, port) => (redirect::ADDRESS_V6, port).into(),
             Self::Gateway(address) => (address, PORT).into(),
         }
     }
@@ -56,7 +61,7 @@ impl Place {
     /// still be down.
     pub(crate) fn open(self, inside: &Netns) -> io::Result<Sockets> {
         match self {
-            Self::Inside(..) => inside.run(|| self.bind()).map_err(io::Error::other)?,
+            Self::Inside(..) | Self::Inside6(..) => inside.run(|| self.bind()).map_err(io::Error::other)?,
             Self::Gateway(_) => self.bind(),
         }
     }
@@ -82,9 +87,10 @@ impl Place {
         let mut words = name.split('-');
         let (kind, rest): (_, Vec<_>) = (words.next()?, words.collect());
         match (kind, &rest[..]) {
-            ("inside", [device, inode, port]) => {
+            ("inside" | "inside6", [device, inode, port]) => {
                 let id = NetnsId { device: device.parse().ok()?, inode: inode.parse().ok()? };
-                Some(Self::Inside(id, port.parse().ok()?))
+                let inside = if kind == "inside" { Self::Inside } else { Self::Inside6 };
+                Some(inside(id, port.parse().ok()?))
             }
             ("gateway4", [bits]) => Some(Self::Gateway(IpAddr::V4(u32::from_str_radix(bits, 16).ok()?.into()))),
             ("gateway6", [bits]) => Some(Self::Gateway(IpAddr::V6(u128::from_str_radix(bits, 16).ok()?.into()))),
@@ -98,6 +104,7 @@ impl fmt::Display for Place {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Inside(NetnsId { device, inode }, port) => write!(formatter, "inside-{device}-{inode}-{port}"),
+            Self::Inside6(NetnsId { device, inode }, port) => write!(formatter, "inside6-{device}-{inode}-{port}"),
             Self::Gateway(IpAddr::V4(address)) => write!(formatter, "gateway4-{:x}", address.to_bits()),
             Self::Gateway(IpAddr::V6(address)) => write!(formatter, "gateway6-{:x}", address.to_bits()),
         }

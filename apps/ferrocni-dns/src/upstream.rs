@@ -4,6 +4,7 @@ use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
+use names::redirect;
 use netlink::Netns;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpSocket, UdpSocket};
@@ -128,6 +129,7 @@ fn datagrams(server: SocketAddr, from: Option<&Netns>) -> io::Result<UdpSocket> 
     let socket = inside(from, || {
         let socket = Socket::new(Domain::for_address(server), Type::DGRAM.nonblocking(), Some(Protocol::UDP))?;
         let any = if server.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+        mark(&socket, from)?;
         socket.bind(&SocketAddr::new(any, 0).into())?;
         socket.connect(&server.into())?;
         Ok(socket)
@@ -137,9 +139,17 @@ fn datagrams(server: SocketAddr, from: Option<&Netns>) -> io::Result<UdpSocket> 
 
 /// A connection that is not made yet.
 fn stream(server: SocketAddr, from: Option<&Netns>) -> io::Result<TcpSocket> {
-    let socket =
-        inside(from, || Socket::new(Domain::for_address(server), Type::STREAM.nonblocking(), Some(Protocol::TCP)))?;
+    let socket = inside(from, || {
+        let socket = Socket::new(Domain::for_address(server), Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
+        mark(&socket, from)?;
+        Ok(socket)
+    })?;
     Ok(TcpSocket::from_std_stream(socket.into()))
+}
+
+/// In a container what is asked may be intercepted, but not what we ask ourselves.
+fn mark(socket: &Socket, from: Option<&Netns>) -> io::Result<()> {
+    from.map_or(Ok(()), |_| socket.set_mark(redirect::MARK))
 }
 
 /// Opens something in a namespace, which is not left open: it would outlive its container.

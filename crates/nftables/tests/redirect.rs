@@ -1,14 +1,23 @@
 //! A port that is another one, for packets.
 
 use std::io::{Read as _, Write as _};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::process::Command;
 use std::thread;
 
-use nftables::redirect::{self, Redirect};
+use nftables::redirect::{self, Asked, Redirect};
 use nix::sched::{CloneFlags, unshare};
 
-const REDIRECT: Redirect = Redirect { address: Ipv4Addr::new(127, 0, 0, 11), from: 53, to: 53053 };
+const REDIRECT: Redirect =
+    Redirect { address: IpAddr::V4(Ipv4Addr::new(127, 0, 0, 11)), from: 53, to: 53053, asked: Asked::Address };
+
+/// What has this mark is not caught.
+const MARK: u32 = 77;
+const ANY: Asked = Asked::Any { but_for: MARK };
+const EVERYTHING: [Redirect; 2] = [
+    Redirect { asked: ANY, ..REDIRECT },
+    Redirect { address: IpAddr::V6(Ipv6Addr::LOCALHOST), asked: ANY, ..REDIRECT },
+];
 
 fn in_new_netns(test: impl FnOnce() + Send) {
     thread::scope(|scope| {
@@ -108,6 +117,46 @@ fn what_was_damaged_is_made_again_and_what_was_not_stays() {
         ] {
             assert!(listed.contains(line), "{line} is not in {listed}");
         }
+    });
+}
+
+/// Whatever a container asks, and the answers seem to come from there.
+#[test]
+fn every_address_s_port_is_led_there_but_for_marked_sockets() {
+    in_new_netns(|| {
+        shell(
+            "ip link add eth0 type veth peer name peer; ip link set eth0 up; ip link set peer up
+             ip addr add 10.1.0.2/24 dev eth0; ip addr add fd00:1::2/64 dev eth0 nodad
+             ip route add default via 10.1.0.1; ip -6 route add default via fd00:1::1",
+        );
+        // It was asked for less before.
+        REDIRECT.install().expect("the table");
+        for (redirect, far) in EVERYTHING.into_iter().zip(["192.0.2.53:53", "[2001:db8::53]:53"]) {
+            redirect.install().expect("the table");
+            assert!(redirect.is_installed().expect("an answer"));
+            let (far, listened) = (far.parse::<SocketAddr>().unwrap(), SocketAddr::new(redirect.address, 53053));
+            let (server, listener) =
+                (UdpSocket::bind(listened).expect("bind"), TcpListener::bind(listened).expect("bind"));
+            let any = if far.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
+            let client = UdpSocket::bind(any).expect("bind");
+            let mut buffer = [0; 16];
+            for asked in [far, SocketAddr::new(redirect.address, 53)] {
+                client.send_to(b"question", asked).expect("send");
+                let (_, from) = server.recv_from(&mut buffer).expect("the question");
+                server.send_to(b"answer", from).expect("send");
+                assert_eq!(client.recv_from(&mut buffer).expect("the answer"), (6, asked));
+            }
+            let _stream = TcpStream::connect(far).expect("connect");
+            listener.accept().expect("accept");
+            let marked = socket2::SockRef::from(&client);
+            marked.set_mark(MARK).expect("a mark");
+            client.send_to(b"question", far).expect("send");
+            server.set_nonblocking(true).expect("no waiting");
+            assert!(server.recv_from(&mut buffer).is_err(), "{far}");
+        }
+        assert!(!is_installed());
+        redirect::remove().expect("removal");
+        assert_eq!(shell("nft list ruleset"), "");
     });
 }
 

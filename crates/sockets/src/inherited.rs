@@ -42,7 +42,8 @@ pub fn listener() -> std::io::Result<Option<UnixListener>> {
     passed.pop().map(|(_, socket)| listening(socket)).transpose()
 }
 
-/// The Unix socket to listen on that whoever has started this process has given it as its standard input, as inetd does.
+/// The Unix socket to listen on that whoever has started this process has given it as its standard input, as inetd does. Whatever else
+/// that has left open is closed, so that nobody waits for the end of a pipe; nothing else may be open yet.
 ///
 /// # Errors
 /// That of copying or changing the descriptor.
@@ -51,7 +52,19 @@ pub fn on_stdin() -> std::io::Result<Option<UnixListener>> {
     if !SockRef::from(&stdin).is_listener().unwrap_or(false) {
         return Ok(None);
     }
+    close_all_but_standard()?;
     listening(stdin.as_fd().try_clone_to_owned()?).map(Some)
+}
+
+fn close_all_but_standard() -> std::io::Result<()> {
+    let open: Vec<_> = std::fs::read_dir("/proc/self/fd")?.collect::<Result<_, _>>()?;
+    for number in open.iter().filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok()) {
+        if number >= FIRST {
+            // That of the folder itself is closed by now.
+            let _ = nix::unistd::close(number);
+        }
+    }
+    Ok(())
 }
 
 /// A socket as a listener that does not block.

@@ -24,7 +24,7 @@ pub(crate) fn verify(request: &Check<Config>) -> Result<(), Error> {
     if record.listen != Listen::Gateway {
         loopback::check(&netns)?;
     }
-    if record.listen == Listen::Rewrite && !redirect::check(&netns)? {
+    if !redirect::check(&netns, &record)? {
         let rules = format!("the rules that lead to the DNS server in {}", netns.path().display());
         return Err(Difference::new(rules, "those of ADD", "others, or none").into());
     }

@@ -2,6 +2,7 @@
 //! it answers.
 
 use std::fs::File;
+use std::net::{IpAddr, UdpSocket};
 use std::os::fd::AsFd as _;
 
 use cni_plugin::{AddResult, Attachment, IfName, Undo};
@@ -22,7 +23,7 @@ pub(crate) fn record(
     let ips: Vec<_> = result.ips_of(ifname.as_str()).collect();
     let mut record = Record::new(Namespace::of(netns)?);
     record.addresses = ips.iter().map(|ip| ip.address.ip()).collect();
-    record.gateways = ips.iter().filter_map(|ip| ip.gateway).collect();
+    record.gateways = ips.iter().filter_map(|ip| ip.gateway).filter(|gateway| is_of_the_host(*gateway)).collect();
     if config.listen == Listen::Gateway && record.gateways.is_empty() {
         return Err(Error::NoGateway);
     }
@@ -34,6 +35,11 @@ pub(crate) fn record(
     record.hosts = config.hosts.iter().map(|host| host.resolved(&record.gateways)).collect();
     (record.name, record.aliases, record.pod_namespace) = (identity.name, identity.aliases, identity.pod_namespace);
     Ok(record)
+}
+
+/// A router elsewhere is no gateway to the host, nor is one that an internal network leaves out. Who has an address can bind to it.
+fn is_of_the_host(address: IpAddr) -> bool {
+    UdpSocket::bind((address, 0)).is_ok()
 }
 
 /// Has the container's names known. When this returns, they are.
@@ -60,10 +66,7 @@ fn record_and_redirect(
     // Nobody who has another attachment of the same container removed may take the rules away meanwhile.
     let _lock = lock(netns)?;
     records.write(attachment, record)?;
-    if record.listen == Listen::Rewrite {
-        redirect::install(netns)?;
-    }
-    Ok(())
+    Ok(redirect::install(netns, record)?)
 }
 
 fn put_back(attachment: &Attachment, earlier: &Record) -> Result<(), Error> {

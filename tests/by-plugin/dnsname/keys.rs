@@ -50,7 +50,7 @@ fn other_names_are_the_host_s_to_know_unless_the_network_is_internal() {
     assert_finds(&closed, &[ELSEWHERE], &[]);
     let inside = container(&host, &internal(&json!({})), "inside");
     assert_finds(&inside, &[ELSEWHERE], &[]);
-    assert_finds(&inside, &["inside"], &["10.210.4.1", "fd00:210:4::1"]);
+    assert_finds(&inside, &["inside"], &["10.210.4.2", "fd00:210:4::2"]);
     let mut opened = internal(&json!({"forward": true}));
     (opened["name"], opened["plugins"][0]["bridge"]) = (json!("opened"), json!("cni4"));
     let opened = container(&host, &opened, "opened");

@@ -22,7 +22,7 @@ fn names_are_known_without_a_bridge_of_the_host() {
     macvlan["plugins"][0]["ipam"] = of_the_wire();
     let found = [
         (example_with_names("ptp"), "10.210.16.2", "fd00:210:16::2"),
-        (example_with_names("internal"), "10.210.4.1", "fd00:210:4::1"),
+        (example_with_names("internal"), "10.210.4.2", "fd00:210:4::2"),
         (macvlan, "192.0.2.100", "2001:db8::100"),
     ];
     for (network, v4, v6) in found {

@@ -133,7 +133,7 @@ fn systemd_s_socket_starts_it() {
     let (web, _peer) = (container(&host, &network, "web"), container(&host, &network, "peer"));
     assert_finds(&web, &["peer"], &["10.1.0.3", "fd00:1::3"]);
     assert_eq!(servers(&host).len(), 1);
-    host.shell("test ! -e /run/ferrocni/dns.lock");
+    host.shell("test ! -e /run/ferrocni/dns.start");
 }
 
 /// A service that is restarted whenever it ends, with the same socket: nobody who rings meanwhile is turned away, and all names are

@@ -23,8 +23,8 @@ const PATIENCE: i64 = 2;
 
 /// Stops the server, if what has its process id is a dnsmasq with that folder's configuration.
 pub(super) fn stop(folder: &Path) -> Result<(), Failure> {
-    let Some(pid) = text(folder, PID)?.and_then(|text| text.trim().parse().ok()) else { return Ok(()) };
-    let Some(process) = Pid::from_raw(pid) else { return Ok(()) };
+    let pid = text(folder, PID)?.and_then(|text| text.trim().parse::<i32>().ok()).filter(|pid| *pid > 0);
+    let Some((pid, process)) = pid.and_then(|pid| Some((pid, Pid::from_raw(pid)?))) else { return Ok(()) };
     end(process, &folder.join(CONFIG)).map_err(|reason| Failure::Process { pid, reason })
 }
 
