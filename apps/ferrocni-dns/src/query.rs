@@ -67,11 +67,6 @@ impl<'a> Query<'a> {
         self.question.qclass()
     }
 
-    /// Whether the same is asked for as by `other`.
-    pub(crate) fn is_about_the_same(&self, other: &Question<ParsedName<&[u8]>>) -> bool {
-        self.question.qname() == other.qname() && self.kind() == other.qtype() && self.class() == other.qclass()
-    }
-
     /// The most that an answer over UDP may have, in bytes.
     pub(crate) fn size(&self) -> usize {
         self.edns.map_or(SMALL, |edns| edns.size.max(SMALL)).into()
