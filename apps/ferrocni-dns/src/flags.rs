@@ -18,7 +18,7 @@ pub(crate) struct Flags {
     /// The file that names the host's DNS servers
     #[arg(long, value_name = "PATH", default_value = "/etc/resolv.conf")]
     pub(crate) resolv_conf: PathBuf,
-    /// End after a minute without a record
-    #[arg(long)]
-    pub(crate) exit_when_idle: bool,
+    /// End after so many seconds without a record (60 unless a number is given)
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "60")]
+    pub(crate) exit_when_idle: Option<u64>,
 }

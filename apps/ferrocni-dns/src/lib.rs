@@ -53,9 +53,6 @@ use place::{Place, Sockets};
 use server::Server;
 use watch::Event;
 
-/// Without a record for so long, there is nothing to do.
-const IDLE: Duration = Duration::from_secs(60);
-
 /// Runs the server until it is told to end.
 #[must_use]
 pub fn main() -> ExitCode {
@@ -116,7 +113,7 @@ fn inherited() -> io::Result<(Option<Passed>, HashMap<Place, Sockets>)> {
 /// Until SIGTERM or SIGINT, or until there is nothing to do.
 async fn serve(flags: Flags, door: Door, listener: StdListener, kept: HashMap<Place, Sockets>) -> io::Result<()> {
     let (mut end, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    let ends_when_idle = flags.exit_when_idle;
+    let idle = flags.exit_when_idle.map(Duration::from_secs);
     let server = Server::new(flags, kept, Manager::of_environment()?)?;
     let listener = UnixListener::from_std(listener)?;
     server.load().await;
@@ -127,7 +124,7 @@ async fn serve(flags: Flags, door: Door, listener: StdListener, kept: HashMap<Pl
     tokio::select! {
         _ = end.recv() => {}
         _ = interrupt.recv() => {}
-        () = server.idle_for(IDLE), if ends_when_idle => {}
+        () = server.idle_for(idle.unwrap_or_default()), if idle.is_some() => {}
     }
     door.close()
 }

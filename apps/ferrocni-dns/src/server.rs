@@ -109,10 +109,7 @@ impl Server {
     /// Reads all records and the host's servers, and closes what is not needed of what was kept.
     pub(crate) async fn load(self: &Rc<Self>) {
         self.read_host_servers();
-        self.note(
-            "records",
-            self.folders.add(self.records.path()).map_err(|error| describe_watch(self.records.path(), &error)),
-        );
+        self.watch_records();
         let listed = self.records.attachments();
         for attachment in listed.as_deref().unwrap_or_default() {
             if let Err(error) = self.serve(attachment).await {
@@ -124,6 +121,12 @@ impl Server {
             drop(sockets);
             self.discard(place);
         }
+    }
+
+    /// Once more if the folder is another one.
+    fn watch_records(&self) {
+        let folder = self.records.path();
+        self.note("records", self.folders.add(folder).map_err(|error| describe_watch(folder, &error)));
     }
 
     /// Reads a record, listens where its container asks, and answers its names from now on. One that is known is read again.
@@ -145,6 +148,7 @@ impl Server {
             return Ok(());
         }
         // First, so that nothing is missed.
+        self.watch_records();
         self.follow(attachment, &record);
         let inside = record.namespace.open()?.ok_or_else(|| Error::Gone(record.namespace.path.clone()))?;
         let entry = Entry::new(attachment.clone(), record);

@@ -27,7 +27,7 @@ fn every_type_of_a_known_name_is_answered() {
     }
     for reverse in ["2.0.1.10.in-addr.arpa", "2.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.d.f.ip6.arpa"]
     {
-        assert_eq!(ask(&web, reverse, "PTR").records, [format!("{reverse} 5 PTR web.dns.podman")]);
+        assert_eq!(ask(&web, reverse, "PTR").records, [format!("{reverse} 5 PTR web.dns.podman.")]);
         assert_eq!(resolve(&web, reverse, "A"), [""; 0]);
     }
     let service = ask(&web, "_80._tcp.web", "SRV");
@@ -190,10 +190,10 @@ fn a_container_can_be_answered_on_port_53_itself_or_at_its_gateway() {
     assert_eq!(ask_tcp(&direct, "direct", "A").data(), ["10.1.0.2"]);
 
     scene.host.shell(
-        "ip link add br type bridge; ip addr add 10.1.0.1/24 dev br; ip addr add fd00::1/64 dev br nodad; ip link set br up",
+        "ip link add br0 type bridge; ip addr add 10.1.0.1/24 dev br0; ip addr add fd00::1/64 dev br0 nodad; ip link set br0 up",
     );
     let machine = scene.host.container("machine");
-    scene.host.shell("ip link add port master br type veth peer name eth0 netns machine; ip link set port up");
+    scene.host.shell("ip link add port master br0 type veth peer name eth0 netns machine; ip link set port up");
     machine.shell("ip addr add 10.1.0.3/24 dev eth0; ip addr add fd00::3/64 dev eth0 nodad; ip link set eth0 up");
     let record = json!({"addresses": ["10.1.0.3", "fd00::3"], "gateways": ["10.1.0.1", "fd00::1"], "listen": "gateway", "forward": false});
     let machine = scene.attach(machine, "net", "eth0", record);
