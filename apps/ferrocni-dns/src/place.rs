@@ -57,11 +57,15 @@ impl Place {
         }
     }
 
-    /// Opens the sockets, in the container's namespace if they are to be there. They need no address to be there yet: `lo` may
-    /// still be down.
+    /// Opens the sockets, in the container's namespace if they are to be there. A gateway's address need not be there yet.
     pub(crate) fn open(self, inside: &Netns) -> io::Result<Sockets> {
         match self {
-            Self::Inside(..) | Self::Inside6(..) => inside.run(|| self.bind()).map_err(io::Error::other)?,
+            Self::Inside(..) | Self::Inside6(..) => inside
+                .run(|| {
+                    raise_loopback().map_err(io::Error::other)?;
+                    self.bind()
+                })
+                .map_err(io::Error::other)?,
             Self::Gateway(_) => self.bind(),
         }
     }
@@ -97,6 +101,16 @@ impl Place {
             _ => None,
         }
     }
+}
+
+/// Answers come from 127.0.0.11 only if that was the namespace's own when the socket was bound: to a kernel that has no route yet
+/// every address is one for broadcasts, which nothing is sent from (`inet_dev_addr_type`, net/ipv4/fib_frontend.c).
+fn raise_loopback() -> netlink::Result<()> {
+    let mut socket = netlink::Socket::open()?;
+    if !socket.link("lo")?.up {
+        socket.batch().set_up("lo").send()?;
+    }
+    Ok(())
 }
 
 /// A name under which systemd can keep the sockets: it has no colon.

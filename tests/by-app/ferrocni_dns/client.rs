@@ -33,7 +33,7 @@ pub(super) struct Answer {
 
 impl Answer {
     pub(super) fn read(bytes: Vec<u8>) -> Self {
-        let message = Message::from_octets(bytes.clone()).unwrap();
+        let message = Message::from_octets(bytes.clone()).unwrap_or_else(|_| panic!("{bytes:?}"));
         assert!(message.header().qr() && message.header().ra(), "{message:?}");
         let text = |record: domain::base::record::ParsedRecord<'_, Vec<u8>>| {
             let record = record.into_any_record::<AllRecordData<_, _>>().unwrap();

@@ -129,11 +129,17 @@ fn path_of(attachment: &Attachment) -> String {
     format!("{}/{}:{}:{}", names::FOLDER, attachment.network, attachment.container, attachment.ifname)
 }
 
+/// What `names::redirect` makes, whose process must not go on: it keeps a socket in the namespace until it ends.
 pub(super) fn redirect(container: &Container) {
-    let installed = container
-        .namespaces()
-        .enter_network_only(|| names::redirect::install(&netlink::Netns::current().expect("a namespace")));
-    installed.unwrap();
+    let rule = |side: &str, protocol: &str, port: u16, to: u16| {
+        let field = format!("{}port", &side[..1]);
+        format!("ip {side} {} {protocol} {field} {port} {protocol} {field} set {to};", names::ADDRESS)
+    };
+    let (asked, listened) = (names::PORT, names::redirect::LISTENED);
+    let rules = ["udp", "tcp"]
+        .map(|protocol| rule("daddr", protocol, asked, listened) + &rule("saddr", protocol, listened, asked));
+    let chain = format!("type filter hook output priority -300; {}", rules.concat());
+    container.run(["nft", &format!("table ip ferrocni_dns {{ chain output {{ {chain} }}; }}")]);
 }
 
 /// Waits for what happens after an event.

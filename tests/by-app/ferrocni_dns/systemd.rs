@@ -1,1 +1,1 @@
-//! todo
+//! Sockets outlive the server.
