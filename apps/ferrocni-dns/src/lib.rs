@@ -15,6 +15,9 @@ mod directory;
 mod door;
 mod flags;
 mod forward;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod fuzz;
 mod limits;
 mod log;
 mod lookup;

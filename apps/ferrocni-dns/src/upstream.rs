@@ -104,7 +104,7 @@ impl Question {
     }
 
     /// Whether the message answers the query: its identifier, and its question, whose letters may have changed their case.
-    fn is_answered(&self, query: &[u8], answer: &[u8]) -> bool {
+    pub(crate) fn is_answered(&self, query: &[u8], answer: &[u8]) -> bool {
         const IS_ANSWER: u8 = 0x80;
         const OPCODE: u8 = 0x78;
         let (name, rest) = (HEADER..self.end - 4, self.end - 4..self.end);

@@ -89,8 +89,8 @@ impl Folders {
 
 /// The process whose namespace the path `/proc/<pid>/…` is.
 pub(crate) fn process_of(path: &Path) -> Option<Pid> {
-    let rest = path.strip_prefix("/proc").ok()?;
-    Pid::from_raw(rest.components().next()?.as_os_str().to_str()?.parse().ok()?)
+    let number = path.strip_prefix("/proc").ok()?.components().next()?.as_os_str().to_str()?;
+    Pid::from_raw(number.parse().ok().filter(|&number: &i32| number > 0)?)
 }
 
 /// Waits until a process has ended.

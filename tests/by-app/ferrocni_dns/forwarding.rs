@@ -126,10 +126,7 @@ fn who_lies_about_ids_questions_sizes_or_sources_is_not_heard() {
             with(&|lie| lie[13] ^= 1),
             with(&|lie| lie[2] &= 0x7f),
             with(&|lie| lie[5] = 0),
-            with(&|lie| {
-                let end = lie.len() - 16 - 4;
-                lie[end + 1] = 28;
-            }),
+            with(&|lie| lie[26] = 28),
             with(&|lie| lie.truncate(20)),
             with(&|lie| lie.truncate(3)),
             with(&|lie| lie.resize(1300, 0)),

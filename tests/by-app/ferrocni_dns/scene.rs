@@ -40,9 +40,13 @@ impl Scene {
         Self::on(Host::new())
     }
 
+    pub(super) fn without_server() -> Self {
+        Self { server: None, host: Host::new() }
+    }
+
     /// A server on that host, whose servers are those of `/run/resolv.conf`.
     pub(super) fn on(host: Host) -> Self {
-        let mut scene = Self { host, server: None };
+        let mut scene = Self { server: None, host };
         scene.start();
         scene
     }
