@@ -1,7 +1,7 @@
 //! What a daemon tells systemd (`sd_notify(3)`).
 
 use std::io::{self, IoSlice};
-use std::os::fd::{AsRawFd as _, BorrowedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::os::unix::net::UnixDatagram;
 use std::time::Duration;
 
@@ -62,7 +62,7 @@ impl Manager {
     }
 
     fn tell(&self, what: &str, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
-        let numbers: Vec<RawFd> = descriptors.iter().map(|descriptor| descriptor.as_raw_fd()).collect();
+        let numbers: Vec<RawFd> = descriptors.iter().map(AsRawFd::as_raw_fd).collect();
         let rights = [ControlMessage::ScmRights(&numbers)];
         let control = if numbers.is_empty() { &[][..] } else { &rights[..] };
         let message = [IoSlice::new(what.as_bytes())];
