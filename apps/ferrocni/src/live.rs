@@ -6,6 +6,7 @@
 use std::fs::File;
 use std::path::Path;
 
+use ::names::Name;
 use cni::{Attachment, NetworkName};
 use cni_runtime::{Attached, Endpoint, Error, Network};
 use connected::{Record, Records};
@@ -115,7 +116,7 @@ impl<'a> Live<'a> {
     }
 
     /// The aliases that the container had on the network when it was disconnected.
-    pub(crate) fn former_aliases(&self, network: &NetworkName, netns: &Netns) -> Result<Vec<String>, Failure> {
+    pub(crate) fn former_aliases(&self, network: &NetworkName, netns: &Netns) -> Result<Vec<Name>, Failure> {
         let namespace = Namespace::of(netns)?;
         let former = self.former_of(network, &namespace)?;
         Ok(former.iter().flat_map(|(_, record)| read_aliases(&record.capability_args, network)).collect())
@@ -183,11 +184,11 @@ impl<'a> Live<'a> {
 struct NoConfiguration(Attachment);
 
 /// The capability argument, as dnsname has it: names by network.
-pub(crate) fn aliases_on(network: &NetworkName, aliases: &[String]) -> (&'static str, Value) {
+pub(crate) fn aliases_on(network: &NetworkName, aliases: &[Name]) -> (&'static str, Value) {
     (ALIASES, json!({network.as_str(): aliases}))
 }
 
-fn read_aliases(capability_args: &Map<String, Value>, network: &NetworkName) -> Vec<String> {
-    let names = capability_args.get(ALIASES).and_then(|aliases| aliases.get(network.as_str()));
-    names.and_then(|names| serde_json::from_value(names.clone()).ok()).unwrap_or_default()
+fn read_aliases(capability_args: &Map<String, Value>, network: &NetworkName) -> Vec<Name> {
+    let names = capability_args.get(ALIASES).and_then(|aliases| aliases.get(network.as_str())?.as_array());
+    names.into_iter().flatten().filter_map(|name| Name::new(name.as_str()?).ok()).collect()
 }

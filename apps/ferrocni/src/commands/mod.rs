@@ -5,6 +5,7 @@ mod doctor;
 mod events;
 mod man;
 mod metrics;
+mod names;
 mod network;
 mod port;
 mod ps;
@@ -38,6 +39,8 @@ pub(crate) struct Cli {
 enum Command {
     #[command(subcommand)]
     Network(network::Command),
+    #[command(subcommand)]
+    Names(names::Command),
     Topology(topology::Args),
     Reload(reload::Args),
     Uninstall(uninstall::Args),
@@ -59,6 +62,7 @@ pub(crate) fn run(cli: &Cli) -> Result<ExitCode, Failure> {
     let host = Host::new(&cli.places)?;
     match &cli.command {
         Command::Network(command) => network::run(&host, command),
+        Command::Names(command) => names::run(&host, command),
         Command::Topology(args) => topology::run(&host, args),
         Command::Reload(args) => reload::run(&host, args),
         Command::Uninstall(args) => uninstall::run(&host, args),

@@ -8,6 +8,7 @@ use ip::Family;
 use serde_json::{Value, json};
 
 use super::Description;
+use super::list::{get_mut, plugins_mut, set};
 
 /// What is to become of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,9 +39,7 @@ pub(crate) fn with_default_routes(
     let described = Description::of(network);
     let families: Vec<_> = Family::ALL.into_iter().filter(|family| described.has_family(*family)).collect();
     let mut list = network.json.clone();
-    for plugin in get_mut(&mut list, "plugins").and_then(Value::as_array_mut).into_iter().flatten() {
-        change(plugin, &families, &of);
-    }
+    plugins_mut(&mut list).for_each(|plugin| change(plugin, &families, &of));
     Network::from_json(list)
 }
 
@@ -92,19 +91,6 @@ fn halves(route: &Value, metric: u32) -> Vec<Value> {
         route
     };
     destinations.map(half).to_vec()
-}
-
-/// Keys are matched as Go does, which takes the last one.
-fn get_mut<'a>(object: &'a mut Value, key: &str) -> Option<&'a mut Value> {
-    let keys = object.as_object_mut()?;
-    keys.iter_mut().rfind(|(name, _)| name.eq_ignore_ascii_case(key)).map(|(_, value)| value)
-}
-
-fn set(object: &mut Value, key: &str, value: Value) {
-    if let Some(keys) = object.as_object_mut() {
-        keys.retain(|name, _| !name.eq_ignore_ascii_case(key));
-        keys.insert(key.to_owned(), value);
-    }
 }
 
 #[cfg(test)]

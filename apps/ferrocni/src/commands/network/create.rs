@@ -11,7 +11,7 @@ use netlink::Socket;
 use crate::failure::Failure;
 use crate::host::Host;
 use crate::network::{
-    Asked, DEFAULT, Description, Driver, Exists, Options, Planned, Pools, Registry, Wanted, conflist, of_name_servers,
+    Asked, DEFAULT, DNSNAME, Description, Driver, Exists, Options, Planned, Pools, Registry, Wanted, conflist, of_name_servers,
     of_networks, of_routes,
 };
 use crate::output::print_line;
@@ -129,7 +129,7 @@ fn create(host: &Host, args: &Args) -> Result<String, Failure> {
         options,
         written_options,
         labels: args.label.iter().cloned().collect(),
-        names: !args.disable_dns && host.has_plugin("dnsname"),
+        names: !args.disable_dns && host.has_plugin(DNSNAME),
         created: SystemTime::now(),
     };
     let list = conflist(&wanted);

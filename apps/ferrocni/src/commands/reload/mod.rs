@@ -2,6 +2,7 @@ mod watch;
 
 use std::process::ExitCode;
 
+use ::names::{Records, redirect};
 use cni::{PluginConfig, PluginType};
 use cni_plugin::Call;
 use cni_runtime::{Attached, Network};
@@ -12,7 +13,8 @@ use crate::failure::{Failure, Outcomes, line};
 use crate::host::Host;
 use crate::output::{complain, print_line};
 
-/// Put back the packet filter's rules of all attachments, after the ruleset was flushed or the firewall reloaded
+/// Put back the packet filter's rules of all attachments, after the ruleset was flushed or the firewall reloaded, and the ways to
+/// the DNS server inside the containers
 ///
 /// What is in place stays as it is. The attachments are those of every runtime, as far as they are recorded.
 #[derive(Debug, clap::Args)]
@@ -68,6 +70,7 @@ fn reload(host: &Host, args: &Args) -> Result<ExitCode, Failure> {
         }
     }
     outcomes.note(restore(&claims));
+    outcomes.note(restore_names(&only));
     print_line(format_args!("{count} attachments are as they were"))?;
     Ok(outcomes.status())
 }
@@ -84,6 +87,14 @@ fn restore(claims: &[Claim]) -> Result<(), Failure> {
         outcome = outcome.and(restored.map_err(Failure::from));
     }
     outcome
+}
+
+/// The ways to the DNS server, inside the containers.
+fn restore_names(only: &[Network]) -> Result<(), Failure> {
+    let mut records = Records::default().list()?;
+    records.retain(|(attachment, _)| only.is_empty() || only.iter().any(|network| *network.name() == attachment.network));
+    redirect::restore(&records)?;
+    Ok(())
 }
 
 /// What the attachment's plugins had put into the packet filter.

@@ -161,9 +161,9 @@ fn title(container: &Container) -> Vec<String> {
     lines.extend(container.runtime.map(|runtime| format!("run by {runtime}")));
     lines.extend(container.attachments.iter().map(|attached| {
         let mac = attached.mac.as_deref().unwrap_or_default();
-        format!("{}: {} {} {mac}", attached.network, attached.interface, attached.addresses.join(" "))
-            .trim_end()
-            .to_owned()
+        let words = [&[attached.interface.clone()], &attached.addresses[..], &[mac.to_owned()], &attached.aliases].concat();
+        let words: Vec<_> = words.into_iter().filter(|word| !word.is_empty()).collect();
+        format!("{}: {}", attached.network, words.join(" "))
     }));
     lines.extend(ports(&container.ports));
     lines
