@@ -2,7 +2,7 @@ mod watch;
 
 use std::process::ExitCode;
 
-use ::names::{Records, redirect};
+use ::names::{Records, Server, redirect, start};
 use cni::{PluginConfig, PluginType};
 use cni_plugin::Call;
 use cni_runtime::{Attached, Network};
@@ -89,11 +89,16 @@ fn restore(claims: &[Claim]) -> Result<(), Failure> {
     outcome
 }
 
-/// The ways to the DNS server, inside the containers.
+/// The ways to the DNS server, inside the containers, and the server itself if there is none.
 fn restore_names(only: &[Network]) -> Result<(), Failure> {
     let mut records = Records::default().list()?;
     records.retain(|(attachment, _)| only.is_empty() || only.iter().any(|network| *network.name() == attachment.network));
     redirect::restore(&records)?;
+    for (attachment, record) in &records {
+        if record.namespace.exists()? {
+            start::serve(&Server::default(), attachment)?;
+        }
+    }
     Ok(())
 }
 
