@@ -37,14 +37,6 @@ pub(crate) struct Turn {
     _container: Option<File>,
 }
 
-/// The turn could not be taken.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot lock {path}")]
-struct NoTurn {
-    path: String,
-    source: std::io::Error,
-}
-
 impl<'a> Live<'a> {
     pub(crate) fn of(host: &'a Host) -> Self {
         Self { host, records: Records::default(), former: Records::new(host.state("disconnected")) }
@@ -53,14 +45,9 @@ impl<'a> Live<'a> {
     /// Waits until nobody else connects or disconnects the container with that namespace.
     pub(crate) fn take_turn(&self, netns: Option<&Path>) -> Result<Turn, Failure> {
         let records = self.records.share()?;
-        let lock = |path: &Path| {
-            let failed = |source| NoTurn { path: path.display().to_string(), source };
-            let file = File::open(path).map_err(failed)?;
-            file.lock().map_err(failed)?;
-            Ok::<_, NoTurn>(file)
-        };
-        // The namespace itself: no file of ours would be gone with the container.
-        Ok(Turn { _records: records, _container: netns.map(lock).transpose()? })
+        let netns = netns.map(Netns::open).transpose()?;
+        let container = netns.map(|netns| self.records.take_turn(&netns)).transpose()?;
+        Ok(Turn { _records: records, _container: container })
     }
 
     /// Connects a container. If that fails, nothing is left; should something be that cannot be taken back, the next sweep tries

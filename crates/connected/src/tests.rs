@@ -52,6 +52,24 @@ fn a_broken_record_is_an_error_that_names_it() {
 }
 
 #[test]
+fn turns_at_a_namespace_are_taken_one_after_the_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let (records, own) = (Records::new(dir.path().join("connected")), Netns::current().unwrap());
+    let turn = records.take_turn(&own).unwrap();
+    let other = std::thread::spawn({
+        let records = records.clone();
+        move || records.take_turn(&Netns::current().unwrap()).map(drop)
+    });
+    // Another namespace has nothing to do with it.
+    let elsewhere = Netns::run_in_new(Netns::current).unwrap().unwrap();
+    records.take_turn(&elsewhere).unwrap();
+    assert!(!other.is_finished(), "while the turn is taken");
+    drop(turn);
+    other.join().unwrap().unwrap();
+    assert_eq!(records.list().unwrap(), [], "it is no record");
+}
+
+#[test]
 fn who_shares_the_folder_keeps_others_from_claiming_it() {
     let dir = tempfile::tempdir().unwrap();
     let records = Records::new(dir.path().join("connected"));

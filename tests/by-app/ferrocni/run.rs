@@ -112,7 +112,7 @@ fn hosts_resolv_conf_and_hostname_are_the_container_s_own() {
         "hostname; cat /etc/hostname /etc/resolv.conf; cat /etc/hosts; ip -o -4 addr show eth0; echo x > /etc/hosts";
     let seen = output(&host, &options, line);
     assert!(seen.starts_with("web\nweb\nnameserver 192.0.2.53\nsearch example.org\noptions ndots:2\n"), "{seen}");
-    let gateway = host.addresses("br-17f29b073143")[0].split('/').next().unwrap().to_owned();
+    let gateway = host.addresses("br-a116c9ed46d6")[0].split('/').next().unwrap().to_owned();
     for words in ["10.9.8.7\tapi\n", &format!("{gateway}\tme\n"), &format!("{db}\tsql db\n"), "\tweb www\n"] {
         assert!(seen.contains(words), "{words}: {seen}");
     }
