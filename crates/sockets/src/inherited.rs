@@ -57,12 +57,11 @@ pub fn on_stdin() -> std::io::Result<Option<UnixListener>> {
 }
 
 fn close_all_but_standard() -> std::io::Result<()> {
-    let open: Vec<_> = std::fs::read_dir("/proc/self/fd")?.collect::<Result<_, _>>()?;
-    for number in open.iter().filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok()) {
-        if number >= FIRST {
-            // That of the folder itself is closed by now.
-            let _ = nix::unistd::close(number);
-        }
+    // The names only: an entry keeps the folder open.
+    let names: Vec<_> = std::fs::read_dir("/proc/self/fd")?.map(|entry| Ok(entry?.file_name())).collect::<std::io::Result<_>>()?;
+    for number in names.iter().filter_map(|name| name.to_str()?.parse::<i32>().ok()).filter(|number| *number >= FIRST) {
+        // That of the folder itself is closed by now.
+        let _ = nix::unistd::close(number);
     }
     Ok(())
 }
