@@ -28,13 +28,15 @@ impl Rules<'_> {
     /// # Errors
     /// Those of the backend.
     pub fn insert(self, undo: &mut Undo) -> Result<(), Error> {
-        if let Some(claim) = self.claim() {
-            undo.push("remove the nftables rules", {
-                let Claim { label, elements, .. } = claim.clone();
-                move || Ruleset::open()?.remove(&label, &elements).map(drop)
-            });
-            Ruleset::open()?.insert(claim.holder(), &claim.elements)?;
-        }
+        Claim::insert_all(self.claim().into_iter().collect(), undo)?;
+        self.insert_into_iptables(undo)
+    }
+
+    /// The part of [`Rules::insert`] that is none of ferrocni's ruleset, for who inserts the [`Rules::claim`] together with others.
+    ///
+    /// # Errors
+    /// Those of iptables.
+    pub fn insert_into_iptables(&self, undo: &mut Undo) -> Result<(), Error> {
         if self.masquerade == Some(Backend::Iptables) {
             let Attachment { network, container, .. } = self.attachment.clone();
             undo.push("remove the iptables rules", move || by_iptables::remove(network.as_str(), container.as_str()));
@@ -69,7 +71,9 @@ impl Rules<'_> {
         Ok(())
     }
 
-    fn claim(&self) -> Option<Claim> {
+    /// What is to be in ferrocni's ruleset.
+    #[must_use]
+    pub fn claim(&self) -> Option<Claim> {
         let elements = self.elements();
         let has_any = !elements.is_empty();
         has_any.then(|| Claim { label: self.attachment.label(), link: Some(self.link.clone()), elements })

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod admission;
 mod config;
 mod error;
 mod forward;
@@ -10,6 +11,7 @@ use cni_plugin::{Add, AddResult, Check, Del, Failures, Gc, HostNetwork, Plugin, 
 use nftables::{Claim, Ruleset};
 use suite::Labelled as _;
 
+pub use admission::Admission;
 pub use config::Config;
 pub use error::Error;
 
@@ -30,19 +32,13 @@ impl Plugin for Firewall {
     const HOST_NETWORK: HostNetwork = HostNetwork::NothingToDo;
 
     fn add(request: &Add<Config>, undo: &mut Undo) -> Result<AddResult, Error> {
-        let config = &request.network.config;
         let result = request.network.chained_on()?;
-        let member = Member::new(config, &request.attachment, result)?;
-        if config.has_unknown_backend() {
+        if request.network.config.has_unknown_backend() {
             request.network.note("this \"backend\" is unknown, and taken for none: this host's own is chosen");
         }
-        if !member.addresses.is_empty() {
-            let backend = config.backend()?;
-            member::enlist(&member, backend, undo)?;
-            forward::accept(&member, backend, undo)?;
-            if backend == Backend::Firewalld {
-                zone::bind(&member, undo)?;
-            }
+        if let Some(admission) = Admission::new(request)? {
+            Claim::insert_all(vec![admission.claim()], undo)?;
+            admission.carry_out(undo)?;
         }
         Ok(result.clone())
     }
@@ -114,13 +110,11 @@ impl Plugin for Firewall {
 /// # Errors
 /// Those of the backends.
 pub fn restore(request: &Check<Config>, claims: &mut Vec<Claim>) -> Result<(), Error> {
-    let config = &request.network.config;
-    let member = Member::new(config, &request.attachment, &request.expected)?;
-    if member.addresses.is_empty() {
-        return Ok(());
+    match Admission::of(&request.network.config, &request.attachment, &request.expected)? {
+        Some(admission) => {
+            claims.push(admission.claim());
+            admission.carry_out(&mut Undo::new())
+        }
+        None => Ok(()),
     }
-    let backend = config.backend()?;
-    claims.push(member.claim(backend));
-    forward::accept(&member, backend, &mut Undo::new())?;
-    if backend == Backend::Firewalld { zone::bind(&member, &mut Undo::new()) } else { Ok(()) }
 }

@@ -6,7 +6,7 @@
 
 use std::net::IpAddr;
 
-use cni_plugin::{AddResult, Attachment, Del, Undo};
+use cni_plugin::{AddResult, Attachment, Del};
 use container_interface::veth;
 use ipnetwork::IpNetwork;
 use nftables::{Claim, Element, Part, Ruleset};
@@ -138,17 +138,6 @@ impl<'a> Member<'a> {
 pub(crate) fn bridge_of_vlan(name: &str) -> Option<&str> {
     let (bridge, vlan) = name.rsplit_once('.')?;
     vlan.parse::<u16>().is_ok().then_some(bridge)
-}
-
-/// Puts a container's elements into the ruleset.
-pub(crate) fn enlist(member: &Member<'_>, backend: Backend, undo: &mut Undo) -> Result<(), Error> {
-    let claim = member.claim(backend);
-    undo.push("remove the nftables elements", {
-        let Claim { label, elements, .. } = claim.clone();
-        move || Ruleset::open()?.remove(&label, &elements).map(drop)
-    });
-    Ruleset::open()?.insert(claim.holder(), &claim.elements)?;
-    Ok(())
 }
 
 /// For CHECK: every element is there and works.

@@ -3,6 +3,7 @@
 mod config;
 mod error;
 mod localhost;
+mod publication;
 mod published;
 mod rules;
 mod stale;
@@ -13,6 +14,8 @@ use nftables::Claim;
 
 pub use config::Config;
 pub use error::Error;
+pub use publication::Publication;
+pub use rules::explain;
 
 use config::Method;
 use published::Published;
@@ -30,19 +33,11 @@ impl Plugin for Portmap {
     const HOST_NETWORK: HostNetwork = HostNetwork::NothingToDo;
 
     fn add(request: &Add<Config>, undo: &mut Undo) -> Result<AddResult, Error> {
-        let config = &request.network.config;
-        let result = request.network.chained_on()?;
-        let published = Published::new(config, &request.attachment, result);
-        let method = config.method()?;
-        if !published.is_empty() {
-            match &method {
-                Method::Nftables => rules::insert(&published, undo)?,
-                Method::Iptables(masquerading) => rules::insert_by_iptables(&published, masquerading, undo)?,
-            }
-            localhost::open(&published, &method)?;
-            stale::forget_earlier(&published)?;
+        if let Some(publication) = Publication::new(request)? {
+            Claim::insert_all(publication.claim().into_iter().collect(), undo).map_err(explain)?;
+            publication.carry_out(undo)?;
         }
-        Ok(result.clone())
+        Ok(request.network.chained_on()?.clone())
     }
 
     fn del(request: &Del<Config>) -> Result<(), Error> {
@@ -94,13 +89,10 @@ impl Plugin for Portmap {
 /// # Errors
 /// Those of iptables, and of the filter.
 pub fn restore(request: &Check<Config>, claims: &mut Vec<Claim>) -> Result<(), Error> {
-    let config = &request.network.config;
-    let published = Published::new(config, &request.attachment, &request.expected);
-    if published.is_empty() {
-        return Ok(());
-    }
+    let publication = Publication::of(&request.network.config, &request.attachment, &request.expected)?;
+    let Some(Publication { published, method }) = publication else { return Ok(()) };
     localhost::guard(&published)?;
-    match config.method()? {
+    match method {
         Method::Nftables => claims.push(rules::claim(&published)),
         Method::Iptables(masquerading) => rules::insert_by_iptables(&published, &masquerading, &mut Undo::new())?,
     }

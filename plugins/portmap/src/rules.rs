@@ -12,21 +12,14 @@ use crate::{Config, Error, localhost};
 /// The parts of the ruleset that are this plugin's.
 const PARTS: &[Part] = &[Part::Publish, Part::Hairpin];
 
-pub(crate) fn insert(published: &Published<'_>, undo: &mut Undo) -> Result<(), Error> {
-    let claim = claim(published);
-    undo.push("remove the nftables rules", {
-        let Claim { label, elements, .. } = claim.clone();
-        move || Ruleset::open()?.remove(&label, &elements).map(drop)
-    });
-    Ruleset::open()?.insert(claim.holder(), &claim.elements).map_err(name_the_port)
-}
-
 /// What the attachment has in ferrocni's ruleset.
 pub(crate) fn claim(published: &Published<'_>) -> Claim {
     Claim { label: published.attachment.label(), link: published.link.clone(), elements: published.elements() }
 }
 
-fn name_the_port(error: nftables::Error) -> Error {
+/// Names the port, where the ruleset refuses an element because another container has it.
+#[must_use]
+pub fn explain(error: nftables::Error) -> Error {
     match error {
         nftables::Error::Taken { element, holder } => match *element {
             Element::Publish { host, protocol, port, .. } => Error::Taken { host, protocol, port, holder },
