@@ -19,9 +19,24 @@ fn bridge(number: u8) -> Value {
     })
 }
 
-/// What today's table has more than that of an earlier layout.
+/// What today's table has more than that of the layout before.
+const SINCE_LAYOUT_3: &str = "
+    delete chain inet ferrocni layout-4
+    flush chain inet ferrocni member
+    add rule inet ferrocni member jump admin
+    add rule inet ferrocni member ip daddr @closed4 jump unpublished
+    add rule inet ferrocni member ip6 daddr @closed6 jump unpublished
+    add rule inet ferrocni member iifname @isolated_bridges jump isolation
+    flush chain inet ferrocni apart
+    flush chain inet ferrocni internal
+    delete set inet ferrocni confined4
+    delete set inet ferrocni confined6
+    delete chain inet ferrocni apart
+    delete chain inet ferrocni internal
+";
+
+/// What that has more than those before.
 const SINCE_LAYOUT_2: &str = "
-    delete chain inet ferrocni layout-3
     flush chain inet ferrocni member
     add rule inet ferrocni member jump admin
     add rule inet ferrocni member iifname @isolated_bridges jump isolation
@@ -36,9 +51,10 @@ const SINCE_LAYOUT_2: &str = "
 ";
 
 /// For each earlier layout, what nft has to do to today's table to make it of that.
-pub(crate) fn earlier_layouts() -> [String; 2] {
-    let layout_2 = "add chain inet ferrocni layout-2\n";
-    [SINCE_LAYOUT_2.to_owned(), format!("{SINCE_LAYOUT_2}{layout_2}")]
+pub(crate) fn earlier_layouts() -> [String; 3] {
+    let layout = |number: u32| format!("add chain inet ferrocni layout-{number}\n");
+    let unnumbered = format!("{SINCE_LAYOUT_3}{SINCE_LAYOUT_2}");
+    [unnumbered.clone(), format!("{unnumbered}{}", layout(2)), format!("{SINCE_LAYOUT_3}{}", layout(3))]
 }
 
 /// Makes today's table one of an earlier layout.

@@ -186,6 +186,20 @@ impl<'a> Expressions<'a> {
         self.expression("masq", |_| {});
     }
 
+    /// `snat ip to address` and the like.
+    pub(crate) fn snat(&mut self, to: IpAddr) {
+        self.expression("immediate", |message| {
+            message.be32(immediate::DREG, FIRST);
+            message.nest(immediate::DATA, |message| {
+                message.bytes(data::VALUE, &octets(to));
+            });
+        });
+        self.expression("nat", |message| {
+            message.be32(nat::TYPE, nat::SNAT).be32(nat::FAMILY, u32::from(Version::of(to).number()));
+            message.be32(nat::REG_ADDR_MIN, FIRST);
+        });
+    }
+
     /// `drop`.
     pub(crate) fn drop(&mut self) {
         self.verdict(verdict::DROP, None);

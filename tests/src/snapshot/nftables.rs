@@ -7,8 +7,8 @@ const IPTABLES: [&str; 5] = ["filter", "nat", "mangle", "raw", "security"];
 
 /// The chains of our tables that stay. All others are there for a subnet or a bridge, and go with its last
 /// container.
-const SKELETON: [&str; 12] = [
-    "layout-3",
+const SKELETON: [&str; 14] = [
+    "layout-4",
     "localnet",
     "prerouting",
     "output",
@@ -19,6 +19,8 @@ const SKELETON: [&str; 12] = [
     "member",
     "admin",
     "unpublished",
+    "apart",
+    "internal",
     "isolation",
 ];
 

@@ -1,18 +1,23 @@
 //! Chains that exist only while an element leads to them: one for each subnet or bridge that needs it.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnetwork::{IpNetwork, Ipv4Network, Ipv6Network};
 use nfnetlink::Message;
 
 use super::sets::ISOLATED_BRIDGES;
 use super::{INET, SHARED_LABEL};
-use crate::expression::{Side, interface_name};
+use crate::expression::{Expressions, Side, interface_name};
 use crate::object::{Held, del_rules, new_chain, new_element, new_rule};
 
 /// The skeleton's chain for addresses all of whose published connections are masqueraded.
 pub(super) const MASQUERADE_PUBLISHED: &str = "masquerade-published";
+/// The skeleton's chain for addresses that have to do with no container of another network.
+pub(super) const APART: &str = "apart";
+/// The skeleton's chain for addresses that have to do with their own network alone.
+pub(super) const INTERNAL: &str = "internal";
 const MASQUERADE: &str = "masquerade-";
+const SNAT: &str = "snat-";
 const HAIRPIN: &str = "hairpin-";
 const TO: &str = "to-";
 
@@ -21,6 +26,8 @@ const TO: &str = "to-";
 pub(super) enum OnDemand {
     /// Masquerades what leaves the subnet.
     Masquerade(IpNetwork),
+    /// Gives what leaves the subnet this source.
+    Snat(IpNetwork, IpAddr),
     /// Masquerades what reaches a published port from the subnet or from the host's loopback.
     Hairpin(IpNetwork),
     /// Drops what does not come from this bridge.
@@ -35,6 +42,8 @@ impl OnDemand {
             subnet(rest).map(Self::Masquerade)
         } else if let Some(rest) = name.strip_prefix(HAIRPIN) {
             subnet(rest).map(Self::Hairpin)
+        } else if let Some((of, source)) = name.strip_prefix(SNAT).and_then(|rest| rest.rsplit_once('-')) {
+            Some(Self::Snat(subnet(of)?, source.replace('_', ":").parse().ok()?))
         } else {
             bridge_of(name).map(Self::ToBridge)
         }
@@ -45,6 +54,7 @@ impl OnDemand {
     pub(super) fn name(&self) -> String {
         match self {
             Self::Masquerade(subnet) => format!("{MASQUERADE}{}", subnet.to_string().replace(':', "_")),
+            Self::Snat(subnet, source) => format!("{SNAT}{subnet}-{source}").replace(':', "_"),
             Self::Hairpin(subnet) => format!("{HAIRPIN}{}", subnet.to_string().replace(':', "_")),
             Self::ToBridge(bridge) => format!("{TO}{}", escape(bridge)),
         }
@@ -54,13 +64,8 @@ impl OnDemand {
     pub(super) fn rules(&self) -> Vec<Message> {
         let name = self.name();
         match self {
-            Self::Masquerade(subnet) => vec![
-                new_rule(INET, &name, |rule| rule.address_in(Side::Destination, *subnet).return_()),
-                new_rule(INET, &name, |rule| rule.address_in(Side::Destination, multicast(*subnet)).return_()),
-                new_rule(INET, &name, |rule| {
-                    rule.masquerade();
-                }),
-            ],
+            Self::Masquerade(subnet) => leaving(&name, *subnet, |rule| rule.masquerade()),
+            Self::Snat(subnet, source) => leaving(&name, *subnet, |rule| rule.snat(*source)),
             Self::Hairpin(subnet) => vec![
                 new_rule(INET, &name, |rule| rule.address_in(Side::Source, *subnet).masquerade()),
                 new_rule(INET, &name, |rule| rule.address_in(Side::Source, loopback(*subnet)).masquerade()),
@@ -89,9 +94,18 @@ impl OnDemand {
     }
 }
 
+/// The rules that do something to what leaves a subnet.
+fn leaving(chain: &str, subnet: IpNetwork, act: impl FnOnce(&mut Expressions<'_>)) -> Vec<Message> {
+    vec![
+        new_rule(INET, chain, |rule| rule.address_in(Side::Destination, subnet).return_()),
+        new_rule(INET, chain, |rule| rule.address_in(Side::Destination, multicast(subnet)).return_()),
+        new_rule(INET, chain, act),
+    ]
+}
+
 /// Whether a chain that an element leads to is one of those above.
 pub(super) fn is_on_demand(name: &str) -> bool {
-    name != MASQUERADE_PUBLISHED && [MASQUERADE, HAIRPIN, TO].iter().any(|prefix| name.starts_with(prefix))
+    name != MASQUERADE_PUBLISHED && [MASQUERADE, SNAT, HAIRPIN, TO].iter().any(|prefix| name.starts_with(prefix))
 }
 
 /// The bridge that a chain of this name accepts from.

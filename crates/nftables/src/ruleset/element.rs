@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use ip::Protocol;
 use ipnetwork::IpNetwork;
 
-use super::chains::{MASQUERADE_PUBLISHED, OnDemand};
+use super::chains::{APART, INTERNAL, MASQUERADE_PUBLISHED, OnDemand};
 use super::holder::Holder;
 use super::sets::{self, Set};
 use crate::expression::{Version, address_from, interface_name, octets};
@@ -64,6 +64,15 @@ pub enum Element {
         /// The subnet within which packets are not masqueraded, the container's own.
         subnet: IpNetwork,
     },
+    /// What a container sends out of its subnet leaves under this address.
+    Snat {
+        /// The container's address, of the same family as the others.
+        address: IpAddr,
+        /// The subnet within which packets keep their source, the container's own.
+        subnet: IpNetwork,
+        /// An address of the host.
+        source: IpAddr,
+    },
     /// What a container forwards or is forwarded passes the administrator's chain and isolation.
     Member {
         /// The container's address, IPv4 or IPv6.
@@ -77,13 +86,22 @@ pub enum Element {
         /// Name of the bridge that the container is connected to.
         bridge: String,
     },
+    /// A container, which is a [`Element::Member`], has to do with some alone, and these with it. [`Element::OwnLink`] tells who they
+    /// are.
+    Confined {
+        /// The container's address.
+        address: IpAddr,
+        /// With whom it has to do.
+        to: Confinement,
+    },
     /// Other machines open connections to a container's published ports only. What [`Element::OwnLink`] and [`Element::Sender`]
     /// name does not come from other machines.
     Closed {
         /// The container's address.
         address: IpAddr,
     },
-    /// What comes in by a link and leaves by it, to a [`Element::Closed`] container, stays in the container's network.
+    /// What comes in by a link and leaves by it, to a [`Element::Closed`] or [`Element::Confined`] container, stays in the container's
+    /// network.
     OwnLink {
         /// The container's address.
         address: IpAddr,
@@ -111,6 +129,24 @@ pub enum Element {
     },
 }
 
+/// With whom a container has to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Confinement {
+    /// With no container of another network, but for published ports.
+    Apart,
+    /// With the containers of its own network, and the host.
+    Internal,
+}
+
+impl Confinement {
+    fn chain(self) -> &'static str {
+        match self {
+            Self::Apart => APART,
+            Self::Internal => INTERNAL,
+        }
+    }
+}
+
 impl fmt::Display for Element {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -127,7 +163,9 @@ impl fmt::Display for Element {
             }
             Self::MasqueradePublished { address } => write!(formatter, "masquerade of connections to {address}"),
             Self::Masquerade { address, subnet } => write!(formatter, "masquerade of {address} in {subnet}"),
+            Self::Snat { address, subnet, source } => write!(formatter, "source {source} for {address} in {subnet}"),
             Self::Member { address } => write!(formatter, "firewall of {address}"),
+            Self::Confined { address, to } => write!(formatter, "confinement of {address} ({})", to.chain()),
             Self::SameBridge { address, bridge } => write!(formatter, "isolation of {address} on {bridge}"),
             Self::Closed { address } => write!(formatter, "closed ports of {address}"),
             Self::OwnLink { address, link } => write!(formatter, "access to {address} within {link}"),
@@ -189,7 +227,8 @@ pub(super) fn places(elements: &[Element]) -> impl Iterator<Item = (&'static Set
 enum Wanted {
     Value(Vec<u8>),
     Chain(OnDemand),
-    MasqueradePublished,
+    /// A chain of the skeleton.
+    Jump(&'static str),
 }
 
 impl Wanted {
@@ -203,7 +242,7 @@ impl Wanted {
     fn data(&self) -> Data {
         match self {
             Self::Value(bytes) => Data::Value(bytes.clone()),
-            Self::MasqueradePublished => Data::Jump(MASQUERADE_PUBLISHED.to_owned()),
+            Self::Jump(chain) => Data::Jump((*chain).to_owned()),
             Self::Chain(chain @ OnDemand::ToBridge(_)) => Data::Goto(chain.name()),
             Self::Chain(chain) => Data::Jump(chain.name()),
         }
@@ -222,12 +261,21 @@ impl Element {
                 vec![(sets::hairpin(Version::of(*address)), octets(*address), Some(Wanted::Chain(chain)))]
             }
             Self::MasqueradePublished { address } => {
-                vec![(sets::hairpin(Version::of(*address)), octets(*address), Some(Wanted::MasqueradePublished))]
+                vec![(sets::hairpin(Version::of(*address)), octets(*address), Some(Wanted::Jump(MASQUERADE_PUBLISHED)))]
             }
             Self::Masquerade { address, subnet } => {
                 same_version(*address, subnet.ip())?;
                 let chain = OnDemand::Masquerade(network(*subnet));
                 vec![(sets::masquerade(Version::of(*address)), octets(*address), Some(Wanted::Chain(chain)))]
+            }
+            Self::Snat { address, subnet, source } => {
+                same_version(*address, subnet.ip())?;
+                same_version(*address, *source)?;
+                let chain = OnDemand::Snat(network(*subnet), *source);
+                vec![(sets::masquerade(Version::of(*address)), octets(*address), Some(Wanted::Chain(chain)))]
+            }
+            Self::Confined { address, to } => {
+                vec![(sets::confined(Version::of(*address)), octets(*address), Some(Wanted::Jump(to.chain())))]
             }
             Self::Member { address } => vec![(sets::members(Version::of(*address)), octets(*address), None)],
             Self::SameBridge { address, bridge } => {

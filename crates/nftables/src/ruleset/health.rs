@@ -11,7 +11,7 @@
 
 use std::borrow::Cow;
 
-use super::chains::{MASQUERADE_PUBLISHED, OnDemand};
+use super::chains::{APART, INTERNAL, MASQUERADE_PUBLISHED, OnDemand};
 use super::element::Entry;
 use super::skeleton::{BRIDGE_FILTER, BRIDGE_RAW, DSTNAT, FILTER, RAW, SRCNAT};
 use super::{BRIDGE, Difference, INET, Ruleset, sets, skeleton};
@@ -46,7 +46,7 @@ struct Wanted {
 }
 
 /// The skeleton's chains. Making all of its rules in order to count them would take a tenth of an ADD.
-static SKELETON: [Wanted; 13] = [
+static SKELETON: [Wanted; 15] = [
     base(INET, skeleton::LOCALNET, 2, Hook { kind: "filter", number: PREROUTING, priority: RAW }),
     base(INET, "prerouting", 1, Hook { kind: "nat", number: PREROUTING, priority: DSTNAT }),
     base(INET, "output", 1, Hook { kind: "nat", number: OUTPUT, priority: DSTNAT }),
@@ -54,9 +54,11 @@ static SKELETON: [Wanted; 13] = [
     base(INET, "postrouting", 4, Hook { kind: "nat", number: POSTROUTING, priority: SRCNAT }),
     inner(INET, MASQUERADE_PUBLISHED, 1, 0),
     base(INET, "forward", 4, Hook { kind: "filter", number: FORWARD, priority: FILTER }),
-    inner(INET, "member", 4, 4),
+    inner(INET, "member", 8, 4),
     inner(INET, "admin", 0, 1),
     inner(INET, "unpublished", 7, 2),
+    inner(INET, APART, 6, 0),
+    inner(INET, INTERNAL, 3, 0),
     inner(INET, "isolation", 4, 1),
     base(BRIDGE, "prerouting", 1, Hook { kind: "filter", number: PREROUTING, priority: BRIDGE_RAW }),
     base(BRIDGE, "forward", 1, Hook { kind: "filter", number: FORWARD, priority: BRIDGE_FILTER }),
@@ -262,10 +264,10 @@ fn target(held: Held) -> Option<String> {
 /// The chains that entries lead to. No number tells whether these are whole, since it is not known how many elements lead to them.
 fn led_to(entries: &[Entry]) -> Vec<Wanted> {
     let mut chains: Vec<_> = chains_of(entries).iter().map(Wanted::on_demand).collect();
-    let shared = Some(Data::Jump(MASQUERADE_PUBLISHED.to_owned()));
-    if entries.iter().any(|entry| entry.held.data == shared) {
-        chains.extend(in_table(INET).filter(|chain| chain.name == MASQUERADE_PUBLISHED).cloned());
-    }
+    let is_led_to = |chain: &&Wanted| {
+        entries.iter().any(|entry| matches!(&entry.held.data, Some(Data::Jump(name)) if *name == chain.name))
+    };
+    chains.extend(in_table(INET).filter(is_led_to).cloned());
     chains
 }
 

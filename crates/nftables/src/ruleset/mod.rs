@@ -38,7 +38,7 @@ use ipnetwork::IpNetwork;
 use nfnetlink::{Batch, subsystem};
 
 pub use check::Difference;
-pub use element::{Element, Part};
+pub use element::{Confinement, Element, Part};
 pub use holder::{Claim, Holder};
 pub use ip::Protocol;
 

@@ -25,7 +25,7 @@
 
 use nfnetlink::Message;
 
-use super::chains::{LOOPBACK4, MASQUERADE_PUBLISHED};
+use super::chains::{APART, INTERNAL, LOOPBACK4, MASQUERADE_PUBLISHED};
 use super::sets::{self, Set};
 use super::{BRIDGE, INET};
 use crate::Error;
@@ -44,7 +44,7 @@ const ABOUT_BRIDGE: &str = "ferrocni: MAC address checks and isolation of bridge
 /// a chain's hook nor a set's type: what gets another one needs another name.
 ///
 /// [`OnDemand`]: super::chains::OnDemand
-pub(crate) const LAYOUT: u32 = 3;
+pub(crate) const LAYOUT: u32 = 4;
 /// The first layout that is told by a chain.
 const FIRST_MARKED: u32 = 2;
 const MARKER: &str = "layout-";
@@ -174,11 +174,17 @@ fn filtering(chains: &mut Chains) {
     chains.rules(|rule, version| {
         rule.address_in_set(Side::Destination, version, sets::closed(version).name).jump("unpublished");
     });
+    for side in [Side::Source, Side::Destination] {
+        chains.rules(|rule, version| {
+            rule.address_vmap(side, version, sets::confined(version).name);
+        });
+    }
     chains.rule(|rule| rule.interface_in(Interface::In, sets::ISOLATED_BRIDGES.name).jump("isolation"));
 
     chains.chain("admin");
 
     unpublished(chains);
+    confining(chains);
 
     chains.chain("isolation");
     chains.rule(|rule| rule.ct_state_established_or_related().return_());
@@ -194,6 +200,24 @@ fn unpublished(chains: &mut Chains) {
     chains.rule(|rule| rule.ct_status_dnat().return_());
     chains.rules(|rule, version| rule.interfaces_and_destination_in(version, sets::own_link(version).name).return_());
     chains.rules(|rule, version| rule.iifname_and_source_in(version, sets::senders(version).name).return_());
+    chains.rule(|rule| {
+        rule.drop();
+    });
+}
+
+fn confining(chains: &mut Chains) {
+    chains.chain(APART);
+    chains.rule(|rule| rule.ct_state_established_or_related().return_());
+    chains.rule(|rule| rule.ct_status_dnat().return_());
+    chains.rules(|rule, version| rule.interfaces_and_destination_in(version, sets::own_link(version).name).return_());
+    chains.rules(|rule, version| {
+        let members = sets::members(version).name;
+        rule.address_in_set(Side::Source, version, members);
+        rule.address_in_set(Side::Destination, version, members).drop();
+    });
+
+    chains.chain(INTERNAL);
+    chains.rules(|rule, version| rule.interfaces_and_destination_in(version, sets::own_link(version).name).return_());
     chains.rule(|rule| {
         rule.drop();
     });
@@ -263,12 +287,12 @@ mod tests {
     #[test]
     fn a_changed_layout_has_another_number() {
         let on_demand =
-            ["masquerade-10.0.0.0/8", "masquerade-fd00_1__/64", "hairpin-10.0.0.0/8", "hairpin-fd00_1__/64", "to-br0"];
+            ["masquerade-10.0.0.0/8", "masquerade-fd00_1__/64", "hairpin-10.0.0.0/8", "hairpin-fd00_1__/64", "to-br0", "snat-10.0.0.0/8-192.0.2.1", "snat-fd00_1__/64-2001_db8__1"];
         let chains: Vec<_> = on_demand.into_iter().filter_map(OnDemand::named).collect();
         assert_eq!(chains.len(), on_demand.len());
         let chains = chains.iter().flat_map(OnDemand::create);
         let all: Vec<_> = [INET, BRIDGE].into_iter().flat_map(create).chain(chains).collect();
-        assert_eq!((LAYOUT, fingerprint(&all)), (3, 2_174_829_397_212_064_248));
+        assert_eq!((LAYOUT, fingerprint(&all)), (4, 4_707_055_774_546_726_664));
     }
 
     #[test]
