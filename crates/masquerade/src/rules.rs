@@ -1,3 +1,5 @@
+use std::net::IpAddr;
+
 use cni_plugin::{Attachment, Undo};
 use ipnetwork::IpNetwork;
 use iptables::Variant;
@@ -5,7 +7,7 @@ use iptables::masquerade::{self as by_iptables, Masquerade};
 use nftables::{Claim, Element, Ruleset, reference};
 use suite::Labelled as _;
 
-use crate::{Backend, Error, elements};
+use crate::{Backend, Error};
 
 /// What an attachment has in the packet filter.
 #[derive(Debug, Clone)]
@@ -18,6 +20,9 @@ pub struct Rules<'a> {
     pub addresses: Vec<IpNetwork>,
     /// What masquerades them; `None` where containers keep their addresses.
     pub masquerade: Option<Backend>,
+    /// The addresses under which packets leave, of which each family's first one counts; for a family without, it is the host's on the
+    /// way. With nftables alone.
+    pub sources: Vec<IpAddr>,
     /// Elements that the plugin needs beside.
     pub others: Vec<Element>,
 }
@@ -81,8 +86,16 @@ impl Rules<'_> {
 
     fn elements(&self) -> Vec<Element> {
         let by_nftables = self.masquerade == Some(Backend::Nftables);
-        let masquerades = elements(self.addresses.iter().copied()).filter(|_| by_nftables);
+        let masquerades = self.addresses.iter().map(|address| self.source_nat(*address)).filter(|_| by_nftables);
         masquerades.chain(self.others.iter().cloned()).collect()
+    }
+
+    fn source_nat(&self, subnet: IpNetwork) -> Element {
+        let address = subnet.ip();
+        match self.sources.iter().find(|source| source.is_ipv4() == address.is_ipv4()) {
+            Some(source) => Element::Snat { address, subnet, source: *source },
+            None => Element::Masquerade { address, subnet },
+        }
     }
 
     /// The first element that is neither there nor the reference's doing.

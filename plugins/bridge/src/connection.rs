@@ -77,6 +77,7 @@ impl Connection {
             mac: Some(self.pair.container_mac),
             detect_duplicates: config.enabledad,
             router_advertisements: config.router_advertisements,
+            loose_reverse_path: config.loose_reverse_path,
             ..Setup::new(&self.netns, &request.attachment.ifname, self.pair.container_index, &self.result)
         };
         let mut inside = Socket::open_in(&self.netns)?;

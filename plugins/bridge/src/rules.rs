@@ -19,6 +19,7 @@ pub(crate) fn of<'a>(request: &'a Add<Config>, pair: &Pair, result: &AddResult) 
         link: pair.host_name.clone(),
         addresses: result.ips.iter().map(|ip| ip.address).collect(),
         masquerade: config.masquerade(),
+        sources: config.outbound_addresses.clone(),
         others: config.macspoofchk.then(|| guard(&request.attachment, pair.container_mac)).into_iter().collect(),
     }
 }
@@ -81,6 +82,7 @@ fn expected(request: &Check<Config>) -> Rules<'_> {
         link: veth::host_name(attachment),
         addresses: request.expected.ips_of(attachment.ifname.as_str()).map(|ip| ip.address).collect(),
         masquerade: config.masquerade(),
+        sources: config.outbound_addresses.clone(),
         others: mac.map(|mac| guard(attachment, mac)).into_iter().collect(),
     }
 }

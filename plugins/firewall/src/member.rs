@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use cni_plugin::{AddResult, Attachment, Del};
 use container_interface::veth;
 use ipnetwork::IpNetwork;
-use nftables::{Claim, Element, Part, Ruleset};
+use nftables::{Claim, Confinement, Element, Part, Ruleset};
 use suite::Labelled as _;
 
 use crate::config::{Backend, IngressPolicy, UnpublishedPorts};
@@ -26,6 +26,7 @@ pub(crate) struct Member<'a> {
     pub(crate) addresses: Vec<IpNetwork>,
     policy: IngressPolicy,
     unpublished: UnpublishedPorts,
+    confinement: Option<Confinement>,
     /// The link by which the host reaches the container: the bridge, the host's link into its VLAN, or the host's end of a pair.
     pub(crate) bridge: Option<&'a str>,
     port: Option<&'a str>,
@@ -44,6 +45,7 @@ impl<'a> Member<'a> {
         match member.unpublished {
             _ if !is_complete => Err(Error::NoBridge),
             UnpublishedPorts::Closed if member.bridge.is_none() => Err(Error::NoLink),
+            _ if member.confinement.is_some() && member.bridge.is_none() => Err(Error::NoLinkToConfine),
             _ => Ok(member),
         }
     }
@@ -60,6 +62,7 @@ impl<'a> Member<'a> {
             addresses: result.ips.iter().map(|ip| ip.address).collect(),
             policy: config.ingress_policy,
             unpublished: config.unpublished_ports,
+            confinement: config.confinement,
             bridge: vlan_gateway.or(bridge),
             port,
             link: veth::listed_host_end(attachment, &result.interfaces),
@@ -76,7 +79,8 @@ impl<'a> Member<'a> {
             (Some(_), None) => IngressPolicy::SameBridge,
             _ => IngressPolicy::Open,
         };
-        Some(Self { policy, unpublished: UnpublishedPorts::Closed, ..member })
+        let confinement = member.bridge.map(|_| Confinement::Internal);
+        Some(Self { policy, unpublished: UnpublishedPorts::Closed, confinement, ..member })
     }
 
     pub(crate) fn policy(&self) -> IngressPolicy {
@@ -90,7 +94,11 @@ impl<'a> Member<'a> {
             // Also where all is open, so that containers whose ports are closed know it from another machine.
             elements.extend(self.bridge.map(|link| Element::Sender { address, link: link.to_owned() }));
             if self.unpublished == UnpublishedPorts::Closed {
-                elements.extend(self.closed(address));
+                elements.push(Element::Closed { address });
+            }
+            elements.extend(self.confinement.map(|to| Element::Confined { address, to }));
+            if self.unpublished == UnpublishedPorts::Closed || self.confinement.is_some() {
+                elements.extend(self.own_links(address));
             }
             if self.policy != IngressPolicy::Open {
                 elements.extend(self.bridge.map(|bridge| Element::SameBridge { address, bridge: bridge.to_owned() }));
@@ -102,12 +110,11 @@ impl<'a> Member<'a> {
         elements
     }
 
-    /// What closes the ports that are not published, but not to the container's own network.
-    fn closed(&self, address: IpAddr) -> impl Iterator<Item = Element> {
+    /// By which links the container's own network reaches it.
+    fn own_links(&self, address: IpAddr) -> impl Iterator<Item = Element> {
         // Bridged packets pass the firewall, if they do, under the name of the bridge, whatever their VLAN is.
         let links = self.bridge.into_iter().chain(self.bridge.and_then(bridge_of_vlan));
-        let own = links.map(move |link| Element::OwnLink { address, link: link.to_owned() });
-        own.chain([Element::Closed { address }])
+        links.map(move |link| Element::OwnLink { address, link: link.to_owned() })
     }
 
     /// What CHECK asks for. Containers that an earlier version attached are not known as senders, and lack nothing themselves.
