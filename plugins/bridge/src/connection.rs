@@ -39,8 +39,7 @@ pub fn connect(request: &Add<Config>, undo: &mut Undo) -> Result<Connection, Err
         Some(ipam) => ipam.allocate(undo)?,
         None => AddResult::default(),
     };
-    result.interfaces =
-        vec![describe_on_host(&bridge), pair.describe_host_end(), pair.describe_container_end(request)];
+    result.interfaces = vec![describe_on_host(&bridge), pair.describe_host_end(), pair.describe_container_end(request)];
     config.dns.replace(&mut result.dns);
     if ipam.is_some() {
         addresses::complete(&mut result, config);

@@ -22,7 +22,9 @@ pub enum Error {
     #[error(transparent)]
     Rules(#[from] masquerade::Error),
     /// Addresses to leave under, and nothing that gives them.
-    #[error("\"outboundAddresses\" are the sources that masquerade gives: set \"ipMasq\": true, and no other \"ipMasqBackend\" than nftables")]
+    #[error(
+        "\"outboundAddresses\" are the sources that masquerade gives: set \"ipMasq\": true, and no other \"ipMasqBackend\" than nftables"
+    )]
     NoMasquerade,
     /// The link that leads out of the bridge.
     #[error(transparent)]
@@ -146,7 +148,8 @@ impl From<Error> for cni_plugin::Error {
             | Error::OtherAddress { .. }
             | Error::GatewayNameTooLong { .. }
             | Error::UplinkOfOtherVlan { .. }
-            | Error::UplinkNameTooLong { .. } | Error::NoMasquerade => Code::InvalidConfig,
+            | Error::UplinkNameTooLong { .. }
+            | Error::NoMasquerade => Code::InvalidConfig,
             _ => Code::Internal,
         };
         Self::from_chain(code, &error)

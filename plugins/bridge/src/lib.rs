@@ -5,6 +5,7 @@ mod check;
 mod config;
 mod connection;
 mod error;
+mod lifetime;
 mod link;
 mod port;
 mod rules;
@@ -20,6 +21,7 @@ use nftables::Claim;
 pub use config::Config;
 pub use connection::{Connection, connect};
 pub use error::Error;
+pub use lifetime::{ensure, remove_unused};
 
 /// Connects containers to a Linux bridge.
 #[derive(Debug)]

@@ -44,22 +44,15 @@ impl Plugin for Firewall {
     }
 
     fn del(request: &Del<Config>) -> Result<(), Error> {
-        let mut failures = Failures::new();
-        let config = &request.network.config;
-        let label = request.attachment.label();
-        let Some(mut ruleset) = failures.note(Ruleset::open().map_err(Error::from)) else {
-            return Ok(failures.into_result()?);
-        };
-        if let Some(addresses) = failures.note(member::addresses(request, &mut ruleset)) {
-            failures.note(forward::withdraw(&addresses));
-            failures.note(forward::open_unused_bridges(|holder| holder == label));
-            failures.note(zone::unbind(config, &addresses));
-        }
-        // Only then: the elements tell a repeated DEL which addresses it is about.
-        failures.into_result()?;
-        match Member::of_removal(request) {
-            Some(member) => ruleset.remove(&label, &member.elements())?,
-            None => ruleset.remove_where(member::PARTS, |holder| holder == label)?,
+        let mut ruleset = Ruleset::open()?;
+        // First: the elements tell a repeated DEL which addresses it is about.
+        withdraw(request, &mut ruleset)?;
+        match removal(request) {
+            Some(claim) => ruleset.remove(&claim.label, &claim.elements)?,
+            None => {
+                let label = request.attachment.label();
+                ruleset.remove_where(member::PARTS, |holder| holder == label)?
+            }
         };
         Ok(())
     }
@@ -102,6 +95,29 @@ impl Plugin for Firewall {
         }
         forward::probe()
     }
+}
+
+/// The first half of DEL: whatever the host's iptables and firewalld let through for the attachment.
+///
+/// # Errors
+/// Those of the backends, after all of it was tried.
+pub fn withdraw(request: &Del<Config>, ruleset: &mut Ruleset) -> Result<(), Error> {
+    let mut failures = Failures::new();
+    let label = request.attachment.label();
+    if let Some(addresses) = failures.note(member::addresses(request, ruleset)) {
+        failures.note(forward::withdraw(&addresses));
+        failures.note(forward::open_unused_bridges(|holder| holder == label));
+        failures.note(zone::unbind(&request.network.config, &addresses));
+    }
+    Ok(failures.into_result()?)
+}
+
+/// The second half, for who removes it together with others' claims: all that an attachment with this result can have in ferrocni's
+/// ruleset. `None` without a result.
+#[must_use]
+pub fn removal(request: &Del<Config>) -> Option<Claim> {
+    let elements = Member::of_removal(request)?.elements();
+    Some(Claim { label: request.attachment.label(), link: None, elements })
 }
 
 /// For an attachment whose rules were flushed: what is to come back in ferrocni's ruleset is added to `claims`, and what iptables and

@@ -11,6 +11,7 @@ mod stale;
 use cni_plugin::{Add, AddResult, Check, Del, Failures, Gc, HostNetwork, Plugin, SpecVersion, Status, Undo};
 
 use nftables::Claim;
+use suite::Labelled as _;
 
 pub use config::Config;
 pub use error::Error;
@@ -81,6 +82,35 @@ impl Plugin for Portmap {
             Method::Iptables(_) => Ok(iptables::probe()?),
         }
     }
+}
+
+/// For who removes it together with others' claims, and [`retire`]s after it: what an attachment with this result has in ferrocni's
+/// ruleset. `None` without a result.
+#[must_use]
+pub fn removal(request: &Del<Config>) -> Option<Claim> {
+    let result = request.network.prev_result.as_ref()?;
+    let published = Published::new(&request.network.config, &request.attachment, result);
+    let elements = published.elements().into_iter().chain(published.traces()).collect();
+    Some(Claim { label: request.attachment.label(), link: None, elements })
+}
+
+/// What DEL does after that: closes the way from the host's loopback addresses, and ends connections that led here.
+///
+/// # Errors
+/// Those of the kernel, after all of it was tried.
+pub fn retire(request: &Del<Config>) -> Result<(), Error> {
+    let mut failures = Failures::new();
+    let known = request.network.prev_result.as_ref();
+    let published = known.map(|result| Published::new(&request.network.config, &request.attachment, result));
+    if let Some(Method::Iptables(_)) = failures.note(request.network.config.method()) {
+        failures.note(rules::remove_from_iptables(&request.attachment));
+    }
+    failures.note(localhost::close(&request.attachment, published.as_ref()));
+    // After the rules, or a packet in between would make the entry anew.
+    if let Some(published) = &published {
+        failures.note(stale::forget_own(published));
+    }
+    Ok(failures.into_result()?)
 }
 
 /// For an attachment whose rules were flushed: what is to come back in ferrocni's ruleset is added to `claims`, and what iptables

@@ -73,13 +73,18 @@ fn for_each_family(
     Ok(())
 }
 
+/// Removes what iptables publishes for an attachment.
+pub(crate) fn remove_from_iptables(attachment: &Attachment) -> Result<(), Error> {
+    Ok(iptables::portmap::remove(attachment.network.as_str(), attachment.container.as_str())?)
+}
+
 /// Removes an attachment's rules. What ADD was told gives the keys; where it is not told again, or not all of it, they are
 /// searched for by label.
 pub(crate) fn remove(attachment: &Attachment, published: Option<&Published<'_>>) -> Result<(), Error> {
     let label = attachment.label();
     let targets = published.map(Published::addresses);
     let by_reference = reference::remove_ports(attachment.container.as_str(), targets.as_deref());
-    let by_iptables = iptables::portmap::remove(attachment.network.as_str(), attachment.container.as_str());
+    let by_iptables = remove_from_iptables(attachment);
     let mut ruleset = Ruleset::open()?;
     let search = match published {
         Some(published) if published.is_empty() => {
@@ -96,7 +101,7 @@ pub(crate) fn remove(attachment: &Attachment, published: Option<&Published<'_>>)
         ruleset.remove_where(PARTS, |holder| holder == label)?;
     }
     by_reference?;
-    Ok(by_iptables?)
+    by_iptables
 }
 
 /// Whether the reference published the ports, by iptables or in nftables tables of its own.

@@ -4,7 +4,8 @@ use rtnetlink::{LinkMessageBuilder, LinkUnspec, LinkVeth};
 
 use crate::error::{Error, Request, Result};
 use crate::link::{
-    BridgePort, Link, LinkChange, LinkKind, NewLink, RTM_NEWLINK, RTM_NEWLINKPROP, check_alias, check_name, push_change, read,
+    BridgePort, Link, LinkChange, LinkKind, NewLink, RTM_NEWLINK, RTM_NEWLINKPROP, check_alias, check_name,
+    push_change, read,
 };
 use crate::link_ref::LinkRef;
 use crate::mac::Mac;

@@ -6,8 +6,8 @@ use cni_plugin::{Attachment, Undo};
 use netlink::{Socket, if_found};
 use suite::Labelled as _;
 
-use super::element::{Element, Entry, Part};
 use super::Ruleset;
+use super::element::{Element, Entry, Part};
 use super::queue::Queue;
 use crate::object::Held;
 use crate::{Error, Result};

@@ -286,8 +286,15 @@ mod tests {
     /// fingerprint here.
     #[test]
     fn a_changed_layout_has_another_number() {
-        let on_demand =
-            ["masquerade-10.0.0.0/8", "masquerade-fd00_1__/64", "hairpin-10.0.0.0/8", "hairpin-fd00_1__/64", "to-br0", "snat-10.0.0.0/8-192.0.2.1", "snat-fd00_1__/64-2001_db8__1"];
+        let on_demand = [
+            "masquerade-10.0.0.0/8",
+            "masquerade-fd00_1__/64",
+            "hairpin-10.0.0.0/8",
+            "hairpin-fd00_1__/64",
+            "to-br0",
+            "snat-10.0.0.0/8-192.0.2.1",
+            "snat-fd00_1__/64-2001_db8__1",
+        ];
         let chains: Vec<_> = on_demand.into_iter().filter_map(OnDemand::named).collect();
         assert_eq!(chains.len(), on_demand.len());
         let chains = chains.iter().flat_map(OnDemand::create);

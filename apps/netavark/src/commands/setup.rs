@@ -1,0 +1,105 @@
+//! Connecting a container to its networks: all of them, or none.
+
+use std::path::Path;
+
+use cni::AddResult;
+use cni_plugin::Undo;
+use masquerade::Rules;
+use netlink::Netns;
+use nftables::Claim;
+use podman_network::Driver;
+use serde_json::{Map, Value};
+
+use super::Request;
+use crate::arguments::Arguments;
+use crate::attachment::{Attachment, Terms};
+use crate::bridges::Bridges;
+use crate::container::{Container, Part, is_for_driver, of_driver};
+use crate::error::{Error, told};
+use crate::filter::{Actions, Filter};
+use crate::link::Link;
+use crate::program::Program;
+use crate::{namespace, records, routes, status};
+
+pub(super) fn run(arguments: &Arguments, path: &Path, request: &Request, undo: &mut Undo) -> Result<Value, Error> {
+    if is_for_driver(&request.value) {
+        let container = Container::from_json(&of_driver(&request.value), &request.from)?;
+        let blocks = connect(arguments, &container, path, undo)?;
+        return Ok(blocks.into_iter().next().map(|(_, block)| block).unwrap_or_default());
+    }
+    let container = Container::from_json(&request.value, &request.from)?;
+    connect(arguments, &container, path, undo).map(Value::Object)
+}
+
+/// The status blocks by network.
+fn connect(
+    arguments: &Arguments,
+    container: &Container,
+    path: &Path,
+    undo: &mut Undo,
+) -> Result<Map<String, Value>, Error> {
+    let terms = Terms { container, netns: path, firewall: arguments.firewall()? };
+    let parts = container.parts()?;
+    // All of them are looked at before anything is changed.
+    let (own, programs) = divide(arguments, terms, &parts)?;
+    let netns = namespace::open(path)?;
+    namespace::set_loopback_up(&netns)?;
+    let mut blocks = Map::new();
+    for (attachment, result) in own.iter().zip(connect_own(arguments, &own, &netns, undo)?) {
+        blocks.insert(attachment.network.name.to_string(), status::block(container, attachment, &result)?);
+    }
+    for (part, program) in programs {
+        blocks.insert(part.name.to_owned(), program.set_up(container, part, path, undo)?);
+    }
+    Ok(blocks)
+}
+
+type Divided<'a> = (Vec<Attachment>, Vec<(&'a Part<'a>, Program)>);
+
+/// Those that plugins of ours connect, and those that are left to programs of others.
+fn divide<'a>(arguments: &Arguments, terms: Terms<'_>, parts: &'a [Part<'a>]) -> Result<Divided<'a>, Error> {
+    let (mut own, mut programs) = (Vec::new(), Vec::new());
+    for part in parts {
+        let attachment = Attachment::to_connect(terms, part)?;
+        match &attachment.driver {
+            Driver::Program(driver) => {
+                let program = Program::find(&attachment.network.name, driver, &arguments.plugin_directory)?;
+                programs.push((part, program));
+            }
+            _ => own.push(attachment),
+        }
+    }
+    Ok((own, programs))
+}
+
+/// The links, then what all of them need in the packet filter at once, then the rest.
+fn connect_own(
+    arguments: &Arguments,
+    attachments: &[Attachment],
+    netns: &Netns,
+    undo: &mut Undo,
+) -> Result<Vec<AddResult>, Error> {
+    let bridges = Bridges::new(&arguments.config);
+    let links =
+        attachments.iter().map(|attachment| Link::make(attachment, &bridges, undo)).collect::<Result<Vec<_>, _>>()?;
+    let filters = attachments.iter().zip(&links).map(|(attachment, link)| Filter::of(attachment, link.result()));
+    let filters = filters.collect::<Result<Vec<_>, _>>()?;
+    let actions = filters.iter().map(Filter::actions).collect::<Result<Vec<_>, _>>()?;
+    insert_rules(&links, &actions, undo)?;
+    let results = links.into_iter().map(Link::set_up).collect::<Result<Vec<_>, _>>()?;
+    actions.iter().try_for_each(|actions| actions.carry_out(undo))?;
+    let cache = records::of(&arguments.config);
+    for (attachment, result) in attachments.iter().zip(&results) {
+        routes::add(netns, &attachment.network, attachment.names.ifname.as_str())?;
+        records::write(&cache, attachment, result, undo)?;
+    }
+    Ok(results)
+}
+
+/// Before the container's interfaces are up.
+fn insert_rules(links: &[Link], actions: &[Actions<'_>], undo: &mut Undo) -> Result<(), Error> {
+    let masquerade: Vec<Rules<'_>> = links.iter().filter_map(Link::rules).collect();
+    let claims = masquerade.iter().filter_map(Rules::claim).chain(actions.iter().flat_map(Actions::claims));
+    Claim::insert_all(claims.collect(), undo).map_err(|error| told(portmap::explain(error)))?;
+    masquerade.iter().try_for_each(|rules| rules.insert_into_iptables(undo)).map_err(told)
+}

@@ -1,0 +1,153 @@
+//! Disconnecting a container from networks: what is missing is done, and what fails keeps nothing else from being done.
+
+use std::path::Path;
+
+use bridge::Bridge;
+use cni::{AddResult, Failures, Verb};
+use cni_plugin::{Del, Plugin as _};
+use container_interface::veth;
+use firewall::Firewall;
+use ipvlan::Ipvlan;
+use macvlan::Macvlan;
+use nftables::{Claim, Ruleset};
+use podman_network::{Driver, Mode};
+use portmap::Portmap;
+use ptp::Ptp;
+use suite::Labelled as _;
+
+use super::Request;
+use crate::arguments::Arguments;
+use crate::attachment::{Attachment, Terms};
+use crate::bridges::Bridges;
+use crate::container::{Container, Part, is_for_driver, of_driver};
+use crate::error::{Error, told};
+use crate::program::Program;
+use crate::{records, routes};
+
+pub(super) fn run(arguments: &Arguments, netns: &Path, request: &Request) -> Result<(), Error> {
+    let value = if is_for_driver(&request.value) { of_driver(&request.value) } else { request.value.clone() };
+    let container = Container::from_json(&value, &request.from)?;
+    let terms = Terms { container: &container, netns, firewall: arguments.firewall()? };
+    let mut failures = Failures::new();
+    let mut leaving = Vec::new();
+    for part in container.parts()? {
+        let Some(attachment) = failures.note(Attachment::to_disconnect(terms, &part)) else { continue };
+        if let Driver::Program(driver) = &attachment.driver {
+            failures.note(by_program(arguments, &container, &part, &attachment, driver, netns));
+        } else if let Some(one) = failures.note(Leaving::of(attachment)) {
+            leaving.push(one);
+        }
+    }
+    disconnect(arguments, &leaving, &mut failures);
+    Ok(failures.into_result()?)
+}
+
+fn by_program(
+    arguments: &Arguments,
+    container: &Container,
+    part: &Part<'_>,
+    attachment: &Attachment,
+    driver: &str,
+    netns: &Path,
+) -> Result<(), Error> {
+    Program::find(&attachment.network.name, driver, &arguments.plugin_directory)?.tear_down(container, part, netns)
+}
+
+/// Rules before links, and bridges after them; the record last.
+fn disconnect(arguments: &Arguments, leaving: &[Leaving], failures: &mut Failures) {
+    failures.note(remove_rules(leaving));
+    for one in leaving {
+        failures.note(one.retire());
+        failures.note(one.remove_link());
+    }
+    let bridges = Bridges::new(&arguments.config);
+    for one in leaving {
+        failures.note(one.remove_bridge(&bridges));
+    }
+    let cache = records::of(&arguments.config);
+    for one in leaving {
+        if failures.is_empty() {
+            failures.note(cache.remove(&one.attachment.names).map_err(Error::from));
+        }
+    }
+}
+
+/// An attachment that is to be taken back.
+#[derive(Debug)]
+struct Leaving {
+    attachment: Attachment,
+    firewall: Option<Del<firewall::Config>>,
+    portmap: Option<Del<portmap::Config>>,
+    reported: AddResult,
+}
+
+impl Leaving {
+    fn of(attachment: Attachment) -> Result<Self, Error> {
+        let reported = attachment.reported()?;
+        let call = |kind| attachment.call(kind, Verb::Del, Some(&reported));
+        Ok(Self {
+            firewall: call("firewall")?.map(|call| call.del::<Firewall>()).transpose()?,
+            portmap: call("portmap")?.map(|call| call.del::<Portmap>()).transpose()?,
+            attachment,
+            reported,
+        })
+    }
+
+    /// All that it can have in ferrocni's ruleset.
+    fn claims(&self) -> impl Iterator<Item = Claim> {
+        let addresses = self.reported.ips.iter().map(|ip| ip.address);
+        let masquerade = Claim {
+            label: self.attachment.names.label(),
+            link: None,
+            elements: masquerade::elements(addresses).collect(),
+        };
+        let let_through = self.firewall.as_ref().and_then(firewall::removal);
+        let published = self.portmap.as_ref().and_then(portmap::removal);
+        [Some(masquerade), let_through, published].into_iter().flatten()
+    }
+
+    /// What follows the removal of the rules.
+    fn retire(&self) -> Result<(), Error> {
+        let cni::Attachment { network, container, .. } = &self.attachment.names;
+        iptables::masquerade::remove(network.as_str(), container.as_str())
+            .map_err(masquerade::Error::from)
+            .map_err(told)?;
+        self.portmap.as_ref().map_or(Ok(()), portmap::retire).map_err(told)
+    }
+
+    /// The interface, and the leases that it may have.
+    fn remove_link(&self) -> Result<(), Error> {
+        let attachment = &self.attachment;
+        let call = attachment.interface_call(Verb::Del, Some(&self.reported))?;
+        match attachment.kind() {
+            "macvlan" => Macvlan::del(&call.del::<Macvlan>()?).map_err(told)?,
+            "ipvlan" => Ipvlan::del(&call.del::<Ipvlan>()?).map_err(told)?,
+            "ptp" => Ptp::del(&call.del::<Ptp>()?).map_err(told)?,
+            _ => {
+                let request = call.del::<Bridge>()?;
+                let mut failures = Failures::new();
+                request.network.delete_and_release(siblings::ALL, &mut failures, || veth::delete(&request));
+                failures.into_result()?;
+            }
+        }
+        routes::remove(attachment.endpoint.netns.as_deref(), &attachment.network)
+    }
+
+    fn remove_bridge(&self, bridges: &Bridges) -> Result<(), Error> {
+        match &self.attachment.driver {
+            Driver::Bridge(bridge) if bridge.mode == Mode::Managed => bridges.remove_unused(bridge.name.as_str()),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// In one transaction. What iptables and firewalld let through goes first: the elements tell whose it is.
+fn remove_rules(leaving: &[Leaving]) -> Result<(), Error> {
+    let mut ruleset = Ruleset::open()?;
+    for request in leaving.iter().filter_map(|one| one.firewall.as_ref()) {
+        firewall::withdraw(request, &mut ruleset).map_err(told)?;
+    }
+    let claims: Vec<Claim> = leaving.iter().flat_map(Leaving::claims).collect();
+    ruleset.remove_all(&claims)?;
+    Ok(())
+}

@@ -1,0 +1,25 @@
+//! Records of what is attached, for who wants to know it until the host restarts: `ferrocni ps`, `inspect`, `reload` and others.
+
+use std::path::Path;
+
+use cni::{AddResult, SpecVersion};
+use cni_plugin::Undo;
+use cni_runtime::{Attached, Cache};
+
+use crate::attachment::Attachment;
+use crate::error::Error;
+
+/// The records, in a folder of Podman's own that does not survive a restart of the host.
+pub(crate) fn of(config: &Path) -> Cache {
+    Cache::new(config.join("ferrocni"))
+}
+
+/// Records that a container is attached.
+pub(crate) fn write(cache: &Cache, attachment: &Attachment, result: &AddResult, undo: &mut Undo) -> Result<(), Error> {
+    let attached = Attached::new(&attachment.list, attachment.endpoint.clone(), result.to_json(SpecVersion::LATEST)?);
+    undo.push("remove the record", {
+        let (cache, names) = (cache.clone(), attachment.names.clone());
+        move || cache.remove(&names)
+    });
+    Ok(cache.write(&attached)?)
+}
