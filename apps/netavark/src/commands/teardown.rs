@@ -5,6 +5,7 @@ use std::path::Path;
 use bridge::Bridge;
 use cni::{AddResult, Failures, Verb};
 use cni_plugin::{Del, Plugin as _};
+use cni_runtime::Cache;
 use container_interface::veth;
 use firewall::Firewall;
 use ipvlan::Ipvlan;
@@ -28,17 +29,18 @@ pub(super) fn run(arguments: &Arguments, netns: &Path, request: &Request) -> Res
     let value = if is_for_driver(&request.value) { of_driver(&request.value) } else { request.value.clone() };
     let container = Container::from_json(&value, &request.from)?;
     let terms = Terms { container: &container, netns, firewall: arguments.firewall()? };
+    let cache = records::of(&arguments.config);
     let mut failures = Failures::new();
     let mut leaving = Vec::new();
     for part in container.parts()? {
         let Some(attachment) = failures.note(Attachment::to_disconnect(terms, &part)) else { continue };
         if let Driver::Program(driver) = &attachment.driver {
             failures.note(by_program(arguments, &container, &part, &attachment, driver, netns));
-        } else if let Some(one) = failures.note(Leaving::of(attachment)) {
-            leaving.push(one);
+        } else {
+            leaving.extend(failures.note(Leaving::of(attachment, &cache)));
         }
     }
-    disconnect(arguments, &leaving, &mut failures);
+    disconnect(arguments, &leaving, &cache, &mut failures);
     Ok(failures.into_result()?)
 }
 
@@ -54,7 +56,7 @@ fn by_program(
 }
 
 /// Rules before links, and bridges after them; the record last.
-fn disconnect(arguments: &Arguments, leaving: &[Leaving], failures: &mut Failures) {
+fn disconnect(arguments: &Arguments, leaving: &[Leaving], cache: &Cache, failures: &mut Failures) {
     failures.note(remove_rules(leaving));
     for one in leaving {
         failures.note(one.retire());
@@ -64,7 +66,6 @@ fn disconnect(arguments: &Arguments, leaving: &[Leaving], failures: &mut Failure
     for one in leaving {
         failures.note(one.remove_bridge(&bridges));
     }
-    let cache = records::of(&arguments.config);
     for one in leaving {
         if failures.is_empty() {
             failures.note(cache.remove(&one.attachment.names).map_err(Error::from));
@@ -82,8 +83,10 @@ struct Leaving {
 }
 
 impl Leaving {
-    fn of(attachment: Attachment) -> Result<Self, Error> {
-        let reported = attachment.reported()?;
+    fn of(attachment: Attachment, cache: &Cache) -> Result<Self, Error> {
+        // Podman may say another address than it did then.
+        let recorded = records::result(cache, &attachment.names)?;
+        let reported = recorded.map_or_else(|| attachment.reported(), Ok)?;
         let call = |kind| attachment.call(kind, Verb::Del, Some(&reported));
         Ok(Self {
             firewall: call("firewall")?.map(|call| call.del::<Firewall>()).transpose()?,
