@@ -27,12 +27,8 @@ const SINCE_LAYOUT_3: &str = "
     add rule inet ferrocni member ip daddr @closed4 jump unpublished
     add rule inet ferrocni member ip6 daddr @closed6 jump unpublished
     add rule inet ferrocni member iifname @isolated_bridges jump isolation
-    flush chain inet ferrocni apart
-    flush chain inet ferrocni internal
     delete set inet ferrocni confined4
     delete set inet ferrocni confined6
-    delete chain inet ferrocni apart
-    delete chain inet ferrocni internal
 ";
 
 /// What that has more than those before.

@@ -11,11 +11,10 @@ use crate::error::Error;
 
 /// The release of netavark that this program stands for: what Podman goes by when it decides what its network program can do.
 pub(crate) const RELEASE: &str = "2.1.0";
-const VERSION: &str = concat!("2.1.0 (ferrocni ", env!("CARGO_PKG_VERSION"), ")");
 
 /// Podman's network program, from ferrocni's plugins
 #[derive(Debug, Parser)]
-#[command(name = "netavark", version = VERSION, max_term_width = 120)]
+#[command(name = "netavark", version = RELEASE, max_term_width = 120)]
 pub(crate) struct Arguments {
     /// Read the request from this file (`-`: standard input)
     #[arg(short, long, global = true, value_name = "FILE", default_value = "-")]

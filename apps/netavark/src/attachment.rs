@@ -39,9 +39,12 @@ pub(crate) struct Terms<'a> {
 
 impl Attachment {
     /// What is to be connected.
-    pub(crate) fn to_connect(terms: Terms<'_>, part: &Part<'_>) -> Result<Self, Error> {
-        let network = Network::from_json(part.network)?;
-        let driver = network.driver()?;
+    pub(crate) fn to_connect(
+        terms: Terms<'_>,
+        part: &Part<'_>,
+        network: Network,
+        driver: Driver,
+    ) -> Result<Self, Error> {
         let mtu = match &driver {
             Driver::Bridge(bridge) => bridges::mtu(&network, bridge)?,
             _ => None,
@@ -50,9 +53,12 @@ impl Attachment {
     }
 
     /// What is to be disconnected: how it was connected does not matter.
-    pub(crate) fn to_disconnect(terms: Terms<'_>, part: &Part<'_>) -> Result<Self, Error> {
-        let network = Network::from_json(part.network)?;
-        let driver = network.driver()?;
+    pub(crate) fn to_disconnect(
+        terms: Terms<'_>,
+        part: &Part<'_>,
+        network: Network,
+        driver: Driver,
+    ) -> Result<Self, Error> {
         Self::of(terms, part, network, driver, None)
     }
 

@@ -3,10 +3,11 @@
 use bridge::{Bridge, Connection};
 use cni::{AddResult, Verb};
 use cni_plugin::{Add, Plugin, Undo};
+use container_interface::veth;
 use ipvlan::Ipvlan;
 use macvlan::Macvlan;
 use masquerade::Rules;
-use netlink::Socket;
+use netlink::{Netns, Socket};
 use podman_network::{Driver, Mode};
 use ptp::Ptp;
 
@@ -54,7 +55,12 @@ impl Link {
             let link = bridge::ensure(&mut Socket::open()?, &request.network.config).map_err(told)?;
             bridges::enter_vrf(&link, &attachment.network, bridge)?;
         }
-        let connection = bridge::connect(&request, undo).map_err(told)?;
+        let connection = match bridge::connect(&request, undo) {
+            // Podman gives a container that starts again another namespace, under the same names.
+            Err(error) if error.is_attached_already() && is_stale(&request)? => bridge::connect(&request, undo),
+            connected => connected,
+        };
+        let connection = connection.map_err(told)?;
         Ok(Self::Connected { request: Box::new(request), connection: Box::new(connection) })
     }
 
@@ -81,4 +87,9 @@ impl Link {
             Self::Complete(result) => Ok(result),
         }
     }
+}
+
+/// Whether what stood in the way was of a container that is gone; it is no more.
+fn is_stale(request: &Add<bridge::Config>) -> Result<bool, Error> {
+    veth::delete_stale(&request.attachment, &Netns::open(&request.netns)?).map_err(told)
 }

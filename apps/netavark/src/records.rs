@@ -24,7 +24,12 @@ pub(crate) fn result(cache: &Cache, names: &Attachment) -> Result<Option<AddResu
 }
 
 /// Records that a container is attached.
-pub(crate) fn write(cache: &Cache, attachment: &crate::attachment::Attachment, result: &AddResult, undo: &mut Undo) -> Result<(), Error> {
+pub(crate) fn write(
+    cache: &Cache,
+    attachment: &crate::attachment::Attachment,
+    result: &AddResult,
+    undo: &mut Undo,
+) -> Result<(), Error> {
     let attached = Attached::new(&attachment.list, attachment.endpoint.clone(), result.to_json(SpecVersion::LATEST)?);
     undo.push("remove the record", {
         let (cache, names) = (cache.clone(), attachment.names.clone());

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use container_interface::link;
 use netlink::{Netns, Route, RouteType, Socket};
-use podman_network::{Network, RouteType as Kind};
+use podman_network::{METRIC, Network, RouteType as Kind};
 
 use crate::error::{Error, told};
 
@@ -45,7 +45,7 @@ fn kernel_route(route: &podman_network::Route, link: u32) -> Route {
     Route {
         gateway: route.gateway,
         link: (kind == RouteType::Unicast).then_some(link),
-        priority: route.metric,
+        priority: Some(route.metric.unwrap_or(METRIC)),
         kind,
         ..Route::new(route.destination)
     }

@@ -152,6 +152,21 @@ impl Pair {
     }
 }
 
+/// Deletes a pair of the attachment that does not lead into this namespace: the container it led to is gone, and the kernel may not have
+/// got round to it. False if the pair leads there.
+///
+/// # Errors
+/// The kernel's refusal.
+pub fn delete_stale(attachment: &Attachment, netns: &Netns) -> Result<bool, Error> {
+    let mut host = Socket::open()?;
+    let Some(end) = if_found(host.link(host_name(attachment).as_str()))? else { return Ok(true) };
+    if leads_into(&mut host, &end, netns)? {
+        return Ok(false);
+    }
+    if_found(host.delete_link(end.index))?;
+    Ok(true)
+}
+
 /// Deletes the attachment's pair by whichever end can be found: the host's end by the name derived from the attachment, else
 /// the container's end by its interface name, which also finds a pair that another suite made.
 ///

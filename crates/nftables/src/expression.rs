@@ -80,6 +80,11 @@ impl<'a> Expressions<'a> {
         self.meta(meta::IIFNAME, FIRST).compare(cmp::EQUAL, &interface_name(name))
     }
 
+    /// `oifname "name"`.
+    pub(crate) fn oifname(&mut self, name: &str) -> &mut Self {
+        self.meta(meta::OIFNAME, FIRST).compare(cmp::EQUAL, &interface_name(name))
+    }
+
     /// `iifname != "name"`.
     pub(crate) fn iifname_not(&mut self, name: &str) -> &mut Self {
         self.meta(meta::IIFNAME, FIRST).compare(cmp::NOT_EQUAL, &interface_name(name))

@@ -18,5 +18,7 @@ mod watch;
 pub use error::{Error, Result};
 pub use forwarding::{ForwardChain, Subject};
 pub use object::{Family, Table};
-pub use ruleset::{BRIDGE, Claim, Confinement, Difference, Element, Holder, Holding, INET, Part, Protocol, Ruleset};
+pub use ruleset::{
+    BRIDGE, Claim, Confinement, Difference, Element, Holder, Holding, INET, Part, Protocol, Ruleset, bridge_of_vlan,
+};
 pub use watch::Watch;

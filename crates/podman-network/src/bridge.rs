@@ -121,6 +121,8 @@ impl Bridge {
             "vlan": self.vlan,
         });
         if is_managed {
+            // Published ports lead a container to itself as well.
+            keys["hairpinMode"] = json!(true);
             keys["routerAdvertisements"] = json!(false);
         }
         if let Some(name) = &endpoint.host_interface_name {

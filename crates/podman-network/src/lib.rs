@@ -18,6 +18,6 @@ pub use driver::Driver;
 pub use endpoint::{Endpoint, Firewall};
 pub use error::Error;
 pub use layer2::{Kind, Layer2};
-pub use list::{ID, list};
+pub use list::{ID, METRIC, list};
 pub use network::{Ipam, LeaseRange, Network, Route, RouteType, Subnet};
 pub use options::Options;

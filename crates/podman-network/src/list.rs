@@ -7,8 +7,8 @@ use crate::{Endpoint, Error, Firewall, Network, Subnet};
 /// The key of a list, among its `args`, that has the network's id: Podman does not derive it from the name.
 pub const ID: &str = "podman_id";
 
-/// The metric of default routes unless an option says otherwise.
-pub(crate) const METRIC: u32 = 100;
+/// The metric of a network's routes unless it says otherwise.
+pub const METRIC: u32 = 100;
 
 /// The version of the protocol that the lists speak.
 const VERSION: &str = "1.1.0";

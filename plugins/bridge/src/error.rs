@@ -137,6 +137,14 @@ pub enum Error {
     Differs(#[from] cni_plugin::Difference),
 }
 
+impl Error {
+    /// Whether it is an interface of the same attachment that stands in the way.
+    #[must_use]
+    pub fn is_attached_already(&self) -> bool {
+        matches!(self, Self::Container(container_interface::Error::AttachedAlready { .. }))
+    }
+}
+
 impl From<Error> for cni_plugin::Error {
     fn from(error: Error) -> Self {
         let code = match error {

@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use cni_plugin::{AddResult, Attachment, Del};
 use container_interface::veth;
 use ipnetwork::IpNetwork;
-use nftables::{Claim, Confinement, Element, Part, Ruleset};
+use nftables::{Claim, Confinement, Element, Part, Ruleset, bridge_of_vlan};
 use suite::Labelled as _;
 
 use crate::config::{Backend, IngressPolicy, UnpublishedPorts};
@@ -94,11 +94,10 @@ impl<'a> Member<'a> {
             // Also where all is open, so that containers whose ports are closed know it from another machine.
             elements.extend(self.bridge.map(|link| Element::Sender { address, link: link.to_owned() }));
             if self.unpublished == UnpublishedPorts::Closed {
-                elements.push(Element::Closed { address });
+                elements.extend(self.closed(address));
             }
-            elements.extend(self.confinement.map(|to| Element::Confined { address, to }));
-            if self.unpublished == UnpublishedPorts::Closed || self.confinement.is_some() {
-                elements.extend(self.own_links(address));
+            if let (Some(to), Some(link)) = (self.confinement, self.bridge) {
+                elements.push(Element::Confined { address, to, link: link.to_owned() });
             }
             if self.policy != IngressPolicy::Open {
                 elements.extend(self.bridge.map(|bridge| Element::SameBridge { address, bridge: bridge.to_owned() }));
@@ -110,11 +109,12 @@ impl<'a> Member<'a> {
         elements
     }
 
-    /// By which links the container's own network reaches it.
-    fn own_links(&self, address: IpAddr) -> impl Iterator<Item = Element> {
+    /// What closes the ports that are not published, but not to the container's own network.
+    fn closed(&self, address: IpAddr) -> impl Iterator<Item = Element> {
         // Bridged packets pass the firewall, if they do, under the name of the bridge, whatever their VLAN is.
         let links = self.bridge.into_iter().chain(self.bridge.and_then(bridge_of_vlan));
-        links.map(move |link| Element::OwnLink { address, link: link.to_owned() })
+        let own = links.map(move |link| Element::OwnLink { address, link: link.to_owned() });
+        own.chain([Element::Closed { address }])
     }
 
     /// What CHECK asks for. Containers that an earlier version attached are not known as senders, and lack nothing themselves.
@@ -139,12 +139,6 @@ impl<'a> Member<'a> {
         }
         elements
     }
-}
-
-/// The bridge of a link that is called as the host's link into one of its VLANs is: `cni0.100`.
-pub(crate) fn bridge_of_vlan(name: &str) -> Option<&str> {
-    let (bridge, vlan) = name.rsplit_once('.')?;
-    vlan.parse::<u16>().is_ok().then_some(bridge)
 }
 
 /// For CHECK: every element is there and works.

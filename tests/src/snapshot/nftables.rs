@@ -7,7 +7,7 @@ const IPTABLES: [&str; 5] = ["filter", "nat", "mangle", "raw", "security"];
 
 /// The chains of our tables that stay. All others are there for a subnet or a bridge, and go with its last
 /// container.
-const SKELETON: [&str; 14] = [
+const SKELETON: [&str; 12] = [
     "layout-4",
     "localnet",
     "prerouting",
@@ -19,8 +19,6 @@ const SKELETON: [&str; 14] = [
     "member",
     "admin",
     "unpublished",
-    "apart",
-    "internal",
     "isolation",
 ];
 

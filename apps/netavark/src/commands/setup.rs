@@ -7,7 +7,7 @@ use cni_plugin::Undo;
 use masquerade::Rules;
 use netlink::Netns;
 use nftables::Claim;
-use podman_network::Driver;
+use podman_network::{Driver, Network};
 use serde_json::{Map, Value};
 
 use super::Request;
@@ -60,13 +60,12 @@ type Divided<'a> = (Vec<Attachment>, Vec<(&'a Part<'a>, Program)>);
 fn divide<'a>(arguments: &Arguments, terms: Terms<'_>, parts: &'a [Part<'a>]) -> Result<Divided<'a>, Error> {
     let (mut own, mut programs) = (Vec::new(), Vec::new());
     for part in parts {
-        let attachment = Attachment::to_connect(terms, part)?;
-        match &attachment.driver {
+        let network = Network::from_json(part.network)?;
+        match network.driver()? {
             Driver::Program(driver) => {
-                let program = Program::find(&attachment.network.name, driver, &arguments.plugin_directory)?;
-                programs.push((part, program));
+                programs.push((part, Program::find(&network.name, &driver, &arguments.plugin_directory)?));
             }
-            _ => own.push(attachment),
+            driver => own.push(Attachment::to_connect(terms, part, network, driver)?),
         }
     }
     Ok((own, programs))

@@ -11,7 +11,7 @@ use firewall::Firewall;
 use ipvlan::Ipvlan;
 use macvlan::Macvlan;
 use nftables::{Claim, Ruleset};
-use podman_network::{Driver, Mode};
+use podman_network::{Driver, Mode, Network};
 use portmap::Portmap;
 use ptp::Ptp;
 use suite::Labelled as _;
@@ -33,26 +33,22 @@ pub(super) fn run(arguments: &Arguments, netns: &Path, request: &Request) -> Res
     let mut failures = Failures::new();
     let mut leaving = Vec::new();
     for part in container.parts()? {
-        let Some(attachment) = failures.note(Attachment::to_disconnect(terms, &part)) else { continue };
-        if let Driver::Program(driver) = &attachment.driver {
-            failures.note(by_program(arguments, &container, &part, &attachment, driver, netns));
-        } else {
-            leaving.extend(failures.note(Leaving::of(attachment, &cache)));
-        }
+        leaving.extend(failures.note(look_at(arguments, terms, &part, &cache)).flatten());
     }
     disconnect(arguments, &leaving, &cache, &mut failures);
     Ok(failures.into_result()?)
 }
 
-fn by_program(
-    arguments: &Arguments,
-    container: &Container,
-    part: &Part<'_>,
-    attachment: &Attachment,
-    driver: &str,
-    netns: &Path,
-) -> Result<(), Error> {
-    Program::find(&attachment.network.name, driver, &arguments.plugin_directory)?.tear_down(container, part, netns)
+/// What is to be taken back here; what another program connected, it disconnects.
+fn look_at(arguments: &Arguments, terms: Terms<'_>, part: &Part<'_>, cache: &Cache) -> Result<Option<Leaving>, Error> {
+    let network = Network::from_json(part.network)?;
+    match network.driver()? {
+        Driver::Program(driver) => {
+            let program = Program::find(&network.name, &driver, &arguments.plugin_directory)?;
+            program.tear_down(terms.container, part, terms.netns).map(|()| None)
+        }
+        driver => Leaving::of(Attachment::to_disconnect(terms, part, network, driver)?, cache).map(Some),
+    }
 }
 
 /// Rules before links, and bridges after them; the record last.

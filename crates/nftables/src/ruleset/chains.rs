@@ -5,21 +5,20 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use ipnetwork::{IpNetwork, Ipv4Network, Ipv6Network};
 use nfnetlink::Message;
 
-use super::sets::ISOLATED_BRIDGES;
+use super::element::Confinement;
+use super::sets::{self, ISOLATED_BRIDGES};
 use super::{INET, SHARED_LABEL};
-use crate::expression::{Expressions, Side, interface_name};
+use crate::expression::{Expressions, Side, Version, interface_name};
 use crate::object::{Held, del_rules, new_chain, new_element, new_rule};
 
 /// The skeleton's chain for addresses all of whose published connections are masqueraded.
 pub(super) const MASQUERADE_PUBLISHED: &str = "masquerade-published";
-/// The skeleton's chain for addresses that have to do with no container of another network.
-pub(super) const APART: &str = "apart";
-/// The skeleton's chain for addresses that have to do with their own network alone.
-pub(super) const INTERNAL: &str = "internal";
 const MASQUERADE: &str = "masquerade-";
 const SNAT: &str = "snat-";
 const HAIRPIN: &str = "hairpin-";
 const TO: &str = "to-";
+const APART: &str = "apart-";
+const INTERNAL: &str = "internal-";
 
 /// The on-demand chain that an element leads to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +31,8 @@ pub(super) enum OnDemand {
     Hairpin(IpNetwork),
     /// Drops what does not come from this bridge.
     ToBridge(String),
+    /// Drops what has to do with containers that are not on this link, or with anyone who is not.
+    Confined(Confinement, String),
 }
 
 impl OnDemand {
@@ -44,6 +45,10 @@ impl OnDemand {
             subnet(rest).map(Self::Hairpin)
         } else if let Some((of, source)) = name.strip_prefix(SNAT).and_then(|rest| rest.rsplit_once('-')) {
             Some(Self::Snat(subnet(of)?, source.replace('_', ":").parse().ok()?))
+        } else if let Some(link) = name.strip_prefix(APART) {
+            unescape(link).map(|link| Self::Confined(Confinement::Apart, link))
+        } else if let Some(link) = name.strip_prefix(INTERNAL) {
+            unescape(link).map(|link| Self::Confined(Confinement::Internal, link))
         } else {
             bridge_of(name).map(Self::ToBridge)
         }
@@ -57,6 +62,8 @@ impl OnDemand {
             Self::Snat(subnet, source) => format!("{SNAT}{subnet}-{source}").replace(':', "_"),
             Self::Hairpin(subnet) => format!("{HAIRPIN}{}", subnet.to_string().replace(':', "_")),
             Self::ToBridge(bridge) => format!("{TO}{}", escape(bridge)),
+            Self::Confined(Confinement::Apart, link) => format!("{APART}{}", escape(link)),
+            Self::Confined(Confinement::Internal, link) => format!("{INTERNAL}{}", escape(link)),
         }
     }
 
@@ -70,6 +77,7 @@ impl OnDemand {
                 new_rule(INET, &name, |rule| rule.address_in(Side::Source, *subnet).masquerade()),
                 new_rule(INET, &name, |rule| rule.address_in(Side::Source, loopback(*subnet)).masquerade()),
             ],
+            Self::Confined(to, link) => Self::confining(&name, *to, link),
             Self::ToBridge(bridge) => vec![
                 new_rule(INET, &name, |rule| rule.iifname(bridge).return_()),
                 new_rule(INET, &name, |rule| {
@@ -77,6 +85,30 @@ impl OnDemand {
                 }),
             ],
         }
+    }
+
+    /// What stays on the link passes; then comes the confinement. Bridged packets pass under the name of the bridge, whatever their
+    /// VLAN is.
+    fn confining(name: &str, to: Confinement, link: &str) -> Vec<Message> {
+        let stays = |link: &str| new_rule(INET, name, |rule| rule.iifname(link).oifname(link).return_());
+        let mut rules: Vec<_> = std::iter::once(link).chain(bridge_of_vlan(link)).map(stays).collect();
+        match to {
+            Confinement::Internal => rules.push(new_rule(INET, name, |rule| {
+                rule.drop();
+            })),
+            Confinement::Apart => {
+                rules.push(new_rule(INET, name, |rule| rule.ct_state_established_or_related().return_()));
+                rules.push(new_rule(INET, name, |rule| rule.ct_status_dnat().return_()));
+                rules.extend(Version::BOTH.map(|version| {
+                    let members = sets::members(version).name;
+                    new_rule(INET, name, |rule| {
+                        rule.address_in_set(Side::Source, version, members);
+                        rule.address_in_set(Side::Destination, version, members).drop();
+                    })
+                }));
+            }
+        }
+        rules
     }
 
     /// The messages that make it, or that make an existing one whole again. An isolated bridge becomes one by
@@ -103,9 +135,17 @@ fn leaving(chain: &str, subnet: IpNetwork, act: impl FnOnce(&mut Expressions<'_>
     ]
 }
 
+/// The bridge of a link that is called as the host's link into one of its VLANs is: `cni0.100`.
+#[must_use]
+pub fn bridge_of_vlan(name: &str) -> Option<&str> {
+    let (bridge, vlan) = name.rsplit_once('.')?;
+    vlan.parse::<u16>().is_ok().then_some(bridge)
+}
+
 /// Whether a chain that an element leads to is one of those above.
 pub(super) fn is_on_demand(name: &str) -> bool {
-    name != MASQUERADE_PUBLISHED && [MASQUERADE, SNAT, HAIRPIN, TO].iter().any(|prefix| name.starts_with(prefix))
+    name != MASQUERADE_PUBLISHED
+        && [MASQUERADE, SNAT, HAIRPIN, TO, APART, INTERNAL].iter().any(|prefix| name.starts_with(prefix))
 }
 
 /// The bridge that a chain of this name accepts from.

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use ip::Protocol;
 use ipnetwork::IpNetwork;
 
-use super::chains::{APART, INTERNAL, MASQUERADE_PUBLISHED, OnDemand};
+use super::chains::{MASQUERADE_PUBLISHED, OnDemand};
 use super::holder::Holder;
 use super::sets::{self, Set};
 use crate::expression::{Version, address_from, interface_name, octets};
@@ -86,13 +86,14 @@ pub enum Element {
         /// Name of the bridge that the container is connected to.
         bridge: String,
     },
-    /// A container, which is a [`Element::Member`], has to do with some alone, and these with it. [`Element::OwnLink`] tells who they
-    /// are.
+    /// A container, which is a [`Element::Member`], has to do with some alone, and these with it.
     Confined {
         /// The container's address.
         address: IpAddr,
         /// With whom it has to do.
         to: Confinement,
+        /// The link by which the host reaches it, and its whole network.
+        link: String,
     },
     /// Other machines open connections to a container's published ports only. What [`Element::OwnLink`] and [`Element::Sender`]
     /// name does not come from other machines.
@@ -100,8 +101,7 @@ pub enum Element {
         /// The container's address.
         address: IpAddr,
     },
-    /// What comes in by a link and leaves by it, to a [`Element::Closed`] or [`Element::Confined`] container, stays in the container's
-    /// network.
+    /// What comes in by a link and leaves by it, to a [`Element::Closed`] container, stays in the container's network.
     OwnLink {
         /// The container's address.
         address: IpAddr,
@@ -138,15 +138,6 @@ pub enum Confinement {
     Internal,
 }
 
-impl Confinement {
-    fn chain(self) -> &'static str {
-        match self {
-            Self::Apart => APART,
-            Self::Internal => INTERNAL,
-        }
-    }
-}
-
 impl fmt::Display for Element {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -165,7 +156,7 @@ impl fmt::Display for Element {
             Self::Masquerade { address, subnet } => write!(formatter, "masquerade of {address} in {subnet}"),
             Self::Snat { address, subnet, source } => write!(formatter, "source {source} for {address} in {subnet}"),
             Self::Member { address } => write!(formatter, "firewall of {address}"),
-            Self::Confined { address, to } => write!(formatter, "confinement of {address} ({})", to.chain()),
+            Self::Confined { address, link, .. } => write!(formatter, "confinement of {address} on {link}"),
             Self::SameBridge { address, bridge } => write!(formatter, "isolation of {address} on {bridge}"),
             Self::Closed { address } => write!(formatter, "closed ports of {address}"),
             Self::OwnLink { address, link } => write!(formatter, "access to {address} within {link}"),
@@ -274,8 +265,9 @@ impl Element {
                 let chain = OnDemand::Snat(network(*subnet), *source);
                 vec![(sets::masquerade(Version::of(*address)), octets(*address), Some(Wanted::Chain(chain)))]
             }
-            Self::Confined { address, to } => {
-                vec![(sets::confined(Version::of(*address)), octets(*address), Some(Wanted::Jump(to.chain())))]
+            Self::Confined { address, to, link } => {
+                let chain = OnDemand::Confined(*to, interface(link)?.to_owned());
+                vec![(sets::confined(Version::of(*address)), octets(*address), Some(Wanted::Chain(chain)))]
             }
             Self::Member { address } => vec![(sets::members(Version::of(*address)), octets(*address), None)],
             Self::SameBridge { address, bridge } => {

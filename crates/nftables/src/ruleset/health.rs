@@ -11,7 +11,7 @@
 
 use std::borrow::Cow;
 
-use super::chains::{APART, INTERNAL, MASQUERADE_PUBLISHED, OnDemand};
+use super::chains::{MASQUERADE_PUBLISHED, OnDemand};
 use super::element::Entry;
 use super::skeleton::{BRIDGE_FILTER, BRIDGE_RAW, DSTNAT, FILTER, RAW, SRCNAT};
 use super::{BRIDGE, Difference, INET, Ruleset, sets, skeleton};
@@ -46,7 +46,7 @@ struct Wanted {
 }
 
 /// The skeleton's chains. Making all of its rules in order to count them would take a tenth of an ADD.
-static SKELETON: [Wanted; 15] = [
+static SKELETON: [Wanted; 13] = [
     base(INET, skeleton::LOCALNET, 2, Hook { kind: "filter", number: PREROUTING, priority: RAW }),
     base(INET, "prerouting", 1, Hook { kind: "nat", number: PREROUTING, priority: DSTNAT }),
     base(INET, "output", 1, Hook { kind: "nat", number: OUTPUT, priority: DSTNAT }),
@@ -57,8 +57,6 @@ static SKELETON: [Wanted; 15] = [
     inner(INET, "member", 8, 4),
     inner(INET, "admin", 0, 1),
     inner(INET, "unpublished", 7, 2),
-    inner(INET, APART, 6, 0),
-    inner(INET, INTERNAL, 3, 0),
     inner(INET, "isolation", 4, 1),
     base(BRIDGE, "prerouting", 1, Hook { kind: "filter", number: PREROUTING, priority: BRIDGE_RAW }),
     base(BRIDGE, "forward", 1, Hook { kind: "filter", number: FORWARD, priority: BRIDGE_FILTER }),

@@ -25,7 +25,7 @@
 
 use nfnetlink::Message;
 
-use super::chains::{APART, INTERNAL, LOOPBACK4, MASQUERADE_PUBLISHED};
+use super::chains::{LOOPBACK4, MASQUERADE_PUBLISHED};
 use super::sets::{self, Set};
 use super::{BRIDGE, INET};
 use crate::Error;
@@ -184,7 +184,6 @@ fn filtering(chains: &mut Chains) {
     chains.chain("admin");
 
     unpublished(chains);
-    confining(chains);
 
     chains.chain("isolation");
     chains.rule(|rule| rule.ct_state_established_or_related().return_());
@@ -200,24 +199,6 @@ fn unpublished(chains: &mut Chains) {
     chains.rule(|rule| rule.ct_status_dnat().return_());
     chains.rules(|rule, version| rule.interfaces_and_destination_in(version, sets::own_link(version).name).return_());
     chains.rules(|rule, version| rule.iifname_and_source_in(version, sets::senders(version).name).return_());
-    chains.rule(|rule| {
-        rule.drop();
-    });
-}
-
-fn confining(chains: &mut Chains) {
-    chains.chain(APART);
-    chains.rule(|rule| rule.ct_state_established_or_related().return_());
-    chains.rule(|rule| rule.ct_status_dnat().return_());
-    chains.rules(|rule, version| rule.interfaces_and_destination_in(version, sets::own_link(version).name).return_());
-    chains.rules(|rule, version| {
-        let members = sets::members(version).name;
-        rule.address_in_set(Side::Source, version, members);
-        rule.address_in_set(Side::Destination, version, members).drop();
-    });
-
-    chains.chain(INTERNAL);
-    chains.rules(|rule, version| rule.interfaces_and_destination_in(version, sets::own_link(version).name).return_());
     chains.rule(|rule| {
         rule.drop();
     });
@@ -294,12 +275,14 @@ mod tests {
             "to-br0",
             "snat-10.0.0.0/8-192.0.2.1",
             "snat-fd00_1__/64-2001_db8__1",
+            "apart-br0",
+            "internal-br0.5",
         ];
         let chains: Vec<_> = on_demand.into_iter().filter_map(OnDemand::named).collect();
         assert_eq!(chains.len(), on_demand.len());
         let chains = chains.iter().flat_map(OnDemand::create);
         let all: Vec<_> = [INET, BRIDGE].into_iter().flat_map(create).chain(chains).collect();
-        assert_eq!((LAYOUT, fingerprint(&all)), (4, 4_707_055_774_546_726_664));
+        assert_eq!((LAYOUT, fingerprint(&all)), (4, 13_090_977_768_866_514_373));
     }
 
     #[test]
