@@ -9,7 +9,7 @@ use netlink::{Netns, Socket, if_found};
 use serde::{Deserialize, Serialize};
 
 use crate::failure::Failure;
-use crate::host::Host;
+use crate::host::{Host, Keeper};
 use crate::target::{Engine, Names, bare_id};
 
 /// A container's interface on a network, as its runtime has recorded it.
@@ -20,8 +20,8 @@ pub(crate) struct Connection {
     pub(crate) name: String,
     /// Who runs the container.
     pub(crate) engine: Engine,
-    /// Made by `network connect`: it lasts as long as the container runs, and its runtime does not know of it.
-    pub(crate) is_live: bool,
+    /// Who keeps record of it.
+    pub(crate) keeper: Keeper,
     pub(crate) mac: Option<String>,
     pub(crate) addresses: Vec<IpNetwork>,
     pub(crate) ports: Vec<PortMapping>,
@@ -64,9 +64,9 @@ impl Connections {
     fn gather(host: &Host, read: impl Fn(&Cache) -> Result<Cached, CacheError>) -> Result<Self, CacheError> {
         let names = Names::load();
         let mut found = Self { all: Vec::new(), broken: Vec::new() };
-        for (runtime, is_live) in [(host.runtime(), false), (host.live_runtime(), true)] {
-            let cached = read(runtime.cache())?;
-            found.all.extend(cached.attached.into_iter().map(|recorded| Connection::of(recorded, is_live, &names)));
+        for keeper in Keeper::ALL {
+            let cached = read(host.runtime_of(keeper).cache())?;
+            found.all.extend(cached.attached.into_iter().map(|recorded| Connection::of(recorded, keeper, &names)));
             found.broken.extend(cached.broken);
         }
         Ok(found)
@@ -74,7 +74,7 @@ impl Connections {
 }
 
 impl Connection {
-    pub(crate) fn of(recorded: Attached, is_live: bool, names: &Names) -> Self {
+    pub(crate) fn of(recorded: Attached, keeper: Keeper, names: &Names) -> Self {
         // What cannot be read is not shown; that it is attached is known all the same.
         let result = recorded.parsed_result().unwrap_or_default();
         let ifname = recorded.endpoint.ifname.as_str().to_owned();
@@ -82,12 +82,17 @@ impl Connection {
         Self {
             name: name_of(&recorded, names),
             engine,
-            is_live,
+            keeper,
             mac: mac_of(&result, &ifname),
             addresses: result.ips_of(&ifname).map(|ip| ip.address).collect(),
             ports: ports_of(&recorded),
             recorded,
         }
+    }
+
+    /// Made by `network connect` or `run`: its runtime, if it has one, does not know of it.
+    pub(crate) fn is_live(&self) -> bool {
+        self.keeper == Keeper::Command
     }
 
     pub(crate) fn attachment(&self) -> Attachment {
@@ -128,8 +133,7 @@ impl Connection {
     /// Detaches what no container has any more, as it was attached.
     pub(crate) fn sweep(&self, host: &Host, network: &Network) -> Result<(), Failure> {
         let then = self.recorded.configured().ok().flatten();
-        let runtime = if self.is_live { host.live_runtime() } else { host.runtime() };
-        Ok(runtime.del(then.as_ref().unwrap_or(network), &self.recorded.endpoint)?)
+        Ok(host.runtime_of(self.keeper).del(then.as_ref().unwrap_or(network), &self.recorded.endpoint)?)
     }
 }
 

@@ -1,5 +1,5 @@
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use cni::NetworkName;
 use ipnetwork::IpNetwork;
@@ -46,4 +46,15 @@ pub enum Error {
     /// What is in the file is none.
     #[error("{} cannot be used: {reason}", path.display())]
     Broken { path: PathBuf, reason: String },
+}
+
+impl Error {
+    /// The file that it is about, or the folder of them; none of those about a network in general.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::File { path, .. } | Self::Broken { path, .. } => path,
+            _ => Path::new(""),
+        }
+    }
 }

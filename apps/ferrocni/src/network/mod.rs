@@ -7,6 +7,7 @@ mod driver;
 mod endpoint_options;
 mod file;
 mod options;
+pub(crate) mod podman;
 mod pool;
 mod removal;
 mod subnet;

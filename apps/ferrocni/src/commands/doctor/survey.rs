@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::attachments::{Connection, Connections};
 use crate::failure::Failure;
 use crate::host::Host;
-use crate::network::Description;
+use crate::network::{Description, podman};
 
 /// The state of a host.
 #[derive(Debug)]
@@ -60,7 +60,9 @@ impl<'a> Survey<'a> {
         let listed = host.networks()?;
         let labels: BTreeSet<_> = links.iter().filter_map(|(link, _)| label_of(link)).collect();
         let seen = |connection| see(connection, &labels);
-        let networks = listed.networks.into_iter().map(Known::new).filter(|known| !known.about.is_builtin());
+        // Podman's network program needs none of what is looked at of a network.
+        let networks = listed.networks.into_iter().filter(|network| !podman::is_podmans(network));
+        let networks = networks.map(Known::new).filter(|known| !known.about.is_builtin());
         Ok(Self {
             host,
             runtime: host.runtime().clone().with_stderr(Stderr::Capture),
