@@ -162,7 +162,8 @@ fn ipam(network: &Network, driver: &Driver, options: &PerNetwork, hostname: &str
             let addresses = network.place(&options.static_ips)?;
             let routes = metric.map(|metric| default_routes(network, &addresses, metric)).unwrap_or_default();
             let addresses: Vec<_> = addresses.iter().map(|(address, gateway)| written(*address, *gateway)).collect();
-            Ok(json!({"type": "static", "addresses": addresses, "routes": routes}))
+            // The ranges are for who reads the record.
+            Ok(json!({"type": "static", "addresses": addresses, "routes": routes, "ranges": network.ranges()}))
         }
     }
 }

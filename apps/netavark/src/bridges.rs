@@ -29,20 +29,22 @@ impl Bridges {
         folder.lock_shared().map_err(|source| Error::File { action: "lock", path: self.folder.clone(), source })
     }
 
-    /// Removes the bridge if it has no port and nobody is about to make one.
-    pub(crate) fn remove_unused(&self, bridge: &str) -> Result<(), Error> {
+    /// Removes the bridge if it has no port and nobody is about to make one; true if there is no such bridge then.
+    pub(crate) fn remove_unused(&self, bridge: &str) -> Result<bool, Error> {
         let folder = Folder::new(self.folder.clone(), 0);
         let lock = folder.lock().map_err(|source| Error::File { action: "lock", path: self.folder.clone(), source })?;
-        bridge::remove_unused(&mut Socket::open()?, bridge).map_err(told)?;
+        let mut host = Socket::open()?;
+        bridge::remove_unused(&mut host, bridge).map_err(told)?;
+        let is_gone = if_found(host.link(bridge))?.is_none();
         drop(lock);
-        Ok(())
+        Ok(is_gone)
     }
 
     /// Pushes that the bridge goes if it has no port then.
     pub(crate) fn undo(&self, bridge: &Bridge, undo: &mut Undo) {
         if bridge.mode == Mode::Managed {
             let (bridges, name) = (self.clone(), bridge.name.clone());
-            undo.push(format!("remove bridge {name}"), move || bridges.remove_unused(name.as_str()));
+            undo.push(format!("remove bridge {name}"), move || bridges.remove_unused(name.as_str()).map(drop));
         }
     }
 }

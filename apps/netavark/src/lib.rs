@@ -12,6 +12,7 @@ mod link;
 mod namespace;
 mod places;
 mod ports;
+mod predecessor;
 mod program;
 mod records;
 mod routes;

@@ -1,5 +1,8 @@
 //! Published ports: Podman writes ranges and several protocols in one, the plugin portmap one port for each.
 
+use std::net::IpAddr;
+
+use ip::Protocol;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -26,27 +29,40 @@ impl std::fmt::Display for PortMapping {
     }
 }
 
+impl PortMapping {
+    /// The host's address, if it is a particular one.
+    pub(crate) fn host(&self) -> Option<IpAddr> {
+        self.host_ip.parse().ok().filter(|address: &IpAddr| !address.is_unspecified())
+    }
+
+    /// The first and the last port of the host.
+    pub(crate) fn host_range(&self) -> (u16, u16) {
+        (self.host_port, self.host_port.saturating_add(self.range.max(1) - 1))
+    }
+
+    pub(crate) fn protocols(&self) -> Result<Vec<Protocol>, Error> {
+        let known = |word: &str| match word.trim() {
+            "" | "tcp" => Ok(Protocol::Tcp),
+            "udp" => Ok(Protocol::Udp),
+            "sctp" => Ok(Protocol::Sctp),
+            other => Err(Error::Protocol { mapping: self.to_string(), protocol: other.to_owned() }),
+        };
+        self.protocol.split(',').map(known).collect()
+    }
+}
+
 /// The capability `portMappings`.
 pub(crate) fn capability(mappings: &[PortMapping]) -> Result<Value, Error> {
     let mut all = Vec::new();
     for mapping in mappings {
-        for protocol in protocols(mapping)? {
+        for protocol in mapping.protocols()? {
             all.extend(one_by_one(mapping, protocol)?);
         }
     }
     Ok(all.into())
 }
 
-fn protocols(mapping: &PortMapping) -> Result<Vec<&str>, Error> {
-    let known = |protocol| match protocol {
-        "" => Ok("tcp"),
-        "tcp" | "udp" | "sctp" => Ok(protocol),
-        other => Err(Error::Protocol { mapping: mapping.to_string(), protocol: other.to_owned() }),
-    };
-    mapping.protocol.split(',').map(str::trim).map(known).collect()
-}
-
-fn one_by_one(mapping: &PortMapping, protocol: &str) -> Result<Vec<Value>, Error> {
+fn one_by_one(mapping: &PortMapping, protocol: Protocol) -> Result<Vec<Value>, Error> {
     let last = mapping.range.max(1) - 1;
     let fits = |port: u16| port.checked_add(last).is_some();
     if !fits(mapping.host_port) || !fits(mapping.container_port) {
@@ -55,7 +71,7 @@ fn one_by_one(mapping: &PortMapping, protocol: &str) -> Result<Vec<Value>, Error
     let one = |offset| {
         json!({
             "hostPort": mapping.host_port + offset, "containerPort": mapping.container_port + offset,
-            "protocol": protocol, "hostIP": mapping.host_ip,
+            "protocol": protocol.to_string(), "hostIP": mapping.host_ip,
         })
     };
     Ok((0..=last).map(one).collect())

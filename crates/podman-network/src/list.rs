@@ -32,15 +32,20 @@ pub fn list(network: &Network, plugins: &[Value]) -> Value {
 }
 
 impl Network {
+    /// Its subnets as host-local has them.
+    #[must_use]
+    pub fn ranges(&self) -> Vec<Value> {
+        self.subnets.iter().map(|subnet| json!([range(subnet)])).collect()
+    }
+
     /// The list that shows what the network is, whoever is connected to it.
     ///
     /// # Errors
     /// What is wrong with it.
     pub fn described(&self) -> Result<Value, Error> {
         let driver = self.driver()?;
-        let ranges: Vec<_> = self.subnets.iter().map(|subnet| json!([range(subnet)])).collect();
-        let ipam =
-            json!({"type": self.ipam_options.get("driver").map_or("host-local", String::as_str), "ranges": ranges});
+        let driver_of_ipam = self.ipam_options.get("driver").map_or("host-local", String::as_str);
+        let ipam = json!({"type": driver_of_ipam, "ranges": self.ranges()});
         let mut plugins = driver.plugins(self, &Endpoint { ipam, ..Endpoint::default() });
         if plugins.is_empty() {
             plugins.push(json!({"type": self.driver}));

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use cni_runtime::{ConfigError, Network};
-use podman_network::folder;
+use podman_network::{Error, folder};
 
 /// Those of a folder, and the files that are none.
 pub(crate) fn networks(folder: &Path) -> Result<(Vec<Network>, Vec<ConfigError>), ConfigError> {
@@ -26,8 +26,12 @@ fn described(network: &podman_network::Network) -> Result<Network, cni::Error> {
     Network::from_json(network.described().map_err(|error| cni::Error::config(error.to_string()))?)
 }
 
-fn invalid(path: PathBuf, error: &podman_network::Error) -> ConfigError {
-    ConfigError::Invalid { path, source: cni::Error::from_chain(cni::Code::InvalidConfig, error) }
+fn invalid(path: PathBuf, error: &Error) -> ConfigError {
+    let source = match error {
+        Error::Broken { reason, .. } => cni::Error::config(reason.as_str()),
+        error => cni::Error::from_chain(cni::Code::InvalidConfig, error),
+    };
+    ConfigError::Invalid { path, source }
 }
 
 /// Whether a network is one of Podman 5 and later.

@@ -22,6 +22,8 @@ use crate::attachment::{Attachment, Terms};
 use crate::bridges::Bridges;
 use crate::container::{Container, Part, is_for_driver, of_driver};
 use crate::error::{Error, told};
+use crate::ports::PortMapping;
+use crate::predecessor::Predecessor;
 use crate::program::Program;
 use crate::{records, routes};
 
@@ -35,7 +37,7 @@ pub(super) fn run(arguments: &Arguments, netns: &Path, request: &Request) -> Res
     for part in container.parts()? {
         leaving.extend(failures.note(look_at(arguments, terms, &part, &cache)).flatten());
     }
-    disconnect(arguments, &leaving, &cache, &mut failures);
+    disconnect(arguments, &container.port_mappings, &leaving, &cache, &mut failures);
     Ok(failures.into_result()?)
 }
 
@@ -52,15 +54,23 @@ fn look_at(arguments: &Arguments, terms: Terms<'_>, part: &Part<'_>, cache: &Cac
 }
 
 /// Rules before links, and bridges after them; the record last.
-fn disconnect(arguments: &Arguments, leaving: &[Leaving], cache: &Cache, failures: &mut Failures) {
+fn disconnect(
+    arguments: &Arguments,
+    ports: &[PortMapping],
+    leaving: &[Leaving],
+    cache: &Cache,
+    failures: &mut Failures,
+) {
+    let predecessor = Predecessor::new(&arguments.config);
     failures.note(remove_rules(leaving));
     for one in leaving {
         failures.note(one.retire());
+        failures.note(predecessor.forget(&one.attachment, &one.reported, ports));
         failures.note(one.remove_link());
     }
     let bridges = Bridges::new(&arguments.config);
     for one in leaving {
-        failures.note(one.remove_bridge(&bridges));
+        failures.note(one.remove_bridge(&bridges, &predecessor));
     }
     for one in leaving {
         if failures.is_empty() {
@@ -132,9 +142,14 @@ impl Leaving {
         routes::remove(attachment.endpoint.netns.as_deref(), &attachment.network)
     }
 
-    fn remove_bridge(&self, bridges: &Bridges) -> Result<(), Error> {
+    fn remove_bridge(&self, bridges: &Bridges, predecessor: &Predecessor) -> Result<(), Error> {
         match &self.attachment.driver {
-            Driver::Bridge(bridge) if bridge.mode == Mode::Managed => bridges.remove_unused(bridge.name.as_str()),
+            Driver::Bridge(bridge) if bridge.mode == Mode::Managed => {
+                if bridges.remove_unused(bridge.name.as_str())? {
+                    predecessor.forget_network(&self.attachment)?;
+                }
+                Ok(())
+            }
             _ => Ok(()),
         }
     }
