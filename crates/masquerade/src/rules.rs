@@ -33,7 +33,7 @@ impl Rules<'_> {
     /// # Errors
     /// Those of the backend.
     pub fn insert(self, undo: &mut Undo) -> Result<(), Error> {
-        Claim::insert_all(self.claim().into_iter().collect(), undo)?;
+        Claim::insert_all(self.claim().as_slice(), undo)?;
         self.insert_into_iptables(undo)
     }
 

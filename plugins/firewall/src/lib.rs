@@ -37,7 +37,7 @@ impl Plugin for Firewall {
             request.network.note("this \"backend\" is unknown, and taken for none: this host's own is chosen");
         }
         if let Some(admission) = Admission::new(request)? {
-            Claim::insert_all(vec![admission.claim()], undo)?;
+            Claim::insert_all(&[admission.claim()], undo)?;
             admission.carry_out(undo)?;
         }
         Ok(result.clone())

@@ -35,7 +35,7 @@ impl Plugin for Portmap {
 
     fn add(request: &Add<Config>, undo: &mut Undo) -> Result<AddResult, Error> {
         if let Some(publication) = Publication::new(request)? {
-            Claim::insert_all(publication.claim().into_iter().collect(), undo).map_err(explain)?;
+            Claim::insert_all(publication.claim().as_slice(), undo).map_err(explain)?;
             publication.carry_out(undo)?;
         }
         Ok(request.network.chained_on()?.clone())

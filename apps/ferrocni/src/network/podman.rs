@@ -7,10 +7,10 @@ use podman_network::{Error, folder};
 
 /// Those of a folder, and the files that are none.
 pub(crate) fn networks(folder: &Path) -> Result<(Vec<Network>, Vec<ConfigError>), ConfigError> {
-    let (found, broken) = folder::load(folder).map_err(|error| invalid(folder.to_owned(), &error))?;
-    let mut broken: Vec<_> = broken.into_iter().map(|error| invalid(error.path().to_owned(), &error)).collect();
+    let loaded = folder::load(folder).map_err(|error| invalid(folder.to_owned(), &error))?;
+    let mut broken: Vec<_> = loaded.broken.into_iter().map(|error| invalid(error.path().to_owned(), &error)).collect();
     let mut networks = Vec::new();
-    for (path, network) in found {
+    for (path, network) in loaded.networks {
         match described(&network) {
             Ok(mut network) => {
                 network.path = Some(path);

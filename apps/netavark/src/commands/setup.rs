@@ -99,6 +99,7 @@ fn connect_own(
 fn insert_rules(links: &[Link], actions: &[Actions<'_>], undo: &mut Undo) -> Result<(), Error> {
     let masquerade: Vec<Rules<'_>> = links.iter().filter_map(Link::rules).collect();
     let claims = masquerade.iter().filter_map(Rules::claim).chain(actions.iter().flat_map(Actions::claims));
-    Claim::insert_all(claims.collect(), undo).map_err(|error| told(portmap::explain(error)))?;
+    let claims: Vec<Claim> = claims.collect();
+    Claim::insert_all(&claims, undo).map_err(|error| told(portmap::explain(error)))?;
     masquerade.iter().try_for_each(|rules| rules.insert_into_iptables(undo)).map_err(told)
 }

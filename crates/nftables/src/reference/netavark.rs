@@ -134,7 +134,7 @@ fn references(connection: &mut Connection, network: Network<'_>, chains: &[Strin
 /// What nft compares an address with to know whether it is in the subnet.
 fn compared(subnet: IpNetwork) -> Vec<u8> {
     let mut bytes = octets(subnet.network());
-    if subnet.prefix() % 8 == 0 && subnet.prefix() > 0 {
+    if subnet.prefix().is_multiple_of(8) && subnet.prefix() > 0 {
         bytes.truncate(usize::from(subnet.prefix() / 8));
     }
     bytes

@@ -71,7 +71,9 @@ impl OnDemand {
     pub(super) fn rules(&self) -> Vec<Message> {
         let name = self.name();
         match self {
-            Self::Masquerade(subnet) => leaving(&name, *subnet, |rule| rule.masquerade()),
+            Self::Masquerade(subnet) => leaving(&name, *subnet, |rule| {
+                rule.masquerade();
+            }),
             Self::Snat(subnet, source) => leaving(&name, *subnet, |rule| rule.snat(*source)),
             Self::Hairpin(subnet) => vec![
                 new_rule(INET, &name, |rule| rule.address_in(Side::Source, *subnet).masquerade()),

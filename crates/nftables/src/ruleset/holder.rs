@@ -44,16 +44,16 @@ impl Claim {
     ///
     /// # Errors
     /// Those of [`Ruleset::restore`].
-    pub fn insert_all(claims: Vec<Self>, undo: &mut Undo) -> Result<()> {
+    pub fn insert_all(claims: &[Self], undo: &mut Undo) -> Result<()> {
         if claims.is_empty() {
             return Ok(());
         }
         // Before the change: the kernel may carry it out, and its answer may still be lost.
         undo.push("remove the nftables rules", {
-            let claims = claims.clone();
+            let claims = claims.to_vec();
             move || Ruleset::open()?.remove_all(&claims).map(drop)
         });
-        Ruleset::open()?.restore(&claims)
+        Ruleset::open()?.restore(claims)
     }
 
     /// On whose behalf the elements are inserted.
