@@ -8,6 +8,7 @@
 //! - `containerd`: containerd's `ctr run --cni`
 //! - `runtime`: `crates/cni-runtime`, on what these have attached
 //! - `connect`: `ferrocni network connect` on running containers of both
+//! - `names`: names of Podman's and containerd's containers
 //! - `topology`: what they have attached, in one picture
 //! - `quickstart`: scripts/quickstart.sh, step by step
 //! - `machine`: what they need on the host: plugins in a folder, a root file system, two networks' traffic
@@ -20,6 +21,7 @@ mod compose;
 mod connect;
 mod containerd;
 mod machine;
+mod names;
 mod podman;
 mod quickstart;
 mod runtime;

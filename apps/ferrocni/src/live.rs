@@ -8,8 +8,8 @@ use std::path::Path;
 
 use cni::{Attachment, NetworkName};
 use cni_runtime::{Attached, Endpoint, Error, Network};
-use connected::{Namespace, Record, Records};
-use netlink::Netns;
+use connected::{Record, Records};
+use netlink::{Namespace, Netns};
 use serde_json::{Map, Value, json};
 
 use crate::attachments::Connection;

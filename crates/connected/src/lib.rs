@@ -4,16 +4,13 @@
 //! attached itself, and would remove the others. The record says in which namespace a connection is. As long as that exists the
 //! plugins' GC keeps the connection ([`Records::living`]), and after that the command removes it.
 
-mod namespace;
-
-pub use namespace::Namespace;
-
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use cni::{Attachment, NetworkName};
 use files::Folder;
+use netlink::Namespace;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 

@@ -1,6 +1,6 @@
 #![allow(clippy::unwrap_used)]
 
-use netlink::Netns;
+use netlink::{Namespace, Netns};
 use serde_json::json;
 
 use super::*;
