@@ -1,7 +1,7 @@
 //! The command line, as Podman writes it.
 
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -101,6 +101,11 @@ impl Arguments {
             let _ = error.print();
             Error::Shown(ExitCode::SUCCESS)
         })
+    }
+
+    /// Podman names the name server's program if there is one.
+    pub(crate) fn has_names(&self) -> bool {
+        self.aardvark_binary.as_deref().is_some_and(Path::exists)
     }
 
     pub(crate) fn firewall(&self) -> Result<Firewall, Error> {

@@ -35,6 +35,8 @@ pub(crate) struct Terms<'a> {
     pub(crate) container: &'a Container,
     pub(crate) netns: &'a Path,
     pub(crate) firewall: Firewall,
+    /// There is a name server.
+    pub(crate) names: bool,
 }
 
 impl Attachment {
@@ -69,7 +71,7 @@ impl Attachment {
         driver: Driver,
         mtu: Option<u32>,
     ) -> Result<Self, Error> {
-        let Terms { container, netns, firewall } = terms;
+        let Terms { container, netns, firewall, names: has_names } = terms;
         let options = part.options.clone();
         let names = cni::Attachment::new(network.name.as_str(), &container.id, &options.interface_name)?;
         suite::check(&names)?;
@@ -79,12 +81,15 @@ impl Attachment {
             host_interface_name: options.options.get("host_interface_name").map(IfName::new).transpose()?,
             mtu,
             firewall,
+            names: has_names,
         };
         let plugins = driver.plugins(&network, &ends);
         let list = List::from_json(podman_network::list(&network, &plugins))?;
         let endpoint = cni_runtime::Endpoint::new(&container.id, &options.interface_name)?
             .in_netns(netns)
             .with_arg("K8S_POD_NAME", &container.name)
+            .with_capability_arg("aliases", json!({names.network.as_str(): options.aliases}))
+            .with_capability_arg("dns", json!({"servers": container.dns_servers}))
             .with_capability_arg("portMappings", ports::capability(&container.port_mappings)?);
         Ok(Self { network, driver, options, names, list, endpoint })
     }
@@ -103,9 +108,17 @@ impl Attachment {
                 .container(self.names.container.as_str())
                 .ifname(self.names.ifname.as_str())
                 .netns(netns.to_string_lossy())
+                .args(self.args())
                 .path(places::plugin_path())
                 .in_process(),
         ))
+    }
+
+    /// `CNI_ARGS`. What does not fit there is no name that anybody could ask for.
+    fn args(&self) -> String {
+        let fits = |(_, value): &&(String, String)| !value.is_empty() && !value.contains(';');
+        let pairs = self.endpoint.args.iter().filter(fits).map(|(key, value)| format!("{key}={value}"));
+        pairs.collect::<Vec<_>>().join(";")
     }
 
     /// The call of the plugin that makes the interface.

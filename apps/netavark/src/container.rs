@@ -36,6 +36,8 @@ pub(crate) struct Container {
 pub(crate) struct PerNetwork {
     pub(crate) interface_name: String,
     #[serde(default)]
+    pub(crate) aliases: Vec<String>,
+    #[serde(default)]
     pub(crate) static_ips: Vec<IpAddr>,
     #[serde(default)]
     pub(crate) static_mac: String,

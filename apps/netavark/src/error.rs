@@ -77,6 +77,10 @@ pub(crate) enum Error {
     #[error(transparent)]
     Records(#[from] cni_runtime::CacheError),
     #[error(transparent)]
+    Names(#[from] names::Error),
+    #[error(transparent)]
+    NameServer(#[from] names::ServerError),
+    #[error(transparent)]
     Firewalld(#[from] firewalld::Error),
 }
 

@@ -9,6 +9,7 @@ mod container;
 mod error;
 mod filter;
 mod link;
+mod names;
 mod namespace;
 mod places;
 mod ports;

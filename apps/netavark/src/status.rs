@@ -6,10 +6,9 @@ use serde_json::{Map, Value, json};
 
 use crate::attachment::Attachment;
 use crate::container::Container;
-use crate::error::Error;
 
 /// The status block of one network.
-pub(crate) fn block(container: &Container, attachment: &Attachment, result: &AddResult) -> Result<Value, Error> {
+pub(crate) fn block(container: &Container, attachment: &Attachment, result: &AddResult) -> Value {
     let ifname = attachment.names.ifname.as_str();
     let inside = result.interfaces.iter().find(|interface| interface.name == ifname && !interface.sandbox.is_empty());
     let subnets: Vec<_> = result
@@ -22,8 +21,8 @@ pub(crate) fn block(container: &Container, attachment: &Attachment, result: &Add
         .collect();
     let interface = json!({"mac_address": inside.map_or("", |interface| &interface.mac), "subnets": subnets});
     let interfaces: Map<_, _> = [(ifname.to_owned(), interface)].into_iter().collect();
-    let (servers, search) = resolver(container, attachment, result)?;
-    Ok(json!({"dns_search_domains": search, "dns_server_ips": servers, "interfaces": interfaces}))
+    let (servers, search) = resolver(container, attachment, result);
+    json!({"dns_search_domains": search, "dns_server_ips": servers, "interfaces": interfaces})
 }
 
 fn is_known(attachment: &Attachment, gateway: &std::net::IpAddr) -> bool {
@@ -31,19 +30,15 @@ fn is_known(attachment: &Attachment, gateway: &std::net::IpAddr) -> bool {
     is_dynamic || attachment.network.gateways().any(|known| known == *gateway)
 }
 
-/// Name servers and search domains.
-fn resolver(
-    container: &Container,
-    attachment: &Attachment,
-    result: &AddResult,
-) -> Result<(Vec<String>, Vec<String>), Error> {
-    let _ = attachment;
-    if !container.dns_servers.is_empty() {
-        return Ok((container.dns_servers.iter().map(ToString::to_string).collect(), result.dns.search.clone()));
-    }
+/// Name servers and search domains. Where there are names, the container's own servers are asked by the name server.
+fn resolver(container: &Container, attachment: &Attachment, result: &AddResult) -> (Vec<String>, Vec<String>) {
     let mut search = result.dns.search.clone();
     if search.is_empty() && !result.dns.domain.is_empty() {
         search.push(result.dns.domain.clone());
     }
-    Ok((result.dns.nameservers.clone(), search))
+    let has_names = attachment.list.list.plugins.iter().any(|plugin| plugin.kind.as_str() == "dnsname");
+    if has_names || container.dns_servers.is_empty() {
+        return (result.dns.nameservers.clone(), search);
+    }
+    (container.dns_servers.iter().map(ToString::to_string).collect(), search)
 }

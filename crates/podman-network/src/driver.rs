@@ -36,12 +36,14 @@ impl Driver {
     /// The entries of the list of plugins that connects a container in this way.
     #[must_use]
     pub fn plugins(&self, network: &Network, endpoint: &Endpoint) -> Vec<Value> {
-        match self {
+        let mut plugins = match self {
             Self::Bridge(bridge) => bridge.plugins(network, endpoint),
             Self::Layer2(layer2) => vec![layer2.plugin(endpoint)],
             Self::Ptp { mtu, .. } => crate::list::ptp(network, *mtu, endpoint),
-            Self::Program(_) => Vec::new(),
-        }
+            Self::Program(_) => return Vec::new(),
+        };
+        plugins.extend((network.dns_enabled && endpoint.names).then(|| crate::list::dnsname(network)));
+        plugins
     }
 
     /// The metric of the default routes; `None` where the network has none.

@@ -14,6 +14,8 @@ pub struct Endpoint {
     pub mtu: Option<u32>,
     /// What lets packets through and translates them.
     pub firewall: Firewall,
+    /// There is a name server for networks whose containers find one another by name.
+    pub names: bool,
 }
 
 /// The packet filter to use (`firewall_driver` of containers.conf).

@@ -10,6 +10,9 @@ pub const ID: &str = "podman_id";
 /// The metric of a network's routes unless it says otherwise.
 pub const METRIC: u32 = 100;
 
+/// The domain of containers' names, as Podman has it.
+const DOMAIN: &str = "dns.podman";
+
 /// The version of the protocol that the lists speak.
 const VERSION: &str = "1.1.0";
 
@@ -46,7 +49,7 @@ impl Network {
         let driver = self.driver()?;
         let driver_of_ipam = self.ipam_options.get("driver").map_or("host-local", String::as_str);
         let ipam = json!({"type": driver_of_ipam, "ranges": self.ranges()});
-        let mut plugins = driver.plugins(self, &Endpoint { ipam, ..Endpoint::default() });
+        let mut plugins = driver.plugins(self, &Endpoint { ipam, names: true, ..Endpoint::default() });
         if plugins.is_empty() {
             plugins.push(json!({"type": self.driver}));
         }
@@ -103,4 +106,14 @@ pub(crate) fn firewall(mut keys: Value, firewall: Firewall) -> Value {
 
 pub(crate) fn portmap(firewall: Firewall) -> Value {
     json!({"type": "portmap", "backend": firewall.translation(), "capabilities": {"portMappings": true}})
+}
+
+pub(crate) fn dnsname(network: &Network) -> Value {
+    json!({
+        "type": "dnsname",
+        "domainName": DOMAIN,
+        "forward": !network.internal,
+        "upstreams": network.network_dns_servers,
+        "capabilities": {"aliases": true, "dns": true},
+    })
 }

@@ -19,7 +19,7 @@ use crate::error::{Error, told};
 use crate::filter::{Actions, Filter};
 use crate::link::Link;
 use crate::program::Program;
-use crate::{namespace, records, routes, status};
+use crate::{names, namespace, records, routes, status};
 
 pub(super) fn run(arguments: &Arguments, path: &Path, request: &Request, undo: &mut Undo) -> Result<Value, Error> {
     if is_for_driver(&request.value) {
@@ -38,7 +38,7 @@ fn connect(
     path: &Path,
     undo: &mut Undo,
 ) -> Result<Map<String, Value>, Error> {
-    let terms = Terms { container, netns: path, firewall: arguments.firewall()? };
+    let terms = Terms { container, netns: path, firewall: arguments.firewall()?, names: arguments.has_names() };
     let parts = container.parts()?;
     // All of them are looked at before anything is changed.
     let (own, programs) = divide(arguments, terms, &parts)?;
@@ -46,7 +46,7 @@ fn connect(
     namespace::set_loopback_up(&netns)?;
     let mut blocks = Map::new();
     for (attachment, result) in own.iter().zip(connect_own(arguments, &own, &netns, undo)?) {
-        blocks.insert(attachment.network.name.to_string(), status::block(container, attachment, &result)?);
+        blocks.insert(attachment.network.name.to_string(), status::block(container, attachment, &result));
     }
     for (part, program) in programs {
         blocks.insert(part.name.to_owned(), program.set_up(container, part, path, undo)?);
@@ -88,11 +88,14 @@ fn connect_own(
     let results = links.into_iter().map(Link::set_up).collect::<Result<Vec<_>, _>>()?;
     actions.iter().try_for_each(|actions| actions.carry_out(undo))?;
     let cache = records::of(&arguments.config);
-    for (attachment, result) in attachments.iter().zip(&results) {
+    let mut reported = Vec::with_capacity(results.len());
+    for (attachment, result) in attachments.iter().zip(results) {
         routes::add(netns, &attachment.network, attachment.names.ifname.as_str())?;
-        records::write(&cache, attachment, result, undo)?;
+        let result = names::enter(attachment, result, undo)?;
+        records::write(&cache, attachment, &result, undo)?;
+        reported.push(result);
     }
-    Ok(results)
+    Ok(reported)
 }
 
 /// Before the container's interfaces are up.

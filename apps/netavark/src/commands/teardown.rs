@@ -25,12 +25,12 @@ use crate::error::{Error, told};
 use crate::ports::PortMapping;
 use crate::predecessor::Predecessor;
 use crate::program::Program;
-use crate::{records, routes};
+use crate::{names, records, routes};
 
 pub(super) fn run(arguments: &Arguments, netns: &Path, request: &Request) -> Result<(), Error> {
     let value = if is_for_driver(&request.value) { of_driver(&request.value) } else { request.value.clone() };
     let container = Container::from_json(&value, &request.from)?;
-    let terms = Terms { container: &container, netns, firewall: arguments.firewall()? };
+    let terms = Terms { container: &container, netns, firewall: arguments.firewall()?, names: true };
     let cache = records::of(&arguments.config);
     let mut failures = Failures::new();
     let mut leaving = Vec::new();
@@ -65,6 +65,7 @@ fn disconnect(
     failures.note(remove_rules(leaving));
     for one in leaving {
         failures.note(one.retire());
+        failures.note(names::leave(&one.attachment, &one.reported));
         failures.note(predecessor.forget(&one.attachment, &one.reported, ports));
         failures.note(one.remove_link());
     }
