@@ -87,6 +87,7 @@ impl Attachment {
         let list = List::from_json(podman_network::list(&network, &plugins))?;
         let endpoint = cni_runtime::Endpoint::new(&container.id, &options.interface_name)?
             .in_netns(netns)
+            .with_arg("IgnoreUnknown", "1")
             .with_arg("K8S_POD_NAME", &container.name)
             .with_capability_arg("aliases", json!({names.network.as_str(): options.aliases}))
             .with_capability_arg("dns", json!({"servers": container.dns_servers}))
