@@ -5,6 +5,7 @@
 //! - `command`: networks that `ferrocni` has created, as other programs see and use them
 //! - `compose`: a compose file on networks of both
 //! - `podman`: Podman with its CNI backend
+//! - `podman5`: Podman 5 with netavark
 //! - `containerd`: containerd's `ctr run --cni`
 //! - `runtime`: `crates/cni-runtime`, on what these have attached
 //! - `connect`: `ferrocni network connect` on running containers of both
@@ -23,6 +24,7 @@ mod containerd;
 mod machine;
 mod names;
 mod podman;
+mod podman5;
 mod quickstart;
 mod runtime;
 mod topology;

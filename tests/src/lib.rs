@@ -44,6 +44,7 @@ mod host;
 mod kill;
 pub mod names;
 mod namespaces;
+pub mod netavark;
 mod rules;
 pub mod scene;
 mod snapshot;
