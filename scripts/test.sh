@@ -15,7 +15,7 @@ cd "$(dirname "$0")/.."
 # What the harness runs, the clients, the reference plugins (for what ours does not have yet), and compilers.
 PACKAGES=(iproute2 iputils-ping procps conntrack nftables iptables dbus-daemon firewalld strace busybox-static
     iperf3 socat tcpdump tini dnsmasq-base systemd podman podman-compose containerd runc containernetworking-plugins golang-go gcc libc6-dev
-    jq xz-utils ca-certificates)
+    mmdebstrap jq xz-utils ca-certificates)
 
 # Packages that would start a daemon, and one of them with rules for the whole machine.
 DAEMONS=(firewalld containerd)
@@ -90,7 +90,7 @@ build_cnitool() {
     work=$(mktemp -d)
     mkdir -p "$work/lists/partial" "$work/source" "$work/go/src/github.com/containernetworking" "$TARGET/clients"
     quietly apt-get update
-    list=$(source_list_for "$source-dev" "$work")
+    list=$(source_list_for "$source-dev" deb-src "" "$work")
     local apt=(apt-get -o "Dir::Etc::SourceList=$list" -o Dir::Etc::SourceParts=/dev/null
         -o "Dir::State::Lists=$work/lists" -o APT::Sandbox::User=root)
     quietly "${apt[@]}" update
@@ -102,22 +102,41 @@ build_cnitool() {
     rm -rf "$work"
 }
 
-# Makes a source list in that folder, and prints its path: the machine's own entry that this package is from, with its
-# server, options and key, for sources instead of programs.
+# Debian 13's Podman, netavark and aardvark-dns with what they are linked to. They are unpacked only: the tests lay them
+# over a throw-away host's own programs.
+unpack_debian_13() {
+    local folder=$TARGET/clients/debian-13 work list
+    [ ! -d "$folder" ] || return 0
+    step "unpacking Podman 5 from Debian 13"
+    work=$(mktemp -d)
+    list=$(source_list_for netavark deb trixie "$work")
+    quietly mmdebstrap --variant=extract --include=podman,netavark,aardvark-dns,runc,passt,uidmap \
+        --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
+        --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/libexec/podman/podman-testing' \
+        trixie "$work/debian-13" "$list"
+    mkdir -p "$TARGET/clients"
+    mv "$work/debian-13" "$folder"
+    rm -rf "$work"
+}
+
+# Makes a source list in folder $4, and prints its path: the machine's own entry that package $1 is from, with its server,
+# options and key, but of type $2 (deb or deb-src) and, if $3 says one, for another release.
 source_list_for() {
-    local package=$1 folder=$2 index entry file number
+    local package=$1 type=$2 release=$3 folder=$4 index entry file number
     index=$(apt-cache madison "$package" | awk -F ' [|] ' 'NR == 1 { print $3 }')
     entry=$(apt-get indextargets --format '$(SOURCESENTRY)' "Description: $index" | head -n 1)
-    [ -n "$entry" ] || fail "no source of packages of this machine has $package, which comes from cnitool's source"
+    [ -n "$entry" ] || fail "no source of packages of this machine has $package, for which its list is needed"
     # FILE:NUMBER, which is a stanza's in the newer format (comments are none) and a line's in the older one.
     file=${entry%:*} number=${entry##*:}
     case $file in
         *.sources)
-            sed '/^#/d; s/^Types:.*/Types: deb-src/I' "$file" | awk -v RS= "NR == $number" >"$folder/machine.sources"
+            sed "/^#/d; s/^Types:.*/Types: $type/I; ${release:+s/^Suites:.*/Suites: $release/I}" "$file" |
+                awk -v RS= "NR == $number" >"$folder/machine.sources"
             echo "$folder/machine.sources"
             ;;
         *)
-            sed -n "$number s/^[[:space:]]*deb[[:space:]]/deb-src /p" "$file" >"$folder/machine.list"
+            sed -nE "$number {s/^[[:space:]]*deb[[:space:]]/$type /; ${release:+s/(:\/\/[^[:space:]]+[[:space:]]+)[^[:space:]]+/\1$release/;} p}" \
+                "$file" >"$folder/machine.list"
             echo "$folder/machine.list"
             ;;
     esac
@@ -226,6 +245,7 @@ passed() {
 require_root_and_rust
 install_packages
 build_cnitool
+unpack_debian_13
 CARGO_BUILD_TARGET=$(scripts/target.sh)
 export CARGO_BUILD_TARGET
 step "build for $CARGO_BUILD_TARGET"
