@@ -243,7 +243,8 @@ impl Answer {
     pub fn error(self) -> String {
         let finished = &self.finished;
         assert_eq!(finished.status.code(), Some(1), "{finished}");
-        let answer: Value = serde_json::from_str(&finished.stdout).unwrap_or_else(|error| panic!("{error}: {finished}"));
+        let answer: Value =
+            serde_json::from_str(&finished.stdout).unwrap_or_else(|error| panic!("{error}: {finished}"));
         let words = answer["error"].as_str().unwrap_or_else(|| panic!("no error: {finished}"));
         assert_eq!(answer.as_object().map(serde_json::Map::len), Some(1), "{finished}");
         words.to_owned()

@@ -1,7 +1,7 @@
 //! Networks on a bridge.
 
 use serde_json::{Value, json};
-use tests::{Container, Inside as _, netavark, wire};
+use tests::{Container, Inside as _, netavark};
 
 use super::{container, other, web};
 
@@ -91,22 +91,24 @@ fn mtus(host: &tests::Host, container: &Container) -> [u64; 3] {
 }
 
 #[test]
-fn the_mtu_is_that_of_the_way_out_or_as_configured() {
+fn the_mtu_is_as_configured() {
+    let host = netavark::host();
+    let c1 = container(&host, "c1");
+    let configured = netavark::with_options(web(), &json!({"mtu": "1300"}));
+    host.netavark(&c1).on(&configured, "eth0", &["10.1.0.9", "fd00:1::9"]).setup().ok();
+    assert_eq!(mtus(&host, &c1), [1300; 3]);
+}
+
+/// Routes of other tables do not count.
+#[test]
+fn the_mtu_is_that_of_the_way_out() {
     let host = netavark::host();
     let _outside = host.neighbour();
     host.shell("ip link set uplink mtu 1400; ip route add default via 192.0.2.2");
+    host.shell("ip link add other mtu 1350 up type veth; ip route add default dev other table 10");
     let c1 = container(&host, "c1");
-    let call = host.netavark(&c1).on(&web(), "eth0", &["10.1.0.9", "fd00:1::9"]);
-    call.setup().ok();
+    host.netavark(&c1).on(&web(), "eth0", &["10.1.0.9", "fd00:1::9"]).setup().ok();
     assert_eq!(mtus(&host, &c1), [1400; 3]);
-    call.teardown().ok();
-    for option in ["mtu", "com.docker.network.driver.mtu"] {
-        let configured = netavark::with_options(web(), &json!({option: "1300"}));
-        let call = host.netavark(&c1).on(&configured, "eth0", &["10.1.0.9", "fd00:1::9"]);
-        call.setup().ok();
-        assert_eq!(mtus(&host, &c1), [1300; 3], "{option}");
-        call.teardown().ok();
-    }
 }
 
 #[test]
@@ -211,10 +213,8 @@ fn an_internal_network_has_no_way_out() {
 /// The administrator's bridge leads to the wire; its addresses are nobody's business.
 #[test]
 fn an_unmanaged_bridge_stays_as_it_is() {
-    let (host, outside) = wire();
-    if tests::is_reference() {
-        netavark::install_debian_13(&host);
-    }
+    let host = netavark::host();
+    let outside = host.neighbour();
     host.shell(
         "ip link add name lan type bridge
          ip link set lan up
@@ -238,9 +238,20 @@ fn an_unmanaged_bridge_stays_as_it_is() {
         call.teardown().ok();
         assert!(host.links().contains(&"lan".to_owned()));
     });
-    host.shell("ip link set uplink nomaster; ip link del lan");
+}
+
+#[test]
+fn an_unmanaged_bridge_has_to_be_there() {
+    let host = netavark::host();
+    let c1 = container(&host, "c1");
+    let call = host.netavark(&c1).on(
+        &netavark::with_options(web(), &json!({"mode": "unmanaged"})),
+        "eth0",
+        &["10.1.0.9", "fd00:1::9"],
+    );
     let error = host.assert_leaves_nothing(|| call.setup().error());
-    assert!(error.contains("lan"), "{error}");
+    assert!(error.contains("web"), "{error}");
+    assert!(error.contains("unmanaged"), "{error}");
 }
 
 #[test]
@@ -263,15 +274,39 @@ fn the_address_that_containers_have_outside_can_be_chosen() {
 }
 
 #[test]
-fn teardown_works_twice_and_when_the_namespace_is_gone() {
+fn teardown_works_when_the_namespace_is_gone() {
     let host = netavark::host();
     let before = host.snapshot();
     let c1 = container(&host, "c1");
-    let call = host.netavark(&c1).on(&web(), "eth0", &["10.1.0.9", "fd00:1::9"]).port("tcp", 8080, 80);
-    call.setup().ok();
+    host.netavark(&c1).on(&web(), "eth0", &["10.1.0.9", "fd00:1::9"]).port("tcp", 8080, 80).setup().ok();
     let c1 = host.lose(c1);
-    let call = host.netavark(&c1).on(&web(), "eth0", &["10.1.0.9", "fd00:1::9"]).port("tcp", 8080, 80);
-    call.teardown().ok();
-    call.teardown().ok();
+    host.netavark(&c1).on(&web(), "eth0", &["10.1.0.9", "fd00:1::9"]).port("tcp", 8080, 80).teardown().ok();
     host.snapshot().assert_nothing_since(&before);
+}
+
+#[test]
+fn a_second_teardown_finds_nothing_to_do() {
+    let host = netavark::host();
+    let c1 = container(&host, "c1");
+    let call = host.netavark(&c1).on(&web(), "eth0", &["10.1.0.9", "fd00:1::9"]).port("tcp", 8080, 80);
+    host.assert_leaves_nothing(|| {
+        call.setup().ok();
+        call.teardown().ok();
+        call.teardown().ok();
+    });
+}
+
+/// Somebody has deleted the link.
+#[test]
+fn teardown_goes_on_past_what_is_gone() {
+    let host = netavark::host();
+    let c1 = container(&host, "c1");
+    let call = host.netavark(&c1).on(&web(), "eth0", &["10.1.0.9", "fd00:1::9"]).port("tcp", 8080, 80);
+    let call = call.on(&other(), "eth1", &["10.2.0.9", "fd00:2::9"]);
+    host.assert_leaves_nothing(|| {
+        call.setup().ok();
+        c1.run(["ip", "link", "del", "eth0"]);
+        c1.run(["ip", "link", "del", "eth1"]);
+        call.teardown().ok();
+    });
 }
