@@ -35,7 +35,7 @@ pub fn install_debian_13(host: &Host) {
     host.run(["mount", "-t", "overlay", "-o", "lowerdir=/run/debian-13:/usr", "overlay", "/usr"]);
 }
 
-/// A host with the `netavark` under test.
+/// A host with the `netavark` under test, and the folder that Podman makes for it.
 ///
 /// # Panics
 /// As [`Host::new`] and [`install_debian_13`].
@@ -46,6 +46,7 @@ pub fn host() -> Host {
     if is_reference() {
         install_debian_13(&host);
     }
+    host.run(["mkdir", "-p", STATE]);
     host
 }
 

@@ -7,7 +7,7 @@ use std::path::Path;
 const FOLDERS: [&str; 4] = ["/var/lib/cni", "/run/ferrocni", "/run/cni/tuning", "/run/containers/networks"];
 
 /// Podman's addresses, and what netavark keeps of no network.
-const OF_PODMAN: [&str; 4] = ["ipam.db", "netavark.lock", "firewall-driver", "firewall-reload.lock"];
+const OF_PODMAN: [&str; 5] = ["ipam.db", "netavark.lock", "aardvark.lock", "firewall-driver", "firewall-reload.lock"];
 
 /// The folder of the DHCP daemon's leases.
 const LEASES: &str = "/run/ferrocni/dhcp";
