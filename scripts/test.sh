@@ -171,9 +171,9 @@ on_the_reference() {
 run_named() {
     local target names found= failed=
     : >"$LOG"
-    for target in by-plugin conformance clients; do
+    for target in by-plugin by-app conformance clients; do
         mapfile -t names < <(cargo test --locked --quiet -p tests --test "$target" -- --list --format terse |
-            sed -n 's/: test$//p' | { grep -F -- "$1" || true; } | without_known_differences "$target")
+            sed -n 's/: test$//p' | { grep -F -- "$1" || true; } | with_reference | without_known_differences "$target")
         [ ${#names[@]} -gt 0 ] || continue
         found=yes
         step "$target: ${#names[@]} tests"
@@ -181,6 +181,11 @@ run_named() {
     done
     [ -n "$found" ] || fail "there are no tests to run with $1 in their names"
     [ -z "$failed" ] || fail "some tests failed, see $LOG"
+}
+
+# Passes on the names of tests, without those of what only we have if the reference is tested.
+with_reference() {
+    if on_the_reference; then sed '/^ferrocni::/d'; else cat; fi
 }
 
 # Passes on the names of tests of target $1, without those in which the reference differs if it is tested; says how many.

@@ -145,9 +145,9 @@ fn a_container_on_two_networks_has_both() {
     let call = call.on(&other, "eth1", &["10.2.0.9", "fd00:2::9"]);
     host.assert_leaves_nothing(|| {
         let answer = call.setup().ok();
-        let networks: Vec<_> = answer.as_object().unwrap().keys().map(String::as_str).collect();
-        assert_eq!(networks, ["other", "web"]);
-        assert!(answer["other"]["interfaces"]["eth1"].is_object(), "{answer}");
+        for (network, interface) in [("web", "eth0"), ("other", "eth1")] {
+            assert!(answer[network]["interfaces"][interface].is_object(), "{answer}");
+        }
         let (server, way_out) = (c1.listen_tcp(80), outside.listen_tcp(80));
         for address in ["10.1.0.9", "[fd00:1::9]", "10.2.0.9", "[fd00:2::9]"] {
             host.assert_reaches_tcp(&format!("{address}:80"));
