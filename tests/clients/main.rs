@@ -5,6 +5,7 @@
 //! - `command`: networks that `ferrocni` has created, as other programs see and use them
 //! - `compose`: a compose file on networks of both
 //! - `podman`: Podman with its CNI backend
+//! - `podman5`: Podman 5 with netavark
 //! - `containerd`: containerd's `ctr run --cni`
 //! - `runtime`: `crates/cni-runtime`, on what these have attached
 //! - `connect`: `ferrocni network connect` on running containers of both
@@ -21,6 +22,7 @@ mod connect;
 mod containerd;
 mod machine;
 mod podman;
+mod podman5;
 mod quickstart;
 mod runtime;
 mod topology;
