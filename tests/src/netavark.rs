@@ -8,6 +8,7 @@ use crate::Inside as _;
 use crate::binaries::{bin_dir, client, is_reference};
 use crate::command::{Finished, command, finish};
 use crate::host::{Container, Host};
+use crate::kill;
 
 /// Where Debian has netavark and aardvark-dns.
 const OF_DEBIAN: &str = "/usr/lib/podman";
@@ -196,7 +197,21 @@ impl Netavark<'_> {
     #[must_use]
     #[track_caller]
     pub fn call(&self, verb: &str) -> Answer {
-        run(self.host, &[verb.as_ref(), self.netns.as_ref()], self.options.to_string().as_bytes())
+        self.call_under(&[], verb)
+    }
+
+    /// Runs a verb again and again, killed at every change that it makes: see
+    /// [`Cni::killed_at_every_change`](crate::Cni::killed_at_every_change).
+    ///
+    /// # Panics
+    /// If strace is missing.
+    #[track_caller]
+    pub fn killed_at_every_change(&self, verb: &str, after: impl FnMut(&str)) -> usize {
+        kill::at_every_change(|wrapper| self.call_under(wrapper, verb).finished, after)
+    }
+
+    fn call_under(&self, wrapper: &[&str], verb: &str) -> Answer {
+        run_under(wrapper, self.host, &[verb.as_ref(), self.netns.as_ref()], self.options.to_string().as_bytes())
     }
 }
 
@@ -204,12 +219,16 @@ impl Netavark<'_> {
 #[must_use]
 #[track_caller]
 pub fn run(host: &Host, arguments: &[&Path], stdin: &[u8]) -> Answer {
+    run_under(&[], host, arguments, stdin)
+}
+
+fn run_under(wrapper: &[&str], host: &Host, arguments: &[&Path], stdin: &[u8]) -> Answer {
     let folder = folder();
     let aardvark = format!("--aardvark-binary={}", folder.join("aardvark-dns").display());
     let program = folder.join("netavark");
     let options = ["--config".as_ref(), Path::new(STATE), "--rootless=false".as_ref(), aardvark.as_ref()];
-    let argv: Vec<_> = [program.as_path()].into_iter().chain(options).chain(arguments.iter().copied()).collect();
-    let mut command = command(argv);
+    let program = wrapper.iter().map(Path::new).chain([program.as_path()]);
+    let mut command = command(program.chain(options).chain(arguments.iter().copied()));
     command.env("NETAVARK_FW", "nftables");
     Answer { finished: finish(host.namespaces(), command, stdin) }
 }

@@ -4,6 +4,7 @@
 //!
 //! - `bridge`: networks on a bridge, and each of their options
 //! - `errors`: what cannot work is said, and undone
+//! - `interrupted`: calls that are killed in the middle
 //! - `isolation`: which networks reach which
 //! - `macvlan`: containers as machines of the host's own network
 //! - `names`: what containers find each other by
@@ -13,6 +14,7 @@
 
 mod bridge;
 mod errors;
+mod interrupted;
 mod isolation;
 mod macvlan;
 mod names;

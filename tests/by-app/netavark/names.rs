@@ -119,6 +119,7 @@ fn addresses_have_names_too() {
     let host = netavark::host();
     let c1 = container(&host, "one");
     let answer = call(&host, &c1, (&named(web()), 9), &[]).setup().ok()["web"].clone();
+    assert_eq!(ask(&c1, &answer, "one"), ["10.1.0.9", "fd00:1::9"]);
     for server in answer["dns_server_ips"].as_array().unwrap() {
         let said = c1.run(["busybox", "nslookup", "10.1.0.9", server.as_str().unwrap()]);
         assert!(said.contains("name = one"), "{said}");
