@@ -9,6 +9,7 @@ mod footprint;
 mod host;
 mod lane;
 mod machine;
+mod netavark;
 mod networks;
 mod options;
 mod packets;
@@ -26,6 +27,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use crate::error::{Error, Result};
+use crate::netavark::Program;
 use crate::options::{Options, Task};
 use crate::suite::Suite;
 
@@ -65,6 +67,9 @@ fn bench(options: &Options) -> Result<()> {
     }
     let program = std::env::current_exe().map_err(Error::file("/proc/self/exe"))?;
     let ours = options.ours.as_deref().or(program.parent()).unwrap_or(&program);
+    if let Some(usr) = &options.netavark {
+        return bench_netavark(ours, usr, options);
+    }
     let programs = if options.ipvlan { &networks::IPVLAN_PROGRAMS[..] } else { &networks::PROGRAMS };
     let installed = tempfile::tempdir_in(INSTALLED).map_err(Error::file(INSTALLED))?;
     let install = |name, from: &Path| Suite::install(from, programs, &installed.path().join(name));
@@ -72,6 +77,18 @@ fn bench(options: &Options) -> Result<()> {
     print(&machine::describe(ours, &options.theirs)?)?;
     print(METHOD)?;
     print(&report::measure(&sides, options)?.to_string())
+}
+
+/// Debian's is executed where it is, with its libraries; the page cache has read ours from a linker's output.
+fn bench_netavark(ours: &Path, usr: &Path, options: &Options) -> Result<()> {
+    let installed = tempfile::tempdir_in(INSTALLED).map_err(Error::file(INSTALLED))?;
+    let ours = Suite::install(ours, &["netavark"], &installed.path().join("ours"))?.path("netavark");
+    let theirs = usr.join("lib/podman/netavark");
+    if !theirs.is_file() {
+        return Err(Error::NoPlugin { path: theirs });
+    }
+    let sides = [Program::Ours(ours), Program::Debian(usr.to_owned())];
+    print(&report::measure_netavark(&sides, options)?.to_string())
 }
 
 fn print(text: &str) -> Result<()> {
