@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use tests::cluster::{Cluster, Node, eventually};
-use tests::{Capture, Container, Inside as _, address};
+use tests::{Capture, Container, Inside as _, address, assert_examples_are_tested, example};
 
 /// A container on each host, attached to the network, with the results.
 fn attached(cluster: &Cluster, network: &str) -> Vec<(Container, Value)> {
@@ -111,4 +111,29 @@ fn what_is_spoofed_goes_nowhere() {
     capture.assert_sees(&format!("> {ip}.80"));
     let frames = capture.frames();
     assert!(!frames.contains("10.128.77.77") && !frames.contains("192.0.2.254"), "{frames}");
+}
+
+#[test]
+fn every_example_of_a_network_over_many_hosts_is_tested() {
+    assert_examples_are_tested(env!("CARGO_CRATE_NAME"));
+}
+
+#[test]
+fn the_example_joins_hosts_and_publishes_ports() {
+    let cluster = Cluster::new(2, 60);
+    let list = example("overlay");
+    cluster.create(&[list["name"].as_str().expect("a name")]);
+    let (a, b) = (&cluster.nodes[0].host, &cluster.nodes[1].host);
+    let (server, client) = (a.container("server"), b.container("client"));
+    let published = json!([{"hostPort": 8080, "containerPort": 80, "protocol": "tcp"}]);
+    let network = a.chain(&list).capabilities(&json!({"portMappings": published}));
+    let result = network.add(&server, "eth0").ok();
+    let elsewhere = b.chain(&list);
+    let _ = elsewhere.add(&client, "eth0").ok();
+    let _server = server.listen_tcp(80);
+    client.assert_reaches_tcp(&format!("{}:80", address(&result, 0)));
+    cluster.switch.assert_reaches_tcp("192.0.2.1:8080");
+    client.assert_reaches_tcp("192.0.2.1:8080");
+    network.del(&server, "eth0").ok();
+    elsewhere.del(&client, "eth0").ok();
 }
