@@ -84,10 +84,10 @@ fn full_config(scene: &Scene, plugin: &str) -> Value {
         "overlay" => json!({
             "network": "wide", "ipMasq": false, "ipMasqBackend": "nftables", "mtu": 1400, "routerAdvertisements": false,
             "dns": {"nameservers": ["10.7.0.1"], "domain": "a", "search": ["a"], "options": ["ndots:1"]},
-            "args": {"cni": {"ips": ["10.9.3.77"]}}, "runtimeConfig": {"ips": ["10.9.3.88"]},
+            "args": {"cni": {"ips": ["10.9.3.77"]}}, "runtimeConfig": {"ips": ["10.9.3.77"]},
         }),
         "cluster" => json!({
-            "args": {"cni": {"ips": ["10.9.3.77"]}}, "runtimeConfig": {"ips": ["10.9.3.88"]},
+            "args": {"cni": {"ips": ["10.9.3.77"]}}, "runtimeConfig": {"ips": ["10.9.3.77"]},
         }),
         "ptp" => json!({
             "ipMasqBackend": "nftables", "mtu": 1400, "routerAdvertisements": false,

@@ -219,7 +219,7 @@ impl Scene {
         let mut config = self.config(plugin);
         config.as_object_mut().expect("an object").remove("prevResult");
         let began_with = json!([{"containerID": "attached", "ifname": "eth0"}]);
-        let with_addresses = plugin == "host-local" || INTERFACES.contains(&plugin);
+        let with_addresses = matches!(plugin, "cluster" | "host-local" | "overlay") || INTERFACES.contains(&plugin);
         config["cni.dev/valid-attachments"] = if with_addresses { began_with } else { json!([]) };
         self.host.cni(plugin).command("GC").config(&config).run()
     }

@@ -15,15 +15,17 @@ use crate::{Error, elsewhere};
 pub fn release(network: &NetworkName, attachment: &Attachment) -> Result<(), Error> {
     let Some(mut store) = Store::open_existing(folder(), network)? else { return Ok(()) };
     let owner = Owner::from(attachment);
-    if store.held_by(&owner)?.is_empty() {
+    let holds_any = !store.held_by(&owner)?.is_empty();
+    let interface = (attachment.container.clone(), attachment.ifname.clone());
+    if holds_any && elsewhere::attached(&attachment.network)?.contains(&interface) {
         return Ok(());
     }
-    if elsewhere::attached(&attachment.network)?.contains(&(attachment.container.clone(), attachment.ifname.clone())) {
-        return Ok(());
-    }
+    // Also where nothing is held: a killed ADD may have left other traces.
     store.release(&owner)?;
     drop(store);
-    Agent::default().tell_of_change(network);
+    if holds_any {
+        Agent::default().tell_of_change(network);
+    }
     Ok(())
 }
 
