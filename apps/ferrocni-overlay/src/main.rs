@@ -1,1 +1,7 @@
-fn main(){}
+//! The agent `ferrocni-overlay`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ferrocni_overlay::main()
+}

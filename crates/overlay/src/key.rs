@@ -4,7 +4,6 @@ use std::fmt;
 use std::net::IpAddr;
 
 use cni::{Attachment, ContainerId, IfName, NetworkName};
-use ipnetwork::IpNetwork;
 
 use crate::{Block, HostId, Nonsense, Vni};
 
@@ -32,13 +31,11 @@ pub enum Key {
     Subnet(Block),
     /// `nets/<network>/config`: what it is.
     Network(NetworkName),
-    /// `nets/<network>/claims`: how many blocks and addresses were claimed. Whoever claims one compares it, so that it is known that
-    /// nobody else claims one that contains it.
-    Claims(NetworkName),
     /// `nets/<network>/blocks/<block>`: the host that owns it.
     Block(NetworkName, Block),
-    /// `nets/<network>/addrs/<address>`: the host that has it although it does not own its block.
-    Address(NetworkName, IpAddr),
+    /// `nets/<network>/addrs/<block>/<address>`: the host that has it although it does not own the block. That the block is named lets
+    /// whoever claims it learn of them in the same transaction.
+    Address(NetworkName, Block, IpAddr),
     /// `nets/<network>/names/<host>/<container>:<interface>`: an endpoint.
     Endpoint(HostId, Attachment),
 }
@@ -70,9 +67,14 @@ impl Key {
             ["vni", number] => Self::Vni(vni(number)?),
             ["subnets", subnet] => Self::Subnet(Block::from_key(subnet)?),
             ["nets", network, "config"] => Self::Network(name(network)?),
-            ["nets", network, "claims"] => Self::Claims(name(network)?),
             ["nets", network, "blocks", block] => Self::Block(name(network)?, Block::from_key(block)?),
-            ["nets", network, "addrs", address] => Self::Address(name(network)?, self::address(address)?),
+            ["nets", network, "addrs", block, address] => {
+                let (block, address) = (Block::from_key(block)?, self::address(address)?);
+                if !block.contains(address) {
+                    return Err(format!("{address} is not in {block}"));
+                }
+                Self::Address(name(network)?, block, address)
+            }
             ["nets", network, "names", host, endpoint] => {
                 let (container, interface) = endpoint.split_once(':').ok_or("there is no colon")?;
                 let container = ContainerId::new(container).map_err(|error| error.to_string())?;
@@ -87,9 +89,7 @@ impl Key {
     #[must_use]
     pub fn network(&self) -> Option<&NetworkName> {
         match self {
-            Self::Network(network) | Self::Claims(network) | Self::Block(network, _) | Self::Address(network, _) => {
-                Some(network)
-            }
+            Self::Network(network) | Self::Block(network, _) | Self::Address(network, ..) => Some(network),
             Self::Endpoint(_, attachment) => Some(&attachment.network),
             _ => None,
         }
@@ -99,6 +99,18 @@ impl Key {
     #[must_use]
     pub fn of_network(network: &NetworkName) -> String {
         format!("{PREFIX}nets/{network}/")
+    }
+
+    /// What the keys of its blocks begin with.
+    #[must_use]
+    pub fn blocks_of(network: &NetworkName) -> String {
+        format!("{PREFIX}nets/{network}/blocks/")
+    }
+
+    /// What the keys of the addresses in a block begin with that others have than its owner.
+    #[must_use]
+    pub fn addresses_in(network: &NetworkName, block: Block) -> String {
+        format!("{PREFIX}nets/{network}/addrs/{}/", block.in_key())
     }
 
     /// What the keys of its endpoints begin with.
@@ -140,14 +152,6 @@ fn address(text: &str) -> Result<IpAddr, String> {
     text.parse().map_err(|_| "it is no IP address".to_owned())
 }
 
-/// A subnet as a key has it.
-///
-/// # Errors
-/// It has host bits.
-pub fn subnet(network: IpNetwork) -> Result<Key, String> {
-    Block::new(network).map(Key::Subnet)
-}
-
 impl fmt::Display for Key {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(PREFIX)?;
@@ -159,9 +163,10 @@ impl fmt::Display for Key {
             Self::Vni(vni) => write!(formatter, "vni/{vni}"),
             Self::Subnet(subnet) => write!(formatter, "subnets/{}", subnet.in_key()),
             Self::Network(network) => write!(formatter, "nets/{network}/config"),
-            Self::Claims(network) => write!(formatter, "nets/{network}/claims"),
             Self::Block(network, block) => write!(formatter, "nets/{network}/blocks/{}", block.in_key()),
-            Self::Address(network, address) => write!(formatter, "nets/{network}/addrs/{address}"),
+            Self::Address(network, block, address) => {
+                write!(formatter, "nets/{network}/addrs/{}/{address}", block.in_key())
+            }
             Self::Endpoint(host, Attachment { network, container, ifname }) => {
                 write!(formatter, "nets/{network}/names/{host}/{container}:{ifname}")
             }
@@ -186,9 +191,8 @@ mod tests {
             "vni/4097".to_owned(),
             "subnets/10.128.0.0-16".to_owned(),
             "nets/a.b-c/config".to_owned(),
-            "nets/n/claims".to_owned(),
             "nets/n/blocks/10.128.3.64-26".to_owned(),
-            "nets/n/addrs/fd00::5".to_owned(),
+            "nets/n/addrs/fd00::-112/fd00::5".to_owned(),
             format!("nets/n/names/{ID}/c1:eth0"),
         ] {
             let text = format!("{PREFIX}{text}");
@@ -207,8 +211,9 @@ mod tests {
             "/ferrocni/v1/nets/a b/config",
             "/ferrocni/v1/nets/n/blocks/10.0.0.1-26",
             "/ferrocni/v1/nets/n/blocks/banana",
-            "/ferrocni/v1/nets/n/addrs/010.0.0.1",
-            "/ferrocni/v1/nets/n/addrs/fd00:0::5",
+            "/ferrocni/v1/nets/n/addrs/10.0.0.0-26/010.0.0.1",
+            "/ferrocni/v1/nets/n/addrs/10.0.0.0-26/10.0.0.64",
+            "/ferrocni/v1/nets/n/addrs/fd00::-112/fd00:0::5",
             "/ferrocni/v1/vni/04097",
             "/ferrocni/v1/vni/16777216",
             "/ferrocni/v1/\u{1b}[2J",

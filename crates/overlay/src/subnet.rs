@@ -69,6 +69,14 @@ impl Subnet {
         self.network
     }
 
+    /// The subnet as one large block, which is how its key is written.
+    ///
+    /// # Errors
+    /// None for a subnet that was read: it has no host bits.
+    pub fn whole(&self) -> Result<Block, String> {
+        Block::new(self.network)
+    }
+
     /// The prefix length of its blocks.
     #[must_use]
     pub fn block_length(&self) -> u8 {

@@ -1,4 +1,5 @@
 use std::fmt;
+use std::net::Ipv6Addr;
 
 use netlink::Mac;
 use serde::{Deserialize, Serialize};
@@ -44,6 +45,17 @@ impl Vni {
     pub fn mac_of(self, host: &HostId) -> Mac {
         let hash = Sha256::new().chain_update(host.as_str()).chain_update(self.0.to_be_bytes()).finalize();
         Mac([2, hash[0], hash[1], hash[2], hash[3], hash[4]])
+    }
+
+    /// An IPv6 subnet that hardly anybody else has (RFC 4193, section 3.2): its global identifier is a hash of the number and `text`.
+    #[must_use]
+    pub fn local_ipv6(self, text: &str) -> Ipv6Addr {
+        let hash = Sha256::new().chain_update(text).chain_update(self.0.to_be_bytes()).finalize();
+        let mut octets = [0; 16];
+        octets[0] = 0xfd;
+        octets[1..6].copy_from_slice(&hash[..5]);
+        octets[6..8].copy_from_slice(&self.0.to_be_bytes()[2..]);
+        octets.into()
     }
 }
 
