@@ -5,7 +5,7 @@ use std::fs::{File, TryLockError};
 use std::time::Duration;
 
 use cni::NetworkName;
-use overlay::{AgentState, Cluster, HostId, Key, Places};
+use overlay::{AgentState, Cluster, HostId, Places};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
@@ -417,10 +417,10 @@ pub(crate) fn clean() -> Result<(), Error> {
             publication::remove_state(&places, &network)?;
         } else {
             say(&format!("network {network} stays: containers have addresses of it"));
-            kept.extend(places.state(&network)?.into_iter().flat_map(|state| state.network.subnets));
+            kept.extend(places.state(&network)?.into_iter().flat_map(|state| state.network.subnets).map(|subnet| subnet.network()));
         }
     }
-    kernel.keep_unreachable(&kept.iter().map(overlay::Subnet::network).collect())?;
+    kernel.keep_unreachable(&kept)?;
     if kept.is_empty() { kernel.remove_guard() } else { Ok(()) }
 }
 

@@ -8,8 +8,8 @@ pub(crate) fn say(what: &str) {
 }
 
 /// An error with its causes. gRPC repeats a cause's words in its own: they are said once.
-pub(crate) fn line(error: &dyn Error) -> String {
-    let causes = std::iter::successors(Some(error), |cause| cause.source()).map(ToString::to_string);
+pub(crate) fn line(error: &(dyn Error + 'static)) -> String {
+    let causes = std::iter::successors(Some(error), |cause| (*cause).source()).map(ToString::to_string);
     causes.fold(String::new(), |said, cause| match &said[..] {
         "" => cause,
         _ if said.contains(&cause) => said,

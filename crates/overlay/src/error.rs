@@ -57,8 +57,7 @@ pub struct Nonsense {
 
 impl Nonsense {
     pub(crate) fn new(key: &[u8], reason: impl Into<String>) -> Self {
-        let key = crate::host_id::shortened(&String::from_utf8_lossy(key)).escape_debug().to_string();
-        let reason = crate::host_id::shortened(&reason.into()).escape_debug().to_string();
-        Self { key, reason }
+        let harmless = |text: &str| crate::host_id::shortened(text).replace(char::is_control, "\u{fffd}");
+        Self { key: harmless(&String::from_utf8_lossy(key)), reason: harmless(&reason.into()) }
     }
 }

@@ -78,7 +78,7 @@ impl HostId {
 
 /// What a person can still read of a text that came from outside.
 pub(crate) fn shortened(text: &str) -> String {
-    const SHOWN: usize = 64;
+    const SHOWN: usize = 120;
     if text.chars().count() <= SHOWN { text.to_owned() } else { text.chars().take(SHOWN).chain(['…']).collect() }
 }
 

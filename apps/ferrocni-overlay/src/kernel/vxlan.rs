@@ -284,9 +284,9 @@ fn read(host: &mut Socket, index: u32, wanted: &Wanted) -> Result<BTreeSet<Entry
 fn change(host: &mut Socket, link: u32, now: &BTreeSet<Entry>, wanted: &BTreeSet<Entry>) -> Result<(), Error> {
     let new: Vec<_> = wanted.difference(now).collect();
     let replaced: BTreeSet<Place> = new.iter().map(|entry| entry.place()).collect();
-    let gone: Vec<_> = now.difference(wanted).filter(|entry| !replaced.contains(&entry.place())).rev().collect();
+    let gone: Vec<_> = now.difference(wanted).filter(|entry| !replaced.contains(&entry.place())).collect();
     let added = send(host, &new, |entry, batch| entry.add(link, batch));
-    let removed = gone.iter().try_for_each(|entry| match send(host, &[entry], |entry, batch| entry.remove(link, batch)) {
+    let removed = gone.iter().rev().try_for_each(|entry| match send(host, &[entry], |entry, batch| entry.remove(link, batch)) {
         Err(error) if error.is_not_found() => Ok(()),
         outcome => outcome,
     });
