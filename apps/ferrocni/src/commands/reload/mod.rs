@@ -32,6 +32,9 @@ fn restore_of(plugin: &PluginType) -> Option<Restore> {
     Some(match plugin.as_str() {
         "bridge" => |call, claims| restored(&call.check::<bridge::Bridge>()?, bridge::restore, claims),
         "ptp" => |call, claims| restored(&call.check::<ptp::Ptp>()?, ptp::restore, claims),
+        "overlay" => {
+            |call, claims| restored(&call.check::<overlay_plugin::Overlay>()?, overlay_plugin::restore, claims)
+        }
         "portmap" => |call, claims| restored(&call.check::<portmap::Portmap>()?, portmap::restore, claims),
         "firewall" => |call, claims| restored(&call.check::<firewall::Firewall>()?, firewall::restore, claims),
         _ => return None,
