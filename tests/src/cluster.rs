@@ -22,21 +22,22 @@ const PKI: &str = "/etc/ferrocni/pki";
 /// Several hosts on one switch, on which etcd runs at 192.0.2.254 behind TLS, open to those with a certificate.
 #[derive(Debug)]
 pub struct Cluster {
+    // Before its host: a host ends when the last of its processes was waited for.
+    etcd: Option<Background>,
     /// The switch; etcd is there, and `etcdctl` can be used without a certificate.
     pub switch: Host,
     /// The hosts, at 192.0.2.1 and so on.
     pub nodes: Vec<Node>,
-    etcd: Option<Background>,
 }
 
 /// A host with its agent.
 #[derive(Debug)]
 pub struct Node {
+    agent: Option<Background>,
     /// The host.
     pub host: Host,
     /// Its name, `node1` and so on.
     pub name: String,
-    agent: Option<Background>,
 }
 
 impl Cluster {

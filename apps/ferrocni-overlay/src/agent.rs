@@ -12,7 +12,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use crate::answer::Pending;
 use crate::configuration::Configuration;
-use crate::etcd::Etcd;
+use crate::etcd::{Etcd, Listing};
 use crate::joined::{Joined, catch_up, reservations};
 use crate::kernel::vxlan::{Here, Wanted};
 use crate::kernel::{Kernel, guard};
@@ -135,11 +135,11 @@ impl Agent {
     async fn hear(&mut self, news: News) {
         match news {
             News::Connected(etcd, all) => self.connected(etcd, &all).await,
-            News::Joined(network, all) => {
-                self.view.forget(&network);
-                self.apply(&all);
+            News::Joined(network, all) if self.joined.contains_key(&network) => {
+                self.view.replace_network(&network, &all.changes, all.revision);
                 self.dirty.insert(network);
             }
+            News::Joined(..) => {}
             News::Changed(changes) => self.apply(&changes),
             News::Lost(reason) => {
                 self.etcd = None;
@@ -150,10 +150,9 @@ impl Agent {
     }
 
     /// Own records are written before anybody else's absence is believed.
-    async fn connected(&mut self, etcd: Etcd, all: &[Change]) {
+    async fn connected(&mut self, etcd: Etcd, all: &Listing) {
         self.resyncs += u64::from(self.has_seen_all);
-        self.view = View::default();
-        self.apply(all);
+        self.view.replace(&all.changes, all.revision);
         self.etcd = Some(etcd);
         self.unreachable = None;
         self.connected_at.get_or_insert_with(Instant::now);
@@ -165,13 +164,18 @@ impl Agent {
 
     pub(crate) fn apply(&mut self, changes: &[Change]) {
         for change in changes {
-            match self.view.apply(change) {
-                Touched::Nobody | Touched::Alive => {}
-                Touched::Hosts => self.dirty.extend(self.joined.keys().cloned()),
-                Touched::Network(network) if self.joined.contains_key(&network) => drop(self.dirty.insert(network)),
-                // Nobody here is interested any more.
-                Touched::Network(network) => self.view.forget(&network),
-            }
+            let touched = self.view.apply(change);
+            self.touch(touched);
+        }
+    }
+
+    pub(crate) fn touch(&mut self, touched: Touched) {
+        match touched {
+            Touched::Nobody | Touched::Alive => {}
+            Touched::Hosts => self.dirty.extend(self.joined.keys().cloned()),
+            Touched::Network(network) if self.joined.contains_key(&network) => drop(self.dirty.insert(network)),
+            // Nobody here is interested any more.
+            Touched::Network(network) => self.view.forget(&network),
         }
     }
 

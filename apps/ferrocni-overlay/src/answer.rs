@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use crate::Error;
 use crate::agent::Agent;
 use crate::joined::{Joined, catch_up, reservations};
+use crate::ledger::revision;
 use crate::server::Question;
 use crate::session::Wish;
 use crate::transactions;
@@ -176,9 +177,7 @@ impl Agent {
         if !answer.succeeded() {
             return Err(Error::Refused(format!("{address} of network {name} is taken by a container of another host")));
         }
-        let revision = answer.header().map_or(0, etcd_client::ResponseHeader::revision);
-        let value = serde_json::to_vec(&claim).ok();
-        self.apply(&[crate::view::Change { key: key.to_string().into_bytes(), value, revision }]);
+        self.note(&key, Some(&claim), revision(&answer));
         self.follow(name)?;
         Ok(owner.map(|owner| owner.value))
     }

@@ -32,7 +32,7 @@ pub(crate) fn listed(response: TxnOpResponse) -> Option<Vec<Change>> {
     }
 }
 
-fn revision(answer: &TxnResponse) -> i64 {
+pub(crate) fn revision(answer: &TxnResponse) -> i64 {
     answer.header().map_or(0, etcd_client::ResponseHeader::revision)
 }
 
@@ -51,9 +51,10 @@ impl Agent {
     }
 
     /// Takes over what this agent has just written itself; the watch brings it as well, later.
-    fn note<T: serde::Serialize>(&mut self, key: &Key, value: Option<&T>, revision: i64) {
+    pub(crate) fn note<T: serde::Serialize>(&mut self, key: &Key, value: Option<&T>, revision: i64) {
         let value = value.map(|value| serde_json::to_vec(value).unwrap_or_default());
-        self.apply(&[Change { key: key.to_string().into_bytes(), value, revision }]);
+        let touched = self.view.note(Change { key: key.to_string().into_bytes(), value, revision });
+        self.touch(touched);
     }
 
     fn note_read(&mut self, answer: &TxnResponse) {

@@ -25,9 +25,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 #[derive(Debug)]
 pub(crate) enum News {
     /// Everything, in the place of what was known before.
-    Connected(Etcd, Vec<Change>),
+    Connected(Etcd, Listing),
     /// All of a network that was joined.
-    Joined(NetworkName, Vec<Change>),
+    Joined(NetworkName, Listing),
     /// What has changed since.
     Changed(Vec<Change>),
     /// The connection is lost, for this reason.
@@ -106,12 +106,11 @@ impl Task {
         let mut etcd = Etcd::new(client.clone());
         self.hear_wishes();
         let hosts = etcd.list(&Key::all("hosts"), None).await?;
-        let revision = Some(hosts.revision);
-        let mut all = hosts.changes;
+        let mut all = hosts;
         for prefix in self.prefixes().into_iter().skip(1) {
-            all.extend(etcd.list(&prefix, revision).await?.changes);
+            all.changes.extend(etcd.list(&prefix, Some(all.revision)).await?.changes);
         }
-        let mut stream = self.begin(&client, hosts.revision + 1).await?;
+        let mut stream = self.begin(&client, all.revision + 1).await?;
         if self.tell.send(News::Connected(etcd.clone(), all)).is_err() {
             return Ok(End::Agent);
         }
@@ -169,11 +168,11 @@ impl Task {
             Wish::Watch(network) => {
                 let is_new = self.networks.insert(network.clone());
                 let prefix = Key::of_network(&network);
-                let Listing { revision, changes } = etcd.list(&prefix, None).await?;
+                let listing = etcd.list(&prefix, None).await?;
                 if is_new {
-                    bounded("watch", stream.watch(&*prefix, Some(options(&prefix, revision + 1)))).await?;
+                    bounded("watch", stream.watch(&*prefix, Some(options(&prefix, listing.revision + 1)))).await?;
                 }
-                let _ = self.tell.send(News::Joined(network, changes));
+                let _ = self.tell.send(News::Joined(network, listing));
             }
         }
         Ok(())

@@ -43,6 +43,8 @@ pub(crate) struct View {
     pub(crate) networks: BTreeMap<NetworkName, NetworkView>,
     /// What makes no sense, by key.
     pub(crate) nonsense: BTreeMap<Vec<u8>, String>,
+    /// What this agent has written itself, until the watch brings it: what the watch brings first is older.
+    written: BTreeMap<Vec<u8>, Change>,
 }
 
 /// One network.
@@ -57,6 +59,45 @@ pub(crate) struct NetworkView {
 impl View {
     /// Takes over what is new.
     pub(crate) fn apply(&mut self, change: &Change) -> Touched {
+        match self.written.get(&change.key) {
+            Some(written) if change.revision < written.revision => return Touched::Nobody,
+            Some(_) => drop(self.written.remove(&change.key)),
+            None => {}
+        }
+        self.take_over(change)
+    }
+
+    /// Takes over what this agent has just written.
+    pub(crate) fn note(&mut self, change: Change) -> Touched {
+        let touched = self.take_over(&change);
+        self.written.insert(change.key.clone(), change);
+        touched
+    }
+
+    /// Takes over all that there was at a revision, in the place of what was known.
+    pub(crate) fn replace(&mut self, all: &[Change], revision: i64) {
+        let written = std::mem::take(&mut self.written);
+        *self = Self::default();
+        self.add_listed(all, revision, written);
+    }
+
+    /// The same for one network.
+    pub(crate) fn replace_network(&mut self, network: &NetworkName, all: &[Change], revision: i64) {
+        let written = std::mem::take(&mut self.written);
+        self.forget(network);
+        self.add_listed(all, revision, written);
+    }
+
+    fn add_listed(&mut self, all: &[Change], revision: i64, written: BTreeMap<Vec<u8>, Change>) {
+        for change in all {
+            self.take_over(change);
+        }
+        for change in written.into_values().filter(|change| change.revision > revision) {
+            self.note(change);
+        }
+    }
+
+    fn take_over(&mut self, change: &Change) -> Touched {
         self.nonsense.remove(&change.key);
         match self.try_apply(change) {
             Ok(touched) => touched,
@@ -99,6 +140,7 @@ impl View {
         self.networks.remove(network);
         let prefix = Key::of_network(network);
         self.nonsense.retain(|key, _| !key.starts_with(prefix.as_bytes()));
+        self.written.retain(|key, _| !key.starts_with(prefix.as_bytes()));
     }
 
     /// A network that is there.
@@ -226,6 +268,29 @@ mod tests {
         assert!(view.hosts.is_empty());
         view.apply(&change("nets/n/blocks/banana", None));
         assert_eq!(view.nonsense.len(), 3, "{:?}", view.nonsense);
+    }
+
+    #[test]
+    fn what_was_just_written_is_not_undone_by_older_news() {
+        let (mut view, name) = (View::default(), NetworkName::new("n").unwrap());
+        let at = |revision, change: Change| Change { revision, ..change };
+        let block = |value| change("nets/n/blocks/10.1.0.8-29", value);
+        let config = at(1, change("nets/n/config", Some(&config())));
+        view.apply(&config);
+        view.note(at(5, block(Some(&json!(A)))));
+        view.apply(&at(4, block(None)));
+        let count = |view: &View| view.networks[&name].blocks().count();
+        assert_eq!(count(&view), 1);
+        view.replace(&[config.clone()], 4);
+        assert_eq!(count(&view), 1, "the list is older");
+        view.replace_network(&name, &[config.clone()], 4);
+        assert_eq!(count(&view), 1, "this too");
+        view.apply(&at(5, block(Some(&json!(A)))));
+        view.apply(&at(6, block(None)));
+        assert_eq!(count(&view), 0);
+        view.note(at(7, block(Some(&json!(A)))));
+        view.replace(&[config], 8);
+        assert_eq!(count(&view), 0, "deleted meanwhile");
     }
 
     #[test]
