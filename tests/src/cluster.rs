@@ -179,6 +179,18 @@ impl Node {
         self.agent = None;
     }
 
+    /// Has the agent look at everything again and again until something is so: it does by itself once a minute only.
+    ///
+    /// # Panics
+    /// If it does not become so.
+    #[track_caller]
+    pub fn ring_until(&self, what: &str, mut is_so: impl FnMut() -> bool) {
+        eventually(what, || {
+            self.host.shell("echo '{\"changed\": \"net\"}' | socat - UNIX-CONNECT:/run/ferrocni/overlay/agent.sock");
+            is_so()
+        });
+    }
+
     /// What the agent says of itself.
     #[must_use]
     pub fn agent(&self) -> Value {
