@@ -217,7 +217,9 @@ impl Node {
     /// Waits until the agent has heard from etcd.
     #[track_caller]
     pub fn wait_until_connected(&self) {
-        eventually("an agent is connected", || self.agent()["connected"] == json!(true) && self.agent()["alive"] != json!(0));
+        eventually("an agent is connected", || {
+            self.agent()["connected"] == json!(true) && self.agent()["alive"] != json!(0)
+        });
     }
 
     /// `ferrocni network create -d overlay` with these arguments.

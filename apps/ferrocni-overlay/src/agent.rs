@@ -134,7 +134,7 @@ impl Agent {
 
     async fn hear(&mut self, news: News) {
         match news {
-            News::Connected(etcd, all) => self.connected(etcd, &all).await,
+            News::Connected(etcd, all) => self.connected(*etcd, &all).await,
             News::Joined(network, all) if self.joined.contains_key(&network) => {
                 self.view.replace_network(&network, &all.changes, all.revision);
                 self.dirty.insert(network);
@@ -158,6 +158,9 @@ impl Agent {
         self.connected_at.get_or_insert_with(Instant::now);
         self.has_seen_all = true;
         self.dirty.extend(self.joined.keys().cloned());
+        for (network, joined) in &mut self.joined {
+            joined.published = self.view.endpoints_of(network, &self.id);
+        }
         self.agree().await;
         self.beat().await;
     }
@@ -182,7 +185,8 @@ impl Agent {
     /// What all hosts agree on, which the first of them writes.
     async fn agree(&mut self) {
         if self.view.cluster.is_none() {
-            let founded = self.transact("read what all hosts agree on", transactions::found_cluster(&self.configuration.cluster));
+            let founded =
+                self.transact("read what all hosts agree on", transactions::found_cluster(&self.configuration.cluster));
             if let Ok(answer) = founded.await {
                 let read = answer.op_responses().into_iter().filter_map(crate::ledger::listed).flatten();
                 self.apply(&read.collect::<Vec<_>>());
@@ -190,10 +194,15 @@ impl Agent {
         }
         let (own, agreed) = (self.configuration.cluster, self.cluster());
         let differs = (own.vxlan_port, own.wireguard_port) != (agreed.vxlan_port, agreed.wireguard_port);
-        self.obstacle("cluster", differs.then(|| {
-            format!("the cluster uses ports {} (VXLAN) and {} (WireGuard), not those of this host's configuration",
-                agreed.vxlan_port, agreed.wireguard_port)
-        }));
+        self.obstacle(
+            "cluster",
+            differs.then(|| {
+                format!(
+                    "the cluster uses ports {} (VXLAN) and {} (WireGuard), not those of this host's configuration",
+                    agreed.vxlan_port, agreed.wireguard_port
+                )
+            }),
+        );
     }
 
     /// What all hosts agree on, or what this one would suggest.
@@ -284,7 +293,11 @@ impl Agent {
     }
 
     /// Writes what plugins have to know, if it is new.
-    pub(crate) fn tell_plugins(&mut self, name: &NetworkName, reserved: &crate::joined::Reservations) -> Result<(), Error> {
+    pub(crate) fn tell_plugins(
+        &mut self,
+        name: &NetworkName,
+        reserved: &crate::joined::Reservations,
+    ) -> Result<(), Error> {
         let Some((of_network, known)) = self.view.network(name) else { return Ok(()) };
         let mtu = self.smallest_mtu(name);
         let Some(joined) = self.joined.get_mut(name) else { return Ok(()) };
@@ -299,7 +312,8 @@ impl Agent {
     /// The largest packet that fits on every host with containers of a network.
     fn smallest_mtu(&self, name: &NetworkName) -> u32 {
         let Some((of_network, known)) = self.view.network(name) else { return 0 };
-        let others = of_network.blocks().filter_map(|(_, owner)| self.view.hosts.get(&owner.value)).map(|host| host.mtu);
+        let others =
+            of_network.blocks().filter_map(|(_, owner)| self.view.hosts.get(&owner.value)).map(|host| host.mtu);
         let smallest = others.chain([self.underlay.mtu]).min().unwrap_or(self.underlay.mtu);
         self.local().map_or(smallest, |local| crate::kernel::vxlan::inner_mtu(smallest, &known.value, local))
     }
@@ -364,8 +378,9 @@ impl Agent {
 
     fn report(&mut self) {
         let of_networks = self.view.networks.iter();
-        let misplaced: Vec<_> =
-            of_networks.flat_map(|(name, view)| view.misplaced().into_iter().map(move |what| format!("network {name}: {what}"))).collect();
+        let misplaced: Vec<_> = of_networks
+            .flat_map(|(name, view)| view.misplaced().into_iter().map(move |what| format!("network {name}: {what}")))
+            .collect();
         let nonsense = self.view.nonsense.len() + misplaced.len();
         let unreachable = self.unreachable.iter().map(|reason| format!("etcd cannot be reached: {reason}"));
         let obstacles = self.obstacles.iter().map(|(whom, what)| format!("{whom}: {what}"));
@@ -373,10 +388,14 @@ impl Agent {
             let conflicts = joined.state.iter().flat_map(|state| &state.conflicts);
             conflicts.map(move |conflict| {
                 let containers = conflict.containers.join(", ");
-                format!("network {name}: host {} owns {} now, of which there are addresses here: stop {containers}", conflict.owner, conflict.block)
+                format!(
+                    "network {name}: host {} owns {} now, of which there are addresses here: stop {containers}",
+                    conflict.owner, conflict.block
+                )
             })
         });
-        let matters = unreachable.chain(obstacles).chain(conflicts).chain(self.view.nonsense.values().cloned()).chain(misplaced);
+        let matters =
+            unreachable.chain(obstacles).chain(conflicts).chain(self.view.nonsense.values().cloned()).chain(misplaced);
         self.matters.are(matters.collect());
         let state = AgentState {
             host: self.id.to_string(),
@@ -421,10 +440,15 @@ pub(crate) fn clean() -> Result<(), Error> {
             publication::remove_state(&places, &network)?;
         } else {
             say(&format!("network {network} stays: containers have addresses of it"));
-            kept.extend(places.state(&network)?.into_iter().flat_map(|state| state.network.subnets).map(|subnet| subnet.network()));
+            kept.extend(
+                places
+                    .state(&network)?
+                    .into_iter()
+                    .flat_map(|state| state.network.subnets)
+                    .map(|subnet| subnet.network()),
+            );
         }
     }
     kernel.keep_unreachable(&kept)?;
     if kept.is_empty() { kernel.remove_guard() } else { Ok(()) }
 }
-

@@ -86,11 +86,7 @@ impl Agent {
 
     /// Sees that this host is in a network, and has addresses of each of its subnets.
     async fn join(&mut self, name: &NetworkName) -> Result<Reply, Error> {
-        let is_complete = |state: &State| {
-            let has_block = |subnet: &Subnet| state.blocks.iter().any(|block| subnet.has(*block));
-            state.network.subnets.iter().all(has_block)
-        };
-        if self.joined.get(name).and_then(|joined| joined.state.as_ref()).is_some_and(is_complete) {
+        if self.joined.get(name).and_then(|joined| joined.state.as_ref()).is_some_and(State::is_complete) {
             return self.state(name);
         }
         let network = self.look_at(name).await?;
@@ -150,7 +146,9 @@ impl Agent {
 
     /// Another block, unless another plugin got one a moment ago.
     async fn grow(&mut self, name: &NetworkName, ipv4: bool) -> Result<Reply, Error> {
-        let Some(state) = self.joined.get(name).and_then(|joined| joined.state.clone()) else { return self.join(name).await };
+        let Some(state) = self.joined.get(name).and_then(|joined| joined.state.clone()) else {
+            return self.join(name).await;
+        };
         let subnet = *state.network.subnet_of(ipv4).ok_or_else(|| Error::NoNetwork(name.clone()))?;
         if Joined::free(&state, &subnet, &reservations(name)?) == 0 {
             self.claim_block(name, &subnet).await?;
@@ -159,7 +157,12 @@ impl Agent {
     }
 
     /// Claims an address outside the own blocks; the owner of its block if that has to agree.
-    async fn claim_address(&mut self, name: &NetworkName, address: IpAddr, claim: Claim) -> Result<Option<HostId>, Error> {
+    async fn claim_address(
+        &mut self,
+        name: &NetworkName,
+        address: IpAddr,
+        claim: Claim,
+    ) -> Result<Option<HostId>, Error> {
         self.join(name).await?;
         let (of_network, known) = self.view.network(name).ok_or_else(|| Error::NoNetwork(name.clone()))?;
         let subnet = known.value.subnets.iter().find(|subnet| subnet.offers(address));
@@ -173,7 +176,9 @@ impl Agent {
         }
         let (key, of_block) = (Key::Address(name.clone(), block, address), Key::Block(name.clone(), block));
         let claim = Claim { granted: owner.is_none(), ..claim };
-        let answer = self.transact("claim an address", transactions::claim_address(&key, &of_block, owner.as_ref(), &claim)).await?;
+        let answer = self
+            .transact("claim an address", transactions::claim_address(&key, &of_block, owner.as_ref(), &claim))
+            .await?;
         if !answer.succeeded() {
             return Err(Error::Refused(format!("{address} of network {name} is taken by a container of another host")));
         }
@@ -191,7 +196,10 @@ impl Agent {
     pub(crate) fn answer_pending(&mut self) {
         for pending in std::mem::take(&mut self.pending) {
             let claim = self.view.networks.get(&pending.network).and_then(|of_network| {
-                of_network.addresses().find(|(address, ..)| *address == pending.address).map(|(_, _, claim)| claim.value.clone())
+                of_network
+                    .addresses()
+                    .find(|(address, ..)| *address == pending.address)
+                    .map(|(_, _, claim)| claim.value.clone())
             });
             let Pending { network, address, until, owner, reply } = pending;
             let refused = |message| Ok(Reply::Failed { message, temporary: false });
@@ -226,11 +234,15 @@ impl Agent {
                 taken.note(change);
             }
             if taken.names.contains_key(&asked.name) {
-                return Err(Error::Refused(format!("there is an overlay network {} already: choose another name", asked.name)));
+                return Err(Error::Refused(format!(
+                    "there is an overlay network {} already: choose another name",
+                    asked.name
+                )));
             }
             let network = self.plan(asked, &taken)?;
             let revision = created.changes.first().map_or(0, |change| change.revision);
-            let answer = self.transact("create a network", transactions::create_network(asked, &network, revision)).await?;
+            let answer =
+                self.transact("create a network", transactions::create_network(asked, &network, revision)).await?;
             if answer.succeeded() {
                 return Ok(network);
             }
@@ -257,13 +269,18 @@ impl Agent {
 
     fn check_subnet(&self, subnet: &Subnet, taken: &Taken) -> Result<(), Error> {
         if let Some((other, name)) = taken.subnets.iter().find(|(other, _)| subnet.overlaps(**other)) {
-            return Err(Error::Refused(format!("subnet {} overlaps {other} of overlay network {name}", subnet.network())));
+            return Err(Error::Refused(format!(
+                "subnet {} overlaps {other} of overlay network {name}",
+                subnet.network()
+            )));
         }
-        let hosts = self.view.hosts.values().flat_map(|host| host.underlay.iter().map(move |address| (address, &host.name)));
+        let hosts =
+            self.view.hosts.values().flat_map(|host| host.underlay.iter().map(move |address| (address, &host.name)));
         match hosts.into_iter().find(|(address, _)| subnet.network().contains(**address)) {
-            Some((address, host)) => {
-                Err(Error::Refused(format!("subnet {} contains {address}, where host {host} is reached", subnet.network())))
-            }
+            Some((address, host)) => Err(Error::Refused(format!(
+                "subnet {} contains {address}, where host {host} is reached",
+                subnet.network()
+            ))),
             None => Ok(()),
         }
     }
@@ -327,7 +344,10 @@ impl Agent {
         }
         Ok(Described {
             network: known.value.clone(),
-            blocks: of_network.blocks().map(|(block, owner)| HolderOfBlock { block, host: owner.value.clone() }).collect(),
+            blocks: of_network
+                .blocks()
+                .map(|(block, owner)| HolderOfBlock { block, host: owner.value.clone() })
+                .collect(),
             claims: of_network.addresses().map(|(address, _, claim)| (address, claim.value.clone())).collect(),
             endpoints,
             hosts: self.view.hosts.iter().map(|(id, host)| (id.clone(), host.name.clone())).collect(),
@@ -344,7 +364,13 @@ impl Agent {
             let view = self.read_network(&name).await?;
             let Some((of_network, _)) = view.network(&name) else { continue };
             for (block, owner) in of_network.blocks() {
-                let unknown = || KnownHost { id: owner.value.clone(), host: None, alive: false, here: false, blocks: BTreeMap::new() };
+                let unknown = || KnownHost {
+                    id: owner.value.clone(),
+                    host: None,
+                    alive: false,
+                    here: false,
+                    blocks: BTreeMap::new(),
+                };
                 let host = hosts.entry(owner.value.clone()).or_insert_with(unknown);
                 host.blocks.entry(name.clone()).or_default().push(block);
             }
@@ -420,7 +446,8 @@ impl Taken {
             let network = IpNetwork::new(std::net::Ipv4Addr::new(10, second, 0, 0).into(), 16).ok()?;
             Subnet::new(network).ok()
         });
-        let mut free = candidates.filter(|subnet| self.is_free(subnet) && !routes.iter().any(|route| subnet.overlaps(*route)));
+        let mut free =
+            candidates.filter(|subnet| self.is_free(subnet) && !routes.iter().any(|route| subnet.overlaps(*route)));
         free.next().ok_or_else(|| Error::Refused("10.128.0.0/9 has no subnet left: name one with --subnet".to_owned()))
     }
 
@@ -429,7 +456,11 @@ impl Taken {
         let address = vni.local_ipv6(&format!("{} {}", asked.name, asked.created));
         let subnet = IpNetwork::new(address.into(), 64).map_err(|error| error.to_string()).and_then(Subnet::new);
         let subnet = subnet.map_err(Error::Refused)?;
-        if self.is_free(&subnet) { Ok(subnet) } else { Err(Error::Refused("name an IPv6 subnet with --subnet".to_owned())) }
+        if self.is_free(&subnet) {
+            Ok(subnet)
+        } else {
+            Err(Error::Refused("name an IPv6 subnet with --subnet".to_owned()))
+        }
     }
 }
 

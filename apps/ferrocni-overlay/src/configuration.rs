@@ -193,7 +193,9 @@ mod tests {
         for local in ["http://127.0.0.1:2379", "http://[::1]:2379", "http://localhost:2379", "127.0.0.1:2379"] {
             assert!(written(&json!({"endpoints": [local]})).is_ok(), "{local}");
         }
-        for open in ["http://192.0.2.5:2379", "192.0.2.5:2379", "http://localhost.example:2379", "http://127.0.0.1.example:1"] {
+        for open in
+            ["http://192.0.2.5:2379", "192.0.2.5:2379", "http://localhost.example:2379", "http://127.0.0.1.example:1"]
+        {
             let error = written(&json!({"endpoints": [open]})).unwrap_err().to_string();
             assert!(error.contains(open), "{error}");
         }
@@ -228,7 +230,8 @@ mod tests {
 
     #[test]
     fn the_underlay_is_a_link_or_addresses() {
-        let underlay = |value: Value| written(&json!({"endpoints": ["localhost:1"], "underlay": value})).unwrap().underlay;
+        let underlay =
+            |value: Value| written(&json!({"endpoints": ["localhost:1"], "underlay": value})).unwrap().underlay;
         assert_eq!(underlay(json!("eth1")), Some(Underlay::Link("eth1".into())));
         assert_eq!(underlay(json!(["192.0.2.1"])), Some(Underlay::Addresses(vec!["192.0.2.1".parse().unwrap()])));
     }

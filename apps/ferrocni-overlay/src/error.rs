@@ -45,8 +45,8 @@ pub enum Error {
     #[error(transparent)]
     Sysctl(#[from] sysctl::Error),
     /// etcd says no.
-    #[error("etcd: {doing}")]
-    Etcd { doing: &'static str, source: Box<etcd_client::Error> },
+    #[error("etcd: cannot {doing}: {}", words(reason))]
+    Etcd { doing: &'static str, reason: Box<etcd_client::Error> },
     /// etcd says nothing.
     #[error("etcd has not answered within {} s ({doing})", after.as_secs())]
     Silent { doing: &'static str, after: Duration },
@@ -77,4 +77,12 @@ impl Error {
     pub(crate) fn is_of_etcd(&self) -> bool {
         matches!(self, Self::Etcd { .. } | Self::Silent { .. })
     }
+}
+
+/// What went wrong, without the types and fields that gRPC's own text has.
+fn words(error: &etcd_client::Error) -> String {
+    let etcd_client::Error::GRpcStatus(status) = error else { return error.to_string() };
+    let causes = std::iter::successors(std::error::Error::source(status), |cause| cause.source());
+    let last = causes.last().map(ToString::to_string).filter(|cause| !cause.is_empty());
+    last.unwrap_or_else(|| status.message().to_owned())
 }

@@ -21,7 +21,7 @@ pub(crate) async fn bounded<T>(
     answer: impl Future<Output = Result<T, etcd_client::Error>>,
 ) -> Result<T, Error> {
     match tokio::time::timeout(WITHIN, answer).await {
-        Ok(answer) => answer.map_err(|source| Error::Etcd { doing, source: Box::new(source) }),
+        Ok(answer) => answer.map_err(|reason| Error::Etcd { doing, reason: Box::new(reason) }),
         Err(_) => Err(Error::Silent { doing, after: WITHIN }),
     }
 }

@@ -84,7 +84,12 @@ impl Joined {
     }
 
     /// The blocks that etcd no longer knows as anybody's, although containers have their addresses.
-    pub(crate) fn lost_blocks(&self, network: &Network, view: &NetworkView, reserved: &Reservations) -> BTreeSet<Block> {
+    pub(crate) fn lost_blocks(
+        &self,
+        network: &Network,
+        view: &NetworkView,
+        reserved: &Reservations,
+    ) -> BTreeSet<Block> {
         let claimed: BTreeSet<_> = view.addresses().map(|(address, ..)| address).collect();
         let block = |address: &IpAddr| network.subnets.iter().find_map(|subnet| subnet.block_of(*address));
         let lost = reserved.keys().filter(|address| !claimed.contains(*address)).filter_map(block);
@@ -114,7 +119,8 @@ fn conflicts(
         let Some(block) = network.subnets.iter().find_map(|subnet| subnet.block_of(*address)) else { continue };
         let owner = view.owner_of(block).map(|owner| &owner.value).filter(|owner| *owner != host);
         let Some(owner) = owner.filter(|_| !claimed.iter().any(|claim| claim.address == *address)) else { continue };
-        let conflict = conflicts.entry(block).or_insert_with(|| Conflict { block, owner: owner.clone(), containers: Vec::new() });
+        let conflict =
+            conflicts.entry(block).or_insert_with(|| Conflict { block, owner: owner.clone(), containers: Vec::new() });
         conflict.containers.push(format!("{}:{} ({address})", attachment.container, attachment.ifname));
     }
     conflicts.into_values().collect()

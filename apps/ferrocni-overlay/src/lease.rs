@@ -30,7 +30,9 @@ impl Lease {
                 self.renewed = Instant::now();
                 Ok(true)
             }
-            Err(Error::Etcd { source, .. }) if matches!(*source, etcd_client::Error::LeaseKeepAliveError(_)) => Ok(false),
+            Err(Error::Etcd { reason, .. }) if matches!(*reason, etcd_client::Error::LeaseKeepAliveError(_)) => {
+                Ok(false)
+            }
             Err(error) => Err(error),
         }
     }

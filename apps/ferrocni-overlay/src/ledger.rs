@@ -82,7 +82,9 @@ impl Agent {
 
     /// Blocks that etcd has lost, as with a backup from before they were claimed: containers have their addresses.
     pub(crate) async fn restore_blocks(&mut self, name: &NetworkName, reserved: &Reservations) -> Result<(), Error> {
-        let (Some((of_network, known)), Some(joined)) = (self.view.network(name), self.joined.get(name)) else { return Ok(()) };
+        let (Some((of_network, known)), Some(joined)) = (self.view.network(name), self.joined.get(name)) else {
+            return Ok(());
+        };
         let lost = joined.lost_blocks(&known.value, of_network, reserved);
         for block in lost {
             let Some((_, known)) = self.view.network(name) else { return Ok(()) };
@@ -102,10 +104,12 @@ impl Agent {
     pub(crate) async fn restore(&mut self, name: &NetworkName, reserved: &Reservations) -> Result<bool, Error> {
         let state = self.joined.get(name).and_then(|joined| joined.state.clone());
         let Some(state) = state.filter(|_| !reserved.is_empty()) else { return Ok(false) };
-        let answer = self.transact("create a network again", transactions::restore_network(name, &state.network)).await?;
+        let answer =
+            self.transact("create a network again", transactions::restore_network(name, &state.network)).await?;
         if !answer.succeeded() {
             return Err(Error::Refused(format!(
-                "network {name} is not in etcd any more, and its number or subnet belongs to another: stop {} containers here",
+                "etcd has lost network {name}, of which {} addresses are in use here, and has something else in its place: remove that, or \
+                 stop these containers",
                 reserved.len()
             )));
         }
@@ -129,12 +133,12 @@ impl Agent {
 
     async fn publish(&mut self, name: &NetworkName, reserved: &Reservations) -> Result<(), Error> {
         let wanted = publication::endpoints(reserved);
-        let (Some(etcd), Some(lease), Some(joined)) = (&mut self.etcd, self.lease, self.joined.get_mut(name)) else { return Ok(()) };
+        let (Some(etcd), Some(lease), Some(joined)) = (&mut self.etcd, self.lease, self.joined.get_mut(name)) else {
+            return Ok(());
+        };
         // What is left of an earlier life, of which this agent knows nothing else.
-        let of_view = self.view.networks.get(name).into_iter().flat_map(|view| &view.endpoints);
-        let stale = of_view.filter(|((host, attachment), _)| *host == self.id && !wanted.contains_key(attachment));
-        let stale: Vec<_> = stale.map(|((_, attachment), endpoint)| (attachment.clone(), endpoint.clone())).collect();
-        joined.published.extend(stale);
+        let of_view = self.view.endpoints_of(name, &self.id).into_iter();
+        joined.published.extend(of_view.filter(|(attachment, _)| !wanted.contains_key(attachment)));
         if joined.published != wanted {
             publication::publish(etcd, lease.id, &self.id, &joined.published, &wanted).await?;
             joined.published = wanted;
@@ -203,16 +207,16 @@ impl Agent {
     async fn answer_claims(&mut self, name: &NetworkName) -> Result<(), Error> {
         let Some((of_network, _)) = self.view.network(name) else { return Ok(()) };
         let is_ours = |block| of_network.owner_of(block).is_some_and(|owner| owner.value == self.id);
-        let open = of_network.addresses().filter(|(_, block, claim)| {
-            !claim.value.granted && claim.value.host != self.id && is_ours(*block)
-        });
+        let open = of_network
+            .addresses()
+            .filter(|(_, block, claim)| !claim.value.granted && claim.value.host != self.id && is_ours(*block));
         let open: Vec<_> = open.map(|(address, block, claim)| (address, block, claim.clone())).collect();
         for (address, block, claim) in open {
             let key = Key::Address(name.clone(), block, address);
             let granted = are_free(name, |reserved| reserved == address)?;
             let answer = self.transact("answer a claim", transactions::answer_claim(&key, &claim, granted)).await?;
             if answer.succeeded() {
-                let answered = granted.then(|| Claim { granted, ..claim.value });
+                let answered = granted.then_some(Claim { granted, ..claim.value });
                 self.note(&key, answered.as_ref(), revision(&answer));
                 self.program(name)?;
             }
@@ -223,7 +227,9 @@ impl Agent {
     /// Claimed addresses whose containers are gone.
     async fn return_addresses(&mut self, name: &NetworkName, reserved: &Reservations) -> Result<(), Error> {
         let now = Instant::now();
-        let (Some(joined), Some(of_network)) = (self.joined.get_mut(name), self.view.networks.get(name)) else { return Ok(()) };
+        let (Some(joined), Some(of_network)) = (self.joined.get_mut(name), self.view.networks.get(name)) else {
+            return Ok(());
+        };
         let own = of_network.addresses().filter(|(_, _, claim)| claim.value.host == self.id);
         let own: Vec<_> = own.map(|(address, block, claim)| (address, block, claim.clone())).collect();
         let known: BTreeSet<IpAddr> = own.iter().map(|(address, ..)| *address).collect();
@@ -246,7 +252,13 @@ impl Agent {
         Ok(())
     }
 
-    async fn return_address(&mut self, name: &NetworkName, block: Block, address: IpAddr, claim: &Known<Claim>) -> Result<(), Error> {
+    async fn return_address(
+        &mut self,
+        name: &NetworkName,
+        block: Block,
+        address: IpAddr,
+        claim: &Known<Claim>,
+    ) -> Result<(), Error> {
         let key = Key::Address(name.clone(), block, address);
         let answer = self.transact("return an address", transactions::answer_claim(&key, claim, false)).await?;
         if answer.succeeded() {
@@ -276,7 +288,9 @@ impl Agent {
         let dead: Vec<_> = dead.map(|(host, _)| host.clone()).collect();
         for host in dead {
             match self.remove_host(&host).await {
-                Ok(()) => crate::log::say(&format!("host {host} was silent for {} s: its blocks are free", after.as_secs())),
+                Ok(()) => {
+                    crate::log::say(&format!("host {host} was silent for {} s: its blocks are free", after.as_secs()));
+                }
                 Err(error) => self.lost(&error),
             }
         }

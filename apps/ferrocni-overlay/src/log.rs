@@ -4,7 +4,8 @@ use std::error::Error;
 
 pub(crate) fn say(what: &str) {
     // In one piece, and one line whatever stood in etcd.
-    eprint!("{}\n", what.replace(['\n', '\r'], " "));
+    let line = format!("{}\n", what.replace(['\n', '\r'], " "));
+    eprint!("{line}");
 }
 
 /// An error with its causes. gRPC repeats a cause's words in its own: they are said once.

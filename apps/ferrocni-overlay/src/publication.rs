@@ -17,7 +17,9 @@ const CHUNK: usize = 100;
 pub(crate) fn write_state(places: &Places, network: &NetworkName, state: &State) -> Result<(), Error> {
     let folder = places.networks();
     let text = serde_json::to_vec_pretty(state).unwrap_or_default();
-    folder.write(network.as_str(), &text).map_err(|source| Error::Write { path: folder.path_of(network.as_str()), source })
+    folder
+        .write(network.as_str(), &text)
+        .map_err(|source| Error::Write { path: folder.path_of(network.as_str()), source })
 }
 
 /// Tells them that it is no longer in the network.
@@ -53,7 +55,9 @@ pub(crate) async fn publish(
     let key = |attachment: &Attachment| Key::Endpoint(host.clone(), attachment.clone()).to_string();
     let gone = published.keys().filter(|attachment| !wanted.contains_key(attachment));
     let mut operations: Vec<_> = gone.map(|attachment| TxnOp::delete(key(attachment), None)).collect();
-    for (attachment, endpoint) in wanted.iter().filter(|(attachment, endpoint)| published.get(attachment) != Some(endpoint)) {
+    for (attachment, endpoint) in
+        wanted.iter().filter(|(attachment, endpoint)| published.get(attachment) != Some(endpoint))
+    {
         let value = serde_json::to_vec(endpoint).unwrap_or_default();
         operations.push(TxnOp::put(key(attachment), value, Some(PutOptions::new().with_lease(lease))));
     }

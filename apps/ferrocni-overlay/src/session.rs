@@ -25,7 +25,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 #[derive(Debug)]
 pub(crate) enum News {
     /// Everything, in the place of what was known before.
-    Connected(Etcd, Listing),
+    Connected(Box<Etcd>, Listing),
     /// All of a network that was joined.
     Joined(NetworkName, Listing),
     /// What has changed since.
@@ -111,13 +111,13 @@ impl Task {
             all.changes.extend(etcd.list(&prefix, Some(all.revision)).await?.changes);
         }
         let mut stream = self.begin(&client, all.revision + 1).await?;
-        if self.tell.send(News::Connected(etcd.clone(), all)).is_err() {
+        if self.tell.send(News::Connected(Box::new(etcd.clone()), all)).is_err() {
             return Ok(End::Agent);
         }
         loop {
             tokio::select! {
                 answer = stream.message() => {
-                    let answer = answer.map_err(|source| Error::Etcd { doing: "watch", source: Box::new(source) })?;
+                    let answer = answer.map_err(|reason| Error::Etcd { doing: "watch", reason: Box::new(reason) })?;
                     let Some(answer) = answer else { return Err(Error::Unreachable("the watch has ended".to_owned())) };
                     if let Some(end) = self.hear(&answer)? {
                         return Ok(end);

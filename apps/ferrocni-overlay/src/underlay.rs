@@ -54,7 +54,9 @@ fn at(host: &mut Socket, addresses: &[IpAddr]) -> Result<Found, Error> {
     let mut mtus = Vec::new();
     for wanted in addresses {
         let Some(found) = all.iter().find(|address| address.network.ip() == *wanted) else {
-            return Err(Error::Underlay(format!("this host does not have the address {wanted}, which \"underlay\" names")));
+            return Err(Error::Underlay(format!(
+                "this host does not have the address {wanted}, which \"underlay\" names"
+            )));
         };
         mtus.push(host.link(found.link)?.mtu);
     }
@@ -65,11 +67,17 @@ fn on(host: &mut Socket, link: &Link) -> Result<Found, Error> {
     let all = host.addresses(link.index)?;
     let usable = |family| {
         let of_family = all.iter().filter(move |address| Family::of(address.network.ip()) == family);
-        of_family.filter(|address| address.scope == scope::UNIVERSE && !address.secondary).map(|it| it.network.ip()).next()
+        of_family
+            .filter(|address| address.scope == scope::UNIVERSE && !address.secondary)
+            .map(|it| it.network.ip())
+            .next()
     };
     let addresses: Vec<_> = Family::ALL.into_iter().filter_map(usable).collect();
     if addresses.is_empty() {
-        return Err(Error::Underlay(format!("link {} has no address by which other hosts could reach this one", link.name)));
+        return Err(Error::Underlay(format!(
+            "link {} has no address by which other hosts could reach this one",
+            link.name
+        )));
     }
     found(addresses, Some(link.mtu))
 }
@@ -77,7 +85,10 @@ fn on(host: &mut Socket, link: &Link) -> Result<Found, Error> {
 fn found(addresses: Vec<IpAddr>, mtu: Option<u32>) -> Result<Found, Error> {
     let mtu = mtu.unwrap_or(1500).min(mtu::LARGEST);
     if mtu < mtu::SMALLEST {
-        return Err(Error::Underlay(format!("the link to other hosts carries packets of {mtu} bytes, and {} are needed", mtu::SMALLEST)));
+        return Err(Error::Underlay(format!(
+            "the link to other hosts carries packets of {mtu} bytes, and {} are needed",
+            mtu::SMALLEST
+        )));
     }
     Ok(Found { addresses, mtu })
 }
@@ -93,6 +104,7 @@ fn default_link(host: &mut Socket) -> Result<Link, Error> {
         }
     }
     Err(Error::Underlay(
-        "there is no default route: name the link to other hosts in the configuration, as \"underlay\": \"eth1\"".to_owned(),
+        "there is no default route: name the link to other hosts in the configuration, as \"underlay\": \"eth1\""
+            .to_owned(),
     ))
 }

@@ -121,7 +121,11 @@ impl View {
                 return Ok(Touched::Hosts);
             }
             (Key::Alive(id), _) => {
-                if change.value.is_some() { self.alive.insert(id) } else { self.alive.remove(&id) };
+                if change.value.is_some() {
+                    self.alive.insert(id)
+                } else {
+                    self.alive.remove(&id)
+                };
                 return Ok(Touched::Alive);
             }
             (Key::Network(_), Some(of)) => of.network = change.known()?,
@@ -141,6 +145,13 @@ impl View {
         let prefix = Key::of_network(network);
         self.nonsense.retain(|key, _| !key.starts_with(prefix.as_bytes()));
         self.written.retain(|key, _| !key.starts_with(prefix.as_bytes()));
+    }
+
+    /// What others are told of one host's containers.
+    pub(crate) fn endpoints_of(&self, network: &NetworkName, host: &HostId) -> BTreeMap<Attachment, Endpoint> {
+        let all = self.networks.get(network).into_iter().flat_map(|view| &view.endpoints);
+        let own = all.filter(|((of, _), _)| of == host);
+        own.map(|((_, attachment), endpoint)| (attachment.clone(), endpoint.clone())).collect()
     }
 
     /// A network that is there.
@@ -201,9 +212,10 @@ impl NetworkView {
         }
         let blocks = self.blocks.keys().filter(|block| self.subnet_with(**block).is_none());
         let in_words = |what: String| format!("{what} is not in a subnet of its network, and ignored");
-        let addresses = self.addresses.iter().filter(|(address, (block, _))| {
-            self.subnet_with(*block).is_none_or(|subnet| !subnet.offers(**address))
-        });
+        let addresses = self
+            .addresses
+            .iter()
+            .filter(|(address, (block, _))| self.subnet_with(*block).is_none_or(|subnet| !subnet.offers(**address)));
         let blocks = blocks.map(|block| in_words(format!("block {block}")));
         blocks.chain(addresses.map(|(address, _)| in_words(format!("address {address}")))).collect()
     }

@@ -328,7 +328,9 @@ impl fmt::Display for Request {
             Request::FindRoute { address } => write!(formatter, "find the route to {address}"),
             Request::ListRoutes => write!(formatter, "list the routes"),
             Request::AddNeighbour { link, address } => write!(formatter, "add neighbour {address} to link {link}"),
-            Request::DeleteNeighbour { link, address } => write!(formatter, "delete neighbour {address} from link {link}"),
+            Request::DeleteNeighbour { link, address } => {
+                write!(formatter, "delete neighbour {address} from link {link}")
+            }
             Request::ListNeighbours { link } => write!(formatter, "list the neighbours of link {link}"),
             Request::AddForwarding { link, mac } => write!(formatter, "have link {link} forward what is for {mac}"),
             Request::DeleteForwarding { link, mac } => {

@@ -199,7 +199,9 @@ impl<'a> Expressions<'a> {
     /// `@th,96,32 & 0xffffff00 @set`: the identifier in a VXLAN header (RFC 7348, section 5).
     pub(crate) fn vni_in(&mut self, set: &str) -> &mut Self {
         const AFTER_UDP_AND_FLAGS: u32 = 8 + 4;
-        self.payload(FIRST, payload::TRANSPORT, AFTER_UDP_AND_FLAGS, 4).mask(&[0xff, 0xff, 0xff, 0]).lookup(set, None, false)
+        self.payload(FIRST, payload::TRANSPORT, AFTER_UDP_AND_FLAGS, 4)
+            .mask(&[0xff, 0xff, 0xff, 0])
+            .lookup(set, None, false)
     }
 
     /// `notrack`.

@@ -286,8 +286,7 @@ pub(crate) fn new_interval_set(place: Place<'_>, id: u32, key: Keys, fields: &[u
 /// Adds or deletes an interval. With several fields it is one element, with one field two: where it begins and where it has ended,
 /// unless that is beyond the last key of all.
 pub(crate) fn interval_elements(place: Place<'_>, interval: &Interval, fields: &[u32], add: bool) -> Vec<Message> {
-    let (operation, flags) =
-        if add { (operation::NEW_ELEMENT, flags::CREATE) } else { (operation::DEL_ELEMENT, 0) };
+    let (operation, flags) = if add { (operation::NEW_ELEMENT, flags::CREATE) } else { (operation::DEL_ELEMENT, 0) };
     if fields.len() > 1 {
         return vec![about_element(operation, flags, place, |message| {
             write_key(message, &interval.first);

@@ -29,7 +29,8 @@ use crate::{Error, Family, Result};
 
 /// The table.
 pub const TABLE: Table<'static> = Table { family: Family::Inet, name: "ferrocni_overlay" };
-const ABOUT: &str = "ferrocni: networks over many hosts; ferrocni-overlay makes this table anew, put no rules of your own here";
+const ABOUT: &str =
+    "ferrocni: networks over many hosts; ferrocni-overlay makes this table anew, put no rules of your own here";
 /// The comment of elements.
 const LABEL: &str = "ferrocni:overlay";
 
@@ -75,10 +76,25 @@ struct Ranges {
 }
 
 const HASHES: [Hash; 4] = [
-    Hash { name: "vnis", keys: keys(MARK, 4), about: "identifiers of networks, as VXLAN's header has them", content: vnis },
+    Hash {
+        name: "vnis",
+        keys: keys(MARK, 4),
+        about: "identifiers of networks, as VXLAN's header has them",
+        content: vnis,
+    },
     Hash { name: "devices", keys: keys(NAME, 16), about: "the networks' devices", content: devices },
-    Hash { name: "peers4", keys: keys(IPV4, 4), about: "hosts that may send", content: |wanted| peers(wanted, Version::V4) },
-    Hash { name: "peers6", keys: keys(IPV6, 16), about: "hosts that may send", content: |wanted| peers(wanted, Version::V6) },
+    Hash {
+        name: "peers4",
+        keys: keys(IPV4, 4),
+        about: "hosts that may send",
+        content: |wanted| peers(wanted, Version::V4),
+    },
+    Hash {
+        name: "peers6",
+        keys: keys(IPV6, 16),
+        about: "hosts that may send",
+        content: |wanted| peers(wanted, Version::V6),
+    },
 ];
 
 const SUBNETS: &str = "subnets of networks";
@@ -86,12 +102,48 @@ const WITHIN: &str = "source . destination: within a network";
 const INTERNAL: &str = "subnets of networks that nothing leaves";
 
 const RANGES: [Ranges; 6] = [
-    Ranges { name: "subnets4", keys: keys(IPV4, 4), fields: &[4], about: SUBNETS, content: |w| subnets(w, Version::V4, |_| true) },
-    Ranges { name: "subnets6", keys: keys(IPV6, 16), fields: &[16], about: SUBNETS, content: |w| subnets(w, Version::V6, |_| true) },
-    Ranges { name: "internal4", keys: keys(IPV4, 4), fields: &[4], about: INTERNAL, content: |w| subnets(w, Version::V4, |it| it) },
-    Ranges { name: "internal6", keys: keys(IPV6, 16), fields: &[16], about: INTERNAL, content: |w| subnets(w, Version::V6, |it| it) },
-    Ranges { name: "within4", keys: keys(IPV4 << 6 | IPV4, 8), fields: &[4, 4], about: WITHIN, content: |w| within(w, Version::V4) },
-    Ranges { name: "within6", keys: keys(IPV6 << 6 | IPV6, 32), fields: &[16, 16], about: WITHIN, content: |w| within(w, Version::V6) },
+    Ranges {
+        name: "subnets4",
+        keys: keys(IPV4, 4),
+        fields: &[4],
+        about: SUBNETS,
+        content: |w| subnets(w, Version::V4, |_| true),
+    },
+    Ranges {
+        name: "subnets6",
+        keys: keys(IPV6, 16),
+        fields: &[16],
+        about: SUBNETS,
+        content: |w| subnets(w, Version::V6, |_| true),
+    },
+    Ranges {
+        name: "internal4",
+        keys: keys(IPV4, 4),
+        fields: &[4],
+        about: INTERNAL,
+        content: |w| subnets(w, Version::V4, |it| it),
+    },
+    Ranges {
+        name: "internal6",
+        keys: keys(IPV6, 16),
+        fields: &[16],
+        about: INTERNAL,
+        content: |w| subnets(w, Version::V6, |it| it),
+    },
+    Ranges {
+        name: "within4",
+        keys: keys(IPV4 << 6 | IPV4, 8),
+        fields: &[4, 4],
+        about: WITHIN,
+        content: |w| within(w, Version::V4),
+    },
+    Ranges {
+        name: "within6",
+        keys: keys(IPV6 << 6 | IPV6, 32),
+        fields: &[16, 16],
+        about: WITHIN,
+        content: |w| within(w, Version::V6),
+    },
 ];
 
 const fn keys(kind: u32, length: u32) -> Keys {
@@ -158,12 +210,16 @@ fn of<'a>(version: Version, v4: &'a str, v6: &'a str) -> &'a str {
 fn chains(port: u16) -> [Chain; 5] {
     let base = |number, priority| Some(Hook { kind: "filter", number, priority });
     [
-        Chain::new("untracked", None).rule(|rule| rule.notrack()),
+        Chain::new("untracked", None).rule(|rule| {
+            rule.notrack();
+        }),
         Chain::new("outer", None)
             .rules(|rule, version| {
                 rule.address_in_set(Side::Source, version, of(version, "peers4", "peers6")).goto("untracked");
             })
-            .rule(|rule| rule.counted_drop()),
+            .rule(|rule| {
+                rule.counted_drop();
+            }),
         Chain::new("prerouting", base(PREROUTING, RAW))
             .rule(|rule| rule.udp_port(port).destination_is_local().vni_in("vnis").goto("outer"))
             .rules(|rule, version| {
@@ -172,7 +228,9 @@ fn chains(port: u16) -> [Chain; 5] {
             })
             .rules(|rule, version| {
                 let subnets = of(version, "subnets4", "subnets6");
-                rule.interface_in(Interface::In, "devices").address_not_in_set(Side::Source, version, subnets).counted_drop();
+                rule.interface_in(Interface::In, "devices")
+                    .address_not_in_set(Side::Source, version, subnets)
+                    .counted_drop();
             }),
         Chain::new("output", base(OUTPUT, RAW)).rule(|rule| rule.udp_port(port).vni_in("vnis").goto("untracked")),
         Chain::new("forward", base(FORWARD, FILTER))

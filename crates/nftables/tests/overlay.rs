@@ -18,7 +18,8 @@ fn in_new_netns(test: impl FnOnce() + Send) {
 }
 
 fn overlay() -> Overlay {
-    let subnets = [("10.128.0.0/16", false), ("fd00:1::/64", false), ("10.200.0.0/16", true), ("255.255.0.0/16", false)];
+    let subnets =
+        [("10.128.0.0/16", false), ("fd00:1::/64", false), ("10.200.0.0/16", true), ("255.255.0.0/16", false)];
     let subnets = subnets.map(|(subnet, internal)| (subnet.parse().expect("a subnet"), internal));
     Overlay {
         port: 4789,

@@ -77,7 +77,8 @@ impl TryFrom<Written> for Host {
 fn check_key(text: &str) -> Result<(), String> {
     let is_digit = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
     let digits = text.strip_suffix('=').unwrap_or_default();
-    if digits.len() == 43 && digits.bytes().all(is_digit) && digits.ends_with(|last| "AEIMQUYcgkosw048".contains(last)) {
+    if digits.len() == 43 && digits.bytes().all(is_digit) && digits.ends_with(|last| "AEIMQUYcgkosw048".contains(last))
+    {
         Ok(())
     } else {
         Err("its WireGuard key is not 32 bytes in base64".to_owned())

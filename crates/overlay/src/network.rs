@@ -97,7 +97,8 @@ mod tests {
     fn a_network_is_read_as_it_is_written() {
         let v4 = json!({"subnet": "10.128.0.0/16", "blockLength": 26});
         let v6 = json!({"subnet": "fd00::/64", "blockLength": 112});
-        let value = json!({"vni": 4097, "subnets": [v4, v6], "encrypted": false, "internal": true, "mtu": 1400, "created": ""});
+        let value =
+            json!({"vni": 4097, "subnets": [v4, v6], "encrypted": false, "internal": true, "mtu": 1400, "created": ""});
         assert_eq!(serde_json::to_value(read(&value).unwrap()).unwrap(), value);
         let network = read(&json!({"vni": 4097, "subnets": [v6], "later": 1})).unwrap();
         assert!(network.subnet_of(true).is_none() && network.subnet_of(false).is_some());

@@ -7,7 +7,7 @@ use files::Folder;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::{Block, Error, HostId, Network};
+use crate::{Block, Error, HostId, Network, Subnet};
 
 /// Longer than any file here, in bytes.
 const LIMIT: usize = 16 << 20;
@@ -108,6 +108,15 @@ pub struct State {
     pub excluded: Vec<IpAddr>,
     /// What keeps new containers from the network.
     pub conflicts: Vec<Conflict>,
+}
+
+impl State {
+    /// Whether this host has a block of each of the network's subnets.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        let has_block = |subnet: &Subnet| self.blocks.iter().any(|block| subnet.has(*block));
+        self.network.subnets.iter().all(has_block)
+    }
 }
 
 /// An address outside the host's blocks.

@@ -3,8 +3,8 @@ use ipnetwork::IpNetwork;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use crate::block::{Block, address, number};
 use crate::HostId;
+use crate::block::{Block, address, number};
 
 /// As many blocks has a network, unless they would be too small.
 const BLOCKS: u8 = 10; // bits

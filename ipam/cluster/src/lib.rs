@@ -29,7 +29,7 @@ impl Plugin for Cluster {
         let config = &request.network.config;
         let mut member = Member::join(&config.network(&request.network)?)?;
         let wishes = config.wishes(&request.network.args)?;
-        let result = member.allocate(&request.attachment, request.network.version, wishes, undo)?;
+        let result = member.allocate(&request.attachment, request.network.version, &wishes, undo)?;
         Ok(result.with_routes(config.routes()))
     }
 

@@ -26,7 +26,7 @@ impl Member {
     /// # Errors
     /// [`Error::Conflict`] if another host owns a block that is in use here; those of the agent.
     pub fn join(name: &NetworkName) -> Result<Self, Error> {
-        let known = Places::default().state(name)?.filter(|state| is_complete(state));
+        let known = Places::default().state(name)?.filter(State::is_complete);
         let state = known.map_or_else(|| ask(&Request::Join(name.clone())), Ok)?;
         let member = Self { name: name.clone(), state };
         member.refuse_conflicts()?;
@@ -39,7 +39,7 @@ impl Member {
     /// Code 50 with the reason.
     pub fn probe(name: &NetworkName) -> Result<(), Error> {
         let places = Places::default();
-        match places.state(name)?.filter(|state| is_complete(state)) {
+        match places.state(name)?.filter(State::is_complete) {
             Some(state) => Self { name: name.clone(), state }.refuse_conflicts(),
             None => match places.agent_state()? {
                 Some(agent) if agent.connected => Ok(()),
@@ -63,14 +63,14 @@ impl Member {
         &mut self,
         attachment: &Attachment,
         version: SpecVersion,
-        wishes: Vec<IpAddr>,
+        wishes: &[IpAddr],
         undo: &mut Undo,
     ) -> Result<AddResult, Error> {
-        let claimed = self.claim(attachment, &wishes)?;
+        let claimed = self.claim(attachment, wishes)?;
         let (name, of) = (self.name.clone(), attachment.clone());
         undo.push("free the addresses", move || release(&name, &of));
         for _ in 0..ATTEMPTS {
-            match self.reserve(attachment, version, &wishes, &claimed)? {
+            match self.reserve(attachment, version, wishes, &claimed)? {
                 Some(result) if self.may_have(&result, &claimed)? => {
                     Agent::default().tell_of_change(&self.name);
                     return Ok(result);
@@ -154,12 +154,6 @@ impl Member {
             }),
         }
     }
-}
-
-/// Whether this host has a block of each subnet.
-fn is_complete(state: &State) -> bool {
-    let has_block = |subnet: &overlay::Subnet| state.blocks.iter().any(|block| subnet.has(*block));
-    state.network.subnets.iter().all(has_block)
 }
 
 fn ask(request: &Request) -> Result<State, Error> {

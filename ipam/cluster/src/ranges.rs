@@ -6,7 +6,13 @@ use overlay::{ADDRESSES, Block, State, Subnet};
 use serde_json::{Value, json};
 
 /// A configuration of host-local that gives an address of each subnet, from this host's blocks and from `claimed`. None without blocks.
-pub(crate) fn configuration(network: &str, version: &str, state: &State, wishes: &[IpAddr], claimed: &[IpAddr]) -> Value {
+pub(crate) fn configuration(
+    network: &str,
+    version: &str,
+    state: &State,
+    wishes: &[IpAddr],
+    claimed: &[IpAddr],
+) -> Value {
     let sets: Vec<_> = state.network.subnets.iter().map(|subnet| range_set(subnet, state, claimed)).collect();
     json!({
         "cniVersion": version,
@@ -21,9 +27,7 @@ fn range_set(subnet: &Subnet, state: &State, claimed: &[IpAddr]) -> Vec<Value> {
     let of_blocks = blocks.flat_map(|block| stretches(subnet, block, &state.excluded));
     let alone = claimed.iter().copied().filter(|address| subnet.network().contains(*address));
     let ranges = of_blocks.chain(alone.map(|address| (address, address)));
-    let range = |(first, last): (IpAddr, IpAddr)| {
-        json!({"subnet": subnet.network().to_string(), "rangeStart": first, "rangeEnd": last, "gateway": subnet.gateway()})
-    };
+    let range = |(first, last): (IpAddr, IpAddr)| json!({"subnet": subnet.network().to_string(), "rangeStart": first, "rangeEnd": last, "gateway": subnet.gateway()});
     ranges.map(range).collect()
 }
 
@@ -77,6 +81,8 @@ mod tests {
         assert_eq!(of(&["10.1.2.12"]), ["10.1.2.9-10.1.2.11", "10.1.2.13-10.1.2.15"]);
         assert_eq!(of(&["10.1.2.15", "10.1.2.9"]), ["10.1.2.10-10.1.2.14"]);
         assert_eq!(of(&["10.1.2.11", "10.1.2.12", "10.9.9.9"]), ["10.1.2.9-10.1.2.10", "10.1.2.13-10.1.2.15"]);
-        assert!(of(&["10.1.2.9", "10.1.2.10", "10.1.2.11", "10.1.2.12", "10.1.2.13", "10.1.2.14", "10.1.2.15"]).is_empty());
+        assert!(
+            of(&["10.1.2.9", "10.1.2.10", "10.1.2.11", "10.1.2.12", "10.1.2.13", "10.1.2.14", "10.1.2.15"]).is_empty()
+        );
     }
 }

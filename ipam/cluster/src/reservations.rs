@@ -36,7 +36,8 @@ pub fn collect<C>(network: &NetworkName, request: &Gc<C>) -> Result<(), Error> {
     let elsewhere = elsewhere::attached(&request.network.name)?;
     store.retain(|owner| {
         let is_valid = request.valid.iter().any(|attachment| Owner::from(attachment) == *owner);
-        let is_elsewhere = owner.ifname().is_some_and(|ifname| elsewhere.contains(&(owner.container().clone(), ifname.clone())));
+        let is_elsewhere =
+            owner.ifname().is_some_and(|ifname| elsewhere.contains(&(owner.container().clone(), ifname.clone())));
         is_valid || is_elsewhere
     })?;
     drop(store);

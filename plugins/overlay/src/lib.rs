@@ -42,7 +42,7 @@ impl Plugin for Overlay {
 
         let options = Options::new(Some(config.mtu(member.state().mtu)))?;
         let pair = veth::create(&mut host, &netns, request, &options, undo)?;
-        let allocate = |undo: &mut Undo| member.allocate(&request.attachment, network.version, wishes, undo);
+        let allocate = |undo: &mut Undo| member.allocate(&request.attachment, network.version, &wishes, undo);
         let mut result = undo.after_all_else(allocate)?;
         let internal = member.state().network.internal;
         complete(&mut result, config, internal);

@@ -100,7 +100,8 @@ fn an_address_that_is_asked_for_is_had_wherever_it_is_but_never_twice() {
 #[test]
 fn a_network_is_removed_when_nobody_uses_it_and_leaves_nothing() {
     let cluster = Cluster::new(2, 60);
-    let before: Vec<_> = cluster.nodes.iter().map(|node| node.host.shell("ip -o link; ip route; ip -6 route show proto 142")).collect();
+    let before: Vec<_> =
+        cluster.nodes.iter().map(|node| node.host.shell("ip -o link; ip route; ip -6 route show proto 142")).collect();
     cluster.create(&["net"]);
     let (a, b) = (&cluster.nodes[0], &cluster.nodes[1]);
     let container = b.host.container("c");

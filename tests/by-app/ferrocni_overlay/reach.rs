@@ -25,7 +25,9 @@ fn containers_on_different_hosts_reach_each_other_and_leave_nothing() {
     let containers = attached(&cluster, "net");
     for (place, (server, result)) in containers.iter().enumerate() {
         let _server = (server.listen_tcp(80), server.listen_udp(80));
-        for (client, own) in containers.iter().enumerate().filter(|(other, _)| *other != place).map(|(_, client)| client) {
+        for (client, own) in
+            containers.iter().enumerate().filter(|(other, _)| *other != place).map(|(_, client)| client)
+        {
             for family in 0..2 {
                 let to = format!("{}:80", address(result, family));
                 let seen = client.assert_reaches_tcp(&to);
@@ -69,7 +71,9 @@ fn networks_are_apart_and_internal_ones_have_no_way_out() {
     inside[1].0.assert_reaches_tcp(&format!("{}:80", address(result, 0)));
     // Masqueraded.
     assert_eq!(a[1].0.assert_reaches_tcp("192.0.2.254:81").ip().to_string(), "192.0.2.2");
-    inside[1].0.shell("ip route add default via $(ip -4 route show | sed -n 's/.* via \\([0-9.]*\\) .*/\\1/p' | head -n 1)");
+    inside[1]
+        .0
+        .shell("ip route add default via $(ip -4 route show | sed -n 's/.* via \\([0-9.]*\\) .*/\\1/p' | head -n 1)");
     inside[1].0.assert_blocked_tcp("192.0.2.254:81");
 }
 
@@ -90,10 +94,16 @@ fn what_is_spoofed_goes_nowhere() {
     // The same from a machine that is no host of the cluster, in a frame that VXLAN's port takes.
     let device = "ip link add forged type vxlan id 4097 remote 192.0.2.1 local 192.0.2.254 dstport 4789 dev lan";
     cluster.switch.shell(&format!("{device}; ip link set forged up; ip route add {ip} dev forged"));
-    cluster.switch.shell("ip neigh replace $(ip route show dev forged | sed -n '1s/ .*//p') lladdr 02:00:00:00:00:01 dev forged");
+    cluster
+        .switch
+        .shell("ip neigh replace $(ip route show dev forged | sed -n '1s/ .*//p') lladdr 02:00:00:00:00:01 dev forged");
     let mac = cluster.nodes[0].host.link("overlay4097")["address"].as_str().expect("an address").to_owned();
     cluster.switch.shell(&format!("ip neigh replace {ip} lladdr {mac} dev forged"));
-    let refused = || cluster.nodes[0].host.shell("nft list chain inet ferrocni_overlay outer | sed -n 's/.*counter packets \\([0-9]*\\) .*drop/\\1/p'");
+    let refused = || {
+        cluster.nodes[0].host.shell(
+            "nft list chain inet ferrocni_overlay outer | sed -n 's/.*counter packets \\([0-9]*\\) .*drop/\\1/p'",
+        )
+    };
     let before = refused();
     cluster.switch.shell(&format!("echo forged | socat - UDP:{ip}:80"));
     eventually("the frame is counted", || refused() != before);

@@ -11,8 +11,8 @@ use cni::NetworkName;
 use ip::Family;
 use ipnetwork::IpNetwork;
 use netlink::{
-    AddressSpec, Batch, Forwarding, Link, LinkChange, LinkKind, Mac, Neighbour, NewLink, Route, RouteType, Socket, if_found,
-    table,
+    AddressSpec, Batch, Forwarding, Link, LinkChange, LinkKind, Mac, Neighbour, NewLink, Route, RouteType, Socket,
+    if_found, table,
 };
 use overlay::{HostId, Network, mtu};
 
@@ -263,7 +263,8 @@ fn read(host: &mut Socket, index: u32, wanted: &Wanted) -> Result<BTreeSet<Entry
     let mut entries = BTreeSet::new();
     entries.extend(host.addresses(index)?.into_iter().map(|address| Entry::Address(address.network.ip())));
     entries.extend(host.forwarding_entries(index)?.into_iter().map(|entry| Entry::Forwarding(entry.mac, entry.host)));
-    entries.extend(host.permanent_neighbours(index)?.into_iter().map(|entry| Entry::Neighbour(entry.address, entry.mac)));
+    entries
+        .extend(host.permanent_neighbours(index)?.into_iter().map(|entry| Entry::Neighbour(entry.address, entry.mac)));
     for family in Family::ALL {
         let routes = host.routes(family, None, table::MAIN)?;
         let entry = |route: Route| match route {
@@ -286,10 +287,11 @@ fn change(host: &mut Socket, link: u32, now: &BTreeSet<Entry>, wanted: &BTreeSet
     let replaced: BTreeSet<Place> = new.iter().map(|entry| entry.place()).collect();
     let gone: Vec<_> = now.difference(wanted).filter(|entry| !replaced.contains(&entry.place())).collect();
     let added = send(host, &new, |entry, batch| entry.add(link, batch));
-    let removed = gone.iter().rev().try_for_each(|entry| match send(host, &[entry], |entry, batch| entry.remove(link, batch)) {
-        Err(error) if error.is_not_found() => Ok(()),
-        outcome => outcome,
-    });
+    let removed =
+        gone.iter().rev().try_for_each(|entry| match send(host, &[entry], |entry, batch| entry.remove(link, batch)) {
+            Err(error) if error.is_not_found() => Ok(()),
+            outcome => outcome,
+        });
     Ok(added.and(removed)?)
 }
 

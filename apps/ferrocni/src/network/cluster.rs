@@ -28,7 +28,9 @@ pub(crate) struct Asked<'a> {
 /// What keeps it from being there.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ClusterError {
-    #[error("overlay network {name} exists already, and is another: its {what} {there}. Leave out what differs, and this host joins it")]
+    #[error(
+        "overlay network {name} exists already, and is another: its {what} {there}. Leave out what differs, and this host joins it"
+    )]
     Another { name: NetworkName, what: &'static str, there: String },
     #[error("{0}")]
     Subnet(String),
@@ -140,7 +142,8 @@ pub(crate) fn describe(network: &Network) -> Result<Map<String, Value>, Failure>
 
 fn object(described: &Described) -> Map<String, Value> {
     let name = |host: &overlay::HostId| described.hosts.get(host).cloned().unwrap_or_else(|| host.to_string());
-    let blocks: Vec<_> = described.blocks.iter().map(|holder| json!({"Block": holder.block, "Host": name(&holder.host)})).collect();
+    let blocks: Vec<_> =
+        described.blocks.iter().map(|holder| json!({"Block": holder.block, "Host": name(&holder.host)})).collect();
     let mut peers: Vec<_> = described.blocks.iter().map(|holder| name(&holder.host)).collect();
     peers.sort();
     peers.dedup();

@@ -117,7 +117,8 @@ const OVERLAY: &str = "overlay";
 
 /// Those that etcd has for the network, as they were when its list was written. They never change.
 fn in_cluster(subnets: &[String]) -> Vec<Subnet> {
-    let subnets = subnets.iter().filter_map(|text| text.parse().ok()).filter_map(|subnet| overlay::Subnet::new(subnet).ok());
+    let subnets =
+        subnets.iter().filter_map(|text| text.parse().ok()).filter_map(|subnet| overlay::Subnet::new(subnet).ok());
     subnets.map(|it| Subnet { subnet: it.network(), gateway: Some(it.gateway()), range: None }).collect()
 }
 

@@ -82,7 +82,10 @@ fn a_route_says_which_program_made_it() {
             let family = netlink::Family::of(destination.ip());
             let routes = socket.routes(family, None, netlink::table::MAIN).expect("a list");
             let found = routes.iter().find(|found| found.destination == destination).expect("there");
-            assert_eq!((found.protocol, found.kind, found.priority), (Some(142), RouteType::Unreachable, Some(u32::MAX)));
+            assert_eq!(
+                (found.protocol, found.kind, found.priority),
+                (Some(142), RouteType::Unreachable, Some(u32::MAX))
+            );
             socket.delete_route(&route).expect("deleted");
         }
     });

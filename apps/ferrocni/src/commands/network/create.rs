@@ -11,8 +11,8 @@ use netlink::Socket;
 use crate::failure::Failure;
 use crate::host::Host;
 use crate::network::{
-    Asked, DEFAULT, Description, Driver, Exists, Options, Planned, Pools, Registry, Wanted, cluster, conflist, of_name_servers,
-    of_networks, of_routes,
+    Asked, DEFAULT, Description, Driver, Exists, Options, Planned, Pools, Registry, Wanted, cluster, conflist,
+    of_name_servers, of_networks, of_routes,
 };
 use crate::output::print_line;
 
@@ -159,7 +159,12 @@ fn existing(args: &Args, known: &Description) -> Result<String, Failure> {
 }
 
 /// Those of a network in etcd, which is created there unless it is there: each of its hosts has a list of plugins.
-fn in_cluster(args: &Args, name: &NetworkName, options: &Options, created: SystemTime) -> Result<Vec<Planned>, Failure> {
+fn in_cluster(
+    args: &Args,
+    name: &NetworkName,
+    options: &Options,
+    created: SystemTime,
+) -> Result<Vec<Planned>, Failure> {
     let decided = [
         ("--gateway", args.gateway.is_empty()),
         ("--ip-range", args.ip_range.is_empty()),

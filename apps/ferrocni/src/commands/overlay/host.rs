@@ -99,7 +99,8 @@ fn remove(args: &Rm) -> Result<ExitCode, Failure> {
 }
 
 fn remove_one(hosts: &[KnownHost], wanted: &str) -> Result<(), Failure> {
-    let is_it = |known: &&KnownHost| known.id.as_str() == wanted || known.host.as_ref().is_some_and(|host| host.name == wanted);
+    let is_it =
+        |known: &&KnownHost| known.id.as_str() == wanted || known.host.as_ref().is_some_and(|host| host.name == wanted);
     let found: Vec<_> = hosts.iter().filter(is_it).collect();
     match found[..] {
         [] => Err(HostError::Unknown(wanted.to_owned()).into()),
