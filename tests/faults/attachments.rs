@@ -141,7 +141,7 @@ impl Attachments {
         let damage = match self.plugin {
             _ if !self.is_possible => return,
             "bandwidth" => "tc qdisc del dev $(ip -br link show type ifb | tail -n 1 | cut -d' ' -f1) root",
-            "bridge" | "firewall" | "portmap" | "ptp" => "nft flush ruleset",
+            "bridge" | "firewall" | "overlay" | "portmap" | "ptp" => "nft flush ruleset",
             "host-device" | "macvlan" | "tap" => "ip -n fresh -6 addr flush dev eth0 scope global",
             "host-local" => "rm /var/lib/cni/networks/test/fd00:1::4",
             "loopback" | "none" => "ip -n fresh link set lo down",

@@ -286,10 +286,10 @@ mod tests {
     fn what_was_just_written_is_not_undone_by_older_news() {
         let (mut view, name) = (View::default(), NetworkName::new("n").unwrap());
         let at = |revision, change: Change| Change { revision, ..change };
-        let block = |value| change("nets/n/blocks/10.1.0.8-29", value);
+        let block = |value: Option<&str>| change("nets/n/blocks/10.1.0.8-29", value.map(|id| json!(id)).as_ref());
         let config = at(1, change("nets/n/config", Some(&config())));
         view.apply(&config);
-        view.note(at(5, block(Some(&json!(A)))));
+        view.note(at(5, block(Some(A))));
         view.apply(&at(4, block(None)));
         let count = |view: &View| view.networks[&name].blocks().count();
         assert_eq!(count(&view), 1);
@@ -297,10 +297,10 @@ mod tests {
         assert_eq!(count(&view), 1, "the list is older");
         view.replace_network(&name, &[config.clone()], 4);
         assert_eq!(count(&view), 1, "this too");
-        view.apply(&at(5, block(Some(&json!(A)))));
+        view.apply(&at(5, block(Some(A))));
         view.apply(&at(6, block(None)));
         assert_eq!(count(&view), 0);
-        view.note(at(7, block(Some(&json!(A)))));
+        view.note(at(7, block(Some(A))));
         view.replace(&[config], 8);
         assert_eq!(count(&view), 0, "deleted meanwhile");
     }
