@@ -19,9 +19,13 @@ fn bridge(number: u8) -> Value {
     })
 }
 
-/// What today's table has more than that of an earlier layout.
+/// What today's table has more than that of layout 3, and that of layout 3 more than those before.
+const SINCE_LAYOUT_3: &str = "
+    delete chain inet ferrocni layout-4
+    flush chain inet ferrocni answers
+    delete chain inet ferrocni answers
+";
 const SINCE_LAYOUT_2: &str = "
-    delete chain inet ferrocni layout-3
     flush chain inet ferrocni member
     add rule inet ferrocni member jump admin
     add rule inet ferrocni member iifname @isolated_bridges jump isolation
@@ -36,9 +40,16 @@ const SINCE_LAYOUT_2: &str = "
 ";
 
 /// For each earlier layout, what nft has to do to today's table to make it of that.
-pub(crate) fn earlier_layouts() -> [String; 2] {
-    let layout_2 = "add chain inet ferrocni layout-2\n";
-    [SINCE_LAYOUT_2.to_owned(), format!("{SINCE_LAYOUT_2}{layout_2}")]
+pub(crate) fn earlier_layouts() -> Vec<String> {
+    let layout_3 = format!("{SINCE_LAYOUT_3}add chain inet ferrocni layout-3\n");
+    layouts_without_senders().into_iter().chain([layout_3]).collect()
+}
+
+/// For those of them that do not know by which link a container sends.
+pub(crate) fn layouts_without_senders() -> [String; 2] {
+    let unnumbered = format!("{SINCE_LAYOUT_3}{SINCE_LAYOUT_2}");
+    let layout_2 = format!("{unnumbered}add chain inet ferrocni layout-2\n");
+    [unnumbered, layout_2]
 }
 
 /// Makes today's table one of an earlier layout.

@@ -146,6 +146,19 @@ impl<'a> Expressions<'a> {
         );
     }
 
+    /// `meta mark set <mark>`.
+    pub(crate) fn set_mark(&mut self, mark: u32) {
+        self.expression("immediate", |message| {
+            message.be32(immediate::DREG, FIRST);
+            message.nest(immediate::DATA, |message| {
+                message.bytes(data::VALUE, &mark.to_ne_bytes());
+            });
+        })
+        .expression("meta", |message| {
+            message.be32(meta::KEY, meta::MARK).be32(meta::SREG, FIRST);
+        });
+    }
+
     /// `meta mark & <bits> != 0`.
     pub(crate) fn has_mark(&mut self, bits: u32) -> &mut Self {
         self.meta(meta::MARK, FIRST).mask(&bits.to_ne_bytes()).compare(cmp::NOT_EQUAL, &[0; 4])

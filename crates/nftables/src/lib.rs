@@ -18,5 +18,7 @@ mod watch;
 pub use error::{Error, Result};
 pub use forwarding::{ForwardChain, Subject};
 pub use object::{Family, Table};
-pub use ruleset::{BRIDGE, Claim, Difference, Element, Holder, Holding, INET, Part, Protocol, Ruleset};
+pub use ruleset::{
+    BRIDGE, Claim, Difference, Element, Holder, Holding, INET, LOOPBACK_ANSWER, Part, Protocol, Ruleset,
+};
 pub use watch::Watch;

@@ -5,7 +5,7 @@ use tests::{Capture, Host, Inside as _, every_plugin_rules, firewalld, wire};
 
 use super::policies::assert_talk;
 use super::{Attached, network};
-use crate::networks::{bridged, earlier_layouts, firewall, go_back_to, portmap, ports};
+use crate::networks::{bridged, firewall, go_back_to, layouts_without_senders, portmap, ports};
 
 fn closed() -> Value {
     json!({"unpublishedPorts": "closed"})
@@ -239,7 +239,7 @@ fn assert_is_closed(outside: &Host, to: &Attached) {
 /// Of containers that an earlier version attached nothing tells by which link they send: only to closed ones are they strangers.
 #[test]
 fn the_tables_of_an_earlier_version_close_with_the_next_add() {
-    for earlier in earlier_layouts() {
+    for earlier in layouts_without_senders() {
         let (host, outside) = routed();
         let (one, two) = (network(&host, 1, &closed(), &[]), network(&host, 2, &json!({}), &[]));
         let old = Attached::to(&two, "old");

@@ -7,10 +7,11 @@ const IPTABLES: [&str; 5] = ["filter", "nat", "mangle", "raw", "security"];
 
 /// The chains of our tables that stay. All others are there for a subnet or a bridge, and go with its last
 /// container.
-const SKELETON: [&str; 12] = [
-    "layout-3",
+const SKELETON: [&str; 13] = [
+    "layout-4",
     "localnet",
     "prerouting",
+    "answers",
     "output",
     "publish",
     "postrouting",

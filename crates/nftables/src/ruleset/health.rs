@@ -13,7 +13,7 @@ use std::borrow::Cow;
 
 use super::chains::{MASQUERADE_PUBLISHED, OnDemand};
 use super::element::Entry;
-use super::skeleton::{BRIDGE_FILTER, BRIDGE_RAW, DSTNAT, FILTER, RAW, SRCNAT};
+use super::skeleton::{AFTER_DSTNAT, BRIDGE_FILTER, BRIDGE_RAW, DSTNAT, FILTER, RAW, SRCNAT};
 use super::{BRIDGE, Difference, INET, Ruleset, sets, skeleton};
 use crate::connection::ChainState;
 use crate::object::{Data, Held, Hook};
@@ -46,9 +46,10 @@ struct Wanted {
 }
 
 /// The skeleton's chains. Making all of its rules in order to count them would take a tenth of an ADD.
-static SKELETON: [Wanted; 13] = [
+static SKELETON: [Wanted; 14] = [
     base(INET, skeleton::LOCALNET, 2, Hook { kind: "filter", number: PREROUTING, priority: RAW }),
     base(INET, "prerouting", 1, Hook { kind: "nat", number: PREROUTING, priority: DSTNAT }),
+    base(INET, "answers", 1, Hook { kind: "filter", number: PREROUTING, priority: AFTER_DSTNAT }),
     base(INET, "output", 1, Hook { kind: "nat", number: OUTPUT, priority: DSTNAT }),
     inner(INET, "publish", 5, 2),
     base(INET, "postrouting", 4, Hook { kind: "nat", number: POSTROUTING, priority: SRCNAT }),

@@ -43,6 +43,7 @@ pub use holder::{Claim, Holder};
 pub use ip::Protocol;
 
 pub(crate) use skeleton::LAYOUT;
+pub use skeleton::LOOPBACK_ANSWER;
 
 use queue::Queue;
 

@@ -5,6 +5,8 @@
 //! - `localnet` makes `route_localnet` safe, which publishing on 127.0.0.1 needs: nothing that did not start on `lo`
 //!   comes in from or for a loopback address. It sits before connection tracking (priority raw), so it sees
 //!   answers to masqueraded connections under the host's address, not under 127.0.0.1.
+//! - `answers` marks answers to 127.0.0.1 that are translated back already. Where bridged frames pass the rules (br_netfilter), that is
+//!   before a bridge's own filter of loopback addresses sees them, and it lets in what has this mark.
 //! - `publish` is entered for the host's own addresses only, and the maps of one address come before those
 //!   of every address, as a socket bound to an address comes before one bound to all.
 //! - `publish` marks what it sees, by the bit that the reference uses for the same purpose, and `postrouting` masquerades
@@ -44,7 +46,7 @@ const ABOUT_BRIDGE: &str = "ferrocni: MAC address checks and isolation of bridge
 /// a chain's hook nor a set's type: what gets another one needs another name.
 ///
 /// [`OnDemand`]: super::chains::OnDemand
-pub(crate) const LAYOUT: u32 = 3;
+pub(crate) const LAYOUT: u32 = 4;
 /// The first layout that is told by a chain.
 const FIRST_MARKED: u32 = 2;
 const MARKER: &str = "layout-";
@@ -62,8 +64,13 @@ pub(super) fn layout_in(chain: &str) -> Option<u32> {
 /// The bit of the packet mark that says "sent to an address of this host": 13, the reference's `markMasqBit`.
 const FOR_THIS_HOST: u32 = 1 << 13;
 
+/// The packet mark of answers to connections from the host's loopback addresses: 127.0.0.0/8 in bytes.
+pub const LOOPBACK_ANSWER: u32 = 0x7f00_0008;
+
 pub(super) const RAW: i32 = -300;
 pub(super) const DSTNAT: i32 = -100;
+/// Once destinations are translated.
+pub(super) const AFTER_DSTNAT: i32 = DSTNAT + 1;
 pub(super) const FILTER: i32 = 0;
 pub(super) const SRCNAT: i32 = 100;
 /// As early in a bridge as raw in IP: before connection tracking of bridged packets.
@@ -135,6 +142,12 @@ fn publishing(chains: &mut Chains) {
 
     chains.base("prerouting", "nat", PREROUTING, DSTNAT);
     chains.rule(|rule| rule.destination_is_local().jump("publish"));
+
+    chains.base("answers", "filter", PREROUTING, AFTER_DSTNAT);
+    chains.rule(|rule| {
+        let rule = rule.iifname_not("lo").address_in(Side::Destination, LOOPBACK4).ct_status_dnat();
+        rule.set_mark(LOOPBACK_ANSWER);
+    });
 
     chains.base("output", "nat", OUTPUT, DSTNAT);
     chains.rule(|rule| rule.destination_is_local().jump("publish"));
@@ -268,7 +281,7 @@ mod tests {
         assert_eq!(chains.len(), on_demand.len());
         let chains = chains.iter().flat_map(OnDemand::create);
         let all: Vec<_> = [INET, BRIDGE].into_iter().flat_map(create).chain(chains).collect();
-        assert_eq!((LAYOUT, fingerprint(&all)), (3, 2_174_829_397_212_064_248));
+        assert_eq!((LAYOUT, fingerprint(&all)), (4, 12_145_631_426_722_076_650));
     }
 
     #[test]
