@@ -68,7 +68,7 @@ impl Call {
             args: String::new(),
             path: String::new(),
             depth: 0,
-            config: Configuration { text: config.to_string().into_bytes().into(), value: config.into() },
+            config: Configuration { value: config.into(), text: None },
         }
     }
 
@@ -266,7 +266,7 @@ mod tests {
         assert_eq!(request.attachment, Attachment::new("n", "c2", "net1").unwrap());
         assert_eq!((request.netns, request.network.args.as_str()), ("/n".into(), "IP=10.1.0.2"));
         assert_eq!(request.network.path().collect::<Vec<_>>(), ["/a", "/b"].map(std::path::Path::new));
-        assert_eq!(request.network.text(), br#"{"cniVersion":"1.1.0","name":"n"}"#);
+        assert_eq!(&*request.network.text(), br#"{"cniVersion":"1.1.0","name":"n"}"#);
         for wrong in [call.clone().container("../x"), call.clone().ifname("a/b"), call.clone().container("")] {
             assert_eq!(wrong.add::<Quiet>().unwrap_err().code(), Code::InvalidEnvironment);
         }

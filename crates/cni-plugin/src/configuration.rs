@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Configuration {
     pub(crate) value: Arc<Value>,
-    /// The same as it was read.
-    pub(crate) text: Arc<[u8]>,
+    /// The same as it was read, if it was text.
+    pub(crate) text: Option<Arc<[u8]>>,
 }
 
 impl Configuration {

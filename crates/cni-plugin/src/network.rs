@@ -1,7 +1,7 @@
 //! A network as configured, and the plugins that its configuration names.
 
+use std::borrow::Cow;
 use std::path::Path;
-use std::sync::Arc;
 
 use cni::{AddResult, Args, Error, Failures, NetworkName, PluginType, SpecVersion, json};
 use serde_json::Value;
@@ -55,10 +55,11 @@ impl<C> Network<C> {
     }
 
     /// The configuration byte by byte as it was received, for what is lost when it is read: the first of two values of a
-    /// key. Empty if another plugin made it up for this one.
+    /// key. What was never text has lost nothing.
     #[must_use]
-    pub fn text(&self) -> &[u8] {
-        &self.call.config.text
+    pub fn text(&self) -> Cow<'_, [u8]> {
+        let Configuration { value, text } = &self.call.config;
+        text.as_deref().map_or_else(|| value.to_string().into_bytes().into(), Cow::Borrowed)
     }
 
     /// The directories of `CNI_PATH`.
@@ -145,7 +146,7 @@ impl<C> Network<C> {
         config: Value,
         siblings: &'a [Sibling],
     ) -> Result<Delegate<'a>, Error> {
-        let call = Call { config: Configuration { value: config.into(), text: Arc::default() }, ..self.call.clone() };
+        let call = Call { config: Configuration { value: config.into(), text: None }, ..self.call.clone() };
         Delegate::find(kind, call, self.path(), siblings)
     }
 }

@@ -185,7 +185,7 @@ fn read_config() -> Result<Configuration, Error> {
         return Err(undecodable(format!("it is longer than {} MiB", MAX_CONFIG >> 20)));
     }
     match serde_json::from_slice(&bytes) {
-        Ok(value @ Value::Object(_)) => Ok(Configuration { value: value.into(), text: bytes.into() }),
+        Ok(value @ Value::Object(_)) => Ok(Configuration { value: value.into(), text: Some(bytes.into()) }),
         Ok(_) => Err(undecodable("it is JSON, but not an object".into())),
         Err(error) => Err(undecodable(error.to_string())),
     }

@@ -40,7 +40,7 @@ impl Plugin for Tuning {
         if wanted.is_empty() {
             return Ok(result.clone());
         }
-        duplicates::refuse(request.network.text())?;
+        duplicates::refuse(&request.network.text())?;
         allowlist::verify(&request.network.config)?;
         let netns = Arc::new(Netns::open(&request.netns)?);
         netns.run(|| tune(request, &netns, &wanted, undo))??;
@@ -78,7 +78,7 @@ impl Plugin for Tuning {
 
     fn status(request: &Status<Config>) -> Result<(), Error> {
         let config = &request.network.config;
-        duplicates::refuse(request.network.text())?;
+        duplicates::refuse(&request.network.text())?;
         allowlist::verify(config)?;
         backup::probe(config)
     }
