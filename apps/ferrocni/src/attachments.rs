@@ -67,6 +67,17 @@ impl Connections {
         Ok(Self::gather(host, |cache| cache.of_network(network))?.all)
     }
 
+    /// Of all networks, as it is recorded and no more.
+    pub(crate) fn recorded(host: &Host) -> Result<(Vec<Attached>, Vec<CacheError>), CacheError> {
+        let (mut attached, mut broken) = (Vec::new(), Vec::new());
+        for runtime in [host.runtime(), host.live_runtime()] {
+            let cached = runtime.cache().list()?;
+            attached.extend(cached.attached);
+            broken.extend(cached.broken);
+        }
+        Ok((attached, broken))
+    }
+
     fn gather(host: &Host, read: impl Fn(&Cache) -> Result<Cached, CacheError>) -> Result<Self, CacheError> {
         let names = Names::load();
         let mut found = Self { all: Vec::new(), broken: Vec::new() };
@@ -105,11 +116,6 @@ impl Connection {
         self.recorded.endpoint.netns.as_deref()
     }
 
-    /// Whether its namespace is there, or another one under the same path.
-    pub(crate) fn has_namespace(&self) -> Result<bool, netlink::Error> {
-        Ok(self.open()?.is_some())
-    }
-
     /// Whether it is there: its namespace is, and the interface, if it has one, is in it with its hardware address. A path like
     /// `/proc/1234/ns/net` may be another container's by now.
     pub(crate) fn is_alive(&self) -> Result<bool, netlink::Error> {
@@ -123,7 +129,7 @@ impl Connection {
     }
 
     fn open(&self) -> Result<Option<Netns>, netlink::Error> {
-        self.netns().map_or(Ok(None), |path| if_found(Netns::open(path)))
+        open(&self.recorded)
     }
 
     fn is_in(&self, netns: &Netns) -> Result<bool, netlink::Error> {
@@ -141,6 +147,15 @@ impl Connection {
         let runtime = if self.is_live { host.live_runtime() } else { host.runtime() };
         Ok(runtime.del(then.as_ref().unwrap_or(network), &self.recorded.endpoint)?)
     }
+}
+
+/// Whether an attachment's namespace is there, or another one under the same path.
+pub(crate) fn has_namespace(recorded: &Attached) -> Result<bool, netlink::Error> {
+    Ok(open(recorded)?.is_some())
+}
+
+fn open(recorded: &Attached) -> Result<Option<Netns>, netlink::Error> {
+    recorded.endpoint.netns.as_deref().map_or(Ok(None), |path| if_found(Netns::open(path)))
 }
 
 /// Podman, Kubernetes' runtimes and this command tell the plugins what the container is called; nerdctl keeps it in files.

@@ -26,10 +26,10 @@ pub(crate) struct Request<'a> {
 impl Request<'_> {
     /// What the plugin reads.
     pub(crate) fn config(&self) -> Vec<u8> {
-        self.value().to_string().into_bytes()
+        self.clone().value().to_string().into_bytes()
     }
 
-    pub(crate) fn value(&self) -> Value {
+    pub(crate) fn value(self) -> Value {
         let mut config = self.plugin.keys.as_object().cloned().unwrap_or_default();
         config.retain(|key, _| !key.starts_with(PROTOCOL));
         // It is the list's word to the runtime.
@@ -40,8 +40,8 @@ impl Request<'_> {
         if !arguments.is_empty() {
             replace(&mut config, "runtimeConfig", arguments.into());
         }
-        for (key, value) in &self.keys {
-            replace(&mut config, key, value.clone());
+        for (key, value) in self.keys {
+            replace(&mut config, key, value);
         }
         config.into()
     }

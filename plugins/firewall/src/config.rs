@@ -1,7 +1,7 @@
 use iptables::Chain;
 use serde::{Deserialize, Deserializer};
 
-use crate::Error;
+use crate::{Error, Host};
 
 /// The keys of `firewall`; see the README for what they do.
 #[derive(Debug, Deserialize)]
@@ -88,19 +88,15 @@ impl Config {
     ///
     /// # Errors
     /// If it cannot be known whether firewalld runs.
-    pub(crate) fn backend(&self) -> Result<Backend, Error> {
+    pub(crate) fn backend(&self, host: &Host) -> Result<Backend, Error> {
         Ok(match self.backend {
             BackendKey::Nftables => Backend::Nftables,
             BackendKey::Iptables => Backend::Iptables,
             BackendKey::Firewalld => Backend::Firewalld,
-            BackendKey::Choose | BackendKey::Unknown if is_firewalld_running()? => Backend::Firewalld,
+            BackendKey::Choose | BackendKey::Unknown if host.runs_firewalld()? => Backend::Firewalld,
             BackendKey::Choose | BackendKey::Unknown => Backend::Nftables,
         })
     }
-}
-
-fn is_firewalld_running() -> Result<bool, Error> {
-    firewalld::is_running().map_err(Error::Undecided)
 }
 
 fn chain<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Chain, D::Error> {
@@ -160,11 +156,15 @@ mod tests {
         for (name, backend) in
             [("nftables", Backend::Nftables), ("iptables", Backend::Iptables), ("firewalld", Backend::Firewalld)]
         {
-            assert_eq!(config(&json!({"backend": name})).unwrap().backend().unwrap(), backend);
+            assert_eq!(config(&json!({"backend": name})).unwrap().backend(&Host::default()).unwrap(), backend);
         }
-        let chosen = config(&json!({})).unwrap().backend().unwrap();
+        let chosen = config(&json!({})).unwrap().backend(&Host::default()).unwrap();
         for unknown in ["none", "pf", "IPTABLES"] {
-            assert_eq!(config(&json!({"backend": unknown})).unwrap().backend().unwrap(), chosen, "{unknown}");
+            assert_eq!(
+                config(&json!({"backend": unknown})).unwrap().backend(&Host::default()).unwrap(),
+                chosen,
+                "{unknown}"
+            );
         }
         assert!(config(&json!({"backend": 1})).is_err());
         assert!(config(&json!({"iptablesAdminChainName": "a b"})).is_err());

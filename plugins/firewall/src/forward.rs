@@ -14,11 +14,11 @@ use suite::Labelled as _;
 
 use crate::config::{Backend, IngressPolicy};
 use crate::member::Member;
-use crate::{Error, member};
+use crate::{Error, Host, member};
 
 /// Accepts the container's traffic in every iptables that would drop it.
-pub(crate) fn accept(member: &Member<'_>, backend: Backend, undo: &mut Undo) -> Result<(), Error> {
-    let variants = variants(member, backend)?;
+pub(crate) fn accept(member: &Member<'_>, backend: Backend, host: &Host, undo: &mut Undo) -> Result<(), Error> {
+    let variants = variants(member, backend, host)?;
     if !variants.is_empty() {
         let (addresses, label) = (member.addresses.clone(), member.attachment.label());
         undo.push("remove the iptables rules", move || {
@@ -30,8 +30,8 @@ pub(crate) fn accept(member: &Member<'_>, backend: Backend, undo: &mut Undo) -> 
 }
 
 /// For CHECK: the rules are where they are needed, also if the need arose after ADD.
-pub(crate) fn check(member: &Member<'_>, backend: Backend) -> Result<(), Error> {
-    with_rules(member, backend, &variants(member, backend)?, iptables::firewall::check)
+pub(crate) fn check(member: &Member<'_>, backend: Backend, host: &Host) -> Result<(), Error> {
+    with_rules(member, backend, &variants(member, backend, host)?, iptables::firewall::check)
 }
 
 /// For CHECK: whether the reference lets the container's traffic through, as it did before this suite was installed. It has no
@@ -80,15 +80,14 @@ pub(crate) fn probe() -> Result<(), Error> {
 }
 
 /// The iptables that need rules: the one asked for, each that drops, and each in which the administrator has rules.
-fn variants(member: &Member<'_>, backend: Backend) -> Result<Vec<Variant>, Error> {
+fn variants(member: &Member<'_>, backend: Backend, host: &Host) -> Result<Vec<Variant>, Error> {
     if backend == Backend::Iptables {
         return Ok(vec![Variant::Default]);
     }
     let mut variants = Vec::new();
     for family in [Family::V4, Family::V6] {
         if member.addresses.iter().any(|address| Family::of(address.ip()) == family) {
-            let admin = iptables::admin_rules(family, &member.config.iptables_admin_chain_name)?;
-            for variant in iptables::forward_drops(family)?.into_iter().chain(admin) {
+            for variant in host.iptables_in_the_way(family, &member.config.iptables_admin_chain_name)? {
                 if !variants.contains(&variant) {
                     variants.push(variant);
                 }

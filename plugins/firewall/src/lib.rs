@@ -3,6 +3,7 @@
 mod config;
 mod error;
 mod forward;
+mod host;
 mod member;
 mod zone;
 
@@ -12,6 +13,7 @@ use suite::Labelled as _;
 
 pub use config::Config;
 pub use error::Error;
+pub use host::Host;
 
 use config::Backend;
 use member::Member;
@@ -37,9 +39,10 @@ impl Plugin for Firewall {
             request.network.note("this \"backend\" is unknown, and taken for none: this host's own is chosen");
         }
         if !member.addresses.is_empty() {
-            let backend = config.backend()?;
+            let host = Host::default();
+            let backend = config.backend(&host)?;
             member::enlist(&member, backend, undo)?;
-            forward::accept(&member, backend, undo)?;
+            forward::accept(&member, backend, &host, undo)?;
             if backend == Backend::Firewalld {
                 zone::bind(&member, undo)?;
             }
@@ -71,12 +74,13 @@ impl Plugin for Firewall {
     fn check(request: &Check<Config>) -> Result<(), Error> {
         let config = &request.network.config;
         let member = Member::new(config, &request.attachment, &request.expected)?;
-        let backend = config.backend()?;
+        let host = Host::default();
+        let backend = config.backend(&host)?;
         match member::check(&member, backend) {
             Err(_) if forward::is_left_to_the_reference(&member) => return Ok(()),
             outcome => outcome?,
         }
-        forward::check(&member, backend)?;
+        forward::check(&member, backend, &host)?;
         if backend == Backend::Firewalld { zone::check(&member) } else { Ok(()) }
     }
 
@@ -99,7 +103,7 @@ impl Plugin for Firewall {
     fn status(request: &Status<Config>) -> Result<(), Error> {
         // With every backend it is the ruleset that says whose an address is.
         Ruleset::probe()?;
-        match request.network.config.backend()? {
+        match request.network.config.backend(&Host::default())? {
             Backend::Nftables => {}
             Backend::Iptables => iptables::probe()?,
             Backend::Firewalld => drop(firewalld::Firewalld::connect()?),
@@ -109,18 +113,18 @@ impl Plugin for Firewall {
 }
 
 /// For an attachment whose rules were flushed: what is to come back in ferrocni's ruleset is added to `claims`, and what iptables and
-/// firewalld hold is put back.
+/// firewalld hold is put back. Many attachments share what is known of the `host`.
 ///
 /// # Errors
 /// Those of the backends.
-pub fn restore(request: &Check<Config>, claims: &mut Vec<Claim>) -> Result<(), Error> {
+pub fn restore(request: &Check<Config>, host: &Host, claims: &mut Vec<Claim>) -> Result<(), Error> {
     let config = &request.network.config;
     let member = Member::new(config, &request.attachment, &request.expected)?;
     if member.addresses.is_empty() {
         return Ok(());
     }
-    let backend = config.backend()?;
+    let backend = config.backend(host)?;
     claims.push(member.claim(backend));
-    forward::accept(&member, backend, &mut Undo::new())?;
+    forward::accept(&member, backend, host, &mut Undo::new())?;
     if backend == Backend::Firewalld { zone::bind(&member, &mut Undo::new()) } else { Ok(()) }
 }

@@ -6,7 +6,7 @@ use ipnetwork::IpNetwork;
 
 use crate::config::Backend;
 use crate::member::Member;
-use crate::{Config, Error};
+use crate::{Config, Error, Host};
 
 /// Puts the container's addresses into the zone.
 pub(crate) fn bind(member: &Member<'_>, undo: &mut Undo) -> Result<(), Error> {
@@ -23,7 +23,7 @@ pub(crate) fn bind(member: &Member<'_>, undo: &mut Undo) -> Result<(), Error> {
 
 /// Takes addresses out of the zone, if this network uses firewalld.
 pub(crate) fn unbind(config: &Config, addresses: &[IpNetwork]) -> Result<(), Error> {
-    if addresses.is_empty() || config.backend()? != Backend::Firewalld {
+    if addresses.is_empty() || config.backend(&Host::default())? != Backend::Firewalld {
         return Ok(());
     }
     Ok(remove(&config.firewalld_zone, addresses)?)

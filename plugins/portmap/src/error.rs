@@ -48,6 +48,15 @@ pub enum Error {
          addresses: the next ADD of a published port brings them back"
     )]
     Unguarded,
+    /// CHECK: the filter of a link is gone, which stands for the packet filter's while that is flushed.
+    #[error(
+        "link {link} lost the traffic control filter that drops loopback addresses from its neighbours: `ferrocni reload`, or \
+         the next ADD of a published port, brings it back"
+    )]
+    UnguardedLink {
+        /// The link's name.
+        link: String,
+    },
     /// CHECK: a rule is missing or changed.
     #[error("the packet filter differs: {difference}")]
     Rules {

@@ -13,6 +13,7 @@ use nftables::Claim;
 
 pub use config::Config;
 pub use error::Error;
+pub use localhost::Loopback;
 
 use config::Method;
 use published::Published;
@@ -89,18 +90,20 @@ impl Plugin for Portmap {
 }
 
 /// For an attachment whose rules were flushed: what is to come back in ferrocni's ruleset is added to `claims`, and what iptables
-/// holds is put back, as is the filter that guards the host's loopback addresses.
+/// holds is put back, as is what the host's loopback addresses need, with the filter that guards them first. Many attachments share
+/// what is known of `loopback`.
 ///
 /// # Errors
-/// Those of iptables, and of the filter.
-pub fn restore(request: &Check<Config>, claims: &mut Vec<Claim>) -> Result<(), Error> {
+/// Those of iptables, of the filter, and of the links.
+pub fn restore(request: &Check<Config>, loopback: &mut Loopback, claims: &mut Vec<Claim>) -> Result<(), Error> {
     let config = &request.network.config;
     let published = Published::new(config, &request.attachment, &request.expected);
     if published.is_empty() {
         return Ok(());
     }
-    localhost::guard(&published)?;
-    match config.method()? {
+    let method = config.method()?;
+    loopback.restore(&published, &method)?;
+    match method {
         Method::Nftables => claims.push(rules::claim(&published)),
         Method::Iptables(masquerading) => rules::insert_by_iptables(&published, &masquerading, &mut Undo::new())?,
     }

@@ -6,13 +6,16 @@
 //! link that leads to the container, never on one to the outside that its address happens to be routed through; and it is
 //! switched off with the last port behind that link.
 //!
+//! Rules can be flushed, and then `route_localnet` would stand open. So a link that containers share has a guard of its own, a
+//! filter of traffic control, which drops the same before the packet filter sees it ([`Socket::guard_loopback`]).
+//!
 //! For ::1 there is no such switch. There the kernel refuses the answers, because it looks for ::1 on the interface they came
 //! through; a local route to ::1 on that interface lets it find them. Neighbours gain nothing by it: a packet that arrives
 //! from or for ::1 is dropped before anything looks at routes (`ip6_rcv_core`, net/ipv6/ip6_input.c).
 
 use std::net::{IpAddr, Ipv6Addr};
 
-use cni_plugin::Attachment;
+use cni_plugin::{Attachment, IpConfig};
 use container_interface::veth;
 use ipnetwork::IpNetwork;
 use netlink::{Family, Link, Route, RouteType, Socket, if_found, table};
@@ -27,19 +30,60 @@ const BEHIND_LO: u32 = 4096;
 
 /// Lets the host reach published ports through its loopback addresses. Without `snat` the answers could not come back.
 pub(crate) fn open(published: &Published<'_>, method: &Method) -> Result<(), Error> {
-    if !published.config.snat {
-        return Ok(());
+    if published.config.snat { open_each(published, method, published.serving()).map(drop) } else { Ok(()) }
+}
+
+/// What lets the host's loopback addresses lead to published ports, found out once for many attachments.
+#[derive(Debug, Default)]
+pub struct Loopback {
+    is_filtered: bool,
+    /// The links that are open, each for a family.
+    links: Vec<(Family, String)>,
+}
+
+impl Loopback {
+    /// Opens what an ADD opens, behind the filter: where that is missing, neighbours reach the host's loopback.
+    pub(crate) fn restore(&mut self, published: &Published<'_>, method: &Method) -> Result<(), Error> {
+        if !published.config.snat {
+            return Ok(());
+        }
+        if !self.is_filtered && opens_ipv4(published) {
+            make_filter(published)?;
+            self.is_filtered = true;
+        }
+        let targets: Vec<_> = published.serving().filter(|target| !self.leads_to(published, target)).collect();
+        if !targets.is_empty() {
+            self.links.extend(open_each(published, method, targets)?);
+        }
+        Ok(())
     }
+
+    /// Containers behind one link have one way. To look for it again would take longer than everything else.
+    fn leads_to(&self, published: &Published<'_>, target: &IpConfig) -> bool {
+        let is_way = |(family, link): &(Family, String)| {
+            *family == Family::of(target.address.ip()) && published.ways.contains(link)
+        };
+        self.links.iter().any(is_way)
+    }
+}
+
+fn open_each<'a>(
+    published: &Published<'_>,
+    method: &Method,
+    targets: impl IntoIterator<Item = &'a IpConfig>,
+) -> Result<Vec<(Family, String)>, Error> {
     let mut socket = Socket::open()?;
-    for target in published.serving() {
+    let mut opened = Vec::new();
+    for target in targets {
         let address = target.address.ip();
         let Some(link) = link_to(&mut socket, published, address)? else { continue };
         match address {
-            IpAddr::V4(_) => open_ipv4(published, method, &link)?,
+            IpAddr::V4(_) => open_ipv4(&mut socket, published, method, &link)?,
             IpAddr::V6(_) => open_ipv6(&mut socket, &link)?,
         }
+        opened.push((Family::of(address), link.name));
     }
-    Ok(())
+    Ok(opened)
 }
 
 /// The link to the container; none where the host has no way to it, or one through a link to others, as with macvlan, behind
@@ -91,8 +135,7 @@ pub(crate) fn ways_to(addresses: &[IpAddr]) -> Result<Vec<Link>, Error> {
     let mut links: Vec<Link> = Vec::new();
     for address in addresses {
         let Some(link) = routed_through(&mut socket, *address)? else { continue };
-        let is_shared = matches!(link.kind.as_deref(), Some("bridge" | "vlan"));
-        if is_shared && links.iter().all(|known| known.index != link.index) {
+        if is_shared(&link) && links.iter().all(|known| known.index != link.index) {
             links.push(link);
         }
     }
@@ -114,7 +157,7 @@ pub(crate) fn close_all() -> Result<Vec<String>, Error> {
         let key = ["ipv4", "conf", link.name.as_str(), "route_localnet"];
         let by_ipv4 = is_open(&key)?;
         if by_ipv4 {
-            sysctl::write(&key, "0")?;
+            close_ipv4(&mut socket, &link)?;
         }
         let by_ipv6 = if_found(socket.delete_route(&loopback_behind(&link)))?.is_some();
         closed.extend((by_ipv4 || by_ipv6).then_some(link.name));
@@ -127,9 +170,9 @@ pub(crate) fn close_all() -> Result<Vec<String>, Error> {
 fn close_unused(socket: &mut Socket, ruleset: &mut Ruleset, link: &Link) -> Result<(), Error> {
     let key = ["ipv4", "conf", link.name.as_str(), "route_localnet"];
     if is_open(&key)? && !is_used(socket, ruleset, link, Family::V4)? {
-        sysctl::write(&key, "0")?;
+        close_ipv4(socket, link)?;
         if is_used(socket, ruleset, link, Family::V4)? {
-            sysctl::write(&key, "1")?;
+            open_guarded(socket, link)?;
         }
     }
     if !is_used(socket, ruleset, link, Family::V6)?
@@ -158,16 +201,42 @@ fn is_used(socket: &mut Socket, ruleset: &mut Ruleset, link: &Link, family: Fami
     Ok(by_nftables || iptables::publishes(family)?)
 }
 
-fn open_ipv4(published: &Published<'_>, method: &Method, link: &Link) -> Result<(), Error> {
-    let key = ["ipv4", "conf", link.name.as_str(), "route_localnet"];
+fn open_ipv4(socket: &mut Socket, published: &Published<'_>, method: &Method, link: &Link) -> Result<(), Error> {
     // Inserting elements has made sure of the filter; where iptables translates, nothing has.
     if matches!(method, Method::Iptables(_)) {
         make_filter(published)?;
     }
-    if sysctl::read(&key)? != "1" {
+    open_guarded(socket, link)
+}
+
+/// Where the kernel has no such guard, or another program's filter is in its place, the packet filter's is the only one.
+fn open_guarded(socket: &mut Socket, link: &Link) -> Result<(), Error> {
+    let key = ["ipv4", "conf", link.name.as_str(), "route_localnet"];
+    let is_open = sysctl::read(&key)? == "1";
+    if is_shared(link)
+        && let Err(error) = socket.guard_loopback(link.index, nftables::LOOPBACK_ANSWER)
+        && !is_open
+    {
+        let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
+        eprintln!(
+            "portmap: {error}{cause}: if nftables' rules are flushed, nothing drops them until `ferrocni reload`"
+        );
+    }
+    if !is_open {
         sysctl::write(&key, "1")?;
     }
     Ok(())
+}
+
+fn close_ipv4(socket: &mut Socket, link: &Link) -> Result<(), Error> {
+    sysctl::write(&["ipv4", "conf", link.name.as_str(), "route_localnet"], "0")?;
+    if_found(socket.unguard_loopback(link.index, nftables::LOOPBACK_ANSWER))?;
+    Ok(())
+}
+
+/// Whether many containers are behind the link. One of a single container goes with it, and other programs put filters there.
+fn is_shared(link: &Link) -> bool {
+    matches!(link.kind.as_deref(), Some("bridge" | "vlan"))
 }
 
 fn make_filter(published: &Published<'_>) -> Result<(), Error> {
@@ -178,17 +247,29 @@ fn make_filter(published: &Published<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// For CHECK: the filter stands, with either backend.
+/// For CHECK: the filter stands, with either backend, and so does the link's own.
 pub(crate) fn check(published: &Published<'_>) -> Result<(), Error> {
-    if opens_ipv4(published) && !Ruleset::open()?.guards_loopback()? {
+    if !opens_ipv4(published) {
+        return Ok(());
+    }
+    if !Ruleset::open()?.guards_loopback()? {
         return Err(Error::Unguarded);
+    }
+    let mut socket = Socket::open()?;
+    for target in published.serving().filter(|target| target.address.is_ipv4()) {
+        if let Some(link) = link_to(&mut socket, published, target.address.ip())? {
+            check_guard(&mut socket, link)?;
+        }
     }
     Ok(())
 }
 
-/// The filter comes back before anything else does: where it is missing, neighbours reach the host's loopback.
-pub(crate) fn guard(published: &Published<'_>) -> Result<(), Error> {
-    if opens_ipv4(published) { make_filter(published) } else { Ok(()) }
+/// What filters hang on stays when a filter goes. Where it is not there, an ADD could not make it, or an earlier version did not.
+fn check_guard(socket: &mut Socket, link: Link) -> Result<(), Error> {
+    let lacks_guard = is_shared(&link)
+        && !socket.guards_loopback(link.index, nftables::LOOPBACK_ANSWER)?
+        && socket.has_ingress(link.index)?;
+    if lacks_guard { Err(Error::UnguardedLink { link: link.name }) } else { Ok(()) }
 }
 
 fn opens_ipv4(published: &Published<'_>) -> bool {

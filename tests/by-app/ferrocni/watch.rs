@@ -41,12 +41,13 @@ fn what_somebody_flushes_is_back_by_itself() {
     }
 }
 
-/// CVE-2020-8558: without the filter, `route_localnet` lets neighbours reach what listens on the host's loopback.
+/// CVE-2020-8558: `route_localnet` would let neighbours reach what listens on the host's loopback. The bridge's own filter stands for
+/// the one that was flushed.
 #[test]
-fn the_host_s_loopback_is_guarded_again_too() {
+fn the_host_s_loopback_stays_guarded_and_is_guarded_twice_again() {
     let (host, _outside, containers) = scene();
     let attacker = &containers[0];
-    let _own = host.listen_tcp(9000);
+    let _servers = (host.listen_tcp(9000), containers[1].listen_tcp(80));
     attacker.shell(
         "ip addr flush dev lo; ip link set lo down
          echo 1 > /proc/sys/net/ipv4/conf/all/route_localnet
@@ -54,8 +55,19 @@ fn the_host_s_loopback_is_guarded_again_too() {
     );
     attacker.assert_blocked_tcp("127.0.0.1:9000");
     host.shell("nft flush ruleset");
-    attacker.assert_reaches_tcp("127.0.0.1:9000");
+    attacker.assert_blocked_tcp("127.0.0.1:9000");
+    let guards =
+        "for link in $(ls /sys/class/net); do tc filter show dev $link ingress; done | grep direct-action | sort";
+    let before = host.shell(guards);
+    assert_eq!(before.lines().count(), 2, "one for each bridge: {before}");
+    host.shell(
+        "cd /proc/sys/net/ipv4/conf; for switch in $(grep -l 1 */route_localnet); do
+           echo 0 > $switch; tc filter del dev ${switch%/*} ingress
+         done",
+    );
     let _watch = watch(&host);
+    assert_eq!(host.shell(guards), before);
+    host.assert_reaches_tcp("127.0.0.1:8081");
     attacker.assert_blocked_tcp("127.0.0.1:9000");
     host.shell("nft flush ruleset");
     eventually("the filter is back", || ruleset(&host).contains("127.0.0.0/8"));

@@ -71,9 +71,51 @@ fn a_neighbour_does_not_reach_what_listens_on_the_host_s_loopback() {
     for to in ["127.0.0.1:9000", "127.0.0.1:8080", "[::1]:9000", "[::1]:8080"] {
         attacker.assert_blocked_tcp(to);
     }
-    // It is the filter that keeps the attacker out.
-    host.run(["nft", "flush", "chain", "inet", "ferrocni", "localnet"]);
+    // Either of the two filters keeps the attacker out.
+    host.run(["nft", "flush", "ruleset"]);
+    attacker.assert_blocked_tcp("127.0.0.1:9000");
+    take_guard(&host);
     attacker.assert_reaches_tcp("127.0.0.1:9000");
+}
+
+#[test]
+fn a_lost_filter_of_the_bridge_is_an_error_until_the_next_add() {
+    let host = Host::new();
+    let (web, other) = (host.container("web"), host.container("other"));
+    let network = publishing(&host, 1, &[("tcp", 8080, 80)]);
+    network.add(&web, "eth0").ok();
+    network.check(&web, "eth0").ok();
+    take_guard(&host);
+    let error = network.check(&web, "eth0").error();
+    assert!(error.msg.contains("link br1") && error.msg.contains("reload"), "{error:?}");
+    publishing(&host, 1, &[("tcp", 8081, 80)]).add(&other, "eth0").ok();
+    network.check(&web, "eth0").ok();
+}
+
+/// Takes the bridge's own filter away.
+fn take_guard(host: &Host) {
+    assert!(host.run(["tc", "filter", "show", "dev", "br1", "ingress"]).contains("direct-action"));
+    host.run(["tc", "filter", "del", "dev", "br1", "ingress"]);
+}
+
+/// With br_netfilter the rules see answers before the bridge's own filter does, and without it after.
+#[test]
+fn the_bridge_s_own_filter_lets_answers_in() {
+    for translates_within_bridge in [true, false] {
+        let host = Host::new();
+        if !translates_within_bridge {
+            without_br_netfilter(&host);
+        }
+        let web = host.container("web");
+        let network = publishing(&host, 1, &[("tcp", 8080, 80), ("udp", 8053, 53)]);
+        network.add(&web, "eth0").ok();
+        let _servers = (web.listen_tcp(80), web.listen_udp(53));
+        host.run(["nft", "flush", "chain", "inet", "ferrocni", "localnet"]);
+        host.assert_reaches_tcp("127.0.0.1:8080");
+        host.assert_reaches_udp("127.0.0.1:8053");
+        network.del(&web, "eth0").ok();
+        assert_eq!(host.run(["tc", "qdisc", "show", "dev", "br1"]).matches("clsact").count(), 0);
+    }
 }
 
 /// A packet that says it comes from 127.0.0.1 is not believed either.
@@ -95,7 +137,9 @@ fn a_neighbour_cannot_speak_as_the_host_s_loopback() {
     };
     assert_eq!(spoof(), "");
     host.run(["nft", "flush", "chain", "inet", "ferrocni", "localnet"]);
-    assert!(spoof().starts_with("hi"), "it is the filter that keeps the attacker out");
+    assert_eq!(spoof(), "", "the bridge's own filter stands");
+    take_guard(&host);
+    assert!(spoof().starts_with("hi"), "it is the filters that keep the attacker out");
 }
 
 /// moby#45610: somebody on the host's own wire.

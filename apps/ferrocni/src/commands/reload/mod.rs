@@ -1,16 +1,16 @@
+mod restoration;
 mod watch;
 
 use std::process::ExitCode;
 
-use cni::{PluginConfig, PluginType};
-use cni_plugin::Call;
-use cni_runtime::{Attached, Network};
-use nftables::{Claim, Ruleset};
+use cni_runtime::Attached;
 
-use crate::attachments::{Connection, Connections};
+use crate::attachments::{Connections, has_namespace};
 use crate::failure::{Failure, Outcomes, line};
 use crate::host::Host;
 use crate::output::{Progress, complain, print_line};
+
+use restoration::Restoration;
 
 /// Put back the packet filter's rules of all attachments, after the ruleset was flushed or the firewall reloaded
 ///
@@ -24,29 +24,6 @@ pub(crate) struct Args {
     networks: Vec<String>,
 }
 
-/// What a plugin does for an attachment whose rules were flushed.
-type Restore = fn(&Call, &mut Vec<Claim>) -> Result<(), cni::Error>;
-
-/// The plugins that have something in the packet filter.
-fn restore_of(plugin: &PluginType) -> Option<Restore> {
-    Some(match plugin.as_str() {
-        "bridge" => |call, claims| restored(&call.check::<bridge::Bridge>()?, bridge::restore, claims),
-        "ptp" => |call, claims| restored(&call.check::<ptp::Ptp>()?, ptp::restore, claims),
-        "portmap" => |call, claims| restored(&call.check::<portmap::Portmap>()?, portmap::restore, claims),
-        "firewall" => |call, claims| restored(&call.check::<firewall::Firewall>()?, firewall::restore, claims),
-        _ => return None,
-    })
-}
-
-/// Errors are said as the plugin itself says them.
-fn restored<R, E: Into<cni::Error>>(
-    request: &R,
-    restore: fn(&R, &mut Vec<Claim>) -> Result<(), E>,
-    claims: &mut Vec<Claim>,
-) -> Result<(), cni::Error> {
-    restore(request, claims).map_err(Into::into)
-}
-
 pub(super) fn run(host: &Host, args: &Args) -> Result<ExitCode, Failure> {
     if args.watch {
         match watch::on_every_change(|| reload(host, args).map(drop))? {}
@@ -56,57 +33,19 @@ pub(super) fn run(host: &Host, args: &Args) -> Result<ExitCode, Failure> {
 
 fn reload(host: &Host, args: &Args) -> Result<ExitCode, Failure> {
     let only = args.networks.iter().map(|name| host.network(name)).collect::<Result<Vec<_>, _>>()?;
-    let connections = Connections::of_host(host)?;
-    connections.broken.iter().for_each(|broken| complain(line(broken)));
-    let (mut outcomes, mut claims, mut count) = (Outcomes::default(), Vec::new(), 0);
-    let is_wanted =
-        |one: &&Connection| only.is_empty() || only.iter().any(|network| *network.name() == one.recorded.network);
-    let mut progress = Progress::new("looking at attachments", connections.all.len());
-    for connection in connections.all.iter().filter(is_wanted) {
+    let (recorded, broken) = Connections::recorded(host)?;
+    broken.iter().for_each(|broken| complain(line(broken)));
+    let is_wanted = |one: &&Attached| only.is_empty() || only.iter().any(|network| *network.name() == one.network);
+    let (mut outcomes, mut restoration, mut count) = (Outcomes::default(), Restoration::default(), 0);
+    let mut progress = Progress::new("looking at attachments", recorded.len());
+    for attached in recorded.iter().filter(is_wanted) {
         progress.step();
-        if outcomes.note(connection.has_namespace().map_err(Failure::from)) == Some(true) {
+        if outcomes.note(has_namespace(attached).map_err(Failure::from)) == Some(true) {
             count += 1;
-            outcomes.note(collect(&connection.recorded, &mut claims));
+            outcomes.note(restoration.collect(attached));
         }
     }
-    outcomes.note(restore(&claims));
+    outcomes.note(restoration.carry_out());
     print_line(format_args!("{count} attachments are as they were"))?;
     Ok(outcomes.status())
-}
-
-/// All at once, or each by itself where one of them cannot be: its port may be another's by now.
-fn restore(claims: &[Claim]) -> Result<(), Failure> {
-    let mut ruleset = Ruleset::open()?;
-    if ruleset.restore(claims).is_ok() {
-        return Ok(());
-    }
-    let mut outcome = Ok(());
-    let mut progress = Progress::new("putting rules back", claims.len());
-    for claim in claims {
-        progress.step();
-        let restored = ruleset.insert(claim.holder(), &claim.elements);
-        outcome = outcome.and(restored.map_err(Failure::from));
-    }
-    outcome
-}
-
-/// What the attachment's plugins had put into the packet filter.
-fn collect(attached: &Attached, claims: &mut Vec<Claim>) -> Result<(), Failure> {
-    let Some(network) = attached.configured()? else { return Ok(()) };
-    for plugin in &network.list.plugins {
-        if let Some(restore) = restore_of(&plugin.kind) {
-            restore(&call(attached, &network, plugin)?, claims)
-                .map_err(|error| error.within(&format!("{}, plugin {}", attached.attachment(), plugin.kind)))?;
-        }
-    }
-    Ok(())
-}
-
-fn call(attached: &Attached, network: &Network, plugin: &PluginConfig) -> Result<Call, cni::Error> {
-    let endpoint = &attached.endpoint;
-    let netns = endpoint.netns.as_deref().map(|path| path.display().to_string()).unwrap_or_default();
-    Ok(Call::new(attached.check_config(network, plugin)?)
-        .container(endpoint.container.as_str())
-        .ifname(endpoint.ifname.as_str())
-        .netns(netns))
 }
