@@ -109,15 +109,39 @@ impl Host {
     /// Every network that a program of this host can use: those of files, whoever wrote them, and the ones that need no file.
     pub(crate) fn networks(&self) -> Result<Networks, ConfigError> {
         let mut networks = Networks::load(&self.folder)?;
-        for folder in folders_in(&self.folder) {
-            networks.networks.extend(Networks::load(folder)?.networks.into_iter().filter(is_list));
-        }
+        self.each_further(|network| networks.networks.push(network))?;
         for network in network::without_file(self.runtime.cache()) {
             if networks.find(network.name().as_str()).is_err() {
                 networks.networks.push(network);
             }
         }
         Ok(networks)
+    }
+
+    /// What they are, and what is broken, for who wants no more: of a thousand networks one at a time is in memory.
+    pub(crate) fn described(&self) -> Result<(Vec<Description>, Vec<ConfigError>), ConfigError> {
+        let (mut described, mut broken) = (Vec::new(), Vec::new());
+        for network in Networks::each(&self.folder)? {
+            match network {
+                Ok(network) => described.push(Description::of(&network)),
+                Err(error) => broken.push(error),
+            }
+        }
+        self.each_further(|network| described.push(Description::of(&network)))?;
+        for network in network::without_file(self.runtime.cache()) {
+            if described.iter().all(|known| known.name != network.name().as_str()) {
+                described.push(Description::of(&network));
+            }
+        }
+        Ok((described, broken))
+    }
+
+    /// Those in nerdctl's folders.
+    fn each_further(&self, mut take: impl FnMut(Network)) -> Result<(), ConfigError> {
+        for folder in folders_in(&self.folder) {
+            Networks::each(&folder)?.flatten().filter(is_list).for_each(&mut take);
+        }
+        Ok(())
     }
 
     /// The network of that name, id or beginning of an id.

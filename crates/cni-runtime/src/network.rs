@@ -116,7 +116,7 @@ pub(crate) fn has_extension(path: &Path, extension: &str) -> bool {
 fn read(path: &Path) -> Result<String, ConfigError> {
     let bytes = files::read_through_links(path, LIMIT);
     let bytes = bytes.map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
+    Ok(String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
 }
 
 fn parse(text: &str) -> Result<Value, cni::Error> {

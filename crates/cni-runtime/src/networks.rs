@@ -1,6 +1,6 @@
 //! A folder of networks, such as `/etc/cni/net.d`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::network::{ConfigError, Network, files_in, is_list};
 
@@ -47,13 +47,21 @@ impl Networks {
     pub fn load(folder: impl Into<PathBuf>) -> Result<Self, ConfigError> {
         let folder = folder.into();
         let (mut networks, mut broken) = (Vec::new(), Vec::new());
-        for path in files_in(&folder, &[".conf", ".conflist", ".json"])? {
-            match Network::read(&path) {
+        for network in Self::each(&folder)? {
+            match network {
                 Ok(network) => networks.push(network),
                 Err(error) => broken.push(error),
             }
         }
         Ok(Self { folder, networks, broken })
+    }
+
+    /// The same one after the other, for who does not keep them.
+    ///
+    /// # Errors
+    /// As [`Networks::load`].
+    pub fn each(folder: &Path) -> Result<impl Iterator<Item = Result<Network, ConfigError>> + use<>, ConfigError> {
+        Ok(files_in(folder, &[".conf", ".conflist", ".json"])?.into_iter().map(|path| Network::read(&path)))
     }
 
     /// The network of that name: the first list, or else the first of a single plugin, as libcni finds it.

@@ -143,7 +143,8 @@ impl Description {
     /// SHA-256 of the name, in hex.
     pub(crate) fn id_of_name(name: &NetworkName) -> String {
         let digest = Sha256::digest(name.as_str());
-        digest.iter().map(|byte| format!("{byte:02x}")).collect()
+        let digits = digest.iter().flat_map(|byte| [byte >> 4, byte & 0xf]);
+        digits.map(|digit| char::from(b"0123456789abcdef"[usize::from(digit)])).collect()
     }
 
     /// Whether it is one of those that are there without a file.

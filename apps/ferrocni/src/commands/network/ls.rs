@@ -29,11 +29,8 @@ pub(super) const SHORT_ID: usize = 12;
 pub(super) fn run(host: &Host, args: &Args) -> Result<ExitCode, Failure> {
     let filters =
         Filters::parse(&args.listing.filter, &["dangling", "driver", "id", "label", "name", "scope", "type"])?;
-    let networks = host.networks()?;
-    for broken in &networks.broken {
-        complain(line(broken));
-    }
-    let mut described: Vec<_> = networks.networks.iter().map(Description::of).collect();
+    let (mut described, broken) = host.described()?;
+    broken.iter().for_each(|broken| complain(line(broken)));
     described.sort_by_cached_key(|network| natural(&network.name));
     let mut shown = Vec::new();
     for network in described {
