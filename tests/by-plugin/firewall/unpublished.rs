@@ -239,7 +239,9 @@ fn assert_is_closed(outside: &Host, to: &Attached) {
 /// Of containers that an earlier version attached nothing tells by which link they send: only to closed ones are they strangers.
 #[test]
 fn the_tables_of_an_earlier_version_close_with_the_next_add() {
-    for earlier in earlier_layouts() {
+    // Those that knew no closed ports: the third layout did.
+    let [first, second, _] = earlier_layouts();
+    for earlier in [first, second] {
         let (host, outside) = routed();
         let (one, two) = (network(&host, 1, &closed(), &[]), network(&host, 2, &json!({}), &[]));
         let old = Attached::to(&two, "old");
