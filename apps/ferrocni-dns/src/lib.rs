@@ -147,7 +147,7 @@ async fn notice(server: Rc<Server>) -> io::Result<()> {
             match event {
                 Event::Lost => server.reload().await,
                 Event::Changed(path) | Event::Gone(path) if server.is_about_host_servers(&path) => {
-                    server.read_host_servers()
+                    server.read_host_servers();
                 }
                 Event::Gone(path) => match server.attachment_at(&path) {
                     Some(attachment) => server.forget(&attachment).await,

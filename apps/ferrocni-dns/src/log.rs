@@ -22,7 +22,8 @@ thread_local! {
 /// Tells something that happens rarely.
 pub(crate) fn say(what: &str) {
     // In one piece: others may write to the same file.
-    eprint!("{}", format!("ferrocni-dns: {what}\n"));
+    let line = format!("ferrocni-dns: {what}\n");
+    eprint!("{line}");
 }
 
 /// Tells of a trouble, unless there were too many.

@@ -72,7 +72,7 @@ impl Reply {
 
     fn try_write(&self, query: &Query<'_>, limit: usize) -> Result<Vec<u8>, PushError> {
         let mut question = begin(query.message, self.code).question();
-        question.push(&query.question)?;
+        question.push(query.question)?;
         let mut answer = question.answer();
         answer.as_builder_mut().set_push_limit(limit - if query.edns.is_some() { OPT } else { 0 });
         let is_whole = self.answers.iter().all(|data| data.push(&mut answer, query, self.ttl).is_ok());

@@ -51,7 +51,7 @@ impl Answer {
                 .as_ref()
                 .and_then(|opt| opt.opt().first::<ExtendedError<_>>())
                 .map(|error| error.code().to_int()),
-            edns: opt.as_ref().map(|opt| opt.udp_payload_size()),
+            edns: opt.as_ref().map(domain::base::opt::OptRecord::udp_payload_size),
             bytes,
         }
     }
