@@ -31,7 +31,9 @@ impl Attachments {
         let mut this = Self { scene, plugin, config, is_possible: true, result: None, valid: json!([]) };
         match plugin {
             _ if CHAINED.contains(&plugin) => this.chain(),
-            _ if INTERFACES.contains(&plugin) || matches!(plugin, "cluster" | "host-local" | "overlay") => this.attach_another("eth1"),
+            _ if INTERFACES.contains(&plugin) || matches!(plugin, "cluster" | "host-local" | "overlay") => {
+                this.attach_another("eth1")
+            }
             _ if BY_KERNEL_FEATURE.contains(&plugin) => this.lack(),
             "loopback" => this.attach_another("lo"),
             // These have nothing of their own in any container, or no second lease to be had.
