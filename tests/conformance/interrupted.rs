@@ -63,6 +63,7 @@ macro_rules! killed {
 killed! {
     bandwidth: "bandwidth"
     bridge: "bridge"
+    cluster: "cluster"
     dhcp: "dhcp"
     firewall: "firewall"
     host_device: "host-device"
@@ -70,6 +71,7 @@ killed! {
     loopback: "loopback"
     macvlan: "macvlan"
     none: "none"
+    overlay: "overlay"
     portmap: "portmap"
     ptp: "ptp"
     tap: "tap"

@@ -7,6 +7,7 @@ mod logs;
 mod man;
 mod metrics;
 mod network;
+mod overlay;
 mod port;
 mod ps;
 mod reload;
@@ -39,6 +40,8 @@ pub(crate) struct Cli {
 enum Command {
     #[command(subcommand)]
     Network(network::Command),
+    #[command(subcommand)]
+    Overlay(overlay::Command),
     Topology(topology::Args),
     Reload(reload::Args),
     Uninstall(uninstall::Args),
@@ -61,6 +64,7 @@ pub(crate) fn run(cli: &Cli) -> Result<ExitCode, Failure> {
     let host = Host::new(&cli.places)?;
     match &cli.command {
         Command::Network(command) => network::run(&host, command),
+        Command::Overlay(command) => overlay::run(command),
         Command::Topology(args) => topology::run(&host, args),
         Command::Reload(args) => reload::run(&host, args),
         Command::Uninstall(args) => uninstall::run(&host, args),

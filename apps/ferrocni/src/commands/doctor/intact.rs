@@ -9,7 +9,7 @@ use crate::attachments::Connection;
 use crate::failure::{Failure, line};
 
 /// Plugins whose part `ferrocni reload` makes anew.
-const RELOADED: [&str; 4] = ["portmap", "firewall", "bridge", "ptp"];
+const RELOADED: [&str; 5] = ["portmap", "firewall", "bridge", "ptp", "overlay"];
 
 pub(super) fn check(survey: &Survey<'_>) -> Result<Vec<Finding>, Failure> {
     let checked = survey.living().filter_map(|connection| {
