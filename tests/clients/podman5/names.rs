@@ -1,6 +1,6 @@
 //! What containers find each other by.
 
-use tests::{Host, Inside as _};
+use tests::Host;
 
 use super::{BOTH, assert_nothing_left, host_with_podman, podman, run};
 
