@@ -152,27 +152,27 @@ impl Server {
         self.follow(attachment, &record);
         let inside = record.namespace.open()?.ok_or_else(|| Error::Gone(record.namespace.path.clone()))?;
         let entry = Entry::new(attachment.clone(), record);
-        let places = Place::of(&entry);
-        for place in &places {
-            if let Err(error) = self.listen(*place, &inside, attachment) {
-                self.leave_all_but(attachment, &self.places_of(attachment)).await;
-                return Err(error);
-            }
+        let (earlier, places) = (self.places_of(attachment), Place::of(&entry));
+        let heard = places.iter().try_for_each(|place| self.listen(*place, &inside, attachment));
+        if heard.is_err() {
+            self.leave(attachment, &places, &earlier).await;
+            return heard;
         }
         self.directory.borrow_mut().insert(entry);
         self.rounds.borrow_mut().push_back(attachment.clone());
         self.changed.notify_waiters();
-        self.leave_all_but(attachment, &places).await;
+        self.leave(attachment, &earlier, &places).await;
         Ok(())
     }
 
     /// Answers an attachment's names no more, and closes what is open for it alone.
     pub(crate) async fn forget(&self, attachment: &Attachment) {
+        let places = self.places_of(attachment);
         self.directory.borrow_mut().remove(attachment);
         self.processes.borrow_mut().remove(attachment);
         self.note(&files::name_of(attachment), Ok(()));
         self.changed.notify_waiters();
-        self.leave_all_but(attachment, &[]).await;
+        self.leave(attachment, &places, &[]).await;
     }
 
     /// Who asks at a place from an address.
@@ -354,20 +354,22 @@ impl Server {
         self.directory.borrow().get(attachment).map(|entry| Place::of(entry)).unwrap_or_default()
     }
 
-    /// Closes the places that were open for an attachment alone, but for some that it still needs.
-    async fn leave_all_but(&self, attachment: &Attachment, needed: &[Place]) {
-        let mut left = Vec::new();
-        self.places.borrow_mut().retain(|place, listening| {
-            if needed.contains(place) || !listening.users.remove(attachment) || !listening.users.is_empty() {
-                return true;
+    /// Closes those of the places that are not needed and were open for the attachment alone.
+    async fn leave(&self, attachment: &Attachment, places: &[Place], needed: &[Place]) {
+        for place in places.iter().filter(|place| !needed.contains(place)) {
+            if let Some(listening) = self.take_from(*place, attachment) {
+                listening.tasks.stop().await;
+                self.discard(*place);
             }
-            left.push((*place, Rc::clone(&listening.tasks)));
-            false
-        });
-        for (place, tasks) in left {
-            tasks.stop().await;
-            self.discard(place);
         }
+    }
+
+    /// What is open at a place that nobody else uses.
+    fn take_from(&self, place: Place, attachment: &Attachment) -> Option<Listening> {
+        let mut places = self.places.borrow_mut();
+        let listening = places.get_mut(&place)?;
+        listening.users.remove(attachment);
+        if listening.users.is_empty() { places.remove(&place) } else { None }
     }
 
     fn store(&self, place: Place, sockets: &Sockets) {
