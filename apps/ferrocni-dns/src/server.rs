@@ -1,7 +1,7 @@
 //! What the server knows and where it listens.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -45,7 +45,8 @@ pub(crate) struct Server {
     /// What an earlier server has listened with, until it is known which of it is needed.
     kept: RefCell<HashMap<Place, Sockets>>,
     processes: RefCell<HashMap<Attachment, OnDrop>>,
-    rounds: RefCell<VecDeque<Attachment>>,
+    /// Whom to look after next.
+    rounds: RefCell<Vec<Attachment>>,
     problems: RefCell<BTreeMap<String, String>>,
 }
 
@@ -159,7 +160,6 @@ impl Server {
             return heard;
         }
         self.directory.borrow_mut().insert(entry);
-        self.rounds.borrow_mut().push_back(attachment.clone());
         self.changed.notify_waiters();
         self.leave(attachment, &earlier, &places).await;
         Ok(())
@@ -244,31 +244,33 @@ impl Server {
         }
     }
 
-    /// Forgets a record whose namespace or file is not there any more. Returns whether it stays.
-    pub(crate) async fn look_after(&self, attachment: &Attachment) -> bool {
+    /// Forgets a record whose namespace is not there any more.
+    pub(crate) async fn look_after(&self, attachment: &Attachment) {
         let entry = self.directory.borrow().get(attachment).map(Rc::clone);
-        let Some(entry) = entry else { return false };
-        if !matches!(entry.record.namespace.exists(), Ok(false)) {
-            return true;
+        if entry.is_some_and(|entry| matches!(entry.record.namespace.exists(), Ok(false))) {
+            self.forget(attachment).await;
         }
-        self.forget(attachment).await;
-        false
     }
 
     /// Looks after a few records, in turn: what could have told of their end may have been missed.
     pub(crate) async fn look_around(&self) {
-        for _ in 0..LOOKED_AT {
-            let next = self.rounds.borrow_mut().pop_front();
-            let Some(attachment) = next else { return };
-            if self.look_after(&attachment).await {
-                self.rounds.borrow_mut().push_back(attachment);
-            }
+        if self.rounds.borrow().is_empty() {
+            self.rounds.borrow_mut().extend(self.attachments());
         }
+        for _ in 0..LOOKED_AT {
+            let next = self.rounds.borrow_mut().pop();
+            let Some(attachment) = next else { return };
+            self.look_after(&attachment).await;
+        }
+    }
+
+    fn attachments(&self) -> Vec<Attachment> {
+        self.directory.borrow().entries().map(|entry| entry.attachment.clone()).collect()
     }
 
     /// Compares everything with the files, and with what exists.
     pub(crate) async fn reload(self: &Rc<Self>) {
-        let known: Vec<_> = self.directory.borrow().entries().map(|entry| entry.attachment.clone()).collect();
+        let known = self.attachments();
         if let Ok(listed) = self.records.attachments() {
             let listed: HashSet<_> = listed.into_iter().collect();
             for attachment in known.iter().filter(|attachment| !listed.contains(attachment)) {
