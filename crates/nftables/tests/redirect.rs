@@ -150,9 +150,9 @@ fn every_address_s_port_is_led_there_but_for_marked_sockets() {
             }
             let _stream = TcpStream::connect(far).expect("connect");
             listener.accept().expect("accept");
-            let marked = socket2::SockRef::from(&client);
-            marked.set_mark(MARK).expect("a mark");
-            client.send_to(b"question", far).expect("send");
+            let marked = UdpSocket::bind(any).expect("bind");
+            socket2::SockRef::from(&marked).set_mark(MARK).expect("a mark");
+            marked.send_to(b"question", far).expect("send");
             server.set_nonblocking(true).expect("no waiting");
             assert!(server.recv_from(&mut buffer).is_err(), "{far}");
         }
