@@ -57,12 +57,13 @@ pub fn on_stdin() -> std::io::Result<Option<UnixListener>> {
 }
 
 fn close_all_but_standard() -> std::io::Result<()> {
-    let open: Vec<_> = std::fs::read_dir("/proc/self/fd")?.collect::<Result<_, _>>()?;
-    for number in open.iter().filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok()) {
-        if number >= FIRST {
-            // That of the folder itself is closed by now.
-            let _ = nix::unistd::close(number);
-        }
+    let number = |entry: std::fs::DirEntry| entry.file_name().to_str()?.parse::<i32>().ok();
+    let open: Vec<_> = std::fs::read_dir("/proc/self/fd")?
+        .filter_map(|entry| entry.map(number).transpose())
+        .collect::<Result<_, _>>()?;
+    for number in open.into_iter().filter(|number| *number >= FIRST) {
+        // That of the folder itself is closed by now.
+        let _ = nix::unistd::close(number);
     }
     Ok(())
 }

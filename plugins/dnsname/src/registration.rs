@@ -51,6 +51,7 @@ pub(crate) fn enter(attachment: &Attachment, netns: &Netns, record: &Record, und
         None => leave(&key),
     });
     record_and_redirect(&records, attachment, netns, record)?;
+    // Before the server is told: it would set lo up itself, and nobody would know who has.
     if record.listen != Listen::Gateway {
         loopback::set_up(netns, attachment, undo)?;
     }
@@ -121,9 +122,19 @@ fn unless_absent(outcome: Result<(), ServerError>) -> Result<(), ServerError> {
     outcome.or_else(|error| if error.is_absent() { Ok(()) } else { Err(error) })
 }
 
-fn lock(netns: &Netns) -> Result<File, Error> {
+fn lock(netns: &Netns) -> Result<Turn, Error> {
     let failed = |source| Error::Lock { path: netns.path().display().to_string(), source };
     let file = File::from(netns.as_fd().try_clone_to_owned().map_err(failed)?);
     file.lock().map_err(failed)?;
-    Ok(file)
+    Ok(Turn(file))
+}
+
+/// The namespace is locked for as long as this lives. Closing a copy of its descriptor would not unlock it while the other is open.
+struct Turn(File);
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        // It fails only for what is not locked.
+        let _ = self.0.unlock();
+    }
 }
