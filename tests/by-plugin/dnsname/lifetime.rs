@@ -79,7 +79,10 @@ fn check_names_what_is_not_as_add_has_left_it() {
     for (damage, missing) in [
         (format!("rm {RECORDS}/net1:web:eth0"), "record"),
         (format!("sed -i s/10.1.0.2/10.1.0.9/ {RECORDS}/net1:web:eth0"), "addresses"),
-        ("kill -9 $(pgrep -x ferrocni-dns)".to_owned(), "no DNS server"),
+        (
+            "kill -9 $(pgrep -x ferrocni-dns); while pgrep -x ferrocni-dns; do sleep 0.01; done".to_owned(),
+            "no DNS server",
+        ),
     ] {
         let host = Host::new();
         let network = call(&host, &with_names(1), "web");
