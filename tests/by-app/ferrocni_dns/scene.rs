@@ -118,8 +118,9 @@ impl Scene {
         if attachment.container.as_str().len() < 12 {
             written["name"] = attachment.container.as_str().into();
         }
-        for (key, value) in record.as_object().unwrap() {
-            written[key] = value.clone();
+        let Value::Object(record) = record else { panic!("{record} is no record") };
+        for (key, value) in record {
+            written[key] = value;
         }
         self.host.write(path_of(attachment), written.to_string());
     }

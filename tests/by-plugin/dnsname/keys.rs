@@ -99,7 +99,7 @@ fn directly_there_are_no_rules_and_port_53_is_taken() {
     assert_finds(&web, &["web"], &["10.1.0.2", "fd00:1::2"]);
     assert!(!web.run(["nft", "list", "tables"]).contains("ferrocni_dns"));
     assert!(web.run(["ss", "-Hlnu"]).contains("127.0.0.11:53 "));
-    let _ = call(&host, &network, "web").check(&web, "eth0").error();
+    let _refused = call(&host, &network, "web").check(&web, "eth0").error();
 }
 
 /// For virtual machines, which do not see the loopback interface of their namespace.
