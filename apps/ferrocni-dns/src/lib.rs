@@ -3,11 +3,11 @@
 //! One thread does all of it. It enters a namespace to open sockets there, and is back before it does anything else; what the
 //! sockets receive reaches it wherever it is. Which container asks is told by the socket, and by nothing that a container sends.
 //!
-//! - [`door`]: whoever attaches a container rings here. [`server`]: what is known, and where is listened.
-//! - [`directory`]: the records, by everything that they are looked for by. [`resolve`]: what an asker is told about a name.
-//! - [`udp`], [`tcp`]: queries arrive. [`query`]: they are read. [`answer`]: what becomes of them. [`reply`]: answers are written.
-//! - [`forward`], [`upstream`]: other servers are asked for what is not known here.
-//! - [`watch`]: files, folders and processes that go.
+//! - `door`: whoever attaches a container rings here. `server`: what is known, and where is listened.
+//! - `directory`: the records, by everything that they are looked for by. `resolve`: what an asker is told about a name.
+//! - `udp`, `tcp`: queries arrive. `query`: they are read. `answer`: what becomes of them. `reply`: answers are written.
+//! - `forward`, `upstream`: other servers are asked for what is not known here.
+//! - `watch`: files, folders and processes that go.
 
 mod answer;
 mod buffer;

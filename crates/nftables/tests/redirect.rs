@@ -136,7 +136,8 @@ fn every_address_s_port_is_led_there_but_for_marked_sockets() {
         for (redirect, far) in EVERYTHING.into_iter().zip(["192.0.2.53:53", "[2001:db8::53]:53"]) {
             redirect.install().expect("the table");
             assert!(redirect.is_installed().expect("an answer"));
-            let (far, listened) = (far.parse::<SocketAddr>().unwrap(), SocketAddr::new(redirect.address, 53053));
+            let (far, listened) =
+                (far.parse::<SocketAddr>().expect("an address"), SocketAddr::new(redirect.address, 53053));
             let (server, listener) =
                 (UdpSocket::bind(listened).expect("bind"), TcpListener::bind(listened).expect("bind"));
             let any = if far.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
