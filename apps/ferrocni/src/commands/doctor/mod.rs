@@ -7,7 +7,7 @@ mod forward_drop;
 mod forwarding;
 mod intact;
 pub(crate) mod leftovers;
-mod listening;
+pub(crate) mod listening;
 mod localnet;
 mod mtu;
 mod names;

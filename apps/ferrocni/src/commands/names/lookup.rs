@@ -3,8 +3,8 @@ use std::net::IpAddr;
 use std::process::ExitCode;
 
 use ::names::wire::{Answered, Lookup};
-use ::names::{Record, Server};
-use cni::{ContainerId, NetworkName};
+use ::names::Server;
+use cni::ContainerId;
 use serde_json::{Value, json};
 
 use super::{Named, all};
@@ -114,15 +114,15 @@ fn askers(host: &Host, args: &Args) -> Result<Vec<Askers>, Failure> {
             None => Err(LookupError::Unnamed(target.name).into()),
         };
     }
-    let mut alike: Vec<(Vec<(NetworkName, Record)>, Askers)> = Vec::new();
-    for (id, its) in by_container(&named) {
+    let mut alike: Vec<(Vec<Value>, Askers)> = Vec::new();
+    for its in by_container(&named) {
         if args.network.as_ref().is_some_and(|wanted| !its.iter().any(|named| named.is_on(wanted))) {
             continue;
         }
         let (seen, name) = (its.iter().map(|named| seen_by(named)).collect(), its[0].container.clone());
         match alike.iter_mut().find(|(known, _)| *known == seen) {
             Some((_, askers)) => askers.names.push(name),
-            None => alike.push((seen, Askers { id: id.clone(), names: vec![name] })),
+            None => alike.push((seen, Askers { id: its[0].attachment.container.clone(), names: vec![name] })),
         }
     }
     match &args.network {
@@ -132,23 +132,24 @@ fn askers(host: &Host, args: &Args) -> Result<Vec<Askers>, Failure> {
     }
 }
 
-fn by_container(all: &[Named]) -> BTreeMap<&ContainerId, Vec<&Named>> {
+/// By name, each with its networks in the order of its interfaces.
+fn by_container(all: &[Named]) -> Vec<Vec<&Named>> {
     let mut containers: BTreeMap<_, Vec<&Named>> = BTreeMap::new();
     for named in all {
-        containers.entry(&named.attachment.container).or_default().push(named);
+        containers.entry((&named.container, &named.attachment.container)).or_default().push(named);
     }
-    containers
-        .values_mut()
-        .for_each(|its| its.sort_by(|one, other| one.attachment.ifname.cmp(&other.attachment.ifname)));
+    let mut containers: Vec<_> = containers.into_values().collect();
+    containers.iter_mut().for_each(|its| its.sort_by(|one, other| one.attachment.ifname.cmp(&other.attachment.ifname)));
     containers
 }
 
-/// What the server goes by when the container asks, and not when others ask for it.
-fn seen_by(named: &Named) -> (NetworkName, Record) {
-    let namespace = named.record.namespace.clone();
-    let Record { gateways, domain, pod_namespace, links, hosts, upstreams, forward, .. } = named.record.clone();
-    let seen = Record { gateways, domain, pod_namespace, links, hosts, upstreams, forward, ..Record::new(namespace) };
-    (named.attachment.network.clone(), seen)
+/// What the server goes by when the container asks: everything but what it answers others with.
+fn seen_by(named: &Named) -> Value {
+    let mut seen = json!(named.record);
+    if let Some(keys) = seen.as_object_mut() {
+        keys.retain(|key, _| !["namespace", "name", "aliases", "addresses", "ports"].contains(&key.as_str()));
+    }
+    json!([named.attachment.network, seen])
 }
 
 impl Askers {
