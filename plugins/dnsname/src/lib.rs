@@ -48,7 +48,7 @@ impl Plugin for Dnsname {
 
     fn del(request: &Del<Config>) -> Result<(), Error> {
         adoption::adopt(&request.network);
-        registration::leave(&request.attachment)
+        registration::leave(&request.attachment, request.netns.as_deref())
     }
 
     fn check(request: &Check<Config>) -> Result<(), Error> {
@@ -60,7 +60,7 @@ impl Plugin for Dnsname {
         let records = Records::default();
         let recorded = failures.note(records.attachments().map_err(Error::from)).unwrap_or_default();
         for stale in recorded.iter().filter(|attachment| request.is_stale(attachment)) {
-            failures.note(registration::leave(stale));
+            failures.note(registration::leave(stale, None));
         }
         failures.note(records.sweep(|attachment| request.is_stale(attachment)).map_err(Error::from));
         Ok(failures.into_result()?)

@@ -4,10 +4,11 @@
 use std::fs::File;
 use std::net::{IpAddr, UdpSocket};
 use std::os::fd::AsFd as _;
+use std::path::Path;
 
 use cni_plugin::{AddResult, Attachment, IfName, Undo};
 use names::{Listen, Record, Records, Server, ServerError, redirect, start};
-use netlink::{Namespace, Netns};
+use netlink::{Namespace, Netns, if_found};
 
 use crate::identity::Identity;
 use crate::{Config, Error, loopback};
@@ -48,24 +49,25 @@ pub(crate) fn enter(attachment: &Attachment, netns: &Netns, record: &Record, und
     let (key, earlier) = (attachment.clone(), read(&records, attachment)?);
     undo.push("take the container's names back", move || match &earlier {
         Some(earlier) => put_back(&key, earlier),
-        None => leave(&key),
+        None => leave(&key, None),
     });
-    record_and_redirect(&records, attachment, netns, record)?;
-    // Before the server is told: it would set lo up itself, and nobody would know who has.
-    if record.listen != Listen::Gateway {
-        loopback::set_up(netns, attachment, undo)?;
-    }
+    prepare(&records, attachment, netns, record, undo)?;
     Ok(start::serve(&Server::default(), attachment)?)
 }
 
-fn record_and_redirect(
+fn prepare(
     records: &Records,
     attachment: &Attachment,
     netns: &Netns,
     record: &Record,
+    undo: &mut Undo,
 ) -> Result<(), Error> {
     // Nobody who has another attachment of the same container removed may take the rules away meanwhile.
     let _lock = lock(netns)?;
+    // Before there is a record: the server, which watches the folder, would set lo up itself, and nobody would know who has.
+    if record.listen != Listen::Gateway {
+        loopback::set_up(netns, attachment, undo)?;
+    }
     records.write(attachment, record)?;
     Ok(redirect::install(netns, record)?)
 }
@@ -76,15 +78,21 @@ fn put_back(attachment: &Attachment, earlier: &Record) -> Result<(), Error> {
     Ok(())
 }
 
-/// Has the container's names forgotten. What is missing is forgotten already.
-pub(crate) fn leave(attachment: &Attachment) -> Result<(), Error> {
+/// Has the container's names forgotten. What is missing is forgotten already. `netns`: where the container is, if that is known.
+pub(crate) fn leave(attachment: &Attachment, netns: Option<&Path>) -> Result<(), Error> {
     let records = Records::default();
-    if let Some(record) = read(&records, attachment)?
-        && let Some(netns) = record.namespace.open()?
-    {
+    let record = read(&records, attachment)?;
+    let inside = match (&record, netns) {
+        (Some(record), _) => record.namespace.open()?,
+        // An ADD that was killed may have set lo up, whose label says so, and nothing else.
+        (None, path) => path.map_or(Ok(None), |path| if_found(Netns::open(path)))?,
+    };
+    if let Some(netns) = inside {
         let _lock = lock(&netns)?;
-        if !has_another(&records, attachment, &record)? {
-            redirect::remove(&netns)?;
+        if !has_another(&records, attachment, &Namespace::of(&netns)?)? {
+            if record.is_some() {
+                redirect::remove(&netns)?;
+            }
             loopback::set_down(&netns, attachment)?;
         }
         // The record says where the rules are, so it goes last.
@@ -107,11 +115,11 @@ fn read(records: &Records, attachment: &Attachment) -> Result<Option<Record>, Er
 }
 
 /// Whether another attachment of the same container needs what is inside.
-fn has_another(records: &Records, attachment: &Attachment, record: &Record) -> Result<bool, Error> {
+fn has_another(records: &Records, attachment: &Attachment, namespace: &Namespace) -> Result<bool, Error> {
     let is_another = |other: &Attachment| other.container == attachment.container && other != attachment;
     for other in records.attachments()?.into_iter().filter(is_another) {
         let other = read(records, &other)?;
-        if other.is_some_and(|other| other.listen != Listen::Gateway && other.namespace.is_same(&record.namespace)) {
+        if other.is_some_and(|other| other.listen != Listen::Gateway && other.namespace.is_same(namespace)) {
             return Ok(true);
         }
     }

@@ -22,6 +22,9 @@ pub(crate) struct Args {
     /// Go on, and do it again whenever nftables' rules are flushed, and firewalld reloads or starts
     #[arg(long)]
     watch: bool,
+    /// Leave alone what is inside the containers, which nothing that happens to the host's firewall takes away; --watch does so as well
+    #[arg(long)]
+    host_only: bool,
     /// Only those of these networks
     networks: Vec<String>,
 }
@@ -48,7 +51,9 @@ fn reload(host: &Host, args: &Args) -> Result<ExitCode, Failure> {
         }
     }
     outcomes.note(restoration.carry_out());
-    outcomes.note(restore_names(&only));
+    if !(args.host_only || args.watch) {
+        outcomes.note(restore_names(&only));
+    }
     print_line(format_args!("{count} attachments are as they were"))?;
     Ok(outcomes.status())
 }
