@@ -1,4 +1,5 @@
 use std::io;
+use std::net::IpAddr;
 
 use cni_plugin::Code;
 use names::start::StartError;
@@ -35,6 +36,9 @@ pub enum Error {
     /// Another call for the same container cannot be kept waiting.
     #[error("cannot lock network namespace {path}")]
     Lock { path: String, source: io::Error },
+    /// The kernel does not tell.
+    #[error("cannot tell whether this host has the gateway's address {gateway}")]
+    Gateway { gateway: IpAddr, source: io::Error },
     /// Nowhere to listen.
     #[error(
         "\"listen\": \"gateway\" needs a gateway, and the previous plugin reported none: set \"isGateway\" in it, or leave \"listen\" out"

@@ -2,10 +2,11 @@
 //! it answers.
 
 use std::fs::File;
+use std::io;
 use std::net::{IpAddr, UdpSocket};
 use std::os::fd::AsFd as _;
 
-use cni_plugin::{AddResult, Attachment, IfName, Undo};
+use cni_plugin::{AddResult, Attachment, IfName, IpConfig, Undo};
 use names::{Listen, Record, Records, Server, ServerError, redirect, start};
 use netlink::{Namespace, Netns};
 
@@ -23,7 +24,7 @@ pub(crate) fn record(
     let ips: Vec<_> = result.ips_of(ifname.as_str()).collect();
     let mut record = Record::new(Namespace::of(netns)?);
     record.addresses = ips.iter().map(|ip| ip.address.ip()).collect();
-    record.gateways = ips.iter().filter_map(|ip| ip.gateway).filter(|gateway| is_of_the_host(*gateway)).collect();
+    record.gateways = gateways_of_host(&ips)?;
     if config.listen == Listen::Gateway && record.gateways.is_empty() {
         return Err(Error::NoGateway);
     }
@@ -38,8 +39,16 @@ pub(crate) fn record(
 }
 
 /// A router elsewhere is no gateway to the host, nor is one that an internal network leaves out. Who has an address can bind to it.
-fn is_of_the_host(address: IpAddr) -> bool {
-    UdpSocket::bind((address, 0)).is_ok()
+fn gateways_of_host(ips: &[&IpConfig]) -> Result<Vec<IpAddr>, Error> {
+    let mut gateways = Vec::new();
+    for gateway in ips.iter().filter_map(|ip| ip.gateway) {
+        match UdpSocket::bind((gateway, 0)) {
+            Ok(_) => gateways.push(gateway),
+            Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => {}
+            Err(source) => return Err(Error::Gateway { gateway, source }),
+        }
+    }
+    Ok(gateways)
 }
 
 /// Has the container's names known. When this returns, they are.
