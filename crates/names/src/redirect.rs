@@ -56,8 +56,7 @@ fn wanted(record: &Record) -> Vec<Redirect> {
 /// [`Error`].
 pub fn install(inside: &Netns, record: &Record) -> Result<(), Error> {
     let wanted = wanted(record);
-    let make = || wanted.iter().filter(|redirect| !is_there(redirect).unwrap_or(false)).try_for_each(make_one);
-    inside.run(make)?.map_err(failed(inside))
+    inside.run(|| wanted.iter().try_for_each(make))?.map_err(failed(inside))
 }
 
 /// Whether the rules that a record asks for are there.
@@ -71,7 +70,7 @@ pub fn check(inside: &Netns, record: &Record) -> Result<bool, Error> {
 }
 
 /// Without IPv6 in the kernel there is nothing to intercept.
-fn make_one(redirect: &Redirect) -> nftables::Result<()> {
+fn make(redirect: &Redirect) -> nftables::Result<()> {
     match redirect.install() {
         Err(error) if redirect.address.is_ipv6() && error.is_unsupported() => Ok(()),
         outcome => outcome,
@@ -79,10 +78,8 @@ fn make_one(redirect: &Redirect) -> nftables::Result<()> {
 }
 
 fn is_there(redirect: &Redirect) -> nftables::Result<bool> {
-    let intercepting = Redirect { asked: Asked::Any { but_for: MARK }, ..*redirect };
     match redirect.is_installed() {
         Err(error) if redirect.address.is_ipv6() && error.is_unsupported() => Ok(true),
-        Ok(false) => intercepting.is_installed(),
         outcome => outcome,
     }
 }

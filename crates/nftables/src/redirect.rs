@@ -49,7 +49,8 @@ pub enum Asked {
 }
 
 impl Redirect {
-    /// Makes the table in the calling thread's network namespace, or again if it is not as it should be. It stays if it is.
+    /// Makes the table in the calling thread's network namespace, or again if it is not as it should be. It stays if it is, or if it
+    /// leads every address's port there.
     ///
     /// # Errors
     /// [`Error::Netlink`] if the kernel refuses; nothing has changed then.
@@ -59,7 +60,7 @@ impl Redirect {
             let generation = connection.generation()?;
             let mut batch = Batch::if_unchanged(subsystem::NFTABLES, generation);
             if connection.table(self.table())?.is_some() {
-                if self.is_intact(&mut connection)? {
+                if self.is_satisfied(&mut connection)? {
                     return Ok(());
                 }
                 batch.push(del_table(self.table()));
@@ -73,12 +74,12 @@ impl Redirect {
         Err(Error::Contended(ATTEMPTS))
     }
 
-    /// Whether the table is there as [`Redirect::install`] makes it.
+    /// Whether the table is there as [`Redirect::install`] makes or leaves it.
     ///
     /// # Errors
     /// [`Error::Netlink`] if the kernel refuses.
     pub fn is_installed(&self) -> Result<bool> {
-        self.is_intact(&mut Connection::open()?)
+        self.is_satisfied(&mut Connection::open()?)
     }
 }
 
@@ -160,6 +161,12 @@ impl Redirect {
             Asked::Address => format!("ferrocni: port {from} of {address} is port {to}"),
             Asked::Any { .. } => format!("ferrocni: port {from} of every address is port {to} of {address}"),
         }
+    }
+
+    fn is_satisfied(&self, connection: &mut Connection) -> Result<bool> {
+        // By everything but the mark a table is known again.
+        let everything = Self { asked: Asked::Any { but_for: 0 }, ..*self };
+        Ok(self.is_intact(connection)? || everything.is_intact(connection)?)
     }
 
     fn is_intact(&self, connection: &mut Connection) -> Result<bool> {
