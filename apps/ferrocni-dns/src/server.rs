@@ -289,6 +289,7 @@ impl Server {
         let upstreams = self.host_servers();
         let silent = self.health.silent(&upstreams).into_iter().map(|server| format!("{server} does not answer"));
         names::wire::Status {
+            process: std::process::id(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             namespaces: directory.namespaces(),
             records: directory.len(),

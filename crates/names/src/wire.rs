@@ -91,6 +91,8 @@ pub struct Answered {
 pub struct Status {
     /// Its version.
     pub version: String,
+    /// Its process, as the host numbers it; 0 if it does not say.
+    pub process: u32,
     /// How many namespaces it listens in.
     pub namespaces: usize,
     /// How many records it answers from.

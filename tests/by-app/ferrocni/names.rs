@@ -344,6 +344,20 @@ fn names_of_the_dead_are_swept() {
 }
 
 #[test]
+fn uninstall_ends_the_server_and_takes_the_names_away() {
+    let host = Host::new();
+    create(&host, "web", 1, &[]);
+    let shop = inside(&host, &idle(&host, &["--name", "shop", "--net", "web"]));
+    assert_eq!(status(&host, &["uninstall"]), 1, "there is a container");
+    assert!(names::is_answered(&shop));
+    let said = host.ferrocni(["uninstall", "--force"]).ok();
+    assert!(said.contains("(interface eth0) are removed\n") && said.contains("the DNS server is stopped\n"), "{said}");
+    assert!(!shop.run(["nft", "list", "tables"]).contains("ferrocni_dns"));
+    host.shell("while pgrep -x ferrocni-dns; do sleep 0.01; done");
+    assert_eq!(host.shell("ls /run/ferrocni/names; ls /run/ferrocni | grep dns || :"), "");
+}
+
+#[test]
 fn a_network_can_be_without_names() {
     let host = Host::new();
     succeeds(&host, &["network", "create", "--disable-dns", "plain"]);

@@ -119,7 +119,7 @@ fn read_address(hex: &str) -> Option<IpAddr> {
 }
 
 /// The process with that socket, and its name; none if it is hidden, or gone.
-pub(crate) fn holder(inode: u64) -> Option<(u32, String)> {
+fn holder(inode: u64) -> Option<(u32, String)> {
     let socket = format!("socket:[{inode}]");
     let processes = std::fs::read_dir("/proc").ok()?.flatten();
     let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());

@@ -7,7 +7,7 @@ mod forward_drop;
 mod forwarding;
 mod intact;
 pub(crate) mod leftovers;
-pub(crate) mod listening;
+mod listening;
 mod localnet;
 mod mtu;
 mod names;
