@@ -1,5 +1,5 @@
 //! Containers as nerdctl has them. Debian has no nerdctl, so its part is played with containerd's own client and libcni's files: what
-//! stands here about names, files, arguments and the order of calls is what nerdctl 2 was seen to do.
+//! stands here about names, files, arguments and the order of calls was read in the source of nerdctl 2.
 
 use std::path::PathBuf;
 use std::process;

@@ -55,11 +55,9 @@ pub(crate) struct Connections {
 }
 
 impl Connections {
-    /// Of all networks; that containerd has brought a pod's loopback up by a plugin is none.
+    /// Of all networks.
     pub(crate) fn of_host(host: &Host) -> Result<Self, CacheError> {
-        let mut found = Self::gather(host, Cache::list)?;
-        found.all.retain(|connection| connection.recorded.endpoint.ifname.as_str() != LOOPBACK);
-        Ok(found)
+        Self::gather(host, connections)
     }
 
     /// Of one network.
@@ -69,25 +67,36 @@ impl Connections {
 
     /// Of all networks, as it is recorded and no more.
     pub(crate) fn recorded(host: &Host) -> Result<(Vec<Attached>, Vec<CacheError>), CacheError> {
-        let (mut attached, mut broken) = (Vec::new(), Vec::new());
-        for runtime in [host.runtime(), host.live_runtime()] {
-            let cached = runtime.cache().list()?;
-            attached.extend(cached.attached);
-            broken.extend(cached.broken);
-        }
-        Ok((attached, broken))
+        let [(mut by_runtimes, _), (live, _)] = read_caches(host, connections)?;
+        by_runtimes.attached.extend(live.attached);
+        by_runtimes.broken.extend(live.broken);
+        Ok((by_runtimes.attached, by_runtimes.broken))
     }
 
     fn gather(host: &Host, read: impl Fn(&Cache) -> Result<Cached, CacheError>) -> Result<Self, CacheError> {
         let names = Names::load();
         let mut found = Self { all: Vec::new(), broken: Vec::new() };
-        for (runtime, is_live) in [(host.runtime(), false), (host.live_runtime(), true)] {
-            let cached = read(runtime.cache())?;
+        for (cached, is_live) in read_caches(host, read)? {
             found.all.extend(cached.attached.into_iter().map(|recorded| Connection::of(recorded, is_live, &names)));
             found.broken.extend(cached.broken);
         }
         Ok(found)
     }
+}
+
+/// What every runtime has recorded, and what this command has that lasts as long as the container runs.
+fn read_caches(
+    host: &Host,
+    read: impl Fn(&Cache) -> Result<Cached, CacheError>,
+) -> Result<[(Cached, bool); 2], CacheError> {
+    Ok([(read(host.runtime().cache())?, false), (read(host.live_runtime().cache())?, true)])
+}
+
+/// That containerd has brought a pod's loopback up by a plugin is no connection.
+fn connections(cache: &Cache) -> Result<Cached, CacheError> {
+    let mut cached = cache.list()?;
+    cached.attached.retain(|attached| attached.endpoint.ifname.as_str() != LOOPBACK);
+    Ok(cached)
 }
 
 impl Connection {

@@ -154,8 +154,7 @@ pub(crate) fn close_all() -> Result<Vec<String>, Error> {
     let is_ours = |link: &Link| link.alias.as_deref().is_some_and(|alias| alias.starts_with(suite::PREFIX));
     let mut closed = Vec::new();
     for link in socket.links()?.into_iter().filter(is_ours) {
-        let key = ["ipv4", "conf", link.name.as_str(), "route_localnet"];
-        let by_ipv4 = is_open(&key)?;
+        let by_ipv4 = is_open(&link)?;
         if by_ipv4 {
             close_ipv4(&mut socket, &link)?;
         }
@@ -168,8 +167,7 @@ pub(crate) fn close_all() -> Result<Vec<String>, Error> {
 /// An ADD inserts its elements first and opens the link then: what this closes although one came in between, that one opens
 /// again.
 fn close_unused(socket: &mut Socket, ruleset: &mut Ruleset, link: &Link) -> Result<(), Error> {
-    let key = ["ipv4", "conf", link.name.as_str(), "route_localnet"];
-    if is_open(&key)? && !is_used(socket, ruleset, link, Family::V4)? {
+    if is_open(link)? && !is_used(socket, ruleset, link, Family::V4)? {
         close_ipv4(socket, link)?;
         if is_used(socket, ruleset, link, Family::V4)? {
             open_guarded(socket, link)?;
@@ -184,8 +182,13 @@ fn close_unused(socket: &mut Socket, ruleset: &mut Ruleset, link: &Link) -> Resu
     Ok(())
 }
 
-fn is_open(key: &[&str]) -> Result<bool, Error> {
-    match sysctl::read(key) {
+/// The switch for IPv4.
+fn route_localnet(link: &Link) -> [&str; 4] {
+    ["ipv4", "conf", &link.name, "route_localnet"]
+}
+
+fn is_open(link: &Link) -> Result<bool, Error> {
+    match sysctl::read(&route_localnet(link)) {
         Err(error) if error.is_not_found() => Ok(false),
         value => Ok(value? == "1"),
     }
@@ -211,8 +214,7 @@ fn open_ipv4(socket: &mut Socket, published: &Published<'_>, method: &Method, li
 
 /// Where the kernel has no such guard, or another program's filter is in its place, the packet filter's is the only one.
 fn open_guarded(socket: &mut Socket, link: &Link) -> Result<(), Error> {
-    let key = ["ipv4", "conf", link.name.as_str(), "route_localnet"];
-    let is_open = sysctl::read(&key)? == "1";
+    let is_open = sysctl::read(&route_localnet(link))? == "1";
     if is_shared(link)
         && let Err(error) = socket.guard_loopback(link.index, nftables::LOOPBACK_ANSWER)
         && !is_open
@@ -223,13 +225,13 @@ fn open_guarded(socket: &mut Socket, link: &Link) -> Result<(), Error> {
         );
     }
     if !is_open {
-        sysctl::write(&key, "1")?;
+        sysctl::write(&route_localnet(link), "1")?;
     }
     Ok(())
 }
 
 fn close_ipv4(socket: &mut Socket, link: &Link) -> Result<(), Error> {
-    sysctl::write(&["ipv4", "conf", link.name.as_str(), "route_localnet"], "0")?;
+    sysctl::write(&route_localnet(link), "0")?;
     if_found(socket.unguard_loopback(link.index, nftables::LOOPBACK_ANSWER))?;
     Ok(())
 }
