@@ -102,9 +102,9 @@ impl Error {
             Error::Netns(error) => error.is_gone(),
             Error::Refused { request, source } => match source.errno {
                 libc::ENODEV => true,
-                // A route that is not there is ESRCH, a routing table ENOENT, an address
+                // A route that is not there is ESRCH, a routing table or a queueing discipline ENOENT, an address
                 // EADDRNOTAVAIL. The same numbers mean other things when something is added.
-                libc::ESRCH | libc::ENOENT | libc::EADDRNOTAVAIL => request.is_deletion(),
+                libc::ESRCH | libc::ENOENT | libc::EADDRNOTAVAIL => request.needs_its_object(),
                 _ => false,
             },
             _ => false,
@@ -285,10 +285,12 @@ impl Request {
         }
     }
 
-    fn is_deletion(&self) -> bool {
+    /// Whether it is about one object that has to be there: to delete it, or to read it.
+    fn needs_its_object(&self) -> bool {
         matches!(
             self,
-            Request::DeleteLink(_)
+            Request::GetQdisc { .. }
+                | Request::DeleteLink(_)
                 | Request::DeleteAddress { .. }
                 | Request::DeleteRoute { .. }
                 | Request::DeleteRule { .. }

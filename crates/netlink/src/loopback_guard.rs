@@ -9,11 +9,10 @@ use netlink_packet_route::tc::{TcAttribute, TcHandle, TcMessage, TcOption};
 
 use crate::error::{Request, Result, if_found};
 use crate::message::{Message, attributes};
-use crate::outgoing::{NLM_F_CREATE, NLM_F_ECHO, NLM_F_EXCL, Outgoing};
+use crate::outgoing::{NLM_F_CREATE, NLM_F_EXCL, Outgoing};
 use crate::socket::Socket;
 use crate::traffic_control::{
-    HEADER_LEN, RTM_DELTFILTER, RTM_GETQDISC, RTM_GETTFILTER, RTM_NEWTFILTER, TCA_KIND, TCA_OPTIONS, message,
-    push_add_ingress,
+    HEADER_LEN, RTM_DELTFILTER, RTM_GETTFILTER, RTM_NEWTFILTER, TCA_KIND, TCA_OPTIONS, message, push_add_ingress,
 };
 
 /// ffff:fff2, where filters of what comes in are, with either kind of ingress discipline (`TC_H_MIN_INGRESS`).
@@ -102,11 +101,7 @@ impl Socket {
     /// # Errors
     /// The kernel's refusal.
     pub fn has_ingress(&mut self, link: u32) -> Result<bool> {
-        let message = message(link, TcHandle::INGRESS, None);
-        let mut outgoing = Outgoing::default();
-        // Without the flag, older kernels do not answer.
-        outgoing.push(Request::GetQdisc { link: link.into() }, RTM_GETQDISC, NLM_F_ECHO, &message);
-        Ok(if_found(self.transact(&mut outgoing, &mut |_discipline| Ok(())))?.is_some())
+        self.get_qdisc(link, TcHandle::INGRESS, |_discipline| Ok(()))
     }
 
     /// Takes the filter of [`Socket::guard_loopback`] away, and what it hung on if nothing else does. Whether it was there is the

@@ -16,7 +16,7 @@ use crate::socket::Socket;
 
 const RTM_NEWQDISC: u16 = 36;
 const RTM_DELQDISC: u16 = 37;
-pub(crate) const RTM_GETQDISC: u16 = 38;
+const RTM_GETQDISC: u16 = 38;
 pub(crate) const RTM_NEWTFILTER: u16 = 44;
 pub(crate) const RTM_DELTFILTER: u16 = 45;
 pub(crate) const RTM_GETTFILTER: u16 = 46;
@@ -70,16 +70,33 @@ impl Socket {
     /// # Errors
     /// The kernel's refusal.
     pub fn token_bucket(&mut self, link: u32) -> Result<Option<TokenBucket>> {
-        let message = message(link, TcHandle::ROOT, None);
+        let mut found = None;
+        self.get_qdisc(link, TcHandle::ROOT, |answer| {
+            found = read_bucket(answer)?;
+            Ok(())
+        })?;
+        Ok(found)
+    }
+
+    /// Whether the link has a discipline at that place, which `read` is given.
+    pub(crate) fn get_qdisc(
+        &mut self,
+        link: u32,
+        place: TcHandle,
+        mut read: impl FnMut(&Message<'_>) -> Result<()>,
+    ) -> Result<bool> {
+        let message = message(link, place, None);
         let mut outgoing = Outgoing::default();
         // Without the flag, older kernels do not answer.
         outgoing.push(Request::GetQdisc { link: link.into() }, RTM_GETQDISC, NLM_F_ECHO, &message);
-        let mut found = None;
+        // Where one was and is gone, the request succeeds without an answer.
+        let mut is_there = false;
         let outcome = self.transact(&mut outgoing, &mut |answer| {
-            found = read_bucket(answer)?;
-            Ok(())
+            is_there = true;
+            read(answer)
         });
-        Ok(if_found(outcome)?.and(found))
+        if_found(outcome)?;
+        Ok(is_there)
     }
 
     /// Whether this kernel knows token buckets; it loads the module, if there is one.

@@ -90,6 +90,9 @@ fn a_lost_filter_of_the_bridge_is_an_error_until_the_next_add() {
     assert!(error.msg.contains("link br1") && error.msg.contains("reload"), "{error:?}");
     publishing(&host, 1, &[("tcp", 8081, 80)]).add(&other, "eth0").ok();
     network.check(&web, "eth0").ok();
+    // As it is after an ADD of an earlier version, or on a kernel that has no such filters.
+    host.run(["tc", "qdisc", "del", "dev", "br1", "clsact"]);
+    network.check(&web, "eth0").ok();
 }
 
 /// Takes the bridge's own filter away.

@@ -80,7 +80,7 @@ fn a_guard_of_loopback_addresses_stands_beside_others_filters() {
     in_new_netns(|| {
         let mut socket = socket();
         let (link, _) = pair(&mut socket);
-        for others in ["", "clsact", "ingress"] {
+        for others in ["", "clsact", "", "ingress"] {
             if !others.is_empty() {
                 tc(&format!("qdisc add dev a {others}"));
             }
