@@ -4,21 +4,24 @@
 //! attached itself, and would remove the others. The record says in which namespace a connection is. As long as that exists the
 //! plugins' GC keeps the connection ([`Records::living`]), and after that the command removes it.
 
-mod namespace;
-
-pub use namespace::Namespace;
-
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use cni::{Attachment, NetworkName};
 use files::Folder;
+use netlink::{Namespace, Netns};
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, fcntl};
+use nix::libc;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 /// Where the records of connections are.
 pub const FOLDER: &str = "/run/ferrocni/connected";
+
+/// The file whose bytes are locked. No record's name is without a colon.
+const TURNS: &str = "lock";
 
 /// The most that a record may have, in bytes: a network's configuration has at most 1 MiB.
 const LIMIT: usize = 4 << 20;
@@ -87,6 +90,35 @@ impl Records {
     /// That of the file system.
     pub fn share(&self) -> Result<File, Error> {
         self.0.lock_shared().map_err(|source| failed("lock", self.0.path(), source))
+    }
+
+    /// Waits until nobody else has a turn at that namespace, and keeps others waiting for as long as the value lives. Makes the folder
+    /// if it is missing.
+    ///
+    /// What is locked is a byte of one file, the one whose number is the namespace's inode: no file would be gone with the namespace,
+    /// and the namespace itself is for plugins to lock, which are called meanwhile.
+    ///
+    /// # Errors
+    /// That of the file system.
+    pub fn take_turn(&self, netns: &Netns) -> Result<File, Error> {
+        let path = self.0.path_of(TURNS);
+        let taken = self.0.lock_shared().and_then(|_| files::open_lock(&path)).and_then(|file| {
+            #[allow(clippy::cast_possible_truncation, reason = "constants below ten")]
+            let byte = libc::flock {
+                l_type: libc::F_WRLCK as libc::c_short,
+                l_whence: libc::SEEK_SET as libc::c_short,
+                l_start: netns.id().inode.cast_signed(),
+                l_len: 1,
+                l_pid: 0,
+            };
+            loop {
+                match fcntl(&file, FcntlArg::F_OFD_SETLKW(&byte)) {
+                    Err(Errno::EINTR) => {}
+                    outcome => return outcome.map(|_| file).map_err(io::Error::from),
+                }
+            }
+        });
+        taken.map_err(|source| failed("lock", &path, source))
     }
 
     /// The folder for oneself, for as long as the value lives; `None` if there is no folder, or somebody shares it.

@@ -1,6 +1,6 @@
 #![allow(clippy::unwrap_used)]
 
-use netlink::Netns;
+use netlink::{Namespace, Netns};
 use serde_json::json;
 
 use super::*;
@@ -49,6 +49,24 @@ fn a_broken_record_is_an_error_that_names_it() {
     std::fs::write(dir.path().join("web:c1:eth1"), "{").unwrap();
     let error = Records::new(dir.path()).living(&NetworkName::new("web").unwrap()).unwrap_err();
     assert!(error.to_string().contains("web:c1:eth1"), "{error}");
+}
+
+#[test]
+fn turns_at_a_namespace_are_taken_one_after_the_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let (records, own) = (Records::new(dir.path().join("connected")), Netns::current().unwrap());
+    let turn = records.take_turn(&own).unwrap();
+    let other = std::thread::spawn({
+        let records = records.clone();
+        move || records.take_turn(&Netns::current().unwrap()).map(drop)
+    });
+    // Another namespace has nothing to do with it.
+    let elsewhere = Netns::run_in_new(Netns::current).unwrap().unwrap();
+    records.take_turn(&elsewhere).unwrap();
+    assert!(!other.is_finished(), "while the turn is taken");
+    drop(turn);
+    other.join().unwrap().unwrap();
+    assert_eq!(records.list().unwrap(), [], "it is no record");
 }
 
 #[test]

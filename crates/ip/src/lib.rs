@@ -41,8 +41,10 @@ impl fmt::Display for Family {
     }
 }
 
-/// A transport protocol with ports.
+/// A transport protocol with ports. With feature `serde` it is read and written in lower case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
 pub enum Protocol {
     /// TCP (RFC 9293).
     Tcp,

@@ -23,6 +23,7 @@
 
 mod argument;
 mod change;
+pub mod dnsname;
 mod error;
 pub mod firewall;
 pub mod isolation;

@@ -46,6 +46,7 @@ mod link_ref;
 mod loopback_guard;
 mod mac;
 mod message;
+mod namespace;
 mod netns;
 mod netns_error;
 mod netns_number;
@@ -70,6 +71,7 @@ pub use link::{
 };
 pub use link_ref::{LinkRef, MAX_ALIAS_LEN, MAX_NAME_LEN};
 pub use mac::{HardwareAddress, InvalidMac, Mac};
+pub use namespace::Namespace;
 pub use netns::{Netns, NetnsId};
 pub use netns_error::NetnsError;
 pub use route::{Route, RouteType, scope, table};

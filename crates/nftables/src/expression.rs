@@ -6,6 +6,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use ip::Protocol;
 use ipnetwork::IpNetwork;
 use nfnetlink::{Message, family};
 
@@ -131,6 +132,27 @@ impl<'a> Expressions<'a> {
         self.version(version).address(side, version, FIRST).lookup(map, Some(VERDICT), false)
     }
 
+    /// `ip daddr address`, in a table of the address's own family.
+    pub(crate) fn ip(&mut self, side: Side, address: IpAddr) -> &mut Self {
+        self.address(side, Version::of(address), FIRST).compare(cmp::EQUAL, &octets(address))
+    }
+
+    /// `udp dport port` and the like.
+    pub(crate) fn port(&mut self, protocol: Protocol, side: Side, port: u16) -> &mut Self {
+        self.meta(meta::L4PROTO, FIRST).compare(cmp::EQUAL, &[protocol.number()]);
+        self.payload(FIRST, payload::TRANSPORT, offset_of_port(side), 2).compare(cmp::EQUAL, &port.to_be_bytes())
+    }
+
+    /// `udp dport set port` and the like, of a protocol whose checksum is the Internet's (RFC 1071): not SCTP.
+    pub(crate) fn set_port(&mut self, protocol: Protocol, side: Side, port: u16) {
+        let checksum = if protocol == Protocol::Udp { 6 } else { 16 };
+        self.immediate(FIRST, &port.to_be_bytes()).expression("payload", |message| {
+            message.be32(payload::SREG, FIRST).be32(payload::BASE, payload::TRANSPORT);
+            message.be32(payload::OFFSET, offset_of_port(side)).be32(payload::LENGTH, 2);
+            message.be32(payload::CSUM_TYPE, payload::CSUM_INET).be32(payload::CSUM_OFFSET, checksum);
+        });
+    }
+
     /// `ct status dnat`.
     pub(crate) fn ct_status_dnat(&mut self) -> &mut Self {
         self.ct_any(ct::STATUS, ct::STATUS_DNAT)
@@ -164,6 +186,11 @@ impl<'a> Expressions<'a> {
         self.meta(meta::MARK, FIRST).mask(&bits.to_ne_bytes()).compare(cmp::NOT_EQUAL, &[0; 4])
     }
 
+    /// `meta mark != <mark>`.
+    pub(crate) fn mark_is_not(&mut self, mark: u32) -> &mut Self {
+        self.meta(meta::MARK, FIRST).compare(cmp::NOT_EQUAL, &mark.to_ne_bytes())
+    }
+
     /// `ct state established,related`.
     pub(crate) fn ct_state_established_or_related(&mut self) -> &mut Self {
         self.ct_any(ct::STATE, ct::STATE_ESTABLISHED | ct::STATE_RELATED)
@@ -192,6 +219,14 @@ impl<'a> Expressions<'a> {
     pub(crate) fn dnat_by_port(&mut self, version: Version, map: &str) -> &mut Self {
         self.meta(meta::L4PROTO, FIRST).destination_port(piece(1));
         self.dnat_by_map(version, map)
+    }
+
+    /// `dnat to address:port`, in a table of the address's own family.
+    pub(crate) fn dnat_to(&mut self, address: IpAddr, port: u16) {
+        let version = Version::of(address);
+        let behind = piece(version.length() / 4);
+        self.immediate(FIRST, &octets(address)).immediate(behind, &port.to_be_bytes());
+        self.dnat_to_registers(version, behind);
     }
 
     /// `masquerade`.
@@ -253,9 +288,8 @@ impl<'a> Expressions<'a> {
         self.payload(register, payload::NETWORK, offset, version.length())
     }
 
-    /// The same place in TCP, UDP and SCTP.
     fn destination_port(&mut self, register: u32) -> &mut Self {
-        self.payload(register, payload::TRANSPORT, 2, 2)
+        self.payload(register, payload::TRANSPORT, offset_of_port(Side::Destination), 2)
     }
 
     fn payload(&mut self, register: u32, base: u32, offset: u32, length: u32) -> &mut Self {
@@ -314,10 +348,32 @@ impl<'a> Expressions<'a> {
     /// Replaces the key in register 1 by the map's address and port, and translates to them. The family is
     /// the address's, never inet, so that the kernel knows how many bytes an address has.
     fn dnat_by_map(&mut self, version: Version, map: &str) -> &mut Self {
-        self.lookup(map, Some(FIRST), false).expression("nat", |message| {
+        self.lookup(map, Some(FIRST), false).dnat_to_registers(version, piece(version.length() / 4))
+    }
+
+    /// Translates to the address in register 1 and the port in that one.
+    fn dnat_to_registers(&mut self, version: Version, port: u32) -> &mut Self {
+        self.expression("nat", |message| {
             message.be32(nat::TYPE, nat::DNAT).be32(nat::FAMILY, u32::from(version.number()));
-            message.be32(nat::REG_ADDR_MIN, FIRST).be32(nat::REG_PROTO_MIN, piece(version.length() / 4));
+            message.be32(nat::REG_ADDR_MIN, FIRST).be32(nat::REG_PROTO_MIN, port);
         })
+    }
+
+    fn immediate(&mut self, register: u32, value: &[u8]) -> &mut Self {
+        self.expression("immediate", |message| {
+            message.be32(immediate::DREG, register);
+            message.nest(immediate::DATA, |message| {
+                message.bytes(data::VALUE, value);
+            });
+        })
+    }
+}
+
+/// The same place in TCP, UDP and SCTP.
+fn offset_of_port(side: Side) -> u32 {
+    match side {
+        Side::Source => 0,
+        Side::Destination => 2,
     }
 }
 

@@ -150,6 +150,11 @@ pub(crate) mod payload {
     pub(crate) const BASE: u16 = 2;
     pub(crate) const OFFSET: u16 = 3;
     pub(crate) const LENGTH: u16 = 4;
+    pub(crate) const SREG: u16 = 5;
+    pub(crate) const CSUM_TYPE: u16 = 6;
+    pub(crate) const CSUM_OFFSET: u16 = 7;
+
+    pub(crate) const CSUM_INET: u32 = 1;
 
     pub(crate) const LINK: u32 = 0;
     pub(crate) const NETWORK: u32 = 1;

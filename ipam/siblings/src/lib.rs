@@ -12,6 +12,7 @@ pub const ALL: &[Sibling] = &[
     Sibling::of::<static_ipam::Static>(),
     Sibling::without_addresses("bandwidth"),
     Sibling::without_addresses("bridge"),
+    Sibling::without_addresses("dnsname"),
     Sibling::without_addresses("dummy"),
     Sibling::without_addresses("firewall"),
     Sibling::without_addresses("host"),

@@ -1,9 +1,11 @@
-//! Which network namespace a connection is in.
+//! A network namespace as a file can hold it.
 
 use std::path::PathBuf;
 
-use netlink::{Netns, NetnsId, if_found};
 use serde::{Deserialize, Serialize};
+
+use crate::error::{Result, if_found};
+use crate::netns::{Netns, NetnsId};
 
 /// A network namespace that is known again: its path may lead to another one by now.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,7 +24,7 @@ impl Namespace {
     ///
     /// # Errors
     /// As [`Netns::cookie`].
-    pub fn of(netns: &Netns) -> netlink::Result<Self> {
+    pub fn of(netns: &Netns) -> Result<Self> {
         let NetnsId { device, inode } = netns.id();
         Ok(Self { path: netns.path().to_owned(), device, inode, cookie: netns.cookie()? })
     }
@@ -34,13 +36,27 @@ impl Namespace {
         identity(self) == identity(other)
     }
 
-    /// Whether the path still leads to the namespace.
+    /// Its device and inode.
+    #[must_use]
+    pub fn id(&self) -> NetnsId {
+        NetnsId { device: self.device, inode: self.inode }
+    }
+
+    /// The namespace, if the path still leads to it.
     ///
     /// # Errors
     /// What is there now cannot be opened.
-    pub fn exists(&self) -> netlink::Result<bool> {
-        let Some(netns) = if_found(Netns::open(&self.path))? else { return Ok(false) };
-        let is_same = netns.id() == NetnsId { device: self.device, inode: self.inode };
-        Ok(is_same && (self.cookie.is_none() || self.cookie == netns.cookie()?))
+    pub fn open(&self) -> Result<Option<Netns>> {
+        let Some(netns) = if_found(Netns::open(&self.path))? else { return Ok(None) };
+        let is_same = netns.id() == self.id() && (self.cookie.is_none() || self.cookie == netns.cookie()?);
+        Ok(is_same.then_some(netns))
+    }
+
+    /// Whether the path still leads to the namespace.
+    ///
+    /// # Errors
+    /// As [`Namespace::open`].
+    pub fn exists(&self) -> Result<bool> {
+        Ok(self.open()?.is_some())
     }
 }

@@ -1,0 +1,3 @@
+//! The `dnsname` CNI plugin.
+
+suite::main!(dnsname::Dnsname);
