@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use ::names::{Name, Records};
 use cni::{AddResult, Attachment, Interface, NetworkName, json};
 use cni_runtime::{Attached, Cache, CacheError, Cached, Network};
 use ipnetwork::IpNetwork;
@@ -119,6 +120,14 @@ impl Connection {
 
     pub(crate) fn attachment(&self) -> Attachment {
         self.recorded.attachment()
+    }
+
+    /// Other names that it is found by on the network, as far as they are known. The beginning of its id is none of those.
+    pub(crate) fn aliases(&self) -> Vec<Name> {
+        let record = Records::default().read(&self.attachment()).ok().flatten();
+        let mut aliases = record.map(|record| record.aliases).unwrap_or_default();
+        aliases.retain(|alias| !self.recorded.endpoint.container.as_str().starts_with(alias.as_str()));
+        aliases
     }
 
     pub(crate) fn netns(&self) -> Option<&Path> {

@@ -5,6 +5,7 @@ mod commands;
 mod container;
 mod failure;
 mod host;
+mod links;
 mod live;
 mod network;
 mod output;

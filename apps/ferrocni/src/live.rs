@@ -6,10 +6,11 @@
 use std::fs::File;
 use std::path::Path;
 
+use ::names::Name;
 use cni::{Attachment, NetworkName};
 use cni_runtime::{Attached, Endpoint, Error, Network};
-use connected::{Namespace, Record, Records};
-use netlink::Netns;
+use connected::{Record, Records};
+use netlink::{Namespace, Netns};
 use serde_json::{Map, Value, json};
 
 use crate::attachments::Connection;
@@ -36,14 +37,6 @@ pub(crate) struct Turn {
     _container: Option<File>,
 }
 
-/// The turn could not be taken.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot lock {path}")]
-struct NoTurn {
-    path: String,
-    source: std::io::Error,
-}
-
 impl<'a> Live<'a> {
     pub(crate) fn of(host: &'a Host) -> Self {
         Self { host, records: Records::default(), former: Records::new(host.state("disconnected")) }
@@ -52,14 +45,9 @@ impl<'a> Live<'a> {
     /// Waits until nobody else connects or disconnects the container with that namespace.
     pub(crate) fn take_turn(&self, netns: Option<&Path>) -> Result<Turn, Failure> {
         let records = self.records.share()?;
-        let lock = |path: &Path| {
-            let failed = |source| NoTurn { path: path.display().to_string(), source };
-            let file = File::open(path).map_err(failed)?;
-            file.lock().map_err(failed)?;
-            Ok::<_, NoTurn>(file)
-        };
-        // The namespace itself: no file of ours would be gone with the container.
-        Ok(Turn { _records: records, _container: netns.map(lock).transpose()? })
+        let netns = netns.map(Netns::open).transpose()?;
+        let container = netns.map(|netns| self.records.take_turn(&netns)).transpose()?;
+        Ok(Turn { _records: records, _container: container })
     }
 
     /// Connects a container. If that fails, nothing is left; should something be that cannot be taken back, the next sweep tries
@@ -115,7 +103,7 @@ impl<'a> Live<'a> {
     }
 
     /// The aliases that the container had on the network when it was disconnected.
-    pub(crate) fn former_aliases(&self, network: &NetworkName, netns: &Netns) -> Result<Vec<String>, Failure> {
+    pub(crate) fn former_aliases(&self, network: &NetworkName, netns: &Netns) -> Result<Vec<Name>, Failure> {
         let namespace = Namespace::of(netns)?;
         let former = self.former_of(network, &namespace)?;
         Ok(former.iter().flat_map(|(_, record)| read_aliases(&record.capability_args, network)).collect())
@@ -183,11 +171,11 @@ impl<'a> Live<'a> {
 struct NoConfiguration(Attachment);
 
 /// The capability argument, as dnsname has it: names by network.
-pub(crate) fn aliases_on(network: &NetworkName, aliases: &[String]) -> (&'static str, Value) {
+pub(crate) fn aliases_on(network: &NetworkName, aliases: &[Name]) -> (&'static str, Value) {
     (ALIASES, json!({network.as_str(): aliases}))
 }
 
-fn read_aliases(capability_args: &Map<String, Value>, network: &NetworkName) -> Vec<String> {
-    let names = capability_args.get(ALIASES).and_then(|aliases| aliases.get(network.as_str()));
-    names.and_then(|names| serde_json::from_value(names.clone()).ok()).unwrap_or_default()
+fn read_aliases(capability_args: &Map<String, Value>, network: &NetworkName) -> Vec<Name> {
+    let names = capability_args.get(ALIASES).and_then(|aliases| aliases.get(network.as_str())?.as_array());
+    names.into_iter().flatten().filter_map(|name| Name::new(name.as_str()?).ok()).collect()
 }

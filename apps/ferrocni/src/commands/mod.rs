@@ -3,9 +3,11 @@
 mod completion;
 mod doctor;
 mod events;
+mod install;
 mod logs;
 mod man;
 mod metrics;
+mod names;
 mod network;
 mod port;
 mod ps;
@@ -39,8 +41,11 @@ pub(crate) struct Cli {
 enum Command {
     #[command(subcommand)]
     Network(network::Command),
+    #[command(subcommand)]
+    Names(names::Command),
     Topology(topology::Args),
     Reload(reload::Args),
+    Install(install::Args),
     Uninstall(uninstall::Args),
     Completion(completion::Args),
     Man(man::Args),
@@ -61,8 +66,10 @@ pub(crate) fn run(cli: &Cli) -> Result<ExitCode, Failure> {
     let host = Host::new(&cli.places)?;
     match &cli.command {
         Command::Network(command) => network::run(&host, command),
+        Command::Names(command) => names::run(&host, command),
         Command::Topology(args) => topology::run(&host, args),
         Command::Reload(args) => reload::run(&host, args),
+        Command::Install(args) => install::run(args),
         Command::Uninstall(args) => uninstall::run(&host, args),
         Command::Completion(args) => completion::run(args),
         Command::Man(args) => man::run(args),

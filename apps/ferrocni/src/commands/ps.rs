@@ -161,7 +161,7 @@ impl Row {
 }
 
 /// By its name, or by its id or the beginning of it.
-fn is_called(network: &str, wanted: &str) -> bool {
+pub(super) fn is_called(network: &str, wanted: &str) -> bool {
     let id = || cni::NetworkName::new(network).map(|name| Description::id_of_name(&name)).unwrap_or_default();
     network == wanted || (wanted.len() >= SHORT_ID && id().starts_with(wanted))
 }

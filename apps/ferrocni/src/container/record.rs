@@ -82,11 +82,6 @@ impl Planned {
 }
 
 impl Record {
-    /// The beginning of the id, which is unique enough for people.
-    pub(crate) fn short_id(&self) -> &str {
-        &self.id[..12]
-    }
-
     /// The network and the endpoint, to attach and to detach.
     pub(crate) fn endpoint(&self, planned: &Planned) -> Result<(Network, Endpoint), Unusable> {
         let unusable = |source| Unusable { container: self.name.clone(), source };

@@ -9,7 +9,7 @@ use ip::Family;
 use serde_json::{Value, json};
 
 use super::subnet::Planned;
-use super::{Driver, Options};
+use super::{DNSNAME, Driver, Options};
 
 /// A network that is to be created.
 #[derive(Debug)]
@@ -41,7 +41,7 @@ pub(crate) fn conflist(wanted: &Wanted) -> Value {
         plugins.extend(beside_bridge(wanted));
     }
     if wanted.names {
-        plugins.push(json!({"type": "dnsname", "domainName": "dns.podman", "capabilities": {"aliases": true}}));
+        plugins.push(names(wanted));
     }
     json!({
         "cniVersion": "1.0.0",
@@ -102,6 +102,18 @@ fn beside_bridge(wanted: &Wanted) -> Vec<Value> {
     let portmap = json!({"type": "portmap", "capabilities": {"portMappings": true}});
     let firewall = json!({"type": "firewall", "ingressPolicy": policy, "unpublishedPorts": unpublished});
     if wanted.internal { vec![firewall] } else { vec![portmap, firewall] }
+}
+
+/// The domain is the one that Podman gives its networks. Runtimes that do not tell containers of a network's servers have some for
+/// them, which are asked for what is not a container's name.
+fn names(wanted: &Wanted) -> Value {
+    let mut plugin = json!({"type": DNSNAME, "domainName": "dns.podman", "capabilities": {"aliases": true}});
+    if wanted.options.intercept {
+        plugin["intercept"] = true.into();
+        plugin["capabilities"]["dns"] = true.into();
+    }
+    add(&mut plugin, "forward", wanted.internal.then_some(false.into()));
+    plugin
 }
 
 fn ipam(wanted: &Wanted) -> Value {

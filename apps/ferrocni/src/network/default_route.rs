@@ -9,6 +9,7 @@ use netlink::{Netns, Socket, table};
 use serde_json::{Value, json};
 
 use super::Description;
+use super::list::{get_mut, plugins_mut, set};
 use crate::failure::Failure;
 
 /// Far enough apart for routes in between.
@@ -60,9 +61,7 @@ pub(crate) fn with_default_routes(
     let described = Description::of(network);
     let families: Vec<_> = Family::ALL.into_iter().filter(|family| described.has_family(*family)).collect();
     let mut list = network.json.clone();
-    for plugin in get_mut(&mut list, "plugins").and_then(Value::as_array_mut).into_iter().flatten() {
-        change(plugin, &families, &of);
-    }
+    plugins_mut(&mut list).for_each(|plugin| change(plugin, &families, &of));
     Network::from_json(list)
 }
 
@@ -124,19 +123,6 @@ fn with_metric(route: &Value, metric: u32) -> Value {
     let mut route = route.clone();
     set(&mut route, "priority", metric.into());
     route
-}
-
-/// Keys are matched as Go does, which takes the last one.
-fn get_mut<'a>(object: &'a mut Value, key: &str) -> Option<&'a mut Value> {
-    let keys = object.as_object_mut()?;
-    keys.iter_mut().rfind(|(name, _)| name.eq_ignore_ascii_case(key)).map(|(_, value)| value)
-}
-
-fn set(object: &mut Value, key: &str, value: Value) {
-    if let Some(keys) = object.as_object_mut() {
-        keys.retain(|name, _| !name.eq_ignore_ascii_case(key));
-        keys.insert(key.to_owned(), value);
-    }
 }
 
 #[cfg(test)]

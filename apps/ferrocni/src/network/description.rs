@@ -12,7 +12,7 @@ use ipnetwork::IpNetwork;
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
-use super::{DEFAULT, HOST, NONE};
+use super::{DEFAULT, DNSNAME, HOST, NONE};
 
 /// A network, as `ls` and `inspect` show it.
 #[derive(Debug, Clone, PartialEq)]
@@ -125,7 +125,7 @@ impl Description {
             driver: if kind == NONE { "null" } else { kind }.to_owned(),
             interface: keys.bridge.or(keys.master),
             internal: kind == "bridge" && !(keys.is_gateway || keys.is_default_gateway),
-            names: network.list.plugins.iter().any(|plugin| plugin.kind.as_str() == "dnsname"),
+            names: network.list.plugins.iter().any(|plugin| plugin.kind.as_str() == DNSNAME),
             labels,
             options,
             created_by_command: list.nerdctl_id.is_some(),

@@ -30,6 +30,8 @@ pub(crate) struct Options {
     pub(crate) host_ip: Option<IpAddr>,
     /// Containers get no default route.
     pub(crate) no_default_route: bool,
+    /// Containers are answered for names whichever server they ask.
+    pub(crate) intercept: bool,
 }
 
 /// An option that cannot be.
@@ -45,10 +47,10 @@ pub(crate) enum OptionError {
 fn known(driver: Driver) -> &'static str {
     match driver {
         Driver::Bridge => {
-            "there are bridge, mtu, vlan, icc, masquerade, gateway_mode, host_binding_ipv4, no_default_route"
+            "there are bridge, mtu, vlan, icc, masquerade, gateway_mode, host_binding_ipv4, no_default_route, intercept"
         }
-        Driver::Macvlan => "there are parent, mtu, mode (bridge, private, vepa, passthru), no_default_route",
-        Driver::Ipvlan => "there are parent, mtu, mode (l2, l3, l3s), no_default_route",
+        Driver::Macvlan => "there are parent, mtu, mode (bridge, private, vepa, passthru), no_default_route, intercept",
+        Driver::Ipvlan => "there are parent, mtu, mode (l2, l3, l3s), no_default_route, intercept",
     }
 }
 
@@ -91,6 +93,7 @@ impl Options {
                 self.host_ip = Some(value.parse().map_err(|_| invalid("it is an address".to_owned()))?);
             }
             (_, "no_default_route") => self.no_default_route = flag()?,
+            (_, "intercept") => self.intercept = flag()?,
             _ => return Err(OptionError::Unknown(written.to_owned(), driver)),
         }
         Ok(())

@@ -25,9 +25,9 @@ pub(crate) fn print_line(text: impl Display) -> Result<(), Failure> {
     print(format_args!("{text}\n"))
 }
 
-/// Writes a line to stderr.
+/// Writes a line to stderr, all at once: several of us may share it.
 pub(crate) fn complain(message: impl Display) {
     progress::hide();
     // There is nothing left to say it to.
-    let _ = writeln!(io::stderr().lock(), "ferrocni: {message}");
+    let _ = io::stderr().write_all(format!("ferrocni: {message}\n").as_bytes());
 }

@@ -1,6 +1,7 @@
 //! Finding a container by what people call it, whichever runtime runs it.
 
 mod engine;
+pub(crate) mod name_servers;
 mod nerdctl;
 mod search;
 

@@ -9,7 +9,7 @@ use crate::attachments::Connection;
 use crate::failure::{Failure, line};
 
 /// Plugins whose part `ferrocni reload` makes anew.
-const RELOADED: [&str; 4] = ["portmap", "firewall", "bridge", "ptp"];
+const RELOADED: [&str; 5] = ["portmap", "firewall", "bridge", "ptp", "dnsname"];
 
 pub(super) fn check(survey: &Survey<'_>) -> Result<Vec<Finding>, Failure> {
     let checked = survey.living().filter_map(|connection| {
@@ -25,7 +25,8 @@ fn verify(survey: &Survey<'_>, connection: &Connection) -> Result<(), Error> {
     let then = connection.recorded.configured().ok().flatten();
     let now = survey.network(&connection.recorded.network).map(|known| &known.network);
     let Some(network) = then.as_ref().or(now) else { return Ok(()) };
-    match survey.runtime.check(network, &connection.recorded.endpoint) {
+    let runtime = if connection.is_live { &survey.live_runtime } else { &survey.runtime };
+    match runtime.check(network, &connection.recorded.endpoint) {
         // Before CNI 0.4.0, or of a runtime that records no namespace.
         Err(Error::CheckUnsupported { .. } | Error::NoNetns { .. } | Error::NotAttached { .. }) => Ok(()),
         // That is another check's.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
+use ::names::Records;
 use cni::{Attachment, NetworkName};
 use host_local::{Holder, Owner};
 use suite::Labelled as _;
@@ -25,6 +26,8 @@ pub(crate) enum Leftover {
     Reservation { network: NetworkName, folder: PathBuf, address: std::net::IpAddr, owner: Option<Owner> },
     /// A link with our label that nobody has recorded.
     Link { name: String, attachment: Attachment },
+    /// Names of nobody.
+    Names { attachment: Attachment },
 }
 
 pub(super) fn check(survey: &Survey<'_>) -> Result<Vec<Finding>, Failure> {
@@ -48,6 +51,7 @@ pub(crate) fn found(survey: &Survey<'_>) -> Result<Vec<Leftover>, Failure> {
     let mut found = records(survey);
     found.extend(reservations(survey, &held)?);
     found.extend(links(survey, &held));
+    found.extend(names(&held)?);
     found.retain(|leftover| {
         survey.networks.iter().all(|known| known.wanted || known.network.name() != leftover.network())
     });
@@ -130,10 +134,23 @@ fn links(survey: &Survey<'_>, held: &Held) -> Vec<Leftover> {
     labelled.filter(is_unknown).collect()
 }
 
+/// Those of recorded containers go with their record.
+fn names(held: &Held) -> Result<Vec<Leftover>, Failure> {
+    let mut found = Vec::new();
+    for (attachment, record) in Records::default().list()? {
+        if !held.recorded.contains(&attachment.label()) && !record.namespace.exists()? {
+            found.push(Leftover::Names { attachment });
+        }
+    }
+    Ok(found)
+}
+
 impl Leftover {
     pub(crate) fn network(&self) -> &NetworkName {
         match self {
-            Self::Record { attachment, .. } | Self::Link { attachment, .. } => &attachment.network,
+            Self::Record { attachment, .. } | Self::Link { attachment, .. } | Self::Names { attachment } => {
+                &attachment.network
+            }
             Self::Reservation { network, .. } => network,
         }
     }
@@ -144,11 +161,12 @@ impl Leftover {
             Self::Record { .. } => "attachment",
             Self::Reservation { .. } => "reservation",
             Self::Link { .. } => "link",
+            Self::Names { .. } => "names",
         }
     }
 
     pub(super) fn holds_address_of(&self, network: &str) -> bool {
-        self.network().as_str() == network && !matches!(self, Self::Link { .. })
+        self.network().as_str() == network && !matches!(self, Self::Link { .. } | Self::Names { .. })
     }
 
     /// What `--sweep` says that it has removed.
@@ -159,6 +177,12 @@ impl Leftover {
             }
             Self::Reservation { network, address, .. } => format!("address {address} of network {network}"),
             Self::Link { name, .. } => format!("link {name}"),
+            Self::Names { attachment } => {
+                format!(
+                    "names of container {} ({} on network {})",
+                    attachment.container, attachment.ifname, attachment.network
+                )
+            }
         }
     }
 
@@ -181,6 +205,7 @@ impl Leftover {
                 ),
                 format!("ip link delete {}", quote(name)),
             ),
+            Self::Names { .. } => ("they are answered, and the container is gone".to_owned(), sweep),
         };
         Finding::new(self.object(), problem).mended_by(command)
     }

@@ -3,12 +3,13 @@
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
+use ::names::{Records, Server};
 use cni::json;
 use serde_json::Value;
 
 use super::finding::{Finding, quote};
 use super::survey::{Known, Survey};
-use crate::failure::Failure;
+use crate::failure::{Failure, line};
 
 /// What answers for the containers of a network with names.
 const SERVERS: [&str; 2] = ["dnsmasq", "ferrocni-dns"];
@@ -18,12 +19,33 @@ const BEHIND_RESOLVED: &str = "/run/systemd/resolve/resolv.conf";
 const LIMIT: usize = 64 << 10;
 
 pub(super) fn check(survey: &Survey<'_>) -> Result<Vec<Finding>, Failure> {
-    let mut findings = Vec::new();
+    let mut findings = server(survey)?;
     for known in survey.wanted() {
         findings.extend(without_server(survey, known));
         findings.extend(known.network.list.plugins.iter().filter_map(|plugin| of_the_host(known, &plugin.keys)));
     }
     Ok(findings)
+}
+
+/// Is there one that answers those who have names now, and has it nothing to complain of?
+fn server(survey: &Survey<'_>) -> Result<Vec<Finding>, Failure> {
+    let mut living = 0;
+    for (attachment, record) in Records::default().list()? {
+        let is_wanted = survey.wanted().any(|known| *known.network.name() == attachment.network);
+        living += usize::from(is_wanted && record.namespace.exists()?);
+    }
+    if living == 0 {
+        return Ok(Vec::new());
+    }
+    let finding = |problem: &str| Finding::new("DNS server", problem);
+    Ok(match Server::default().status() {
+        Ok(status) => status.problems.iter().map(|problem| finding(problem)).collect(),
+        Err(error) if error.is_absent() => {
+            let problem = format!("ferrocni-dns does not run, so {living} interfaces with names are not answered");
+            vec![finding(&problem).mended_by("ferrocni reload")]
+        }
+        Err(error) => vec![finding(&line(&error))],
+    })
 }
 
 fn without_server(survey: &Survey<'_>, known: &Known) -> Option<Finding> {
@@ -33,7 +55,7 @@ fn without_server(survey: &Survey<'_>, known: &Known) -> Option<Finding> {
     if !known.about.names || is_there || !survey.host.has_plugin("dnsname") {
         return None;
     }
-    let problem = "its containers are to be found by name, and there is no dnsmasq to answer for them: install the package dnsmasq-base or dnsmasq";
+    let problem = "its containers are to be found by name, and there is no ferrocni-dns to answer for them: install it beside the plugins";
     Some(Finding::new(format!("network {}", known.about.name), problem))
 }
 

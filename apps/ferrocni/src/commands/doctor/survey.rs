@@ -20,6 +20,8 @@ pub(crate) struct Survey<'a> {
     pub(crate) host: &'a Host,
     /// Its plugins' words are part of their errors.
     pub(crate) runtime: Runtime,
+    /// The same for what this command has connected.
+    pub(crate) live_runtime: Runtime,
     pub(crate) networks: Vec<Known>,
     pub(crate) broken: Vec<ConfigError>,
     pub(crate) attached: Vec<Seen>,
@@ -64,6 +66,7 @@ impl<'a> Survey<'a> {
         Ok(Self {
             host,
             runtime: host.runtime().clone().with_stderr(Stderr::Capture),
+            live_runtime: host.live_runtime().clone().with_stderr(Stderr::Capture),
             networks: networks.collect(),
             broken: listed.broken,
             attached: all.into_iter().map(seen).collect(),

@@ -1,5 +1,7 @@
 //! `--sweep`: removes what containers that are gone have left.
 
+use ::names::{Records, Server};
+use cni::Attachment;
 use cni_runtime::Endpoint;
 use host_local::{Owner, Store};
 
@@ -24,6 +26,7 @@ pub(super) fn run(survey: &Survey<'_>) -> Result<Outcomes, Failure> {
                 seen.find(|known| known.attachment() == *attachment).map_or(Ok(()), |dead| detach(survey, dead))
             }
             Leftover::Reservation { owner, .. } => free(survey, &leftover, owner.as_ref()),
+            Leftover::Names { attachment } => forget(attachment),
             Leftover::Link { .. } => continue,
         };
         if outcomes.note(swept).is_some() {
@@ -39,6 +42,15 @@ fn detach(survey: &Survey<'_>, dead: &Connection) -> Result<(), Failure> {
     let network = survey.network(name).map(|known| &known.network).or(then.as_ref());
     let network = network.ok_or_else(|| NoNetwork(dead.described(), name.to_string()))?;
     dead.sweep(survey.host, network)
+}
+
+/// Without a server nobody answers with them.
+fn forget(attachment: &Attachment) -> Result<(), Failure> {
+    Records::default().remove(attachment)?;
+    match Server::default().forget(attachment) {
+        Err(error) if error.is_absent() => Ok(()),
+        outcome => Ok(outcome?),
+    }
 }
 
 /// By a DEL, which finds the rules as well, and then the reservation itself: an old one names no interface, an empty one nobody.

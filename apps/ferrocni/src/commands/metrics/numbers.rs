@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use ::names::{Records, Server};
 use cni::Attachment;
 use netlink::Statistics;
 use suite::Labelled as _;
@@ -20,6 +21,7 @@ pub(super) fn render(survey: &Survey<'_>) -> Result<String, Failure> {
     attachments(survey, &mut text);
     addresses(survey, &mut text);
     ports(survey, &mut text);
+    containers_names(&mut text)?;
     remains(survey, &mut text)?;
     traffic(survey, &mut text);
     let unreadable = survey.broken.len() + survey.unreadable.len();
@@ -77,6 +79,22 @@ fn ports(survey: &Survey<'_>, text: &mut Text) {
     for ((network, protocol), count) in &counts {
         family.number(&[("network", network), ("protocol", protocol)], count);
     }
+}
+
+/// Of the server, that it answers, and of how many it could.
+fn containers_names(text: &mut Text) -> Result<(), Failure> {
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    for (attachment, record) in Records::default().list()? {
+        *counts.entry(attachment.network.to_string()).or_default() += record.name.iter().chain(&record.aliases).count();
+    }
+    let mut family = text.family("ferrocni_names", Kind::Gauge, "Names and aliases of containers.");
+    for (network, count) in &counts {
+        family.number(&[("network", network)], count);
+    }
+    let is_up = Server::default().status().is_ok();
+    let mut family = text.family("ferrocni_dns_up", Kind::Gauge, "Whether the server of names answers (1) or not (0).");
+    family.number(&[], u8::from(is_up));
+    Ok(())
 }
 
 fn remains(survey: &Survey<'_>, text: &mut Text) -> Result<(), Failure> {

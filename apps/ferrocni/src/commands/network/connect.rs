@@ -1,6 +1,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::process::ExitCode;
 
+use ::names::{ADDRESS, Name};
 use cni::IfName;
 use cni_runtime::{Endpoint, Network};
 use netlink::{Mac, Netns, Socket};
@@ -9,12 +10,13 @@ use serde_json::json;
 use crate::attachments::{Connection, Connections};
 use crate::failure::Failure;
 use crate::host::Host;
+use crate::links::LinkTo;
 use crate::live::{Live, aliases_on};
 use crate::network::{
-    DefaultRoute, Description, EndpointOptions, HOST, NONE, with_default_routes, with_later_default_routes,
+    DefaultRoute, Description, EndpointOptions, HOST, NONE, NameOptions, with_default_routes, with_later_default_routes,
 };
 use crate::output::complain;
-use crate::target::{Engine, Target};
+use crate::target::{Engine, Target, name_servers};
 
 /// Connect a running container to a network
 ///
@@ -31,8 +33,15 @@ pub(crate) struct Args {
     #[arg(long, value_name = "MAC", value_parser = unicast)]
     mac_address: Option<Mac>,
     /// Another name for the container on this network (may be repeated); those that it had here before are kept
-    #[arg(long, value_name = "NAME", value_parser = host_name)]
-    alias: Vec<String>,
+    #[arg(long, value_name = "NAME")]
+    alias: Vec<Name>,
+    /// Another container of the network that this one finds by that name as well (may be repeated)
+    #[arg(long, value_name = "CONTAINER[:NAME]")]
+    link: Vec<LinkTo>,
+    /// Answer the container whichever name server it asks, until it is disconnected: one that was started without names asks
+    /// others, which go on answering everything else
+    #[arg(long)]
+    intercept: bool,
     /// Name of the interface in the container, instead of the first free one of eth0, eth1, ...
     #[arg(long, value_name = "NAME")]
     interface: Option<IfName>,
@@ -68,19 +77,15 @@ enum ConnectError {
         "network {network} has no plugin with the capability {capability:?}, so {option} would have no effect: leave it out"
     )]
     Incapable { network: String, capability: &'static str, option: &'static str },
+    #[error(
+        "containers of network {network} do not find each other by name, so {option} would have no effect: leave it out"
+    )]
+    NoNames { network: String, option: &'static str },
 }
 
 fn unicast(text: &str) -> Result<Mac, String> {
     let mac: Mac = text.parse().map_err(|error: netlink::InvalidMac| error.to_string())?;
     if mac.is_unicast() { Ok(mac) } else { Err("it is the address of a group, or of nobody".to_owned()) }
-}
-
-fn host_name(text: &str) -> Result<String, String> {
-    let is_valid = |character: char| character.is_ascii_alphanumeric() || "-_.".contains(character);
-    if text.is_empty() || text.len() > 253 || text.starts_with(['-', '.']) || !text.chars().all(is_valid) {
-        return Err("a name has letters, digits, '-', '_' and '.', and begins with none of '-' and '.'".to_owned());
-    }
-    Ok(text.to_owned())
 }
 
 pub(super) fn run(host: &Host, args: &Args) -> Result<ExitCode, Failure> {
@@ -100,9 +105,12 @@ pub(super) fn run(host: &Host, args: &Args) -> Result<ExitCode, Failure> {
     let asked = args.interface.as_ref().or(options.interface.as_ref());
     let ifname = interface(asked, &target, &connections, &netns)?;
     let endpoint = endpoint(args, &aliases, &target, &ifname, &network)?;
+    let asked = name_servers::of_container(&netns);
     let configured = options.apply(default_route(args, &network, &netns)?, &endpoint.ifname)?;
+    let configured = names(host, args, &network, &asked)?.apply(configured)?;
     live.connect(&configured, &endpoint, &netns)?;
     hint(&target, &network);
+    warn_of_other_servers(args, &target, &network, &asked);
     Ok(ExitCode::SUCCESS)
 }
 
@@ -149,13 +157,46 @@ fn refuse_second(connections: &[Connection], network: &Network, target: &Target)
 }
 
 /// Those that were asked for, and those of before.
-fn aliases(args: &Args, network: &Network, former: Vec<String>) -> Result<Vec<String>, ConnectError> {
+fn aliases(args: &Args, network: &Network, former: Vec<Name>) -> Result<Vec<Name>, ConnectError> {
     if !args.alias.is_empty() {
         require(network, "aliases", "--alias")?;
     }
     let mut aliases = args.alias.clone();
     aliases.extend(former.into_iter().filter(|name| !args.alias.contains(name)));
     Ok(aliases)
+}
+
+/// What the container is to find on the network besides the others' names. Whom it asked for everything else it goes on asking.
+fn names(host: &Host, args: &Args, network: &Network, servers: &[IpAddr]) -> Result<NameOptions, Failure> {
+    for (is_given, option) in [(!args.link.is_empty(), "--link"), (args.intercept, "--intercept")] {
+        if is_given && !Description::of(network).names {
+            return Err(ConnectError::NoNames { network: network.name().to_string(), option }.into());
+        }
+    }
+    let mut options = NameOptions { intercept: args.intercept, ..NameOptions::default() };
+    let connections = Connections::of_network(host, network.name())?;
+    for link in &args.link {
+        let found = link.find(&connections, &[network.name().clone()])?;
+        options.links.extend(found.into_iter().map(|other| link.to(other)));
+    }
+    if args.intercept {
+        options.upstreams = servers.iter().copied().filter(|server| !server.is_loopback()).collect();
+    }
+    Ok(options)
+}
+
+/// It was started with other name servers, which know nothing of the network.
+fn warn_of_other_servers(args: &Args, target: &Target, network: &Network, asked: &[IpAddr]) {
+    if !Description::of(network).names || args.intercept || asked.is_empty() || asked.contains(&ADDRESS.into()) {
+        return;
+    }
+    let servers: Vec<_> = asked.iter().map(ToString::to_string).collect();
+    complain(format_args!(
+        "{name} is found by name on {network}, but finds none there itself, because it asks {servers}: --intercept would answer it",
+        name = target.name,
+        network = network.name(),
+        servers = servers.join(", "),
+    ));
 }
 
 fn interface(
@@ -181,7 +222,7 @@ fn interface(
 /// Under the container's own id, so that what the plugins label with it is the container's.
 fn endpoint(
     args: &Args,
-    aliases: &[String],
+    aliases: &[Name],
     target: &Target,
     ifname: &IfName,
     network: &Network,

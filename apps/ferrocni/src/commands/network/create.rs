@@ -11,8 +11,8 @@ use netlink::Socket;
 use crate::failure::Failure;
 use crate::host::Host;
 use crate::network::{
-    Asked, DEFAULT, Description, Driver, Exists, Options, Planned, Pools, Registry, Wanted, conflist, of_name_servers,
-    of_networks, of_routes,
+    Asked, DEFAULT, DNSNAME, Description, Driver, Exists, Options, Planned, Pools, Registry, Wanted, conflist,
+    of_name_servers, of_networks, of_routes,
 };
 use crate::output::print_line;
 
@@ -85,6 +85,10 @@ enum CreateError {
     DhcpWithSubnet,
     #[error("{0} has no DHCP servers in its networks: leave --ipam-driver dhcp out")]
     DhcpOn(Driver),
+    #[error("-o intercept=true is about names, which the network is to have none of: leave --disable-dns out")]
+    InterceptWithoutNames,
+    #[error("-o intercept=true needs the plugin {DNSNAME}: install it beside the others")]
+    InterceptWithoutPlugin,
 }
 
 pub(super) fn pair(text: &str) -> Result<(String, String), String> {
@@ -114,6 +118,7 @@ fn create(host: &Host, args: &Args) -> Result<String, Failure> {
     let driver: Driver = args.driver.parse()?;
     let written_options: BTreeMap<_, _> = args.opt.iter().cloned().collect();
     let options = Options::read(driver, &written_options)?;
+    let names = has_names(host, args, &options)?;
     let registry = Registry::lock(host.folder(), &host.state(""))?;
     let networks = host.networks()?;
     let described: Vec<_> = networks.networks.iter().map(Description::of).collect();
@@ -129,7 +134,7 @@ fn create(host: &Host, args: &Args) -> Result<String, Failure> {
         options,
         written_options,
         labels: args.label.iter().cloned().collect(),
-        names: !args.disable_dns && host.has_plugin("dnsname"),
+        names,
         created: SystemTime::now(),
     };
     let list = conflist(&wanted);
@@ -139,6 +144,16 @@ fn create(host: &Host, args: &Args) -> Result<String, Failure> {
     }
     registry.write(&wanted.name, &format!("{}\n", serde_json::to_string_pretty(&list)?))?;
     Ok(wanted.id)
+}
+
+/// Whether containers find each other by name.
+fn has_names(host: &Host, args: &Args, options: &Options) -> Result<bool, CreateError> {
+    let is_installed = host.has_plugin(DNSNAME);
+    match options.intercept {
+        true if args.disable_dns => Err(CreateError::InterceptWithoutNames),
+        true if !is_installed => Err(CreateError::InterceptWithoutPlugin),
+        _ => Ok(is_installed && !args.disable_dns),
+    }
 }
 
 fn existing(args: &Args, known: &Description) -> Result<String, Failure> {

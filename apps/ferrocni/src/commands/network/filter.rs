@@ -39,6 +39,16 @@ impl Filters {
         Ok(filters)
     }
 
+    /// As if it had been asked for as well.
+    pub(crate) fn require(&mut self, key: &str, value: &str) {
+        self.0.entry(key.to_owned()).or_default().push(value.to_owned());
+    }
+
+    /// Whether something has one of the values that were asked for, if any were.
+    pub(crate) fn fits(&self, key: &str, has: impl FnMut(&String) -> bool) -> bool {
+        self.0.get(key).is_none_or(|values| values.iter().any(has))
+    }
+
     pub(crate) fn admit(&self, host: &Host, network: &Description) -> Result<bool, Failure> {
         for (key, values) in &self.0 {
             let mut fits = false;

@@ -94,6 +94,7 @@ fn container(connection: &Connection) -> Value {
     let text = |is_ipv4| address(is_ipv4).map(ToString::to_string).unwrap_or_default();
     json!({
         "Name": connection.name,
+        "Aliases": connection.aliases(),
         "EndpointID": suite::Labelled::label(&connection.attachment()),
         "Runtime": connection.engine.to_string(),
         "Interface": connection.recorded.endpoint.ifname,

@@ -11,6 +11,7 @@ mod prune;
 mod rm;
 
 pub(crate) use create::create_default;
+pub(crate) use filter::Filters;
 
 use std::process::ExitCode;
 

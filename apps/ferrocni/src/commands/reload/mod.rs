@@ -3,7 +3,8 @@ mod watch;
 
 use std::process::ExitCode;
 
-use cni_runtime::Attached;
+use ::names::{Records, Server, redirect, start};
+use cni_runtime::{Attached, Network};
 
 use crate::attachments::{Connections, has_namespace};
 use crate::failure::{Failure, Outcomes, line};
@@ -12,7 +13,8 @@ use crate::output::{Progress, complain, print_line};
 
 use restoration::Restoration;
 
-/// Put back the packet filter's rules of all attachments, after the ruleset was flushed or the firewall reloaded
+/// Put back the packet filter's rules of all attachments, after the ruleset was flushed or the firewall reloaded, and the ways to
+/// the DNS server inside the containers
 ///
 /// What is in place stays as it is. The attachments are those of every runtime, as far as they are recorded.
 #[derive(Debug, clap::Args)]
@@ -20,6 +22,9 @@ pub(crate) struct Args {
     /// Go on, and do it again whenever nftables' rules are flushed, and firewalld reloads or starts
     #[arg(long)]
     watch: bool,
+    /// Leave alone what is inside the containers, which nothing that happens to the host's firewall takes away; --watch does so as well
+    #[arg(long)]
+    host_only: bool,
     /// Only those of these networks
     networks: Vec<String>,
 }
@@ -46,6 +51,23 @@ fn reload(host: &Host, args: &Args) -> Result<ExitCode, Failure> {
         }
     }
     outcomes.note(restoration.carry_out());
+    if !(args.host_only || args.watch) {
+        outcomes.note(restore_names(&only));
+    }
     print_line(format_args!("{count} attachments are as they were"))?;
     Ok(outcomes.status())
+}
+
+/// The ways to the DNS server, inside the containers, and the server itself if there is none.
+fn restore_names(only: &[Network]) -> Result<(), Failure> {
+    let mut records = Records::default().list()?;
+    records
+        .retain(|(attachment, _)| only.is_empty() || only.iter().any(|network| *network.name() == attachment.network));
+    redirect::restore(&records)?;
+    for (attachment, record) in &records {
+        if record.namespace.exists()? {
+            start::serve(&Server::default(), attachment)?;
+        }
+    }
+    Ok(())
 }

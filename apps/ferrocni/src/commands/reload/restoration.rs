@@ -8,7 +8,6 @@ use cni_runtime::{Attached, Network};
 use nftables::{Claim, Ruleset};
 
 use crate::failure::Failure;
-use crate::output::Progress;
 
 /// What has to come back.
 #[derive(Debug, Default)]
@@ -50,9 +49,7 @@ impl Restoration {
             return Ok(());
         }
         let mut outcome = Ok(());
-        let mut progress = Progress::new("putting rules back", claims.len());
         for claim in claims {
-            progress.step();
             let restored = ruleset.insert(claim.holder(), &claim.elements);
             outcome = outcome.and(restored.map_err(Failure::from));
         }

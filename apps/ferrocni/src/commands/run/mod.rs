@@ -8,18 +8,21 @@ mod network;
 mod plan;
 mod signals;
 mod supervisor;
+mod wishes;
 
 use std::ffi::OsString;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use ::names::Name;
 use ip::Protocol;
 use netlink::Mac;
 
 use crate::container::{Ports, Publish, exposed, sweep};
 use crate::failure::Failure;
 use crate::host::Host;
+use crate::links::LinkTo;
 use network::Attach;
 use supervisor::Supervisor;
 
@@ -53,11 +56,12 @@ pub(crate) struct Args {
     mac_address: Option<Mac>,
     /// Another name on every network (may be repeated)
     #[arg(long = "alias", visible_alias = "network-alias", value_name = "NAME")]
-    aliases: Vec<String>,
+    aliases: Vec<Name>,
     /// Hostname [default: the container's name]
     #[arg(long, value_name = "NAME")]
     hostname: Option<String>,
-    /// Name server instead of the networks' (may be repeated)
+    /// Name server instead of the networks' and the host's (may be repeated); where containers find each other by name, it is asked
+    /// for everything else
     #[arg(long, value_name = "ADDRESS")]
     dns: Vec<IpAddr>,
     /// Domain to look names up in (may be repeated)
@@ -71,7 +75,7 @@ pub(crate) struct Args {
     add_host: Vec<names::ExtraHost>,
     /// Another container that is found by that name as well (may be repeated)
     #[arg(long, value_name = "CONTAINER[:NAME]")]
-    link: Vec<String>,
+    link: Vec<LinkTo>,
     /// Publish ports: [ADDRESS:][HOST PORTS:]PORTS[/PROTOCOL]; without host ports, free ones (may be repeated)
     #[arg(short, long, value_name = "PORTS")]
     publish: Vec<Publish>,

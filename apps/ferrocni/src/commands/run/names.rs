@@ -7,9 +7,11 @@ use std::net::IpAddr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
+use ::names::Name;
 use cni::Dns;
 
 use super::Args;
+use crate::network::HOST_GATEWAY;
 
 /// Those files, as they are called in /etc and in the container's folder.
 pub(super) const FILES: [&str; 3] = ["hosts", "resolv.conf", "hostname"];
@@ -28,7 +30,7 @@ ff02::2\tip6-allrouters
 /// `--add-host`.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct ExtraHost {
-    pub(super) name: String,
+    pub(super) name: Name,
     /// `None`: the host's, as the container sees it.
     pub(super) address: Option<IpAddr>,
 }
@@ -37,22 +39,13 @@ pub(super) struct ExtraHost {
 pub(super) fn extra_host(text: &str) -> Result<ExtraHost, String> {
     let split = text.split_once('=').or_else(|| text.split_once(':'));
     let (name, address) = split.ok_or("it is not NAME:ADDRESS")?;
-    let name = host_name(name)?;
-    if address == "host-gateway" {
+    let name = Name::new(name).map_err(|error| error.to_string())?;
+    if address == HOST_GATEWAY {
         return Ok(ExtraHost { name, address: None });
     }
     let bare = address.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(address);
-    let address = bare.parse().map_err(|_| format!("{address:?} is neither an address nor host-gateway"))?;
+    let address = bare.parse().map_err(|_| format!("{address:?} is neither an address nor {HOST_GATEWAY}"))?;
     Ok(ExtraHost { name, address: Some(address) })
-}
-
-/// A name that can stand in a hosts file.
-pub(super) fn host_name(name: &str) -> Result<String, String> {
-    let fits = |character: char| character.is_ascii_alphanumeric() || matches!(character, '.' | '-' | '_');
-    if name.is_empty() || name.len() > 253 || name.starts_with(['-', '.']) || !name.chars().all(fits) {
-        return Err(format!("{name:?} is no host's name: use letters, digits, '.', '-' and '_'"));
-    }
-    Ok(name.to_owned())
 }
 
 /// A hosts file: names with their addresses, after what is there or, without that, localhost's.
@@ -68,47 +61,84 @@ pub(super) fn hosts(before: Option<String>, entries: &[(IpAddr, Vec<String>)]) -
     text
 }
 
-/// The resolv.conf that was asked for, on networks with these answers.
-pub(super) fn resolv_conf(args: &Args, networks: &[Dns]) -> io::Result<String> {
-    let hosts = of_host()?;
+/// What a network says about name servers.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Told {
+    pub(super) dns: Dns,
+    /// Its first server is the one that knows the containers, and its first search domain theirs.
+    pub(super) has_names: bool,
+}
+
+/// The resolv.conf that was asked for, on networks that say this.
+pub(super) fn resolv_conf(args: &Args, networks: &[Told]) -> io::Result<String> {
     let mut given = Dns::of(args.dns.iter().map(ToString::to_string).collect());
     given.search.clone_from(&args.dns_search);
     given.options.clone_from(&args.dns_opt);
-    let told = merge(networks);
+    Ok(write_resolv_conf(&choose(&given, networks, &of_host()?)))
+}
+
+/// Where containers are known by name, only that server is asked, which asks the others: some programs ask all at once and take
+/// the first answer. Their domain is searched first, so that no name of the host's domain comes before a container.
+fn choose(given: &Dns, networks: &[Told], host: &Dns) -> Dns {
+    let named = merge(networks.iter().filter(|told| told.has_names).map(Told::own));
+    let others = merge(networks.iter().map(Told::others));
     let pick = |of: fn(&Dns) -> &Vec<String>| {
-        [&given, &told, &hosts].into_iter().map(of).find(|list| !list.is_empty()).cloned().unwrap_or_default()
+        [given, &others, host].into_iter().map(of).find(|list| !list.is_empty()).cloned().unwrap_or_default()
     };
-    let (servers, options) = (pick(|dns| &dns.nameservers), pick(|dns| &dns.options));
+    let mut dns = if named.nameservers.is_empty() { Dns::of(pick(|dns| &dns.nameservers)) } else { named };
+    dns.options = pick(|dns| &dns.options);
+    let searched = pick(|dns| &dns.search);
     // "." is Docker's word for none.
-    let search: Vec<_> = pick(|dns| &dns.search).into_iter().filter(|domain| domain != ".").collect();
-    let mut text: String = servers.iter().map(|server| format!("nameserver {server}\n")).collect();
-    for (word, values) in [("search", search), ("options", options)] {
+    match &searched[..] {
+        [none] if none == "." => dns.search.clear(),
+        _ => add(&mut dns.search, searched.into_iter().filter(|domain| domain != ".")),
+    }
+    dns
+}
+
+impl Told {
+    fn own(&self) -> Dns {
+        let mut dns = Dns::of(self.dns.nameservers.iter().take(1).cloned().collect());
+        dns.search = self.dns.search.iter().take(1).cloned().collect();
+        dns
+    }
+
+    fn others(&self) -> Dns {
+        let (mut dns, own) = (self.dns.clone(), usize::from(self.has_names));
+        dns.nameservers.drain(..own.min(dns.nameservers.len()));
+        dns.search.drain(..own.min(dns.search.len()));
+        dns
+    }
+}
+
+/// All that is said, each word once.
+fn merge(said: impl Iterator<Item = Dns>) -> Dns {
+    let mut all = Dns::default();
+    for dns in said {
+        add(&mut all.nameservers, dns.nameservers);
+        add(&mut all.search, dns.search);
+        add(&mut all.search, Some(dns.domain).filter(|domain| !domain.is_empty()));
+        add(&mut all.options, dns.options);
+    }
+    all
+}
+
+fn add(list: &mut Vec<String>, words: impl IntoIterator<Item = String>) {
+    for word in words {
+        if !list.contains(&word) {
+            list.push(word);
+        }
+    }
+}
+
+fn write_resolv_conf(dns: &Dns) -> String {
+    let mut text: String = dns.nameservers.iter().map(|server| format!("nameserver {server}\n")).collect();
+    for (word, values) in [("search", &dns.search), ("options", &dns.options)] {
         if !values.is_empty() {
             text += &format!("{word} {}\n", values.join(" "));
         }
     }
-    Ok(text)
-}
-
-/// What the networks say, each word once.
-fn merge(networks: &[Dns]) -> Dns {
-    let mut all = Dns::default();
-    for dns in networks {
-        let domain = (!dns.domain.is_empty()).then(|| dns.domain.clone());
-        let lists = [
-            (&mut all.nameservers, dns.nameservers.clone()),
-            (&mut all.search, dns.search.iter().cloned().chain(domain).collect()),
-            (&mut all.options, dns.options.clone()),
-        ];
-        for (list, words) in lists {
-            for word in words {
-                if !list.contains(&word) {
-                    list.push(word);
-                }
-            }
-        }
-    }
-    all
+    text
 }
 
 /// The host's servers that a container can ask as well: none at the host's own loopback addresses.
@@ -170,7 +200,7 @@ mod tests {
     #[test]
     fn an_extra_host_has_an_address_or_the_host_s() {
         let host = |name: &str, address: Option<&str>| {
-            Ok(ExtraHost { name: name.into(), address: address.map(|address| address.parse().unwrap()) })
+            Ok(ExtraHost { name: name.parse().unwrap(), address: address.map(|address| address.parse().unwrap()) })
         };
         assert_eq!(extra_host("db:10.0.0.1"), host("db", Some("10.0.0.1")));
         assert_eq!(extra_host("db:fd00::1"), host("db", Some("fd00::1")));
@@ -181,15 +211,52 @@ mod tests {
         }
     }
 
+    fn dns(servers: &[&str], search: &[&str]) -> Dns {
+        let mut dns = Dns::of(servers.iter().map(ToString::to_string).collect());
+        dns.search = search.iter().map(ToString::to_string).collect();
+        dns
+    }
+
+    fn told(dns: Dns) -> Told {
+        Told { dns, has_names: false }
+    }
+
+    fn named(dns: Dns) -> Told {
+        Told { dns, has_names: true }
+    }
+
+    fn chosen(given: &Dns, networks: &[Told]) -> String {
+        write_resolv_conf(&choose(given, networks, &dns(&["192.0.2.1"], &["corp.example"])))
+    }
+
     #[test]
     fn what_several_networks_say_is_put_together() {
-        let dns = |server: &str, domain: &str| {
-            let mut dns = Dns::of(vec![server.to_owned()]);
-            dns.domain = domain.to_owned();
-            dns
-        };
-        let all = merge(&[dns("10.0.0.1", "a.example"), dns("10.0.0.1", "b.example"), dns("10.0.1.1", "")]);
-        assert_eq!(all.nameservers, ["10.0.0.1", "10.0.1.1"]);
-        assert_eq!(all.search, ["a.example", "b.example"]);
+        let mut first = dns(&["10.0.0.1"], &[]);
+        first.domain = "a.example".to_owned();
+        let networks = [told(first), told(dns(&["10.0.0.1", "10.0.1.1"], &["b.example"]))];
+        let text = "nameserver 10.0.0.1\nnameserver 10.0.1.1\nsearch a.example b.example\n";
+        assert_eq!(chosen(&Dns::default(), &networks), text);
+        assert_eq!(
+            chosen(&dns(&["8.8.8.8"], &[]), &networks),
+            text.replace("10.0.0.1\nnameserver 10.0.1.1", "8.8.8.8")
+        );
+        assert_eq!(chosen(&Dns::default(), &[]), "nameserver 192.0.2.1\nsearch corp.example\n");
+    }
+
+    #[test]
+    fn where_there_are_names_their_server_is_the_only_one_and_their_domain_the_first() {
+        let names = || dns(&["127.0.0.11", "10.0.0.1"], &["dns.podman", "net.example"]);
+        for (given, networks, text) in [
+            (Dns::default(), vec![named(names())], "nameserver 127.0.0.11\nsearch dns.podman net.example\n"),
+            (
+                Dns::default(),
+                vec![told(dns(&["10.0.0.9"], &[])), named(dns(&["127.0.0.11"], &["dns.podman"]))],
+                "nameserver 127.0.0.11\nsearch dns.podman corp.example\n",
+            ),
+            (dns(&["8.8.8.8"], &["a.test"]), vec![named(names())], "nameserver 127.0.0.11\nsearch dns.podman a.test\n"),
+            (dns(&[], &["."]), vec![named(names())], "nameserver 127.0.0.11\n"),
+        ] {
+            assert_eq!(chosen(&given, &networks), text);
+        }
     }
 }

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
+use ::names::Name;
 use cni::IfName;
 use netlink::Mac;
 
@@ -13,7 +14,7 @@ pub(super) struct Attach {
     pub(super) ipv4: Option<Ipv4Addr>,
     pub(super) ipv6: Option<Ipv6Addr>,
     pub(super) mac: Option<Mac>,
-    pub(super) aliases: Vec<String>,
+    pub(super) aliases: Vec<Name>,
     /// The default routes of the network with the greatest come first.
     pub(super) gateway_priority: i32,
     pub(super) interface: Option<IfName>,
@@ -34,7 +35,7 @@ impl Attach {
             "ip" => self.ipv4 = Some(read(value, "an IPv4 address")?),
             "ip6" => self.ipv6 = Some(read(value, "an IPv6 address")?),
             "mac" | "mac-address" => self.mac = Some(read(value, "a hardware address")?),
-            "alias" => self.aliases.push(value.to_owned()),
+            "alias" => self.aliases.push(Name::new(value).map_err(|error| error.to_string())?),
             "gw-priority" => self.gateway_priority = read(value, "a number")?,
             "interface" | "interface_name" => {
                 self.interface = Some(IfName::new(value).map_err(|error| error.to_string())?);
@@ -80,7 +81,7 @@ mod tests {
             ipv4: Some(Ipv4Addr::new(10, 1, 0, 5)),
             ipv6: Some("fd00::5".parse().unwrap()),
             mac: Some("02:00:00:00:00:05".parse().unwrap()),
-            aliases: vec!["a".into(), "b".into()],
+            aliases: vec!["a".parse().unwrap(), "b".parse().unwrap()],
             gateway_priority: -1,
             interface: Some(IfName::new("lan").unwrap()),
         };
@@ -101,6 +102,7 @@ mod tests {
             "web:mac=x",
             "web:mtu=1",
             "web:interface=a/b",
+            "web:alias=a/b",
         ] {
             assert!(text.parse::<Attach>().is_err(), "{text}");
         }

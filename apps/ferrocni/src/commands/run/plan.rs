@@ -7,13 +7,14 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use ::names::{InvalidName, Name};
 use cni::ContainerId;
 use cni_runtime::{Endpoint, Network};
 use serde_json::json;
 
 use super::Args;
-use super::names::host_name;
 use super::network::Attach;
+use super::wishes::Wishes;
 use crate::attachments::{Connections, PortMapping};
 use crate::commands::network::create_default;
 use crate::container::{Claimed, Claims, Living, Planned, Program, Publish, Record, netns_path};
@@ -43,8 +44,8 @@ enum PlanError {
     Label(String),
     #[error("variable {0:?} has no name")]
     Variable(String),
-    #[error("{0}")]
-    HostName(String),
+    #[error(transparent)]
+    HostName(#[from] InvalidName),
     #[error("there is no folder {}: --rootfs is the root of a file system", .0.display())]
     NoRoot(PathBuf),
 }
@@ -57,6 +58,7 @@ pub(super) struct Plan {
     hostname: Option<String>,
     /// In the order in which they are attached.
     networks: Vec<(Attach, Network)>,
+    names: Wishes,
     shares_host: bool,
     program: Program,
     labels: BTreeMap<String, String>,
@@ -70,15 +72,13 @@ impl Plan {
         let networks = networks(host, args)?;
         let shares_host = networks.iter().any(|(_, network)| Description::of(network).shares_host());
         let hostname = match &args.hostname {
-            Some(name) => Some(host_name(name).map_err(PlanError::HostName)?),
+            Some(name) => Some(Name::new(name).map(|_| name.clone())?),
             None if shares_host => None,
             None => Some(name.clone()),
         };
-        for alias in &args.aliases {
-            host_name(alias).map_err(PlanError::HostName)?;
-        }
+        let names = Wishes::of(host, args, &networks)?;
         let (program, labels) = (program(args)?, labels(args)?);
-        Ok(Self { id, name, hostname, networks, shares_host, program, labels })
+        Ok(Self { id, name, hostname, networks, names, shares_host, program, labels })
     }
 
     /// The container beside those that live, with its ports.
@@ -100,7 +100,8 @@ impl Plan {
             program: self.program,
         };
         for (number, (attach, network)) in self.networks.iter().enumerate() {
-            let planned = planned(&record, args, attach, network, number)?;
+            let network = self.names.on(network.name()).apply(network.clone())?;
+            let planned = planned(&record, args, attach, &network, number)?;
             record.attachments.push(planned);
         }
         record.attachments = by_priority(&self.networks, record.attachments);
@@ -307,9 +308,10 @@ fn planned(
     if let Some(mac) = attach.mac {
         endpoint = endpoint.with_capability_arg("mac", json!(mac.to_string()));
     }
-    let aliases: Vec<_> = args.aliases.iter().chain(&attach.aliases).map(String::as_str).collect();
-    let aliases = [aliases, vec![record.short_id()]].concat();
-    let endpoint = endpoint.with_capability_arg("aliases", json!({network.name().as_str(): aliases}));
+    let aliases: Vec<_> = args.aliases.iter().chain(&attach.aliases).map(Name::as_str).collect();
+    if !aliases.is_empty() {
+        endpoint = endpoint.with_capability_arg("aliases", json!({network.name().as_str(): aliases}));
+    }
     Ok(Planned::new(network, &endpoint))
 }
 

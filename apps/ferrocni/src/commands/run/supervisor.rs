@@ -10,7 +10,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::Duration;
 
-use cni::Dns;
+use cni::NetworkName;
 use cni_runtime::{Endpoint, Network};
 use netlink::Netns;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
@@ -18,6 +18,7 @@ use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::signal::{SigSet, Signal};
 use nix::unistd::{Pid, getpgrp, pipe, tcsetpgrp};
 
+use super::names::Told;
 use super::plan::Plan;
 use super::signals::{Signals, exit_code};
 use super::{Args, NOT_RUN, detach, names};
@@ -25,8 +26,9 @@ use crate::attachments::{Connection, Connections};
 use crate::container::{Claims, Container, Log, Store, pin_netns, undo};
 use crate::failure::Failure;
 use crate::host::Host;
+use crate::links::LinkTo;
 use crate::live::Live;
-use crate::network::with_later_default_routes;
+use crate::network::{Description, with_later_default_routes};
 use crate::output::complain;
 
 /// How long the log is waited for once the program has ended: somebody outside the container may have its output too.
@@ -48,6 +50,9 @@ pub(super) struct Supervisor<'a> {
     log: Option<Receiver<()>>,
 }
 
+/// What programs know the host by, as Docker Desktop and Podman have it.
+const THIS_HOST: [&str; 2] = ["host.docker.internal", "host.containers.internal"];
+
 /// A container that does not come to be.
 #[derive(Debug, thiserror::Error)]
 enum RunError {
@@ -59,8 +64,6 @@ enum RunError {
     NoInit,
     #[error("{0}")]
     Init(String),
-    #[error("link {link}: there is no container {link} on a network of this one")]
-    NoLink { link: String },
     #[error("host-gateway is not known: no network of the container has a gateway")]
     NoGateway,
 }
@@ -145,7 +148,7 @@ impl<'a> Supervisor<'a> {
             files.push(("hosts", names::hosts(before, &entries)));
         }
         if !shares_host || asks_for_dns {
-            files.push(("resolv.conf", names::resolv_conf(args, &own.dns).map_err(step("read resolv.conf"))?));
+            files.push(("resolv.conf", names::resolv_conf(args, &own.told()).map_err(step("read resolv.conf"))?));
         }
         files.extend(record.hostname.as_ref().map(|hostname| ("hostname", format!("{hostname}\n"))));
         for (name, text) in files {
@@ -156,42 +159,31 @@ impl<'a> Supervisor<'a> {
 
     /// Addresses with their names: the container's own, and those that were asked for.
     fn entries(&self, own: &Own) -> Result<Vec<(IpAddr, Vec<String>)>, Failure> {
-        let mut entries = Vec::new();
-        if let (Some(hostname), Some(_)) = (&self.container.record.hostname, &self.container.record.netns) {
-            let names = [hostname, &self.container.record.name].into_iter().chain(&self.args.aliases).cloned();
-            let mut names: Vec<_> = names.collect();
-            names.dedup();
-            let first = if own.addresses.is_empty() { vec![Ipv4Addr::LOCALHOST.into()] } else { own.addresses.clone() };
-            entries.extend(first.into_iter().map(|address| (address, names.clone())));
-        }
+        let mut entries = self.own_entries(own);
         for extra in &self.args.add_host {
             let address = extra.address.or(own.gateway).ok_or(RunError::NoGateway)?;
-            entries.push((address, vec![extra.name.clone()]));
+            entries.push((address, vec![extra.name.to_string()]));
         }
-        for link in &self.args.link {
-            entries.extend(self.link(link, own)?);
+        if !self.args.link.is_empty() {
+            let connections = Connections::of_host(self.host)?.all;
+            entries.extend(self.args.link.iter().flat_map(|link| own.entries_of(link, &connections)));
         }
         Ok(entries)
     }
 
-    /// `CONTAINER[:NAME]`.
-    fn link(&self, link: &str, own: &Own) -> Result<Vec<(IpAddr, Vec<String>)>, Failure> {
-        let (wanted, name) = link.split_once(':').unwrap_or((link, link));
-        names::host_name(name)?;
-        let is_meant = |connection: &&Connection| {
-            let id = connection.recorded.endpoint.container.as_str();
-            own.networks.contains(&connection.recorded.network.to_string())
-                && (connection.name == wanted || id == wanted || (wanted.len() >= 12 && id.starts_with(wanted)))
-        };
-        let connections = Connections::of_host(self.host)?.all;
-        let found: Vec<_> = connections.iter().filter(is_meant).collect();
-        if found.is_empty() {
-            return Err(RunError::NoLink { link: wanted.to_owned() }.into());
-        }
-        let mut names = vec![name.to_owned(), wanted.to_owned()];
+    /// On the host's network they are the host's.
+    fn own_entries(&self, own: &Own) -> Vec<(IpAddr, Vec<String>)> {
+        let record = &self.container.record;
+        let (Some(hostname), Some(_)) = (&record.hostname, &record.netns) else { return Vec::new() };
+        let aliases = self.args.aliases.iter().map(ToString::to_string);
+        let mut names: Vec<_> = [hostname, &record.name].into_iter().cloned().chain(aliases).collect();
         names.dedup();
-        let addresses = found.iter().flat_map(|connection| &connection.addresses);
-        Ok(addresses.map(|address| (address.ip(), names.clone())).collect())
+        let first = if own.addresses.is_empty() { vec![Ipv4Addr::LOCALHOST.into()] } else { own.addresses.clone() };
+        let mut entries: Vec<_> = first.into_iter().map(|address| (address, names.clone())).collect();
+        let is_free = |name: &&str| !self.args.add_host.iter().any(|extra| extra.name.as_str() == *name);
+        let of_host: Vec<_> = THIS_HOST.into_iter().filter(is_free).map(str::to_owned).collect();
+        entries.extend(own.gateway.filter(|_| !of_host.is_empty()).map(|gateway| (gateway, of_host)));
+        entries
     }
 
     /// Starts the container's first process and waits until that has started the program.
@@ -257,11 +249,10 @@ impl<'a> Supervisor<'a> {
 /// What the networks have given the container.
 #[derive(Debug, Default)]
 struct Own {
-    networks: Vec<String>,
+    networks: Vec<(NetworkName, Told)>,
     addresses: Vec<IpAddr>,
     /// This host, as the container sees it.
     gateway: Option<IpAddr>,
-    dns: Vec<Dns>,
 }
 
 impl Own {
@@ -272,7 +263,6 @@ impl Own {
         }
         for planned in &container.record.attachments {
             let (network, endpoint) = container.record.endpoint(planned)?;
-            own.networks.push(network.name().to_string());
             let Some(attached) = host.live_runtime().cache().read(&endpoint.on(network.name()))? else { continue };
             let result = attached.parsed_result()?;
             let ips = result.ips_of(endpoint.ifname.as_str());
@@ -280,9 +270,22 @@ impl Own {
                 own.addresses.push(ip.address.ip());
                 own.gateway = own.gateway.or(ip.gateway);
             }
-            own.dns.push(result.dns.clone());
+            let told = Told { dns: result.dns.clone(), has_names: Description::of(&network).names };
+            own.networks.push((network.name().clone(), told));
         }
         Ok(own)
+    }
+
+    fn told(&self) -> Vec<Told> {
+        self.networks.iter().map(|(_, told)| told.clone()).collect()
+    }
+
+    /// A link, as far as no network answers for it: the address that stands in a file may become another container's.
+    fn entries_of(&self, link: &LinkTo, connections: &[Connection]) -> Vec<(IpAddr, Vec<String>)> {
+        let without_names = self.networks.iter().filter(|(_, told)| !told.has_names).map(|(name, _)| name.clone());
+        let found = link.find(connections, &without_names.collect::<Vec<_>>()).unwrap_or_default();
+        let addresses = found.into_iter().flat_map(|connection| &connection.addresses);
+        addresses.map(|address| (address.ip(), link.names())).collect()
     }
 }
 

@@ -204,11 +204,13 @@ fn take_over(container: &mut Container, record: &Connection) {
 
 fn attached(living: &Living<'_>) -> Attached {
     let addresses = living.record.map(|record| record.addresses.iter().map(ToString::to_string).collect());
+    let aliases = living.record.map(|record| record.aliases().iter().map(ToString::to_string).collect());
     Attached {
         network: living.attachment.network.to_string(),
         interface: living.attachment.ifname.to_string(),
         mac: living.record.and_then(|record| record.mac.clone()),
         addresses: addresses.unwrap_or_default(),
+        aliases: aliases.unwrap_or_default(),
         host_interface: living.host_interface.clone(),
         recorded: living.record.is_some(),
     }

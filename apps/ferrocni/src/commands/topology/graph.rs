@@ -82,6 +82,8 @@ pub(super) struct Attached {
     pub(super) interface: String,
     pub(super) mac: Option<String>,
     pub(super) addresses: Vec<String>,
+    /// Other names that the container is found by on the network.
+    pub(super) aliases: Vec<String>,
     /// The other end, on the host.
     pub(super) host_interface: Option<String>,
     /// By a runtime. Without, nothing but the label of the host's end tells of it.

@@ -100,7 +100,7 @@ fn container_node(container: &Container) -> String {
 }
 
 fn edge_label(attached: &Attached) -> String {
-    let lines = std::iter::once(&attached.interface).chain(&attached.addresses);
+    let lines = std::iter::once(&attached.interface).chain(&attached.addresses).chain(&attached.aliases);
     lines.map(|line| escaped(line)).collect::<Vec<_>>().join("<br/>")
 }
 
@@ -153,7 +153,7 @@ mod tests {
   n2 -- "eth0<br/>10.2.0.7/24" --- c1
   c2["web<br/>podman<br/>8080→80/tcp<br/>8443→443/tcp"]:::published
   n1 -- "eth0<br/>10.0.0.3/24" --- c2
-  n0 -- "eth1<br/>10.1.0.3/24<br/>fd00:1::3/64" --- c2
+  n0 -- "eth1<br/>10.1.0.3/24<br/>fd00:1::3/64<br/>shop<br/>www" --- c2
   classDef way stroke:#2da44e,stroke-width:2px
   classDef network stroke:#0969da,stroke-width:2px
   classDef published stroke:#bf8700,stroke-width:2px

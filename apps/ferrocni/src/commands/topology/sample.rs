@@ -32,6 +32,7 @@ pub(super) fn container(name: &str, on: &[(&str, &[&str])], ports: &[PortMapping
         interface: format!("eth{number}"),
         mac: Some("02:00:00:00:00:01".to_owned()),
         addresses: addresses.iter().map(ToString::to_string).collect(),
+        aliases: Vec::new(),
         host_interface: None,
         recorded: true,
     });
@@ -56,6 +57,7 @@ pub(super) fn small() -> Graph {
         &[port(8080, 80), port(8443, 443)],
     );
     web.runtime = Some("podman");
+    web.attachments[1].aliases = ["shop", "www"].map(str::to_owned).to_vec();
     Graph {
         host: Machine {
             name: "node1".to_owned(),

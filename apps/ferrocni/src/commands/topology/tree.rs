@@ -95,6 +95,10 @@ fn of_network(graph: &Graph, network: &Network) -> Node {
 
 fn of_container(container: &Container, attached: &Attached) -> Node {
     let mut marks: Vec<Piece> = ports(&container.ports).into_iter().map(|port| (port, Look::Port)).collect();
+    if !attached.aliases.is_empty() {
+        let aliases: Vec<_> = attached.aliases.iter().map(|alias| visible(alias)).collect();
+        marks.push((format!("also called {}", aliases.join(", ")), Look::Faint));
+    }
     let others: Vec<_> =
         container.networks().into_iter().filter(|name| *name != attached.network).map(visible).collect();
     if !others.is_empty() {
@@ -206,7 +210,7 @@ node1
 ├─ br1          bridge
 │  └─ network back  bridge  10.1.0.0/24, fd00:1::/64  internal
 │     ├─ db   eth0  10.1.0.2/24, fd00:1::2/64
-│     └─ web  eth1  10.1.0.3/24, fd00:1::3/64  podman  8080→80/tcp, 8443→443/tcp, also on front
+│     └─ web  eth1  10.1.0.3/24, fd00:1::3/64  podman  8080→80/tcp, 8443→443/tcp, also called shop, www, also on front
 └─ network new  bridge  10.9.0.0/24                     br9 is not there yet
 2 attachments are not shown: their containers are gone
 ";

@@ -1,3 +1,4 @@
+mod names;
 mod units;
 
 use std::collections::BTreeSet;
@@ -14,13 +15,13 @@ use crate::host::Host;
 use crate::output::{Progress, print_line};
 
 /// Remove what ferrocni has left on this host: systemd units, bridges without containers, loopback access to published ports, its
-/// tables of rules
+/// tables of rules, the DNS server and the records of names
 ///
 /// Other files stay: programs, networks, reservations. The order matters: what lets loopback addresses reach published ports goes
 /// before the rules that keep other machines from using it.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Also while containers are connected, which lose their published ports and their way out
+    /// Also while containers are connected, which lose their published ports, their way out and each other's names
     #[arg(short, long)]
     force: bool,
 }
@@ -37,6 +38,9 @@ pub(super) fn run(host: &Host, args: &Args) -> Result<ExitCode, Failure> {
     }
     for unit in units::remove()? {
         print_line(format_args!("unit {unit} is removed"))?;
+    }
+    for what in names::remove()? {
+        print_line(format_args!("{what}"))?;
     }
     for link in portmap::close_loopback()? {
         print_line(format_args!("loopback addresses lead nowhere through {link} any more"))?;

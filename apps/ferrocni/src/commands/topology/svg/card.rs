@@ -161,9 +161,11 @@ fn title(container: &Container) -> Vec<String> {
     lines.extend(container.runtime.map(|runtime| format!("run by {runtime}")));
     lines.extend(container.attachments.iter().map(|attached| {
         let mac = attached.mac.as_deref().unwrap_or_default();
-        format!("{}: {} {} {mac}", attached.network, attached.interface, attached.addresses.join(" "))
-            .trim_end()
-            .to_owned()
+        let addresses = attached.addresses.iter().map(String::as_str);
+        let words = std::iter::once(attached.interface.as_str()).chain(addresses).chain([mac]);
+        let words: Vec<_> =
+            words.chain(attached.aliases.iter().map(String::as_str)).filter(|word| !word.is_empty()).collect();
+        format!("{}: {}", attached.network, words.join(" "))
     }));
     lines.extend(ports(&container.ports));
     lines
