@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Removes what ferrocni left on this host once its containers are gone: first what lets the host's loopback addresses reach
 # published ports, on the links that lead to containers, and only then the tables, whose filter keeps neighbours from using it.
-# The systemd units that install.sh has installed go before all that. Other files are left alone: the programs, and the reservations of
+# The systemd units that install.sh has installed go before all that; names, and what answers for them, go too. Other files are left alone: the programs, and the reservations of
 # addresses.
 set -euo pipefail
 die() { echo "uninstall.sh: $*" >&2; exit 1; }
@@ -38,6 +38,24 @@ marked() { ip -6 route show table local ::1 2>/dev/null | sed -n "s/.* dev \([^ 
         echo "the route to ::1 on $link is gone"
     done
 done
+
+# Names: the rules in the containers that lead to the server, the records, and the server that no systemd has started.
+for record in /run/ferrocni/names/*; do
+    [ -e "$record" ] || continue
+    namespace=$(sed -n 's/.*"path":"\([^"]*\)".*/\1/p' "$record")
+    nsenter --net="$namespace" nft delete table ip ferrocni_dns 2>/dev/null || true
+    rm -f "$record"
+    echo "names of ${record##*/} are removed"
+done
+for pid in $(pgrep -x ferrocni-dns || true); do
+    # Not that of a container with a network and a process namespace of its own.
+    if [ "$(readlink "/proc/$pid/ns/mnt")" = "$(readlink /proc/$$/ns/mnt)" ]; then
+        kill "$pid"
+        while [ -e "/proc/$pid/ns/net" ]; do sleep 0.01; done
+        echo "the DNS server is stopped"
+    fi
+done
+rm -f /run/ferrocni/dns.{sock,start,lock,log}
 
 tables=$(nft list tables)
 for family in inet bridge; do
