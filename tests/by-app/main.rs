@@ -1,7 +1,9 @@
-//! Tests of what people start: the command `ferrocni`, in throw-away hosts, with the plugins under test.
+//! Tests of what people and init systems start, in throw-away hosts, with the plugins under test.
 //!
-//! - `ferrocni`: its commands, a module each
+//! - `ferrocni`: the command, a module for each of its own
+//! - `ferrocni_dns`: the server of names
 
 #![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
 
 mod ferrocni;
+mod ferrocni_dns;

@@ -4,6 +4,7 @@
 //! - `bridge`: the interface plugin, and the container's end of its links
 //! - `deleting`: DEL does not wait until the kernel has freed what is gone
 //! - `dhcp`: leases from a real server, and the daemon that keeps them
+//! - `dnsname`: names of containers, and who starts the server that knows them
 //! - `dummy`: what can be tested of dummy interfaces on any kernel
 //! - `examples`: every file in `conf/` does what its name says
 //! - `firewall`: what gets through, with each backend
@@ -30,6 +31,7 @@ mod bandwidth;
 mod bridge;
 mod deleting;
 mod dhcp;
+mod dnsname;
 mod dummy;
 mod examples;
 mod firewall;

@@ -5,7 +5,7 @@ use tests::{Container, EXAMPLES, Finished, Host, Inside as _, address, bin_dir, 
 
 use crate::machine::{
     Addresses, PLUGINS, REFERENCE_KEEPS_MASQUERADE, assert_nothing_left, assert_served, assert_whole_chain,
-    host_with_plugins, write_whole_chain,
+    host_with_plugins, install_names, write_whole_chain,
 };
 
 /// libcni 1.1 speaks up to 1.0.0.
@@ -144,6 +144,7 @@ fn a_port_is_served_through_the_longest_list() {
 #[test]
 fn what_the_command_creates_is_used_by_libcni_1_1_too() {
     let host = host_with_plugins();
+    install_names(&host);
     let outside = host.neighbour();
     let create = |args: &[&str]| drop(host.ferrocni([&["network", "create"], args].concat()).ok());
     create(&["--ipv6", "--subnet", "10.9.0.0/24", "--subnet", "fd00:9::/64", "--label", "team=a", "web"]);

@@ -3,11 +3,13 @@
 use serde_json::{Value, json};
 use tests::Inside as _;
 
+use crate::machine::install_names;
 use crate::podman::{self, podman};
 
 #[test]
 fn podman_lists_inspects_and_uses_what_the_command_has_created() {
     let host = podman::host_with_podman();
+    install_names(&host);
     let create = |args: &[&str]| host.ferrocni([&["network", "create"], args].concat()).ok().trim().to_owned();
     let id = create(&["--label", "team=a", "--subnet", "10.9.0.0/24", "--gateway", "10.9.0.254", "shared"]);
     create(&["--internal", "--subnet", "10.8.0.0/24", "inner"]);

@@ -3,6 +3,7 @@
 use serde_json::Value;
 use tests::Inside as _;
 
+use crate::machine::install_names;
 use crate::podman::{self, podman};
 
 /// Two services: one on an external network and on one of the file's own, which publishes a port; one on the external network.
@@ -26,6 +27,7 @@ networks:
 #[test]
 fn services_are_on_networks_that_the_command_has_created_and_on_their_own() {
     let host = podman::host_with_podman();
+    install_names(&host);
     let _id = host.ferrocni(["network", "create", "--subnet", "10.9.0.0/24", "shared"]).ok();
     host.write("/run/project/compose.yaml", FILE);
     let compose = |arguments: &str| {

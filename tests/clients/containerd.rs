@@ -36,7 +36,12 @@ address = "/run/containerd/containerd.sock"
 "#;
 
 pub(crate) fn publish(host: &Host, ports: &str) {
-    host.write("/etc/cni/net.d/10-ctr.conflist", NETWORK.replace("NAME", "ctr").replace("PORTS", ports));
+    host.write("/etc/cni/net.d/10-ctr.conflist", network(ports));
+}
+
+/// The network whose containers publish these ports.
+pub(crate) fn network(ports: &str) -> String {
+    NETWORK.replace("NAME", "ctr").replace("PORTS", ports)
 }
 
 /// Starts containerd; it ends with the returned value.

@@ -2,9 +2,9 @@
 //! the same things about a pod.
 
 use serde_json::{Value, json};
-use tests::{Host, Inside as _};
+use tests::{Host, Inside as _, names};
 
-use crate::machine::{ROOT, assert_nothing_left, host_with_plugins, make_root_file_system};
+use crate::machine::{ROOT, assert_nothing_left, host_with_plugins, install_names, make_root_file_system};
 
 /// Limits that no machine refuses. The image is not fetched, because it is there.
 const CONFIG: &str = r#"
@@ -49,10 +49,11 @@ fn cri(host: &Host, arguments: &[&str]) -> String {
 #[test]
 fn a_pod_is_shown_connected_and_let_go() {
     let host = host_with_plugins();
+    install_names(&host);
     let outside = host.neighbour();
     make_root_file_system(&host);
     host.write("/run/containerd.toml", CONFIG);
-    let _ = host.ferrocni(["network", "create", "--subnet", "10.1.0.0/24", "pods"]).ok();
+    let _ = host.ferrocni(["network", "create", "-o", "intercept=true", "--subnet", "10.1.0.0/24", "pods"]).ok();
     let _ = host.ferrocni(["network", "create", "--subnet", "10.9.0.0/24", "private"]).ok();
     let _containerd = host.spawn(["containerd", "--config", "/run/containerd.toml", "--log-level", "error"]);
     host.shell(&MAKE_IMAGE.replace("ROOT", ROOT));
@@ -83,6 +84,11 @@ fn a_pod_is_shown_connected_and_let_go() {
     let web = host.container_at(&id, netns.as_ref());
     let server = web.listen_tcp(80);
     outside.assert_reaches_tcp("192.0.2.1:8080");
+    // Whichever server the kubelet has told the pod of.
+    for name in ["web", "web.shop", "web.pods", "web.dns.podman"] {
+        let found = names::addresses_from(&web, "198.51.100.53:53".parse().unwrap(), name);
+        assert!(found.first().is_some_and(|first| first.to_string().starts_with("10.1.0.")), "{name}: {found:?}");
+    }
     drop((server, web));
 
     // It ends without knowing of the other network.

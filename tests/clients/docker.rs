@@ -6,7 +6,7 @@ use serde_json::Value;
 use tests::{Container, Host, Inside as _, docker_page};
 
 use crate::containerd;
-use crate::machine::assert_nothing_left;
+use crate::machine::{assert_nothing_left, install_names};
 use crate::podman::{self, podman};
 
 /// Names and runtimes of a network's containers, sorted.
@@ -29,6 +29,7 @@ fn container_of_ours(host: &Host, name: &str) -> Container {
 #[test]
 fn the_page_s_scene_passes_beside_containers_of_podman_and_containerd() {
     let host = podman::host_with_podman();
+    install_names(&host);
     let _outside = host.neighbour();
     let _containerd = containerd::start_containerd(&host);
     containerd::publish(&host, "[]");

@@ -22,9 +22,16 @@ pub(crate) fn install_plugins(host: &Host) {
     }
 }
 
-fn link(host: &Host, plugin: &Path) {
-    assert!(plugin.exists(), "{} is missing: run scripts/test.sh", plugin.display());
-    host.run(["ln", "-s", "-t", PLUGINS, "--", plugin.to_str().unwrap()]);
+/// Puts names beside them, the plugin and its server: from then on Podman has them in new networks, as `ferrocni` has.
+pub(crate) fn install_names(host: &Host) {
+    for program in ["dnsname", "ferrocni-dns"] {
+        link(host, &bin_dir().join(program));
+    }
+}
+
+fn link(host: &Host, program: &Path) {
+    assert!(program.exists(), "{} is missing: run scripts/test.sh", program.display());
+    host.run(["ln", "-sf", "-t", PLUGINS, "--", program.to_str().unwrap()]);
 }
 
 /// A host with the tested plugins in place and nothing in /opt/cni but them.

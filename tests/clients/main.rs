@@ -11,6 +11,7 @@
 //! - `docker`: the lines of docs/docker.md, with containers of both on the same networks
 //! - `runtime`: `crates/cni-runtime`, on what these have attached
 //! - `connect`: `ferrocni network connect` on running containers of both
+//! - `names`: names of Podman's and containerd's containers
 //! - `topology`: what they have attached, in one picture
 //! - `quickstart`: scripts/quickstart.sh, step by step
 //! - `machine`: what they need on the host: plugins in a folder, a root file system, two networks' traffic
@@ -25,6 +26,7 @@ mod containerd;
 mod cri;
 mod docker;
 mod machine;
+mod names;
 mod nerdctl;
 mod podman;
 mod quickstart;

@@ -64,6 +64,7 @@ killed! {
     bandwidth: "bandwidth"
     bridge: "bridge"
     dhcp: "dhcp"
+    dnsname: "dnsname"
     firewall: "firewall"
     host_device: "host-device"
     host_local: "host-local"
@@ -81,7 +82,7 @@ killed! {
 /// goes with the container's namespace.)
 #[test]
 fn gc_alone_cleans_up_after_a_killed_add() {
-    for plugin in ["dhcp", "host-local", "portmap", "firewall"] {
+    for plugin in ["dhcp", "dnsname", "host-local", "portmap", "firewall"] {
         let scene = Scene::new();
         let before = scene.host.snapshot();
         scene.call(plugin, "ADD").killed_at_every_change(|point| {

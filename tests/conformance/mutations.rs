@@ -50,6 +50,12 @@ fn full_config(scene: &Scene, plugin: &str) -> Value {
             "provide": [{"option": "host-name", "value": "web", "fromArg": "NAME"}, {"option": "60", "value": "x"}],
             "request": [{"option": "subnet-mask", "skipDefault": false}, {"option": "121"}], "suppress": ["gateway"],
         }}),
+        "dnsname" => json!({
+            "listen": "rewrite", "upstreams": ["192.0.2.53", "[2001:db8::53]:5353"], "forward": false, "ttl": 5, "intercept": true,
+            "links": [{"alias": "sql", "container": "db"}],
+            "hosts": [{"name": "printer", "addresses": ["192.0.2.9", "host-gateway"]}],
+            "runtimeConfig": {"aliases": {"test": ["www"], "other": []}, "dns": {"servers": ["192.0.2.54"]}},
+        }),
         "host-device" => json!({
             "hwaddr": "", "kernelpath": "", "pciBusID": "", "runtimeConfig": {"deviceID": ""}, "capabilities": {"deviceID": true},
             "routerAdvertisements": true,
@@ -197,6 +203,7 @@ mutated! {
     bandwidth: "bandwidth"
     bridge: "bridge"
     dhcp: "dhcp"
+    dnsname: "dnsname"
     firewall: "firewall"
     host: "host"
     host_device: "host-device"

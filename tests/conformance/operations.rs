@@ -236,11 +236,12 @@ fn check_names_what_is_missing() {
 /// Firewall rules" (CHECK).
 #[test]
 fn check_misses_its_rules() {
-    for plugin in ["portmap", "firewall"] {
+    for plugin in ["dnsname", "portmap", "firewall"] {
         let scene = Scene::new();
         scene.call(plugin, "ADD").run().ok();
         scene.call(plugin, "CHECK").run().ok();
         scene.host.run(["nft", "flush", "ruleset"]);
+        scene.attached.run(["nft", "flush", "ruleset"]);
         error(scene.call(plugin, "CHECK").run());
     }
 }

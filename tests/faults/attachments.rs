@@ -8,7 +8,7 @@ use tests::scene::{BY_KERNEL_FEATURE, INTERFACES, Scene};
 use tests::{Cni, Container, Inside as _, Outcome, Snapshot};
 
 /// The plugins that work on the result of another one, which they do not call themselves.
-const CHAINED: [&str; 5] = ["bandwidth", "firewall", "portmap", "sbr", "tuning"];
+const CHAINED: [&str; 6] = ["bandwidth", "dnsname", "firewall", "portmap", "sbr", "tuning"];
 
 pub(crate) struct Attachments {
     scene: Scene,
@@ -142,6 +142,7 @@ impl Attachments {
             _ if !self.is_possible => return,
             "bandwidth" => "tc qdisc del dev $(ip -br link show type ifb | tail -n 1 | cut -d' ' -f1) root",
             "bridge" | "firewall" | "portmap" | "ptp" => "nft flush ruleset",
+            "dnsname" => "nft flush ruleset; rm -f /run/ferrocni/names/test:fresh:eth0",
             "host-device" | "macvlan" | "tap" => "ip -n fresh -6 addr flush dev eth0 scope global",
             "host-local" => "rm /var/lib/cni/networks/test/fd00:1::4",
             "loopback" | "none" => "ip -n fresh link set lo down",

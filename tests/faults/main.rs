@@ -33,6 +33,7 @@ plugins! {
     bandwidth: "bandwidth"
     bridge: "bridge"
     dhcp: "dhcp"
+    dnsname: "dnsname"
     dummy: "dummy"
     firewall: "firewall"
     host: "host"

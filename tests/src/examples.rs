@@ -27,6 +27,7 @@ pub const EXAMPLES: &[(&str, &str)] = &[
     ("loopback", "by_plugin::loopback::add_brings_lo_up_and_reports_its_addresses"),
     ("macvlan", "by_plugin::examples::macvlan_puts_containers_on_the_network_of_the_host"),
     ("macvlan-trunk", "by_kernel_feature::macvlan_trunk::the_example_puts_containers_into_a_vlan_of_the_wire"),
+    ("names", "by_plugin::dnsname::the_example_s_containers_find_each_other_and_are_published"),
     ("none", "by_plugin::examples::none_leads_nowhere"),
     ("ptp", "by_plugin::ptp::reach::the_example_connects_containers_with_each_other_the_host_and_the_world"),
     ("published-ports", "by_plugin::examples::published_ports_are_served_where_they_are_published"),

@@ -5,10 +5,11 @@ use serde_json::{Value, json};
 use crate::{Background, Cni, CniError, Container, Host, Inside as _, Outcome, dhcp, is_reference, newest_version};
 
 /// The plugins that work on any kernel.
-pub const PLUGINS: [&str; 16] = [
+pub const PLUGINS: [&str; 17] = [
     "bandwidth",
     "bridge",
     "dhcp",
+    "dnsname",
     "firewall",
     "host",
     "host-device",
@@ -139,6 +140,10 @@ impl Scene {
                 dhcp::wait_for_daemon(&self.host);
                 json!({"type": "dhcp", "ipam": {"type": "dhcp"}})
             }
+            "dnsname" => json!({
+                "type": "dnsname", "prevResult": self.result, "domainName": "dns.podman",
+                "runtimeConfig": {"aliases": {"test": ["www"]}},
+            }),
             "host-device" => json!({"type": "host-device", "device": "nic0", "ipam": bridge_config()["ipam"]}),
             "host-local" => json!({"type": "host-local", "ipam": bridge_config()["ipam"]}),
             "static" => json!({"type": "static", "ipam": {"type": "static", "addresses": [
@@ -172,7 +177,7 @@ impl Scene {
     /// The container that the plugin has something to do for: chained plugins come after a bridge.
     pub fn container(&self, plugin: &str) -> &Container {
         match plugin {
-            "bandwidth" | "portmap" | "firewall" | "sbr" | "tuning" | "vrf" => &self.attached,
+            "bandwidth" | "dnsname" | "portmap" | "firewall" | "sbr" | "tuning" | "vrf" => &self.attached,
             "host" => &self.sharing,
             "dhcp" => &self.leasing,
             _ => &self.fresh,

@@ -18,7 +18,7 @@ use crate::host::{Container, Host};
 ///
 /// Not in it, because it belongs to nobody in particular: sysctls, neighbours, what the kernel adds by
 /// itself (link-local addresses, multicast routes, tunnels that nobody uses), the skeleton of our nftables
-/// tables and of the reference's iptables chains, the lock and the last address of host-local.
+/// tables and of the reference's iptables chains, the lock and the last address of host-local, the server of names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Snapshot {
     /// Each line with how often it is there.

@@ -190,14 +190,14 @@ fn who_has_deleted_an_interface_can_connect_again() {
 #[test]
 fn aliases_are_given_again_after_a_disconnect() {
     let host = Host::new();
-    create(&host, "web", 1);
+    succeeds(&host, &["network", "create", "--disable-dns", "web"]);
     let plugins = "/opt/cni/bin";
     // It notes what it is asked, and passes on the result of before, which comes last.
     let dnsname = "#!/bin/sh\n[ \"$CNI_COMMAND\" = ADD ] || exec cat >/dev/null\n\
         tee /run/asked | sed 's/.*\"prevResult\"://; s/}$//'\n";
     host.write(format!("{plugins}/dnsname"), dnsname);
     host.run(["chmod", "755", &format!("{plugins}/dnsname")]);
-    let folders = format!("{}:{plugins}", bin_dir().display());
+    let folders = format!("{plugins}:{}", bin_dir().display());
     let with_names = |args: &[&str]| succeeds(&host, &[&["--plugin-dir", &folders], args].concat());
     let asked = || serde_json::from_str::<Value>(&host.read("/run/asked").unwrap()).unwrap()["runtimeConfig"].take();
     with_names(&["network", "create", "--subnet", "10.2.0.0/24", "named"]);

@@ -241,7 +241,7 @@ fn a_network_that_is_not_ready_says_what_it_needs() {
 #[test]
 fn a_plugin_that_is_missing_or_not_executable_is_installed() {
     let host = Host::new();
-    create(&host, &["web"]);
+    create(&host, &["--disable-dns", "web"]);
     let bin = bin_dir().display().to_string();
     host.shell(&format!(
         "mkdir -p /opt/cni/bin; cp {bin}/bridge {bin}/host-local {bin}/firewall {bin}/tuning /opt/cni/bin/"
@@ -355,7 +355,10 @@ fn names_without_a_program_that_answers_are_found() {
     let list = json!({"cniVersion": "1.0.0", "name": "names", "plugins": [{"type": "dnsname", "domainName": "x"}]});
     host.write("/etc/cni/net.d/names.conflist", list.to_string());
     let (said, findings) = doctor(&host, &["--plugin-dir", "/run/plugins"]);
-    assert!(findings.len() == 1 && findings[0]["Check"] == "names" && said.stdout.contains("no dnsmasq"), "{said}");
+    assert!(
+        findings.len() == 1 && findings[0]["Check"] == "names" && said.stdout.contains("no ferrocni-dns"),
+        "{said}"
+    );
     host.write("/run/plugins/ferrocni-dns", "");
     assert!(doctor(&host, &["--plugin-dir", "/run/plugins"]).0.status.success());
 }

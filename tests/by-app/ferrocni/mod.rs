@@ -6,6 +6,7 @@
 //! - `events`: what happens is told as it happens
 //! - `help`: completions and the manual
 //! - `metrics`: numbers are right, and given to who asks for them only
+//! - `names`: programs find each other, and names are listed and looked up
 //! - `network`: networks are created, shown and removed
 //! - `ports`: published ports, and who has them
 //! - `ps`: containers in the background are listed and stopped
@@ -22,6 +23,7 @@ mod doctor;
 mod events;
 mod help;
 mod metrics;
+mod names;
 mod network;
 mod ports;
 mod ps;

@@ -62,8 +62,7 @@ fn what_cannot_be_is_refused_and_changes_nothing() {
             (&["--net", "none:ip=10.0.0.1"], "gives addresses of its own choice only"),
             (&["--net", "web", "--ip", "8.8.8.8"], "8.8.8.8"),
             (&["--net", "web", "--net", "app:ip=8.8.8.8"], "8.8.8.8"),
-            (&["--hostname", "a b"], "no host's name"),
-            (&["--alias", "a\nb"], "no host's name"),
+            (&["--hostname", "a b"], "no DNS name"),
             (&["--rootfs", "/nope"], "there is no folder /nope"),
             (&["--workdir", "/nope"], "cannot change to /nope"),
             (&["--user", "nobody-of-that-name"], "there is no user"),
@@ -86,7 +85,8 @@ fn hosts_resolv_conf_and_hostname_are_the_container_s_own() {
     let host = Host::new();
     let read = || host.shell("hostname; cat /etc/hosts /etc/resolv.conf /etc/hostname");
     let before = read();
-    let db = idle(&host, &["--name", "db"]);
+    succeeds(&host, &["network", "create", "--disable-dns", "plain"]);
+    let db = idle(&host, &["--name", "db", "--network", "plain"]);
     let db = inside(&host, &db).addresses("eth0")[0].split('/').next().unwrap().to_owned();
     let options = [
         "--name",
@@ -105,12 +105,14 @@ fn hosts_resolv_conf_and_hostname_are_the_container_s_own() {
         "example.org",
         "--dns-opt",
         "ndots:2",
+        "--network",
+        "plain",
     ];
     let line =
         "hostname; cat /etc/hostname /etc/resolv.conf; cat /etc/hosts; ip -o -4 addr show eth0; echo x > /etc/hosts";
     let seen = output(&host, &options, line);
     assert!(seen.starts_with("web\nweb\nnameserver 192.0.2.53\nsearch example.org\noptions ndots:2\n"), "{seen}");
-    let gateway = host.addresses("br-17f29b073143")[0].split('/').next().unwrap().to_owned();
+    let gateway = host.addresses("br-a116c9ed46d6")[0].split('/').next().unwrap().to_owned();
     for words in ["10.9.8.7\tapi\n", &format!("{gateway}\tme\n"), &format!("{db}\tsql db\n"), "\tweb www\n"] {
         assert!(seen.contains(words), "{words}: {seen}");
     }

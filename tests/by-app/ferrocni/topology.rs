@@ -40,7 +40,7 @@ fn attached(network: &str, result: &Value) -> Value {
     let (outside, inside) = ends(result);
     let addresses: Vec<_> = result["ips"].as_array().unwrap().iter().map(|ip| ip["address"].clone()).collect();
     json!({"network": network, "interface": inside["name"], "mac": inside["mac"], "addresses": addresses,
-        "hostInterface": outside["name"], "recorded": true})
+        "aliases": [], "hostInterface": outside["name"], "recorded": true})
 }
 
 #[test]

@@ -160,6 +160,6 @@ fn the_units_capabilities_suffice() {
     let bounds = format!("--bounding-set=-all,{}", bounds[0].join(","));
     let (bin, program) = (format!("CNI_PATH={}", bin_dir().display()), bin_dir().join("ferrocni"));
     let program = program.display().to_string();
-    host.run(["env", &bin, "setpriv", "--no-new-privs", "--inh-caps=-all", &bounds, &program, "reload"]);
+    host.run(["env", &bin, "setpriv", "--no-new-privs", "--inh-caps=-all", &bounds, &program, "reload", "--host-only"]);
     assert!(ruleset(&host) == before);
 }

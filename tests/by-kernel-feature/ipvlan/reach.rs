@@ -1,7 +1,7 @@
 //! Who reaches whom in which mode, and at once.
 
 use serde_json::{Value, json};
-use tests::{Host, Inside, address};
+use tests::{Host, Inside, address, names};
 
 use super::{call, config, network, of_the_wire, subnets, wire};
 
@@ -58,6 +58,27 @@ fn in_layer_2_containers_reach_each_other_and_the_wire_but_not_their_host() {
     outside.shell("ip addr add 203.0.113.7/32 dev lo; ip addr add 2001:db8:7::7/128 dev lo");
     peer.assert_reaches_tcp("203.0.113.7:80");
     peer.assert_reaches_tcp("[2001:db8:7::7]:80");
+}
+
+#[test]
+fn in_every_mode_containers_find_each_other_by_name() {
+    for mode in ["l2", "l3", "l3s"] {
+        let (host, _outside) = wire();
+        let plugins = json!([config(&json!({"mode": mode, "ipam": of_the_wire()})), {"type": "dnsname"}]);
+        let network = json!({"name": "net", "plugins": plugins});
+        let attach = |name: &str| {
+            let container = host.container(name);
+            host.chain(&network).args(&format!("K8S_POD_NAME={name}")).add(&container, "eth0").ok();
+            container
+        };
+        let (_web, peer) = (attach("web"), attach("peer"));
+        let found = names::addresses(&peer, "web");
+        assert_eq!(
+            found.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            ["192.0.2.100", "2001:db8::100"],
+            "{mode}"
+        );
+    }
 }
 
 #[test]

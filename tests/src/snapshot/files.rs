@@ -6,6 +6,9 @@ use std::path::Path;
 /// Where they are.
 const FOLDERS: [&str; 3] = ["/var/lib/cni", "/run/ferrocni", "/run/cni/tuning"];
 
+/// What the names of the socket, the locks and the log of the server of names begin with.
+const OF_THE_SERVER: &str = "/run/ferrocni/dns.";
+
 /// The folder of the DHCP daemon's leases.
 const LEASES: &str = "/run/ferrocni/dhcp";
 
@@ -26,7 +29,7 @@ fn walk(folder: &Path, lines: &mut Vec<String>) {
             Ok(kind) if kind.is_symlink() => {
                 lines.push(format!("file {} -> {:?}", path.display(), fs::read_link(&path)));
             }
-            _ if belongs_to_the_network(&path) => {}
+            _ if belongs_to_the_network(&path) || path.to_string_lossy().starts_with(OF_THE_SERVER) => {}
             // What they say depends on when they were made.
             _ if path.starts_with(LEASES) => lines.push(format!("file {}", path.display())),
             _ => lines.push(format!("file {} {:?}", path.display(), contents(&path))),
