@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Measures ferrocni against the Go reference suite (Debian's containernetworking-plugins) and prints one table.
+# Measures ferrocni against the Go reference suite (Debian's containernetworking-plugins), and names against dnsmasq and
+# aardvark-dns, and prints a table of each.
 # Everything happens on throw-away hosts: this machine's links, rules and sysctls are not touched.
 # Words after the script's name go to the benchmark; --help lists them.
 set -euo pipefail
@@ -11,7 +12,7 @@ command -v cargo >/dev/null || PATH=$PATH:$HOME/.cargo/bin
 command -v cargo >/dev/null || die "no Rust toolchain: install one from https://rustup.rs, then run this again"
 
 missing=()
-for package in containernetworking-plugins iperf3 iproute2 iptables nftables strace; do
+for package in aardvark-dns containernetworking-plugins dnsmasq-base golang-github-containernetworking-plugin-dnsname iperf3 iproute2 iptables nftables strace; do
     dpkg-query --show --showformat='${db:Status-Status}' "$package" 2>/dev/null | grep -qx installed || missing+=("$package")
 done
 if [ ${#missing[@]} -gt 0 ]; then
@@ -27,6 +28,7 @@ cargo build --release --bins --quiet
 bench=${CARGO_TARGET_DIR:-$root/target}/$CARGO_BUILD_TARGET/release/bench
 [[ " $* " != *" --help "* && " $* " != *" -h "* ]] || exec "$bench" --help
 "$bench" "$@"
+"$bench" --names "$@"
 
 # Not every kernel has ipvlan; both sides run in the virtual machine then, so the ratio counts and the times do not.
 if unshare --net sh -c 'ip link add p type veth peer name o && ip link add i link p type ipvlan' 2>/dev/null; then

@@ -54,6 +54,14 @@ pub(crate) enum Error {
     /// A plugin failed where it has to succeed for its time to mean anything.
     #[error("{0}")]
     Plugin(#[from] Failure),
+    /// A server of names that does not know what it has to.
+    #[error("{server} does not answer for {name} as it should")]
+    Name {
+        /// Where it was asked.
+        server: std::net::SocketAddr,
+        /// The name.
+        name: String,
+    },
     /// There was nothing to sum up.
     #[error("nothing was measured: --rounds must be at least 1")]
     NothingMeasured,

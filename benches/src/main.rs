@@ -9,6 +9,7 @@ mod footprint;
 mod host;
 mod lane;
 mod machine;
+mod names;
 mod networks;
 mod options;
 mod packets;
@@ -65,6 +66,9 @@ fn bench(options: &Options) -> Result<()> {
     }
     let program = std::env::current_exe().map_err(Error::file("/proc/self/exe"))?;
     let ours = options.ours.as_deref().or(program.parent()).unwrap_or(&program);
+    if options.names {
+        return bench_names(ours, options);
+    }
     let programs = if options.ipvlan { &networks::IPVLAN_PROGRAMS[..] } else { &networks::PROGRAMS };
     let installed = tempfile::tempdir_in(INSTALLED).map_err(Error::file(INSTALLED))?;
     let install = |name, from: &Path| Suite::install(from, programs, &installed.path().join(name));
@@ -72,6 +76,14 @@ fn bench(options: &Options) -> Result<()> {
     print(&machine::describe(ours, &options.theirs)?)?;
     print(METHOD)?;
     print(&report::measure(&sides, options)?.to_string())
+}
+
+fn bench_names(ours: &Path, options: &Options) -> Result<()> {
+    let installed = tempfile::tempdir_in(INSTALLED).map_err(Error::file(INSTALLED))?;
+    let install = |name, from: &Path, programs| Suite::install(from, programs, &installed.path().join(name));
+    let ours = install("ours", ours, &networks::NAMES_PROGRAMS[..])?;
+    let theirs = install("reference", &options.theirs, &networks::OTHER_NAMES_PROGRAMS)?;
+    print(&report::measure_names(ours, &theirs, options)?.to_string())
 }
 
 fn print(text: &str) -> Result<()> {

@@ -23,6 +23,10 @@ pub(crate) const PROGRAMS: [&str; 11] = [
 /// The plugins of the network that not every kernel can have.
 pub(crate) const IPVLAN_PROGRAMS: [&str; 2] = ["ipvlan", "host-local"];
 
+/// What names need of ours, and of the reference.
+pub(crate) const NAMES_PROGRAMS: [&str; 2] = ["dnsname", "ferrocni-dns"];
+pub(crate) const OTHER_NAMES_PROGRAMS: [&str; 3] = ["bridge", "host-local", "dnsname"];
+
 /// (a): a bridge with `ipMasq`, and host-local.
 pub(crate) fn masqueraded() -> Network {
     network("bench-a", vec![bridge(true)])
@@ -95,6 +99,17 @@ pub(crate) fn addresses(name: &'static str) -> Network {
 /// A container's loopback alone.
 pub(crate) fn loopback() -> Network {
     network("bench-lo", vec![json!({"type": "loopback"})])
+}
+
+/// The reference's bridge of that name with addresses of that subnet, below names.
+pub(crate) fn bridge_of(name: &'static str, bridge: &str, subnet: &str) -> Network {
+    let ipam = json!({"type": "host-local", "ranges": [[{"subnet": subnet}]], "routes": [{"dst": "0.0.0.0/0"}]});
+    network(name, vec![json!({"type": "bridge", "bridge": bridge, "isGateway": true, "ipam": ipam})])
+}
+
+/// Names alone.
+pub(crate) fn names(name: &'static str) -> Network {
+    network(name, vec![json!({"type": "dnsname", "domainName": "dns.podman", "capabilities": {"aliases": true}})])
 }
 
 fn network(name: &'static str, plugins: Vec<Value>) -> Network {

@@ -8,9 +8,10 @@ use crate::error::{Error, Result};
 pub(crate) const HELP: &str = "\
 Measures ferrocni's plugins and the Go reference's in turn, each on a throw-away host of its own.
 
-usage: bench [--ipvlan] [--quick] [--rounds N] [--ours DIR] [--reference DIR]
+usage: bench [--ipvlan | --names] [--quick] [--rounds N] [--ours DIR] [--reference DIR]
 
   --ipvlan         ipvlan and nothing else: scripts/bench.sh measures it in a virtual machine where the kernel has none
+  --names          names and nothing else, against dnsmasq with Debian's dnsname, and against aardvark-dns
   --quick          one round, small numbers: shows that everything runs, not how fast
   --rounds N       how often ADD, CHECK and DEL are measured (40)
   --ours DIR       ferrocni's plugins (the folder of this program)
@@ -22,6 +23,8 @@ usage: bench [--ipvlan] [--quick] [--rounds N] [--ours DIR] [--reference DIR]
 pub(crate) struct Options {
     /// Whether it is ipvlan that is measured, and nothing else.
     pub(crate) ipvlan: bool,
+    /// Whether it is names that are measured, and nothing else.
+    pub(crate) names: bool,
     /// How often ADD, CHECK and DEL are measured.
     pub(crate) rounds: usize,
     /// How many containers start at once.
@@ -36,6 +39,10 @@ pub(crate) struct Options {
     pub(crate) crowds: [u16; 3],
     /// How many reservations fill a network.
     pub(crate) reservations: u32,
+    /// How many containers have names on the networks together.
+    pub(crate) named: usize,
+    /// How many names are on one network at the most.
+    pub(crate) names_of_one: usize,
     /// ferrocni's plugins; `None` = beside this program.
     pub(crate) ours: Option<PathBuf>,
     /// The reference's plugins.
@@ -58,6 +65,7 @@ impl Options {
         let theirs = "/usr/lib/cni".into();
         Self {
             ipvlan: false,
+            names: false,
             rounds: 40,
             rush: 100,
             rushes: 2,
@@ -65,6 +73,8 @@ impl Options {
             ports_of_one: 20_000,
             crowds: [0, 400, 5000],
             reservations: 10_000,
+            named: 1000,
+            names_of_one: 5000,
             ours: None,
             theirs,
         }
@@ -79,6 +89,8 @@ impl Options {
             ports_of_one: 40,
             crowds: [0, 2, 4],
             reservations: 200,
+            named: 20,
+            names_of_one: 20,
             ..Self::full()
         }
     }
@@ -99,6 +111,7 @@ pub(crate) fn parse(words: Vec<OsString>) -> Result<Task> {
             Some("--help" | "-h") => return Ok(Task::Help),
             Some("--quick") => {}
             Some("--ipvlan") => options.ipvlan = true,
+            Some("--names") => options.names = true,
             Some("--rounds") => options.rounds = rounds(&value(&word, words.next())?)?,
             Some("--ours") => options.ours = Some(value(&word, words.next())?.into()),
             Some("--reference") => options.theirs = value(&word, words.next())?.into(),

@@ -9,7 +9,7 @@ use crate::parallel::{Rush, rush};
 use crate::statistics::{Pairs, Summary};
 use crate::suite::{Network, Suite};
 use crate::table::{Goal, Row, Table, figure, spread};
-use crate::{footprint, networks, packets, scale, waiting};
+use crate::{footprint, names, networks, packets, scale, waiting};
 
 const MILLI: f64 = 1e3;
 
@@ -235,6 +235,54 @@ fn tell(table: &mut Table, rushes: &[Rush], count: usize) -> String {
     let mark = worst.failure.as_ref().map(|failure| table.note(&failure.to_string())).unwrap_or_default();
     format!("{} / {} of {count}{mark}", worst.succeeded, worst.distinct)
 }
+
+/// Measures names: ours against dnsmasq, and against aardvark-dns.
+pub(crate) fn measure_names(ours: Suite, theirs: &Suite, options: &Options) -> Result<Table> {
+    let ours = names::Kind::Ours(ours);
+    let others = [
+        ("dnsmasq", names::Kind::Dnsmasq(theirs.clone())),
+        ("aardvark-dns", names::Kind::Aardvark(theirs.clone(), AARDVARK.into())),
+    ];
+    let mut table = Table::default();
+    for (name, theirs) in &others {
+        progress(&format!("names, against {name}"));
+        let (named, many) = (options.named, options.names_of_one);
+        let compared = names::compared([&ours, theirs], named, many, options.rounds)?;
+        table.heading(&format!("{named} containers on 20 networks"), "ours", name);
+        let row = |name: &str, pairs: &Pairs, unit, ratio, goal| -> Result<Row> {
+            let (left, right) = (spread(&known(pairs.first())?, unit), spread(&known(pairs.second())?, unit));
+            Ok(Row { name: name.into(), left, right, ratio, goal })
+        };
+        let names::Compared { answer, rate, memory, new_beside_few, new_beside_many } = &compared;
+        let most = |goal: &str, pairs: &Pairs, most: f64| -> Result<Goal> {
+            Ok(Goal::Told(goal.into(), known(pairs.first())?.median <= most))
+        };
+        let soon = most("≤ 50 µs", answer, 50e-6)?;
+        table.row(&row("a name's answer, µs", answer, 1e6, answer.second_to_first(), soon)?);
+        table.row(&row("answers a second, thousands", rate, 1e-3, rate.first_to_second(), Goal::None)?);
+        let small = most("≤ 15 MB", memory, 15.0 * MEGABYTE)?;
+        table.row(&row("memory, MB", memory, 1.0 / MEGABYTE, memory.second_to_first(), small)?);
+        let mark = table.note(
+            "from the start of the plugin (aardvark-dns: from the change of its files) until a container's question has an answer; \
+             a question that is lost is asked again after 50 ms",
+        );
+        for (count, pairs) in [(names::FEW, new_beside_few), (many, new_beside_many)] {
+            let name = format!("a new name beside {count}, ms{mark}");
+            table.row(&row(&name, pairs, MILLI, pairs.second_to_first(), Goal::None)?);
+        }
+        let [few, most] = [known(new_beside_few.first())?.median, known(new_beside_many.first())?.median];
+        table.row(&Row {
+            name: format!("the same beside {many} and {}", names::FEW),
+            ratio: Some(most / few),
+            goal: Goal::RatioAtMost(1.3),
+            ..Row::default()
+        });
+    }
+    Ok(table)
+}
+
+/// Where Debian has it.
+const AARDVARK: &str = "/usr/lib/podman/aardvark-dns";
 
 fn known(summary: Option<Summary>) -> Result<Summary> {
     summary.ok_or(Error::NothingMeasured)

@@ -224,6 +224,7 @@ impl Invocation<'_> {
             .env("CNI_CONTAINERID", &self.container.id)
             .env("CNI_NETNS", &self.container.namespace)
             .env("CNI_IFNAME", "eth0")
+            .env("CNI_ARGS", format!("IgnoreUnknown=1;K8S_POD_NAME={}", self.container.id))
             .env("CNI_PATH", plugins);
     }
 }

@@ -54,6 +54,24 @@ fn quick_run_prints_every_row() {
     assert!(table.lines().all(|line| line.chars().count() <= 100), "wider than 100 columns:\n{table}");
 }
 
+/// Of ours, because the reference has nothing like it.
+#[test]
+fn quick_run_of_names_prints_every_row() {
+    let output = Command::new(env!("CARGO_BIN_EXE_bench")).args(["--names", "--quick"]).output().expect("it starts");
+    let table = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{table}{}", String::from_utf8_lossy(&output.stderr));
+    for row in [
+        "  a name's answer, µs",
+        "  answers a second",
+        "  memory, MB",
+        "  a new name beside 10",
+        "  a new name beside 20",
+    ] {
+        assert_eq!(table.lines().filter(|line| line.starts_with(row)).count(), 2, "{row:?} in\n{table}");
+    }
+    assert!(table.lines().all(|line| line.chars().count() <= 100), "wider than 100 columns:\n{table}");
+}
+
 #[test]
 fn a_folder_without_plugins_is_named_in_one_line() {
     let output =
