@@ -281,6 +281,8 @@ step "licences"
 check_licences
 step "tests"
 run_tests
+step "fuzzing"
+scripts/fuzz.sh 5
 run_tests_by_kernel_feature
 echo "test.sh: format, lints, documentation, licences and $(passed "$LOG" "$VM_LOG") tests" \
     "($(passed "$VM_LOG") of them in a virtual machine) passed in $SECONDS s"

@@ -15,9 +15,9 @@ mod directory;
 mod door;
 mod flags;
 mod forward;
-#[cfg(test)]
+#[cfg(any(test, feature = "fuzz"))]
 #[allow(clippy::unwrap_used)]
-mod fuzz;
+pub mod fuzz;
 mod limits;
 mod log;
 mod lookup;
