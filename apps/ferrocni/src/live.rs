@@ -58,7 +58,7 @@ impl<'a> Live<'a> {
             namespace: Namespace::of(netns)?,
             args: endpoint.args.clone(),
             capability_args: endpoint.capability_args.clone(),
-            config: network.json.clone(),
+            config: network.json(),
         };
         self.records.write(&attachment, &record)?;
         let outcome = self.host.live_runtime().add(network, endpoint);

@@ -52,6 +52,19 @@ impl Namespace {
         Ok(is_same.then_some(netns))
     }
 
+    /// Runs `body` inside the namespace, if the path still leads to it.
+    ///
+    /// # Errors
+    /// As [`Namespace::open`] and [`Netns::run`].
+    pub fn run<T: Send>(&self, body: impl FnOnce() -> T + Send) -> Result<Option<(Netns, T)>> {
+        let Some(netns) = if_found(Netns::open(&self.path))?.filter(|netns| netns.id() == self.id()) else {
+            return Ok(None);
+        };
+        let is_it = |found: Option<u64>| self.cookie.is_none() || self.cookie == found;
+        let done = netns.run(|| netns.cookie_here().map(|found| is_it(found).then(body)))??;
+        Ok(done.map(|done| (netns, done)))
+    }
+
     /// Whether the path still leads to the namespace.
     ///
     /// # Errors

@@ -96,7 +96,13 @@ impl Netns {
     /// # Errors
     /// When the namespace cannot be entered, or there is no descriptor left.
     pub fn cookie(&self) -> Result<Option<u64>> {
-        self.run(|| UnixDatagram::unbound().and_then(|socket| cookie(socket.as_fd())))?
+        self.run(|| self.cookie_here())?
+    }
+
+    /// The same, for who is inside.
+    pub(crate) fn cookie_here(&self) -> Result<Option<u64>> {
+        UnixDatagram::unbound()
+            .and_then(|socket| cookie(socket.as_fd()))
             .map_err(|source| NetnsError::Cookie { path: self.path.clone(), source }.into())
     }
 
