@@ -94,6 +94,12 @@ impl Cache {
         Ok(Some(attached))
     }
 
+    /// Whether there is a file where an attachment's record is.
+    #[must_use]
+    pub fn has(&self, attachment: &Attachment) -> bool {
+        self.path_of(attachment).symlink_metadata().is_ok()
+    }
+
     /// Whether an attachment can be recorded: what is there now may be its own from before, or broken, but not another's.
     pub(crate) fn admit(&self, attachment: &Attachment) -> Result<(), CacheError> {
         match self.read(attachment) {

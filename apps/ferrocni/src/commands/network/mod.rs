@@ -43,11 +43,8 @@ pub(crate) fn run(host: &Host, command: &Command) -> Result<ExitCode, Failure> {
     if !matches!(command, Command::Create(_) | Command::Exists(_)) {
         container::sweep(host);
     }
-    // Neither shows what is attached, and to look after all of that would take longer than all else. What cannot be swept now is no
-    // reason to do nothing else.
-    if !matches!(command, Command::Ls(_) | Command::Exists(_))
-        && let Err(failure) = Live::of(host).sweep()
-    {
+    // What cannot be swept now is no reason to do nothing else.
+    if let Err(failure) = Live::of(host).sweep() {
         complain(failure);
     }
     match command {
