@@ -141,7 +141,8 @@ fn waited(mut reloads: Reloads) -> (Reloads, Result<(), Error>) {
     let (ended, end) = channel();
     thread::spawn(move || {
         let heard = reloads.wait();
-        ended.send((reloads, heard))
+        // Nobody waits for it any more if the test has failed.
+        let _ = ended.send((reloads, heard));
     });
     end.recv_timeout(Duration::from_secs(60)).expect("the wait ends")
 }

@@ -28,7 +28,8 @@ fn waited(mut watch: Watch, limit: Duration) -> Option<Watch> {
     let (ended, end) = channel();
     thread::spawn(move || {
         watch.wait().unwrap();
-        ended.send(watch)
+        // Nobody waits for it any more if it took too long.
+        let _ = ended.send(watch);
     });
     match end.recv_timeout(limit) {
         Err(RecvTimeoutError::Timeout) => None,
