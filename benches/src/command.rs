@@ -2,6 +2,7 @@
 //! reference has no command, and those of engines need their engines.
 
 use std::fmt;
+use std::fs;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -19,11 +20,20 @@ const NETWORK: &str = "net0";
 /// What was measured, each with its name.
 pub(crate) struct Rows(Vec<(String, Summary)>);
 
+/// Where it is recorded what containers are called. With the last record the DNS server ends, which would outlive this program.
+const NAMES: &str = "/run/ferrocni/names";
+
 /// Measures on a host of its own, with the programs in the folder `programs`.
 pub(crate) fn measure(programs: &Path, options: &Options) -> Result<Rows> {
     let host = Host::new()?;
+    let measured = measure_on(&host, &Ferrocni { programs }, options);
+    let ended = host.run(|| fs::remove_dir_all(NAMES).map_err(Error::file(NAMES)));
+    // What went wrong before says more.
+    measured.and_then(|rows| ended.map(|()| rows))
+}
+
+fn measure_on(host: &Host, ferrocni: &Ferrocni<'_>, options: &Options) -> Result<Rows> {
     let mut rows = Rows(Vec::new());
-    let ferrocni = Ferrocni { programs };
     host.run(|| {
         for number in 0..options.networks {
             ferrocni.run(&["network", "create", &format!("net{number}")])?;
