@@ -51,6 +51,14 @@ pub(crate) enum Error {
         /// How it ended.
         status: ExitStatus,
     },
+    /// The command failed, or what a measurement needs.
+    #[error("{} ended with {status}", program.display())]
+    Command {
+        /// Its path.
+        program: PathBuf,
+        /// How it ended.
+        status: ExitStatus,
+    },
     /// A plugin failed where it has to succeed for its time to mean anything.
     #[error("{0}")]
     Plugin(#[from] Failure),

@@ -4,6 +4,7 @@
 //! rules and sysctls are not touched. Plugins are started as a runtime starts them: a process each, from before the
 //! start to after its end. The sides take turns within a round, and a ratio is the median of the rounds' own ratios.
 
+mod command;
 mod error;
 mod footprint;
 mod host;
@@ -69,6 +70,9 @@ fn bench(options: &Options) -> Result<()> {
     if options.names {
         return bench_names(ours, options);
     }
+    if options.command {
+        return bench_command(ours, options);
+    }
     let programs = if options.ipvlan { &networks::IPVLAN_PROGRAMS[..] } else { &networks::PROGRAMS };
     let installed = tempfile::tempdir_in(INSTALLED).map_err(Error::file(INSTALLED))?;
     let install = |name, from: &Path| Suite::install(from, programs, &installed.path().join(name));
@@ -84,6 +88,13 @@ fn bench_names(ours: &Path, options: &Options) -> Result<()> {
     let ours = install("ours", ours, &networks::NAMES_PROGRAMS[..])?;
     let theirs = install("reference", &options.theirs, &networks::OTHER_NAMES_PROGRAMS)?;
     print(&report::measure_names(ours, &theirs, options)?.to_string())
+}
+
+fn bench_command(ours: &Path, options: &Options) -> Result<()> {
+    let installed = tempfile::tempdir_in(INSTALLED).map_err(Error::file(INSTALLED))?;
+    let programs = installed.path().join("ours");
+    Suite::install(ours, &networks::COMMAND_PROGRAMS, &programs)?;
+    print(&command::measure(&programs, options)?.to_string())
 }
 
 fn print(text: &str) -> Result<()> {

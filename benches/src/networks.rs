@@ -27,6 +27,10 @@ pub(crate) const IPVLAN_PROGRAMS: [&str; 2] = ["ipvlan", "host-local"];
 pub(crate) const NAMES_PROGRAMS: [&str; 2] = ["dnsname", "ferrocni-dns"];
 pub(crate) const OTHER_NAMES_PROGRAMS: [&str; 3] = ["bridge", "host-local", "dnsname"];
 
+/// The command, and the plugins of the networks that it makes.
+pub(crate) const COMMAND_PROGRAMS: [&str; 8] =
+    ["ferrocni", "bridge", "host-local", "portmap", "firewall", "none", "dnsname", "ferrocni-dns"];
+
 /// (a): a bridge with `ipMasq`, and host-local.
 pub(crate) fn masqueraded() -> Network {
     network("bench-a", vec![bridge(true)])

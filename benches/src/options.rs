@@ -8,10 +8,11 @@ use crate::error::{Error, Result};
 pub(crate) const HELP: &str = "\
 Measures ferrocni's plugins and the Go reference's in turn, each on a throw-away host of its own.
 
-usage: bench [--ipvlan | --names] [--quick] [--rounds N] [--ours DIR] [--reference DIR]
+usage: bench [--ipvlan | --names | --command] [--quick] [--rounds N] [--ours DIR] [--reference DIR]
 
   --ipvlan         ipvlan and nothing else: scripts/bench.sh measures it in a virtual machine where the kernel has none
   --names          names and nothing else, against dnsmasq with Debian's dnsname, and against aardvark-dns
+  --command        the command and nothing else: it has no other side
   --quick          one round, small numbers: shows that everything runs, not how fast
   --rounds N       how often ADD, CHECK and DEL are measured (40)
   --ours DIR       ferrocni's plugins (the folder of this program)
@@ -25,6 +26,8 @@ pub(crate) struct Options {
     pub(crate) ipvlan: bool,
     /// Whether it is names that are measured, and nothing else.
     pub(crate) names: bool,
+    /// Whether it is the command that is measured, and nothing else.
+    pub(crate) command: bool,
     /// How often ADD, CHECK and DEL are measured.
     pub(crate) rounds: usize,
     /// How many containers start at once.
@@ -43,6 +46,10 @@ pub(crate) struct Options {
     pub(crate) named: usize,
     /// How many names are on one network at the most.
     pub(crate) names_of_one: usize,
+    /// How many networks the command lists.
+    pub(crate) networks: usize,
+    /// How many attachments it looks after.
+    pub(crate) attached: usize,
     /// ferrocni's plugins; `None` = beside this program.
     pub(crate) ours: Option<PathBuf>,
     /// The reference's plugins.
@@ -66,6 +73,7 @@ impl Options {
         Self {
             ipvlan: false,
             names: false,
+            command: false,
             rounds: 40,
             rush: 100,
             rushes: 2,
@@ -75,6 +83,8 @@ impl Options {
             reservations: 10_000,
             named: 1000,
             names_of_one: 5000,
+            networks: 100,
+            attached: 1000,
             ours: None,
             theirs,
         }
@@ -91,6 +101,8 @@ impl Options {
             reservations: 200,
             named: 20,
             names_of_one: 20,
+            networks: 3,
+            attached: 3,
             ..Self::full()
         }
     }
@@ -112,6 +124,7 @@ pub(crate) fn parse(words: Vec<OsString>) -> Result<Task> {
             Some("--quick") => {}
             Some("--ipvlan") => options.ipvlan = true,
             Some("--names") => options.names = true,
+            Some("--command") => options.command = true,
             Some("--rounds") => options.rounds = rounds(&value(&word, words.next())?)?,
             Some("--ours") => options.ours = Some(value(&word, words.next())?.into()),
             Some("--reference") => options.theirs = value(&word, words.next())?.into(),

@@ -72,6 +72,29 @@ fn quick_run_of_names_prints_every_row() {
     assert!(table.lines().all(|line| line.chars().count() <= 100), "wider than 100 columns:\n{table}");
 }
 
+/// Of ours alone.
+#[test]
+fn quick_run_of_the_command_prints_every_row() {
+    let output = Command::new(env!("CARGO_BIN_EXE_bench")).args(["--command", "--quick"]).output().expect("it starts");
+    let table = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{table}{}", String::from_utf8_lossy(&output.stderr));
+    for row in [
+        "  network ls, 3 networks",
+        "  a program's own start",
+        "  the same under run, --network none",
+        "  the same on a bridge network",
+        "  the same with a published port",
+        "  network ls, 3 attachments",
+        "  reload after a flush, 3 attachments",
+        "  topology --format tree, 3 attachments",
+        "  topology --format svg, 3 attachments",
+        "  metrics, 3 attachments",
+    ] {
+        assert_eq!(table.lines().filter(|line| line.starts_with(row)).count(), 1, "{row:?} in\n{table}");
+    }
+    assert!(table.lines().all(|line| line.chars().count() <= 100), "wider than 100 columns:\n{table}");
+}
+
 #[test]
 fn a_folder_without_plugins_is_named_in_one_line() {
     let output =

@@ -163,3 +163,17 @@ fn the_table_of_the_reference_s_differences_is_up_to_date() {
         }
     }
 }
+
+#[test]
+fn what_is_the_machine_s_cannot_be_changed() {
+    let host = Host::new();
+    for setting in ["fs/inotify/max_queued_events", "kernel/panic", "vm/swappiness"] {
+        let path = format!("/proc/sys/{setting}");
+        let value = host.read(&path).unwrap();
+        assert!(
+            !host.shell(&format!("echo {} 2>/dev/null > {path} || echo refused", value.trim())).is_empty(),
+            "{path}"
+        );
+    }
+    host.shell("echo 1 > /proc/sys/net/ipv4/ip_forward");
+}

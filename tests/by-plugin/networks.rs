@@ -19,6 +19,17 @@ fn bridge(number: u8) -> Value {
     })
 }
 
+/// The same without a bridge: each container is behind a link of its own.
+pub(crate) fn point_to_point(number: u8, chained: &[Value]) -> Value {
+    let subnets = json!([[{"subnet": format!("10.{number}.0.0/24")}], [{"subnet": format!("fd00:{number}::/64")}]]);
+    let routes = json!([{"dst": "0.0.0.0/0"}, {"dst": "::/0"}]);
+    let ptp =
+        json!({"type": "ptp", "ipMasq": true, "ipam": {"type": "host-local", "ranges": subnets, "routes": routes}});
+    let mut plugins = vec![ptp];
+    plugins.extend_from_slice(chained);
+    json!({"name": format!("net{number}"), "plugins": plugins})
+}
+
 /// What today's table has more than that of an earlier layout.
 const SINCE_LAYOUT_3: &str = "
     delete chain inet ferrocni layout-4

@@ -25,7 +25,7 @@ fn attached(host: &Host) -> (Attached, Network) {
         assert_eq!((cached.attached.len(), cached.broken.len()), (1, 0), "{cached:?}");
         let attached = cached.attached.remove(0);
         let network = Networks::load("/etc/cni/net.d").unwrap().find(attached.network.as_str()).unwrap().clone();
-        assert_eq!(attached.configured().unwrap().unwrap().json, network.json, "as its file says");
+        assert_eq!(attached.configured().unwrap().unwrap().json(), network.json(), "as its file says");
         (attached, network)
     })
 }
@@ -82,7 +82,7 @@ fn what_podman_attaches_it_detaches() {
     let before = host.snapshot();
     let (web, _) = podman::run(&host, "web", "--network web --ip 10.1.0.77");
     let (theirs, network) = attached(&host);
-    assert_eq!(network.json["args"]["podman_labels"]["use"], "test");
+    assert_eq!(network.keys["args"]["podman_labels"]["use"], "test");
     assert!(theirs.endpoint.args.contains(&("IP".to_owned(), "10.1.0.77".to_owned())), "{theirs:?}");
     assert_detaches(&host, &web, (&theirs, &network));
     drop(web);

@@ -33,7 +33,7 @@ const PRIVATE: [&str; 4] = ["/run", "/etc/cni", "/var/lib/cni", "/opt/cni"];
 
 /// A machine for one test: network, mount, pid, uts and ipc namespaces of its own, with an empty `/run`,
 /// `/etc/cni`, `/var/lib/cni` and `/opt/cni`, forwarding off and `lo` up. The real machine's programs are
-/// there, its cgroups too; its links, rules, sysctls and daemons are not.
+/// there, its cgroups too; its links, rules, network sysctls and daemons are not, and its other sysctls can only be read.
 ///
 /// Dropping it kills everything that runs in it. Should the test process itself be killed, the host ends as
 /// well: its init waits for the end of a pipe that only the test holds.
@@ -333,9 +333,11 @@ fn attach(source: Option<&str>, target: &str, kind: Option<&str>, flags: MsFlags
         .unwrap_or_else(|errno| panic!("mount {kind:?} {source:?} on {target}: {errno}"));
 }
 
-/// IPv4's settings are copied from the machine's by the kernel, so forwarding is switched off by hand.
+/// IPv4's settings are copied from the machine's by the kernel, so forwarding is switched off by hand. The settings that no namespace
+/// has for itself are the machine's, which no test may change.
 fn start_init(init: Init) -> (Child, ChildStdin) {
     let script = "mount -t proc proc /proc; ip link set lo up
+        for machine in fs kernel vm; do mount -o bind,ro /proc/sys/$machine /proc/sys/$machine; done
         echo 0 > /proc/sys/net/ipv4/ip_forward; echo 0 > /proc/sys/net/ipv6/conf/all/forwarding
         mkdir -p /run/netns /run/lock; echo ready; exec cat >/dev/null";
     let shell = ["sh", "-euc", script];

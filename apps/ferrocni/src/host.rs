@@ -1,5 +1,6 @@
 //! What is where on this host.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -108,39 +109,33 @@ impl Host {
 
     /// Every network that a program of this host can use: those of files, whoever wrote them, and the ones that need no file.
     pub(crate) fn networks(&self) -> Result<Networks, ConfigError> {
-        let mut networks = Networks::load(&self.folder)?;
-        self.each_further(|network| networks.networks.push(network))?;
-        for network in network::without_file(self.runtime.cache()) {
-            if networks.find(network.name().as_str()).is_err() {
-                networks.networks.push(network);
-            }
-        }
+        let mut networks = Networks::none(&self.folder);
+        self.each_network(|network| networks.extend([network]))?;
         Ok(networks)
     }
 
     /// What they are, and what is broken, for who wants no more: of a thousand networks one at a time is in memory.
     pub(crate) fn described(&self) -> Result<(Vec<Description>, Vec<ConfigError>), ConfigError> {
         let (mut described, mut broken) = (Vec::new(), Vec::new());
-        for network in Networks::each(&self.folder)? {
-            match network {
-                Ok(network) => described.push(Description::of(&network)),
-                Err(error) => broken.push(error),
-            }
-        }
-        self.each_further(|network| described.push(Description::of(&network)))?;
-        for network in network::without_file(self.runtime.cache()) {
-            if described.iter().all(|known| known.name != network.name().as_str()) {
-                described.push(Description::of(&network));
-            }
-        }
+        self.each_network(|network| match network {
+            Ok(network) => described.push(Description::of(&network)),
+            Err(error) => broken.push(error),
+        })?;
         Ok((described, broken))
     }
 
-    /// Those in nerdctl's folders.
-    fn each_further(&self, mut take: impl FnMut(Network)) -> Result<(), ConfigError> {
+    /// The folder's networks, those in nerdctl's folders, and the ones that are there without a file.
+    fn each_network(&self, mut take: impl FnMut(Result<Network, ConfigError>)) -> Result<(), ConfigError> {
+        let mut names = HashSet::new();
+        let mut take_named = |network: Result<Network, ConfigError>| {
+            names.extend(network.iter().map(|network| network.name().clone()));
+            take(network);
+        };
+        Networks::each(&self.folder)?.for_each(&mut take_named);
         for folder in folders_in(&self.folder) {
-            Networks::each(&folder)?.flatten().filter(is_list).for_each(&mut take);
+            Networks::each(&folder)?.flatten().filter(is_list).map(Ok).for_each(&mut take_named);
         }
+        network::without_file(self.runtime.cache(), |name| names.contains(name)).map(Ok).for_each(&mut take);
         Ok(())
     }
 

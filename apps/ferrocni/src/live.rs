@@ -58,7 +58,7 @@ impl<'a> Live<'a> {
             namespace: Namespace::of(netns)?,
             args: endpoint.args.clone(),
             capability_args: endpoint.capability_args.clone(),
-            config: network.json.clone(),
+            config: network.json(),
         };
         self.records.write(&attachment, &record)?;
         let outcome = self.host.live_runtime().add(network, endpoint);
@@ -138,24 +138,23 @@ impl<'a> Live<'a> {
         };
         self.records.sweep()?;
         self.former.sweep()?;
-        for (attachment, record) in self.records.list()? {
-            if let Err(failure) = self.sweep_one(&attachment, &record) {
-                complain(failure);
-            }
+        for (attachment, namespace) in self.records.namespaces()? {
+            self.sweep_one(&attachment, &namespace).unwrap_or_else(complain);
         }
-        for (attachment, record) in self.former.list()? {
-            if !record.namespace.exists()? {
+        for (attachment, namespace) in self.former.namespaces()? {
+            if !namespace.exists()? {
                 self.former.remove(&attachment)?;
             }
         }
         Ok(())
     }
 
-    fn sweep_one(&self, attachment: &Attachment, record: &Record) -> Result<(), Failure> {
-        let exists = record.namespace.exists()?;
-        if exists && self.host.live_runtime().cache().read(attachment)?.is_some() {
+    fn sweep_one(&self, attachment: &Attachment, namespace: &Namespace) -> Result<(), Failure> {
+        let exists = namespace.exists()?;
+        if exists && self.host.live_runtime().cache().has(attachment) {
             return Ok(());
         }
+        let Some(record) = self.records.read(attachment)? else { return Ok(()) };
         let mut endpoint = Endpoint::new(attachment.container.as_str(), attachment.ifname.as_str())?;
         endpoint.netns = exists.then(|| record.namespace.path.clone());
         endpoint.args = record.args.clone();

@@ -1,8 +1,9 @@
 //! What a runtime says: the environment and the configuration, which become a typed request.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use cni::{Args, Attachment, Code, ContainerId, Error, IfName, InvalidName, NetworkName, Verb};
+use cni::{AddResult, Args, Attachment, Code, ContainerId, Error, IfName, InvalidName, NetworkName, Verb};
 use serde_json::Value;
 
 use crate::configuration::{Configuration, ProtocolKeys};
@@ -54,6 +55,8 @@ pub struct Call {
     /// How many plugins have called one another before this one.
     pub(crate) depth: usize,
     pub(crate) config: Configuration,
+    /// What the plugins before have reported, if it is known and need not be read out of the configuration.
+    pub(crate) result: Option<Arc<AddResult>>,
 }
 
 impl Call {
@@ -69,7 +72,15 @@ impl Call {
             path: String::new(),
             depth: 0,
             config: Configuration { value: config.into(), text: None },
+            result: None,
         }
+    }
+
+    /// The same with that result of the plugins before, or of the container's ADD, whatever `prevResult` says: it is read once for many
+    /// calls.
+    #[must_use]
+    pub fn after(self, result: Arc<AddResult>) -> Self {
+        Self { result: Some(result), ..self }
     }
 
     /// The same call with that container id (`CNI_CONTAINERID`).
@@ -174,6 +185,7 @@ impl Call {
             path: variable("CNI_PATH"),
             depth: variable(delegate::DEPTH).parse().unwrap_or_default(),
             config: Configuration::default(),
+            result: None,
         })
     }
 
@@ -193,7 +205,10 @@ impl Call {
         let network = Network {
             name: keys.name()?,
             version,
-            prev_result: call.config.prev_result(verb, version)?,
+            prev_result: match &call.result {
+                Some(result) => Some(AddResult::clone(result)),
+                None => call.config.prev_result(verb, version)?,
+            },
             config: call.config.plugin_keys(verb)?,
             args: Args::new(call.args.as_str()),
             call,
@@ -273,6 +288,14 @@ mod tests {
         assert_eq!(call.check::<Quiet>().unwrap_err().code(), Code::InvalidConfig, "there is no result");
         assert_eq!(call.clone().netns("").del::<Quiet>().unwrap().netns, None);
         assert_eq!(call.status::<Quiet>().unwrap().network.version, SpecVersion::V1_1_0);
+    }
+
+    #[test]
+    fn a_result_that_is_known_is_not_read() {
+        let result = AddResult::default().with_dns(cni::Dns::of(vec!["192.0.2.1".to_owned()]));
+        let call = Call::new(json!({"cniVersion": "1.0.0", "name": "n", "prevResult": "garbage"}))
+            .after(result.clone().into());
+        assert_eq!(call.check::<Quiet>().unwrap().expected, result);
     }
 
     #[test]

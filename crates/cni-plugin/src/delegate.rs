@@ -169,7 +169,7 @@ fn endless(kind: &PluginType) -> Error {
 
 /// Whether a file is in the directory of the running program, symbolic links resolved. One of which that cannot be told is
 /// executed, which comes to the same.
-fn is_beside_us(file: &Path) -> bool {
+pub(crate) fn is_beside_us(file: &Path) -> bool {
     let Ok(us) = std::env::current_exe() else { return false };
     file.canonicalize().is_ok_and(|file| file.parent() == us.parent())
 }

@@ -3,12 +3,12 @@
 use std::borrow::Cow;
 use std::path::Path;
 
-use cni::{AddResult, Args, Error, Failures, NetworkName, PluginType, SpecVersion, json};
+use cni::{AddResult, Args, Error, Failures, NetworkName, PluginType, Program, SpecVersion, json};
 use serde_json::Value;
 
 use crate::call::Call;
 use crate::configuration::Configuration;
-use crate::delegate::{Delegate, Sibling};
+use crate::delegate::{Delegate, Sibling, is_beside_us};
 
 /// A network as configured: what ADD, DEL, CHECK, GC and STATUS have in common.
 #[derive(Debug, Clone)]
@@ -65,6 +65,13 @@ impl<C> Network<C> {
     /// The directories of `CNI_PATH`.
     pub fn path(&self) -> impl Iterator<Item = &Path> {
         self.call.path.split(':').filter(|dir| !dir.is_empty()).map(Path::new)
+    }
+
+    /// Whether the program of that name, as a runtime finds it, is another suite's: not in the folder that this one is in.
+    #[must_use]
+    pub fn has_foreign(&self, name: &str) -> bool {
+        let found = PluginType::new(name).ok().and_then(|kind| Program::find(&kind, self.path()).ok()?);
+        found.is_some_and(|program| !is_beside_us(program.path()))
     }
 
     /// Whether the configuration names a plugin that gives this network's addresses.

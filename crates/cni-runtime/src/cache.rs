@@ -94,6 +94,12 @@ impl Cache {
         Ok(Some(attached))
     }
 
+    /// Whether there is a file where an attachment's record is.
+    #[must_use]
+    pub fn has(&self, attachment: &Attachment) -> bool {
+        self.path_of(attachment).symlink_metadata().is_ok()
+    }
+
     /// Whether an attachment can be recorded: what is there now may be its own from before, or broken, but not another's.
     pub(crate) fn admit(&self, attachment: &Attachment) -> Result<(), CacheError> {
         match self.read(attachment) {
@@ -130,7 +136,7 @@ impl Cache {
     /// # Errors
     /// The folder cannot be listed.
     pub fn list(&self) -> Result<Cached, CacheError> {
-        self.matching(|_| true, |_| true)
+        Ok(self.matching(|_| true, |_| true)?.collect())
     }
 
     /// What is attached to a network.
@@ -138,8 +144,19 @@ impl Cache {
     /// # Errors
     /// As [`Cache::list`].
     pub fn of_network(&self, network: &NetworkName) -> Result<Cached, CacheError> {
-        let beginning = format!("{network}-");
-        self.matching(|name| name.starts_with(&beginning), |attached| attached.network == *network)
+        Ok(self.each_of_network(network)?.collect())
+    }
+
+    /// The same one after the other, for who does not need all: no more records are read.
+    ///
+    /// # Errors
+    /// As [`Cache::list`].
+    pub fn each_of_network(
+        &self,
+        network: &NetworkName,
+    ) -> Result<impl Iterator<Item = Result<Attached, CacheError>> + use<'_>, CacheError> {
+        let (beginning, network) = (format!("{network}-"), network.clone());
+        self.matching(move |name| name.starts_with(&beginning), move |attached| attached.network == network)
     }
 
     /// Where a container is attached.
@@ -148,34 +165,29 @@ impl Cache {
     /// As [`Cache::list`].
     pub fn of_container(&self, container: &ContainerId) -> Result<Cached, CacheError> {
         let middle = format!("-{container}-");
-        self.matching(|name| name.contains(&middle), |attached| attached.endpoint.container == *container)
+        let is_it = |attached: &Attached| attached.endpoint.container == *container;
+        Ok(self.matching(|name| name.contains(&middle), is_it)?.collect())
     }
 
     /// A file is read only if its name may be the right one.
-    fn matching(
+    fn matching<N: Fn(&str) -> bool, A: Fn(&Attached) -> bool>(
         &self,
-        has_name: impl Fn(&str) -> bool,
-        is_it: impl Fn(&Attached) -> bool,
-    ) -> Result<Cached, CacheError> {
-        let (mut attached, mut broken) = (Vec::new(), Vec::new());
-        for name in self.names()?.iter().filter(|name| has_name(name)) {
-            match self.read_named(name) {
-                Ok(Some(found)) if is_it(&found) => attached.push(found),
-                Ok(_) => {}
-                Err(error) => broken.push(error),
-            }
-        }
-        Ok(Cached { attached, broken })
+        has_name: N,
+        is_it: A,
+    ) -> Result<impl Iterator<Item = Result<Attached, CacheError>> + use<'_, N, A>, CacheError> {
+        let records = self.names(has_name)?.into_iter().filter_map(|name| self.read_named(&name).transpose());
+        Ok(records.filter(move |record| record.as_ref().map_or(true, &is_it)))
     }
 
     /// In order. What begins with a dot is not finished, or not a record: no network's name does.
-    fn names(&self) -> Result<Vec<String>, CacheError> {
+    fn names(&self, is_wanted: impl Fn(&str) -> bool) -> Result<Vec<String>, CacheError> {
         let names = self.folder.names().map_err(|source| CacheError::File {
             action: "list",
             path: self.folder.path().to_owned(),
             source,
         })?;
-        let text = names.iter().filter_map(|name| OsStr::to_str(name)).filter(|name| !name.starts_with('.'));
+        let text = names.iter().filter_map(|name| OsStr::to_str(name));
+        let text = text.filter(|name| !name.starts_with('.') && is_wanted(name));
         let mut names: Vec<_> = text.map(str::to_owned).collect();
         names.sort_unstable();
         Ok(names)
@@ -208,6 +220,19 @@ impl Cache {
 
     fn broken(&self, name: &str, reason: &str) -> CacheError {
         CacheError::Broken { path: self.folder.path_of(name), reason: reason.to_owned() }
+    }
+}
+
+impl FromIterator<Result<Attached, CacheError>> for Cached {
+    fn from_iter<I: IntoIterator<Item = Result<Attached, CacheError>>>(records: I) -> Self {
+        let (mut attached, mut broken) = (Vec::new(), Vec::new());
+        for record in records {
+            match record {
+                Ok(record) => attached.push(record),
+                Err(error) => broken.push(error),
+            }
+        }
+        Self { attached, broken }
     }
 }
 

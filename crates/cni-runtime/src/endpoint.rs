@@ -6,7 +6,6 @@ use cni::{AddResult, Attachment, ContainerId, IfName, InvalidName, NetworkName, 
 use serde_json::{Map, Value};
 
 use crate::network::Network;
-use crate::outcome;
 use crate::request::Request;
 
 /// A container's side of an attachment: its interface, and what the plugins are told about it.
@@ -96,15 +95,12 @@ impl Attached {
         self.config.as_deref().map(Network::from_text).transpose()
     }
 
-    /// What a plugin of the network reads in a CHECK of this attachment, with its result as `prevResult`: for programs that have the
+    /// What a plugin of the network reads in a CHECK of this attachment, but for its result (`prevResult`): for programs that have the
     /// plugin linked.
-    ///
-    /// # Errors
-    /// The result cannot be said in the network's version.
-    pub fn check_config(&self, network: &Network, plugin: &PluginConfig) -> Result<Value, cni::Error> {
-        let list = &network.list;
-        let keys = vec![("prevResult", outcome::in_version(&self.result, list.version)?)];
-        Ok(Request { verb: Verb::Check, list, plugin, endpoint: Some(&self.endpoint), keys }.value())
+    #[must_use]
+    pub fn check_config(&self, network: &Network, plugin: &PluginConfig) -> Value {
+        let (list, endpoint) = (&network.list, Some(&self.endpoint));
+        Request { verb: Verb::Check, list, plugin, endpoint, keys: Vec::new() }.value()
     }
 
     /// The result's interfaces, addresses, routes and name servers.

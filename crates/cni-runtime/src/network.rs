@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use cni::{Code, NetworkList, NetworkName, json};
 use serde_json::{Value, json};
 
+use crate::record;
+
 /// The most that a file of configuration may have, in bytes.
 const LIMIT: usize = 1 << 20;
 
@@ -15,8 +17,8 @@ const LIMIT: usize = 1 << 20;
 pub struct Network {
     /// Its plugins, its name, its version.
     pub list: NetworkList,
-    /// The whole list in JSON, also keys that are known to nobody here. A file with a single plugin is a list of one.
-    pub json: Value,
+    /// What the list says beside its plugins, also keys that are known to nobody here.
+    pub keys: Value,
     /// The file that it is from, if it is from one.
     pub path: Option<PathBuf>,
     /// The list as it is recorded.
@@ -66,8 +68,12 @@ impl Network {
         Self::of_list(json, text)
     }
 
-    fn of_list(json: Value, text: String) -> Result<Self, cni::Error> {
-        Ok(Self { list: list(&json)?, json, path: None, text })
+    /// A list, and nothing else: also one without plugins is not the configuration of a plugin.
+    fn of_list(mut json: Value, text: String) -> Result<Self, cni::Error> {
+        if json::get(&json, "plugins").is_none() {
+            return Err(cni::Error::config("the list has no \"plugins\""));
+        }
+        Ok(Self { list: NetworkList::take_from(&mut json)?, keys: json, path: None, text })
     }
 
     /// The network's name.
@@ -80,6 +86,13 @@ impl Network {
     #[must_use]
     pub fn text(&self) -> &str {
         &self.text
+    }
+
+    /// The whole list in JSON, to be changed. A file with a single plugin is a list of one.
+    #[must_use]
+    pub fn json(&self) -> Value {
+        // It was read from there.
+        serde_json::from_str(&self.text).unwrap_or_default()
     }
 
     /// Reads a `.conflist`, with the plugins of the network's own folder, or a file with a single plugin.
@@ -112,24 +125,15 @@ pub(crate) fn has_extension(path: &Path, extension: &str) -> bool {
     path.as_os_str().as_encoded_bytes().ends_with(extension.as_bytes())
 }
 
-/// What is not UTF-8 becomes replacement characters, as in Go.
 fn read(path: &Path) -> Result<String, ConfigError> {
     let bytes = files::read_through_links(path, LIMIT);
     let bytes = bytes.map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
-    Ok(String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
+    Ok(record::text(bytes))
 }
 
 fn parse(text: &str) -> Result<Value, cni::Error> {
     serde_json::from_str(text)
         .map_err(|error| cni::Error::new(Code::Decode, "it is not JSON").with_details(error.to_string()))
-}
-
-/// A list, and nothing else: also one without plugins is not the configuration of a plugin.
-fn list(json: &Value) -> Result<NetworkList, cni::Error> {
-    if json::get(json, "plugins").is_none() {
-        return Err(cni::Error::config("the list has no \"plugins\""));
-    }
-    NetworkList::from_json(json)
 }
 
 /// Of a plugin's configuration, its network has the name and the version.
@@ -237,7 +241,7 @@ mod tests {
                         "plugins": [{"type": "bridge"}] }"#;
         let network = read(&[("n.conflist", text)]).unwrap();
         assert_eq!(network.list.version, SpecVersion::V1_0_0);
-        assert_eq!(network.json["nerdctlID"], "x");
+        assert_eq!(network.keys["nerdctlID"], "x");
         assert_eq!(network.text(), text);
         assert!(network.path.unwrap().ends_with("n.conflist"));
     }
@@ -250,7 +254,7 @@ mod tests {
             let expected = json!({
                 "name": "n", "cniVersion": "0.4.0", "plugins": [serde_json::from_str::<Value>(text).unwrap()]
             });
-            assert_eq!(network.json, expected);
+            assert_eq!(network.json(), expected);
             assert_eq!(network.text(), expected.to_string());
             assert!(!network.list.disable_check, "libcni takes such keys from lists only");
         }
@@ -264,7 +268,7 @@ mod tests {
         let others = [("n/00.conflist", "{"), ("n/00.json", "{"), ("m/00.conf", "{")];
         let network = read(&[&[("n.conflist", list), three, two], &others[..]].concat()).unwrap();
         assert_eq!(kinds(&network), ["one", "two", "three"]);
-        assert_eq!(network.json["own"], 1);
+        assert_eq!(network.keys["own"], 1);
         assert_eq!(Network::from_text(network.text()).unwrap().list, network.list, "so it is recorded");
 
         let network = read(&[("n.conflist", r#"{"name": "n"}"#), two]).unwrap();

@@ -45,15 +45,15 @@ impl Networks {
     /// # Errors
     /// The folder cannot be listed.
     pub fn load(folder: impl Into<PathBuf>) -> Result<Self, ConfigError> {
-        let folder = folder.into();
-        let (mut networks, mut broken) = (Vec::new(), Vec::new());
-        for network in Self::each(&folder)? {
-            match network {
-                Ok(network) => networks.push(network),
-                Err(error) => broken.push(error),
-            }
-        }
-        Ok(Self { folder, networks, broken })
+        let mut networks = Self::none(folder);
+        networks.extend(Self::each(&networks.folder)?);
+        Ok(networks)
+    }
+
+    /// No networks yet, of that folder.
+    #[must_use]
+    pub fn none(folder: impl Into<PathBuf>) -> Self {
+        Self { folder: folder.into(), networks: Vec::new(), broken: Vec::new() }
     }
 
     /// The same one after the other, for who does not keep them.
@@ -76,6 +76,17 @@ impl Networks {
             folder: self.folder.clone(),
             broken: self.broken.iter().map(|error| error.path().to_owned()).collect(),
         })
+    }
+}
+
+impl Extend<Result<Network, ConfigError>> for Networks {
+    fn extend<I: IntoIterator<Item = Result<Network, ConfigError>>>(&mut self, found: I) {
+        for network in found {
+            match network {
+                Ok(network) => self.networks.push(network),
+                Err(error) => self.broken.push(error),
+            }
+        }
     }
 }
 

@@ -10,8 +10,8 @@ use crate::endpoint::{Attached, Endpoint};
 
 const KIND: &str = "cniCacheV1";
 
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Serialize, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
 struct Record {
     kind: String,
     container_id: String,
@@ -59,11 +59,10 @@ pub(crate) fn write(attached: &Attached) -> Result<Vec<u8>, serde_json::Error> {
 }
 
 pub(crate) fn read(bytes: &[u8]) -> Result<Attached, Unreadable> {
-    let value: Value = serde_json::from_slice(bytes)?;
-    if json::get(&value, "kind").is_none_or(|kind| kind != KIND) {
+    let record: Record = serde_json::from_slice(bytes)?;
+    if record.kind != KIND {
         return Err(Unreadable::Legacy);
     }
-    let record: Record = serde_json::from_value(value)?;
     let names = Attachment::new(&record.network_name, &record.container_id, &record.if_name)?;
     let result = record.result.filter(Value::is_object).ok_or(Unreadable::NoResult)?;
     let mut endpoint = Endpoint::of(names.container, names.ifname);
@@ -75,8 +74,13 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Attached, Unreadable> {
     endpoint.args = record.cni_args.unwrap_or_default();
     endpoint.capability_args = record.capability_args.unwrap_or_default();
     let config = record.config.map(|config| BASE64_STANDARD.decode(config)).transpose()?;
-    let config = config.map(|config| String::from_utf8_lossy(&config).into_owned());
+    let config = config.map(text);
     Ok(Attached { network: names.network, endpoint, config, result })
+}
+
+/// What is not UTF-8 becomes replacement characters, as in Go.
+pub(crate) fn text(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
 }
 
 /// What libcni before 0.8 recorded: the result, and nothing else.

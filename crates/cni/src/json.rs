@@ -127,7 +127,7 @@ impl<'de> Deserializer<'de> for Folding<'de> {
     ) -> Result<V::Value, Misfit> {
         match self.0 {
             Value::Object(object) => visitor.visit_map(Entries::of_fields(object, fields)),
-            Value::Null => visitor.visit_map(Entries { rest: Vec::new().into_iter(), value: None }),
+            Value::Null => visitor.visit_map(Entries::of(Vec::new())),
             // Not to the visitor as it is: a derived one would take an array's elements for its fields.
             other => Err(Misfit::invalid_type(unexpected(other), &"a map")),
         }
@@ -178,29 +178,32 @@ fn unexpected(value: &Value) -> Unexpected<'_> {
 }
 
 struct Entries<'de> {
-    rest: std::vec::IntoIter<(&'de str, &'de Value)>,
+    rest: std::iter::Flatten<std::vec::IntoIter<Option<(&'de str, &'de Value)>>>,
     value: Option<(&'de str, &'de Value)>,
 }
 
 impl<'de> Entries<'de> {
     fn all(object: &'de Map<String, Value>) -> Self {
-        let entries: Vec<_> = object.iter().map(|(key, value)| (key.as_str(), value)).collect();
-        Self { rest: entries.into_iter(), value: None }
+        Self::of(object.iter().map(|(key, value)| Some((key.as_str(), value))).collect())
+    }
+
+    fn of(entries: Vec<Option<(&'de str, &'de Value)>>) -> Self {
+        Self { rest: entries.into_iter().flatten(), value: None }
     }
 
     /// One entry for each field that is there, under the field's own spelling.
     fn of_fields(object: &'de Map<String, Value>, fields: &'static [&'static str]) -> Self {
         let field_of = |key: &str| {
-            let exact = fields.iter().find(|field| **field == key);
-            exact.or_else(|| fields.iter().find(|field| field.eq_ignore_ascii_case(key)))
+            let exact = fields.iter().position(|field| *field == key);
+            exact.or_else(|| fields.iter().position(|field| field.eq_ignore_ascii_case(key)))
         };
-        let present: Vec<_> = object
-            .iter()
-            .filter(|(_, value)| !value.is_null())
-            .filter_map(|(key, value)| Some((*field_of(key)?, value)))
-            .collect();
-        let last = |field: &&'static str| present.iter().rfind(|(name, _)| name == field).copied();
-        Self { rest: fields.iter().filter_map(last).collect::<Vec<_>>().into_iter(), value: None }
+        let mut last = vec![None; fields.len()];
+        for (key, value) in object.iter().filter(|(_, value)| !value.is_null()) {
+            if let Some(field) = field_of(key) {
+                last[field] = Some((fields[field], value));
+            }
+        }
+        Self::of(last)
     }
 }
 
@@ -229,9 +232,9 @@ impl<'de> SeqAccess<'de> for Elements<'de> {
 
     fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Misfit> {
         let Some(value) = self.rest.next() else { return Ok(None) };
-        let segment = format!("[{}]", self.index);
+        let index = self.index;
         self.index += 1;
-        seed.deserialize(Folding(value)).map(Some).map_err(|misfit: Misfit| misfit.below(&segment))
+        seed.deserialize(Folding(value)).map(Some).map_err(|misfit: Misfit| misfit.below(&format!("[{index}]")))
     }
 }
 

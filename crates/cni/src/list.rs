@@ -1,6 +1,5 @@
 //! Networks as they are configured: `.conflist`, and `.conf` for those of one plugin.
 
-use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
@@ -63,8 +62,6 @@ struct WrittenList {
     disable_gc: bool,
     #[serde(deserialize_with = "flag")]
     load_only_inlined_plugins: bool,
-    /// They are taken from where they stand.
-    plugins: Option<Vec<IgnoredAny>>,
 }
 
 #[derive(Deserialize)]
@@ -94,12 +91,31 @@ impl NetworkList {
     /// # Errors
     /// Code 7 for what cannot be right, code 1 if none of its versions is known.
     pub fn from_json(value: &Value) -> Result<Self, Error> {
-        let written: WrittenList = json::from_value(value).map_err(|misfit| invalid(&misfit))?;
+        let mut keys = value.clone();
+        let is_single = json::get(value, "plugins").is_none();
+        if is_single { Self::read(value, vec![keys]) } else { Self::take_from(&mut keys) }
+    }
+
+    /// The same for who needs no more of it afterwards than the keys beside the list's plugins: those are taken out of the value.
+    ///
+    /// # Errors
+    /// As [`NetworkList::from_json`]; also if there is no list.
+    pub fn take_from(value: &mut Value) -> Result<Self, Error> {
+        let plugins = value.as_object_mut().and_then(|keys| json::get_in_mut(keys, "plugins")).map(Value::take);
+        let Some(Value::Array(plugins)) = plugins else {
+            return Err(Error::config("\"plugins\" is no array"));
+        };
+        if let Some(keys) = value.as_object_mut() {
+            keys.retain(|key, _| !key.eq_ignore_ascii_case("plugins"));
+        }
+        Self::read(value, plugins)
+    }
+
+    fn read(keys: &Value, plugins: Vec<Value>) -> Result<Self, Error> {
+        let written: WrittenList = json::from_value(keys).map_err(|misfit| invalid(&misfit))?;
         if written.name.is_empty() {
             return Err(Error::config("the network has no \"name\""));
         }
-        let listed = written.plugins.is_some().then(|| json::get(value, "plugins")).flatten();
-        let plugins = listed.and_then(Value::as_array).map_or(std::slice::from_ref(value), Vec::as_slice);
         if plugins.is_empty() {
             return Err(Error::config(format!("network {} has no plugins", written.name)));
         }
@@ -109,7 +125,7 @@ impl NetworkList {
             disable_check: written.disable_check,
             disable_gc: written.disable_gc,
             load_only_inlined_plugins: written.load_only_inlined_plugins,
-            plugins: plugins.iter().map(PluginConfig::from_json).collect::<Result<_, _>>()?,
+            plugins: plugins.into_iter().map(PluginConfig::from_json).collect::<Result<_, _>>()?,
         })
     }
 }
@@ -128,9 +144,9 @@ impl WrittenList {
 }
 
 impl PluginConfig {
-    fn from_json(keys: &Value) -> Result<Self, Error> {
-        let WrittenPlugin { r#type: kind } = json::from_value(keys).map_err(|misfit| invalid(&misfit))?;
-        Ok(Self { kind, keys: keys.clone() })
+    fn from_json(keys: Value) -> Result<Self, Error> {
+        let WrittenPlugin { r#type: kind } = json::from_value(&keys).map_err(|misfit| invalid(&misfit))?;
+        Ok(Self { kind, keys })
     }
 
     /// Whether the plugin takes that argument of the runtime's (`capabilities`).

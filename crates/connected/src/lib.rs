@@ -14,6 +14,7 @@ use netlink::{Namespace, Netns};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -137,14 +138,30 @@ impl Records {
         self.matching(|_| true)
     }
 
+    /// Where the connections of all records are, and nothing else of them.
+    ///
+    /// # Errors
+    /// As [`Records::list`].
+    pub fn namespaces(&self) -> Result<Vec<(Attachment, Namespace)>, Error> {
+        self.located(|_| true)
+    }
+
+    /// What is recorded of a connection; `None` if nothing is.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn read(&self, attachment: &Attachment) -> Result<Option<Record>, Error> {
+        self.read_as(attachment)
+    }
+
     /// Those of one network's connections whose namespaces exist.
     ///
     /// # Errors
     /// As [`Records::list`]; also if it cannot be told whether a namespace exists.
     pub fn living(&self, network: &NetworkName) -> Result<Vec<Attachment>, Error> {
         let mut living = Vec::new();
-        for (attachment, record) in self.matching(|attachment| attachment.network == *network)? {
-            if record.namespace.exists()? {
+        for (attachment, namespace) in self.located(|attachment| attachment.network == *network)? {
+            if namespace.exists()? {
                 living.push(attachment);
             }
         }
@@ -178,16 +195,29 @@ impl Records {
         self.0.sweep(|_| true).map_err(|source| failed("sweep", self.0.path(), source))
     }
 
+    /// The rest of each record is not taken apart.
+    fn located(&self, is_wanted: impl Fn(&Attachment) -> bool) -> Result<Vec<(Attachment, Namespace)>, Error> {
+        #[derive(Deserialize)]
+        struct Located {
+            namespace: Namespace,
+        }
+        let found = self.matching(is_wanted)?;
+        Ok(found.into_iter().map(|(attachment, Located { namespace })| (attachment, namespace)).collect())
+    }
+
     /// A record that goes while the others are read is none.
-    fn matching(&self, is_wanted: impl Fn(&Attachment) -> bool) -> Result<Vec<(Attachment, Record)>, Error> {
+    fn matching<R: DeserializeOwned>(
+        &self,
+        is_wanted: impl Fn(&Attachment) -> bool,
+    ) -> Result<Vec<(Attachment, R)>, Error> {
         let names = self.0.names().map_err(|source| failed("list", self.0.path(), source))?;
         let attachments = names.iter().filter_map(|name| files::attachment_of(name.to_str()?)).filter(is_wanted);
         attachments
-            .filter_map(|attachment| self.read(&attachment).transpose().map(|read| Ok((attachment, read?))))
+            .filter_map(|attachment| self.read_as(&attachment).transpose().map(|read| Ok((attachment, read?))))
             .collect()
     }
 
-    fn read(&self, attachment: &Attachment) -> Result<Option<Record>, Error> {
+    fn read_as<R: DeserializeOwned>(&self, attachment: &Attachment) -> Result<Option<R>, Error> {
         let name = files::name_of(attachment);
         let path = self.0.path_of(&name);
         let Some(bytes) = self.0.read(&name).map_err(|source| failed("read", &path, source))? else {

@@ -4,6 +4,8 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::IpAddr;
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::channel;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use firewalld::{Error, Firewalld, Reloads, is_running};
@@ -120,16 +122,29 @@ fn addresses_are_bound_and_unbound_as_often_as_one_likes() {
 fn a_start_and_a_reload_of_firewalld_are_heard_and_its_end_is_not() {
     on_a_host_of_its_own(|| {
         let bus = start_bus();
-        let mut reloads = Reloads::connect().expect("a bus");
+        let reloads = Reloads::connect().expect("a bus");
         let firewalld = start_firewalld();
-        reloads.wait().expect("its start");
+        let (reloads, heard) = waited(reloads);
+        heard.expect("its start");
         let reloaded = Command::new("firewall-cmd").arg("--reload").status().expect("firewall-cmd starts");
         assert!(reloaded.success());
-        reloads.wait().expect("its reload");
+        let (reloads, heard) = waited(reloads);
+        heard.expect("its reload");
         drop(firewalld);
         drop(bus);
-        assert!(matches!(reloads.wait(), Err(Error::Bus { .. })));
+        assert!(matches!(waited(reloads).1, Err(Error::Bus { .. })));
     });
+}
+
+/// What a wait ends with. One that does not end fails the test.
+fn waited(mut reloads: Reloads) -> (Reloads, Result<(), Error>) {
+    let (ended, end) = channel();
+    thread::spawn(move || {
+        let heard = reloads.wait();
+        // Nobody waits for it any more if the test has failed.
+        let _ = ended.send((reloads, heard));
+    });
+    end.recv_timeout(Duration::from_secs(60)).expect("the wait ends")
 }
 
 /// The Go suite's plugin, with the same firewalld.

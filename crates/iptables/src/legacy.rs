@@ -19,8 +19,9 @@ const UNDERFLOW: usize = 56;
 /// Offsets in `struct xt_entry_target`, and of the data behind it.
 const TARGET_NAME: usize = 2;
 const TARGET_DATA: usize = 32;
-/// The standard target's verdict for dropping (`-NF_DROP - 1`).
+/// The standard target's verdicts for dropping (`-NF_DROP - 1`) and accepting.
 const DROP: i32 = -1;
+const ACCEPT: i32 = -2;
 
 /// Whether the table is loaded in the calling thread's network namespace; reading this list loads nothing.
 pub(crate) fn is_loaded(family: Family, table: Table) -> Result<bool> {
@@ -41,6 +42,11 @@ pub(crate) fn forward_drops(family: Family) -> Result<bool> {
     Ok(is_loaded(family, Table::Filter)? && load(family, Table::Filter)?.forward_drops())
 }
 
+/// Whether FORWARD drops or rejects all that no rule of it, or of a chain that it jumps to, has accepted.
+pub(crate) fn forward_drops_the_rest(family: Family) -> Result<bool> {
+    Ok(is_loaded(family, Table::Filter)? && load(family, Table::Filter)?.forward_drops_the_rest())
+}
+
 /// Whether the table is loaded and has this chain.
 pub(crate) fn has_chain(family: Family, table: Table, chain: &Chain) -> Result<bool> {
     Ok(is_loaded(family, table)? && load(family, table)?.has_chain(chain.as_str()))
@@ -51,18 +57,20 @@ fn load(family: Family, table: Table) -> Result<Legacy> {
     Ok(Legacy { blob, layout: Layout::of(family) })
 }
 
-/// Where an entry keeps the offset of its target and its own length.
+/// Where an entry keeps the offset of its target and its own length, how long its match on addresses is, and where further ones begin.
 #[derive(Clone, Copy)]
 struct Layout {
     target_offset: usize,
     next_offset: usize,
+    addresses: usize,
+    matches: usize,
 }
 
 impl Layout {
     fn of(family: Family) -> Self {
         match family {
-            Family::V4 => Self { target_offset: 88, next_offset: 90 },
-            Family::V6 => Self { target_offset: 140, next_offset: 142 },
+            Family::V4 => Self { target_offset: 88, next_offset: 90, addresses: 84, matches: 112 },
+            Family::V6 => Self { target_offset: 140, next_offset: 142, addresses: 136, matches: 168 },
         }
     }
 }
@@ -72,14 +80,33 @@ struct Legacy {
     layout: Layout,
 }
 
+/// A rule, a chain's beginning, or its policy.
+struct Entry<'a> {
+    /// Where it begins.
+    at: usize,
+    /// Every packet is one that it is about.
+    is_unconditional: bool,
+    target: &'a [u8],
+}
+
 impl Legacy {
     fn forward_drops(&self) -> bool {
-        let (Some(first), Some(last)) = (self.hook(HOOK_ENTRY), self.hook(UNDERFLOW)) else { return false };
-        self.entries(first).take_while(|(offset, _)| *offset <= last).any(|(_, target)| drops(target))
+        self.forward().any(|entry| drops(entry.target))
+    }
+
+    fn forward_drops_the_rest(&self) -> bool {
+        let ends = |entry: &Entry<'_>| entry.is_unconditional && (drops(entry.target) || accepts(entry.target));
+        self.forward().find(ends).is_some_and(|end| drops(end.target))
+    }
+
+    /// The entries of FORWARD, the last of which is its policy.
+    fn forward(&self) -> impl Iterator<Item = Entry<'_>> {
+        let places = self.hook(HOOK_ENTRY).zip(self.hook(UNDERFLOW));
+        places.into_iter().flat_map(|(first, last)| self.entries(first).take_while(move |entry| entry.at <= last))
     }
 
     fn has_chain(&self, chain: &str) -> bool {
-        self.entries(0).any(|(_, target)| {
+        self.entries(0).any(|Entry { target, .. }| {
             name(target) == b"ERROR"
                 && target.get(TARGET_DATA..).is_some_and(|data| until_nul(data) == chain.as_bytes())
         })
@@ -91,28 +118,35 @@ impl Legacy {
         usize::try_from(u32::from_ne_bytes(*word)).ok()
     }
 
-    /// The entries from `offset` on, each with its offset and its target; ends where one does not fit.
-    fn entries(&self, mut offset: usize) -> impl Iterator<Item = (usize, &[u8])> {
+    /// The entries from `offset` on; ends where one does not fit.
+    fn entries(&self, mut offset: usize) -> impl Iterator<Item = Entry<'_>> {
         std::iter::from_fn(move || {
             let entry = self.blob.entries.get(offset..)?;
             let half = |at: usize| entry.get(at..)?.first_chunk().map(|bytes| usize::from(u16::from_ne_bytes(*bytes)));
-            let next = half(self.layout.next_offset)?;
-            let target = entry.get(half(self.layout.target_offset)?..next)?;
+            let (target_at, next) = (half(self.layout.target_offset)?, half(self.layout.next_offset)?);
+            let target = entry.get(target_at..next)?;
+            let is_unconditional =
+                target_at == self.layout.matches && entry[..self.layout.addresses].iter().all(|byte| *byte == 0);
             let at = offset;
             // An entry that does not even hold its header would keep us here for ever.
             offset = at.checked_add(next).filter(|_| next > self.layout.next_offset)?;
-            Some((at, target))
+            Some(Entry { at, is_unconditional, target })
         })
     }
 }
 
-/// The standard target has an empty name and a verdict.
 fn drops(target: &[u8]) -> bool {
-    let verdict = || Some(i32::from_ne_bytes(*target.get(TARGET_DATA..)?.first_chunk()?));
-    match name(target) {
-        b"" => verdict() == Some(DROP),
-        name => name == b"REJECT",
-    }
+    verdict(target) == Some(DROP) || name(target) == b"REJECT"
+}
+
+fn accepts(target: &[u8]) -> bool {
+    verdict(target) == Some(ACCEPT)
+}
+
+/// The standard target has an empty name and a verdict.
+fn verdict(target: &[u8]) -> Option<i32> {
+    let code = target.get(TARGET_DATA..)?.first_chunk()?;
+    name(target).is_empty().then(|| i32::from_ne_bytes(*code))
 }
 
 fn name(target: &[u8]) -> &[u8] {
@@ -177,7 +211,7 @@ mod tests {
         for end in 0..whole.blob.entries.len() {
             let blob = Blob { info: whole.blob.info.clone(), entries: whole.blob.entries[..end].to_vec() };
             let cut = Legacy { blob, layout: whole.layout };
-            let _ = (cut.forward_drops(), cut.has_chain("X"));
+            let _ = (cut.forward_drops(), cut.forward_drops_the_rest(), cut.has_chain("X"));
         }
         for length in [0_u16, 1, 89, u16::MAX] {
             let mut bad = verdict(-2);

@@ -40,7 +40,7 @@ mod sockopt;
 pub use argument::{Argument, Chain, Comment, Interface};
 pub use error::{Error, Result};
 pub use ip::{Family, Protocol};
-pub use presence::{admin_rules, forward_drops, publishes};
+pub use presence::{admin_rules, forward_drops, forward_drops_the_rest, publishes};
 pub use program::{Table, Variant, probe};
 pub(crate) use restore::Restore;
 pub(crate) use rule::Rule;

@@ -13,9 +13,21 @@ use crate::{Chain, Family, Result, Table, Variant, legacy};
 /// # Errors
 /// If the kernel's tables cannot be read.
 pub fn forward_drops(family: Family) -> Result<Vec<Variant>> {
-    let forward = ask(|inspector| inspector.chain(table_of(family, Table::Filter), "FORWARD"))?;
-    let by_nft = forward.is_some_and(|chain| chain.drops());
+    let by_nft = forward(family)?.is_some_and(|chain| chain.drops());
     Ok(found(by_nft, legacy::forward_drops(family)?))
+}
+
+/// The same, but only where it would drop all that no rule has accepted. A rule that drops on conditions may be about others.
+///
+/// # Errors
+/// If the kernel's tables cannot be read.
+pub fn forward_drops_the_rest(family: Family) -> Result<Vec<Variant>> {
+    let by_nft = forward(family)?.is_some_and(|chain| chain.drops_the_rest);
+    Ok(found(by_nft, legacy::forward_drops_the_rest(family)?))
+}
+
+fn forward(family: Family) -> Result<Option<nftables::inspect::Chain>> {
+    ask(|inspector| inspector.chain(table_of(family, Table::Filter), "FORWARD"))
 }
 
 /// In which of the two iptables the administrator has rules in a chain of their own, which only `CNI-FORWARD` leads to. An empty chain

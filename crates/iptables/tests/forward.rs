@@ -2,7 +2,7 @@
 
 mod support;
 
-use iptables::{Family, Variant, forward_drops};
+use iptables::{Family, Variant, forward_drops, forward_drops_the_rest};
 use support::{in_namespace, tables, with_each_variant};
 
 const FAMILIES: [(Family, &str); 2] = [(Family::V4, "iptables"), (Family::V6, "ip6tables")];
@@ -29,6 +29,7 @@ fn a_drop_policy_is_seen_in_its_variant_and_family() {
             assert_eq!(forward_drops(family).expect("the kernel answers"), []);
             tables(variant, program, &["-P", "FORWARD", "DROP"]);
             assert_eq!(forward_drops(family).expect("the kernel answers"), [variant]);
+            assert_eq!(forward_drops_the_rest(family).expect("the kernel answers"), [variant]);
             tables(variant, program, &["-P", "FORWARD", "ACCEPT"]);
             assert_eq!(forward_drops(family).expect("the kernel answers"), []);
         }
@@ -40,6 +41,7 @@ fn drop_and_reject_rules_count_only_directly_in_forward() {
     with_each_variant(|variant| {
         for (family, program) in FAMILIES {
             let drops = || !forward_drops(family).expect("the kernel answers").is_empty();
+            let drops_the_rest = || !forward_drops_the_rest(family).expect("the kernel answers").is_empty();
             tables(variant, program, &["-N", "OTHERS"]);
             tables(variant, program, &["-A", "OTHERS", "-j", "DROP"]);
             tables(variant, program, &["-A", "OUTPUT", "-j", "DROP"]);
@@ -47,7 +49,13 @@ fn drop_and_reject_rules_count_only_directly_in_forward() {
             assert!(!drops(), "{program}");
             for target in ["DROP", "REJECT"] {
                 tables(variant, program, &["-A", "FORWARD", "-i", "eth7", "-p", "tcp", "-j", target]);
-                assert!(drops(), "{program} {target}");
+                assert!(drops() && !drops_the_rest(), "{program} {target}: only some");
+                tables(variant, program, &["-A", "FORWARD", "-j", target]);
+                assert!(drops_the_rest(), "{program} {target}");
+                tables(variant, program, &["-I", "FORWARD", "-j", "ACCEPT"]);
+                assert!(!drops_the_rest(), "{program} {target}: all is accepted before");
+                tables(variant, program, &["-D", "FORWARD", "-j", "ACCEPT"]);
+                tables(variant, program, &["-D", "FORWARD", "-j", target]);
                 tables(variant, program, &["-D", "FORWARD", "-i", "eth7", "-p", "tcp", "-j", target]);
                 assert!(!drops(), "{program} {target}");
             }

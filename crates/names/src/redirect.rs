@@ -6,7 +6,6 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
-use cni::Attachment;
 use netlink::Netns;
 use nftables::redirect::{Asked, Redirect};
 
@@ -92,22 +91,19 @@ pub fn remove(inside: &Netns) -> Result<(), Error> {
     inside.run(nftables::redirect::remove)?.map_err(failed(inside))
 }
 
-/// Makes the rules again in the namespace of each record that needs them and whose namespace exists, and returns how many those
-/// are.
+/// Makes the rules again in the namespace of a record, if that exists, which is the answer.
 ///
 /// # Errors
-/// The first [`Error`], after all have been tried.
-pub fn restore(records: &[(Attachment, Record)]) -> Result<usize, Error> {
-    let mut restored = 0;
-    let mut failure = None;
-    for (_, record) in records.iter().filter(|(_, record)| !wanted(record).is_empty()) {
-        let again = |found: Option<Netns>| found.map(|inside| install(&inside, record)).transpose();
-        match record.namespace.open().map_err(Error::from).and_then(again) {
-            Ok(done) => restored += usize::from(done.is_some()),
-            Err(error) => failure = failure.or(Some(error)),
-        }
-    }
-    failure.map_or(Ok(restored), Err)
+/// [`Error`].
+pub fn restore(record: &Record) -> Result<bool, Error> {
+    let wanted = wanted(record);
+    // As a rule they are there.
+    let make_missing = |redirect| if is_there(redirect)? { Ok(()) } else { make(redirect) };
+    let Some((inside, made)) = record.namespace.run(|| wanted.iter().try_for_each(make_missing))? else {
+        return Ok(false);
+    };
+    made.map_err(failed(&inside))?;
+    Ok(true)
 }
 
 fn failed(inside: &Netns) -> impl FnOnce(nftables::Error) -> Error {

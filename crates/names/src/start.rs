@@ -64,6 +64,22 @@ pub fn serve(server: &Server, attachment: &Attachment) -> Result<(), StartError>
     Ok(server.serve(attachment)?)
 }
 
+/// Has the server serve these attachments, which are all those whose containers run, and starts one if there is none. One that answers
+/// from as many records has been told of them.
+///
+/// # Errors
+/// As for [`serve`].
+pub fn serve_all(server: &Server, running: &[&Attachment]) -> Result<(), StartError> {
+    let known = match server.status() {
+        Err(error) if error.is_absent() || error.is_gone() => 0,
+        status => status?.records,
+    };
+    if known >= running.len() {
+        return Ok(());
+    }
+    running.iter().try_for_each(|attachment| serve(server, attachment))
+}
+
 /// Starts the server, unless somebody else was faster. It answers when this returns.
 ///
 /// # Errors

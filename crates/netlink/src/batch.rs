@@ -206,6 +206,12 @@ impl Batch<'_> {
         self
     }
 
+    /// Takes away what [`Batch::redirect_ingress`] did.
+    pub fn remove_redirection(&mut self, link: u32) -> &mut Self {
+        traffic_control::push_remove_redirection(&mut self.outgoing, link);
+        self
+    }
+
     /// Takes a link's ingress discipline away, with all filters.
     pub fn remove_ingress(&mut self, link: u32) -> &mut Self {
         traffic_control::push_remove_ingress(&mut self.outgoing, link);

@@ -41,6 +41,7 @@ mod address;
 mod batch;
 mod changes;
 mod error;
+mod ingress;
 mod link;
 mod link_ref;
 mod loopback_guard;
@@ -64,6 +65,7 @@ pub use address::{Address, AddressSpec};
 pub use batch::Batch;
 pub use changes::Changes;
 pub use error::{Error, Refusal, Request, Result, if_found};
+pub use ingress::IngressFilter;
 pub use ip::Family;
 pub use link::{
     Bridge, BridgePort, CreatedVeth, IpvlanIsolation, IpvlanMode, Link, LinkChange, LinkKind, MacvlanMode, NewLink,

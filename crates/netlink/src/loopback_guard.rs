@@ -8,17 +8,13 @@ use netlink_packet_core::DefaultNla;
 use netlink_packet_route::tc::{TcAttribute, TcHandle, TcMessage, TcOption};
 
 use crate::error::{Request, Result, if_found};
-use crate::message::{Message, attributes};
+use crate::ingress::{INGRESS, IngressFilter, TCA_BPF_OPS};
 use crate::outgoing::{NLM_F_CREATE, NLM_F_EXCL, Outgoing};
 use crate::socket::Socket;
-use crate::traffic_control::{
-    HEADER_LEN, RTM_DELTFILTER, RTM_GETTFILTER, RTM_NEWTFILTER, TCA_KIND, TCA_OPTIONS, message, push_add_ingress,
-};
+use crate::traffic_control::{RTM_DELTFILTER, RTM_NEWTFILTER, message, push_add_ingress};
 
-/// ffff:fff2, where filters of what comes in are, with either kind of ingress discipline (`TC_H_MIN_INGRESS`).
-const INGRESS: TcHandle = TcHandle { major: u16::MAX, minor: 0xfff2 };
 /// Before every other filter; those of the same priority have one kind and one protocol.
-const PRIORITY: u32 = 1;
+pub(crate) const PRIORITY: u32 = 1;
 /// `ETH_P_IP` in network byte order, with the priority above it.
 const IPV4: u32 = (PRIORITY << 16) | (0x0800_u16.to_be() as u32);
 
@@ -27,7 +23,6 @@ const FIRST: TcHandle = TcHandle { major: 0, minor: 1 };
 
 const KIND: &str = "bpf";
 const TCA_BPF_OPS_LEN: u16 = 4;
-const TCA_BPF_OPS: u16 = 5;
 const TCA_BPF_FLAGS: u16 = 8;
 /// What the program returns is the verdict (`TCA_BPF_FLAG_ACT_DIRECT`).
 const ACT_DIRECT: u32 = 1;
@@ -46,6 +41,8 @@ const MARK: u32 = 0xffff_f000 + 20;
 /// Where the addresses' first bytes are in a frame: behind the Ethernet header, in that of IPv4.
 const SOURCE: u32 = 14 + 12;
 const DESTINATION: u32 = 14 + 16;
+/// Where the mark of answers is in the program: the operand of its sixth operation.
+const ANSWER_AT: usize = 5 * 8 + 4;
 /// The first byte of 127.0.0.0/8.
 const LOOPBACK: u32 = 127;
 
@@ -58,33 +55,28 @@ impl Socket {
     /// The kernel's refusal: it may have no such classifier (`CONFIG_NET_CLS_BPF`, `CONFIG_NET_SCH_INGRESS`), or another program's
     /// filter may be in the place of this one.
     pub fn guard_loopback(&mut self, link: u32, answer: u32) -> Result<()> {
-        if self.guards_loopback(link, answer)? {
-            return Ok(());
-        }
-        let is_made = self.make_ingress(link)?;
         let mut outgoing = Outgoing::default();
+        push_add_ingress(&mut outgoing, link, "clsact");
         push_guard(&mut outgoing, link, answer);
         match self.transact(&mut outgoing, &mut |_echo| Ok(())) {
-            // Somebody else was faster.
-            Err(error) if error.is_exists() && self.guards_loopback(link, answer)? => Ok(()),
+            // One of them; the kernel has gone on to the other.
+            Err(error) if error.is_exists() => self.guard_with_others(link, answer),
             Err(error) => {
-                if is_made {
-                    if_found(self.batch().remove_ingress(link).send())?;
-                }
+                if_found(self.batch().remove_ingress(link).send())?;
                 Err(error)
             }
             Ok(()) => Ok(()),
         }
     }
 
-    /// Makes what filters hang on, unless it is there.
-    fn make_ingress(&mut self, link: u32) -> Result<bool> {
-        let mut outgoing = Outgoing::default();
-        push_add_ingress(&mut outgoing, link, "clsact");
-        match self.transact(&mut outgoing, &mut |_echo| Ok(())) {
-            Err(error) if error.is_exists() => Ok(false),
-            outcome => outcome.map(|()| true),
+    /// The same for a link that had something which filters hang on.
+    fn guard_with_others(&mut self, link: u32, answer: u32) -> Result<()> {
+        if self.guards_loopback(link, answer)? {
+            return Ok(());
         }
+        let mut outgoing = Outgoing::default();
+        push_guard(&mut outgoing, link, answer);
+        self.transact(&mut outgoing, &mut |_echo| Ok(()))
     }
 
     /// Whether the link has the filter of [`Socket::guard_loopback`].
@@ -92,16 +84,7 @@ impl Socket {
     /// # Errors
     /// The kernel's refusal.
     pub fn guards_loopback(&mut self, link: u32, answer: u32) -> Result<bool> {
-        let wanted = program(answer);
-        Ok(self.filters(link)?.contains(&Some(wanted)))
-    }
-
-    /// Whether the link has something that such filters hang on.
-    ///
-    /// # Errors
-    /// The kernel's refusal.
-    pub fn has_ingress(&mut self, link: u32) -> Result<bool> {
-        self.get_qdisc(link, TcHandle::INGRESS, |_discipline| Ok(()))
+        Ok(self.ingress_filters(link)?.contains(&IngressFilter::LoopbackGuard { answer }))
     }
 
     /// Takes the filter of [`Socket::guard_loopback`] away, and what it hung on if nothing else does. Whether it was there is the
@@ -117,18 +100,10 @@ impl Socket {
         let filter = filter(link);
         outgoing.push(Request::DeleteFilter { link: link.into() }, RTM_DELTFILTER, 0, &filter);
         if_found(self.transact(&mut outgoing, &mut |_echo| Ok(())))?;
-        if self.filters(link)?.is_empty() {
+        if self.ingress_filters(link)?.is_empty() {
             if_found(self.batch().remove_ingress(link).send())?;
         }
         Ok(true)
-    }
-
-    /// The filters of what comes in through a link: for each its program, if it is one in classic BPF.
-    fn filters(&mut self, link: u32) -> Result<Vec<Option<Vec<u8>>>> {
-        let message = message(link, INGRESS, None);
-        let listed = self.dump(&Request::ListFilters { link: link.into() }, RTM_GETTFILTER, &message, read_filter);
-        // Without an ingress discipline there are none.
-        Ok(if_found(listed)?.unwrap_or_default())
     }
 }
 
@@ -153,6 +128,12 @@ fn filter(link: u32) -> TcMessage {
     filter
 }
 
+/// The mark of answers in a guard's program; `None` if it is another program.
+pub(crate) fn answer_of(program: &[u8]) -> Option<u32> {
+    let answer = u32::from_ne_bytes(*program.get(ANSWER_AT..)?.first_chunk()?);
+    (self::program(answer) == program).then_some(answer)
+}
+
 /// The classifier, as an array of `struct sock_filter`.
 fn program(answer: u32) -> Vec<u8> {
     // Jumps count from the next operation.
@@ -170,20 +151,4 @@ fn program(answer: u32) -> Vec<u8> {
         [&code.to_ne_bytes()[..], &[if_true, if_false], &operand.to_ne_bytes()].concat()
     };
     operations.into_iter().flat_map(bytes).collect()
-}
-
-fn read_filter(message: &Message<'_>) -> Result<Option<Option<Vec<u8>>>> {
-    let (mut is_bpf, mut options) = (false, None);
-    for attribute in attributes(message, HEADER_LEN, "a filter")? {
-        let attribute = attribute?;
-        match attribute.kind {
-            TCA_KIND => is_bpf = attribute.text() == KIND,
-            TCA_OPTIONS => options = Some(attribute),
-            _ => {}
-        }
-    }
-    // Each priority is listed too, with no filter in it.
-    let Some(options) = options else { return Ok(None) };
-    let program = if is_bpf { options.nested_of(TCA_BPF_OPS)? } else { None };
-    Ok(Some(program.map(|program| program.value.to_vec())))
 }

@@ -47,9 +47,21 @@ impl Namespace {
     /// # Errors
     /// What is there now cannot be opened.
     pub fn open(&self) -> Result<Option<Netns>> {
-        let Some(netns) = if_found(Netns::open(&self.path))? else { return Ok(None) };
-        let is_same = netns.id() == self.id() && (self.cookie.is_none() || self.cookie == netns.cookie()?);
+        let Some(netns) = if_found(Netns::open(&self.path))?.filter(|netns| netns.id() == self.id()) else {
+            return Ok(None);
+        };
+        let is_same = self.cookie.is_none() || netns.number() == self.cookie || netns.cookie()? == self.cookie;
         Ok(is_same.then_some(netns))
+    }
+
+    /// Runs `body` inside the namespace, if the path still leads to it.
+    ///
+    /// # Errors
+    /// As [`Namespace::open`] and [`Netns::run`].
+    pub fn run<T: Send>(&self, body: impl FnOnce() -> T + Send) -> Result<Option<(Netns, T)>> {
+        let Some(netns) = self.open()? else { return Ok(None) };
+        let done = netns.run(body)?;
+        Ok(Some((netns, done)))
     }
 
     /// Whether the path still leads to the namespace.
@@ -58,5 +70,27 @@ impl Namespace {
     /// As [`Namespace::open`].
     pub fn exists(&self) -> Result<bool> {
         Ok(self.open()?.is_some())
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_that_can_be_asked_for_outside_is_the_cookie() {
+        let here = Netns::current().unwrap();
+        assert!(here.number().is_none_or(|number| Some(number) == here.cookie().unwrap()));
+    }
+
+    #[test]
+    fn the_same_inode_with_another_cookie_is_another_namespace() {
+        let mut namespace = Namespace::of(&Netns::current().unwrap()).unwrap();
+        assert!(namespace.exists().unwrap());
+        assert_eq!(namespace.run(|| 7).unwrap().map(|(_, seven)| seven), Some(7));
+        namespace.cookie = namespace.cookie.map(|cookie| cookie + 1);
+        assert!(!namespace.exists().unwrap());
+        assert!(namespace.run(|| 7).unwrap().is_none());
     }
 }

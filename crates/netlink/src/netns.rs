@@ -100,6 +100,11 @@ impl Netns {
             .map_err(|source| NetnsError::Cookie { path: self.path.clone(), source }.into())
     }
 
+    /// The same without entering the namespace; `None` before Linux 6.18.
+    pub(crate) fn number(&self) -> Option<u64> {
+        namespace_number(self.file.as_fd())
+    }
+
     /// Runs `body` inside the namespace: the calling thread enters it, and is back when this returns.
     ///
     /// Nothing can be left in the wrong namespace: the way back is taken by a guard, also when `body` returns early or
@@ -192,6 +197,17 @@ fn namespace_type(file: BorrowedFd<'_>) -> io::Result<i32> {
     // this meaning.
     let kind = unsafe { libc::ioctl(file.as_raw_fd(), NS_GET_NSTYPE) };
     if kind < 0 { Err(io::Error::last_os_error()) } else { Ok(kind) }
+}
+
+/// `NS_GET_ID`: a namespace's number, which is a network namespace's cookie too (`ioctl_nsfs(2)`).
+#[expect(unsafe_code, reason = "nothing safe wraps the ioctls of nsfs")]
+fn namespace_number(file: BorrowedFd<'_>) -> Option<u64> {
+    const NS_GET_ID: libc::Ioctl = libc::_IOR::<u64>(0xb7, 13);
+    let mut number = 0_u64;
+    // SAFETY: the descriptor is open while it is borrowed and on nsfs, where this request writes the eight bytes of the `u64`, which
+    // lives until the call returns; a kernel that does not know it writes nothing.
+    let status = unsafe { libc::ioctl(file.as_raw_fd(), NS_GET_ID, &raw mut number) };
+    (status == 0).then_some(number)
 }
 
 /// The cookie of the namespace that a socket belongs to; `None` where the kernel knows no such option.

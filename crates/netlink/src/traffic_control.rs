@@ -10,6 +10,8 @@ use netlink_packet_route::tc::{
 use nix::libc;
 
 use crate::error::{Error, Request, Result, if_found};
+use crate::ingress::INGRESS;
+use crate::loopback_guard;
 use crate::message::{Attribute, Message, attributes, read_u32};
 use crate::outgoing::{NLM_F_CREATE, NLM_F_ECHO, NLM_F_EXCL, Outgoing};
 use crate::socket::Socket;
@@ -29,19 +31,14 @@ pub(crate) const TCA_OPTIONS: u16 = 2;
 const TCA_TBF_PARMS: u16 = 1;
 const TCA_TBF_RATE64: u16 = 4;
 const TCA_TBF_BURST: u16 = 6;
-const TCA_U32_ACT: u16 = 7;
 /// Actions are numbered from 1; this is the only one.
 const FIRST_ACTION: u16 = 1;
-const TCA_ACT_OPTIONS: u16 = 2;
-const TCA_MIRRED_PARMS: u16 = 2;
 
 /// Length of `struct tc_tbf_qopt`, and where `rate.rate` and `limit` are in it.
 const TBF_PARMS_LEN: usize = 36;
 const RATE_AT: usize = 8;
 const LINKLAYER_AT: usize = 1;
 const LIMIT_AT: usize = 24;
-/// Where `ifindex` is in `struct tc_mirred`.
-const MIRRED_IFINDEX_AT: usize = 24;
 const TC_LINKLAYER_ETHERNET: u8 = 1;
 
 /// Its index in every namespace (`LOOPBACK_IFINDEX`, include/net/flow.h).
@@ -49,8 +46,10 @@ const LOOPBACK: u32 = 1;
 /// ffff:, the handle that an ingress discipline has.
 const INGRESS_HANDLE: TcHandle = TcHandle { major: u16::MAX, minor: 0 };
 const ROOT_HANDLE: TcHandle = TcHandle { major: 1, minor: 0 };
-/// `ETH_P_ALL` in network byte order, with the filter's priority 1 above it.
-const EVERY_PROTOCOL: u32 = (1 << 16) | (0x0003_u16.to_be() as u32);
+/// After the guard of loopback addresses: those of one priority have one kind and one protocol, and no filter sees what this one has taken.
+const PRIORITY: u32 = loopback_guard::PRIORITY + 1;
+/// `ETH_P_ALL` in network byte order, with the filter's priority above it.
+const EVERY_PROTOCOL: u32 = (PRIORITY << 16) | (0x0003_u16.to_be() as u32);
 
 /// How fast a link sends: a bucket of tokens, a byte each, that fills at a rate (net/sched/sch_tbf.c).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -117,17 +116,6 @@ impl Socket {
             outcome => outcome.map(|()| true),
         }
     }
-
-    /// The indexes of the links that what the link with index `link` receives is redirected to.
-    ///
-    /// # Errors
-    /// The kernel's refusal.
-    pub fn ingress_redirections(&mut self, link: u32) -> Result<Vec<u32>> {
-        let message = message(link, INGRESS_HANDLE, None);
-        let listed = self.dump(&Request::ListFilters { link: link.into() }, RTM_GETTFILTER, &message, read_redirection);
-        // Without an ingress discipline there are none.
-        Ok(if_found(listed)?.unwrap_or_default())
-    }
 }
 
 pub(crate) fn push_token_bucket(outgoing: &mut Outgoing, link: u32, bucket: &TokenBucket) {
@@ -157,8 +145,7 @@ pub(crate) fn push_add_ingress(outgoing: &mut Outgoing, link: u32, kind: &str) {
 }
 
 pub(crate) fn push_redirect_ingress(outgoing: &mut Outgoing, link: u32, to: u32) {
-    let mut filter = message(link, INGRESS_HANDLE, Some("u32"));
-    filter.header.info = EVERY_PROTOCOL;
+    let mut filter = redirection_of(link);
     let options = [TcFilterU32Option::Selector(everything()), TcFilterU32Option::Action(vec![redirection(to)])];
     filter.attributes.push(TcAttribute::Options(options.into_iter().map(TcOption::U32).collect()));
     outgoing.push(
@@ -167,6 +154,16 @@ pub(crate) fn push_redirect_ingress(outgoing: &mut Outgoing, link: u32, to: u32)
         NLM_F_CREATE | NLM_F_EXCL,
         &filter,
     );
+}
+
+pub(crate) fn push_remove_redirection(outgoing: &mut Outgoing, link: u32) {
+    outgoing.push(Request::DeleteFilter { link: link.into() }, RTM_DELTFILTER, 0, &redirection_of(link));
+}
+
+fn redirection_of(link: u32) -> TcMessage {
+    let mut filter = message(link, INGRESS, Some("u32"));
+    filter.header.info = EVERY_PROTOCOL;
+    filter
 }
 
 pub(crate) fn push_remove_ingress(outgoing: &mut Outgoing, link: u32) {
@@ -237,26 +234,4 @@ fn read_parameters(options: &Attribute<'_>) -> Result<TokenBucket> {
         None => field(RATE_AT)?.into(),
     };
     Ok(TokenBucket { rate, burst: 0, limit: field(LIMIT_AT)? })
-}
-
-fn read_redirection(message: &Message<'_>) -> Result<Option<u32>> {
-    let mut found = None;
-    for attribute in attributes(message, HEADER_LEN, "a filter")? {
-        let attribute = attribute?;
-        if attribute.kind == TCA_OPTIONS {
-            found = nested(attribute, &[TCA_U32_ACT, FIRST_ACTION, TCA_ACT_OPTIONS, TCA_MIRRED_PARMS])?;
-        }
-    }
-    Ok(found.and_then(|parameters| read_u32(parameters.value, MIRRED_IFINDEX_AT)))
-}
-
-fn nested<'a>(attribute: Attribute<'a>, path: &[u16]) -> Result<Option<Attribute<'a>>> {
-    let mut found = Some(attribute);
-    for kind in path {
-        found = match found {
-            Some(attribute) => attribute.nested_of(*kind)?,
-            None => return Ok(None),
-        };
-    }
-    Ok(found)
 }

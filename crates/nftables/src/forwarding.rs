@@ -124,7 +124,7 @@ fn read(family: Family, attributes: Attributes<'_>) -> Option<(ForwardChain, i32
 const ACCEPT: i32 = 1;
 
 /// The verdict of a rule without conditions, behind which no packet comes; nothing for other rules.
-fn end(attributes: Attributes<'_>) -> Option<i32> {
+pub(crate) fn end(attributes: Attributes<'_>) -> Option<i32> {
     let mut verdict = None;
     for item in attributes.inside(rule::EXPRESSIONS) {
         let name = item.nested().find(expression::NAME).and_then(|name| name.text().map(str::to_owned));

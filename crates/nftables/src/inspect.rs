@@ -4,6 +4,7 @@
 use nfnetlink::Attributes;
 
 use crate::connection::Connection;
+use crate::forwarding::end;
 use crate::uapi::{data, expression, immediate, rule, target, verdict};
 use crate::{Result, Table};
 
@@ -15,6 +16,9 @@ pub struct Chain {
     /// One of its rules drops or rejects by itself: nft's `drop` and `reject`, or the iptables targets DROP
     /// and REJECT. Chains that it jumps to are not followed.
     pub drops_by_rule: bool,
+    /// It drops every packet that no rule of it, or of a chain that it jumps to, has accepted: by its policy, or by a rule without
+    /// conditions.
+    pub drops_the_rest: bool,
     /// It has at least one rule.
     pub has_rules: bool,
 }
@@ -67,12 +71,17 @@ impl Inspector {
         let Some(state) = self.connection.chain(table, chain)? else {
             return Ok(None);
         };
-        let dropping = self
-            .connection
-            .rules(table, chain, |attributes| attributes.inside(rule::EXPRESSIONS).any(|item| drops(item.nested())))?;
+        let rules = self.connection.rules(table, chain, |attributes| {
+            (attributes.inside(rule::EXPRESSIONS).any(|item| drops(item.nested())), end(attributes))
+        })?;
         let drops_by_policy = state.policy == Some(verdict::DROP.cast_unsigned());
-        let (drops_by_rule, has_rules) = (dropping.contains(&true), !dropping.is_empty());
-        Ok(Some(Chain { drops_by_policy, drops_by_rule, has_rules }))
+        let ruled = rules.iter().find_map(|(_, end)| *end);
+        Ok(Some(Chain {
+            drops_by_policy,
+            drops_by_rule: rules.iter().any(|(is_dropping, _)| *is_dropping),
+            drops_the_rest: ruled.map_or(drops_by_policy, |verdict| verdict == verdict::DROP),
+            has_rules: !rules.is_empty(),
+        }))
     }
 }
 

@@ -780,16 +780,20 @@ fn chains_of_others_are_inspected() {
         let rules = |table: &str| format!("table ip {table} {{ chain FORWARD {{ type filter hook forward priority 0; ");
         nft(&["-f", "-"], &(rules("filter") + "policy drop; counter accept;\n}\n}\n"));
         let chain = inspector.chain(filter, "FORWARD").unwrap().unwrap();
-        assert!(chain.drops_by_policy && !chain.drops_by_rule);
-        for (name, rule, drops) in
-            [("a", "counter reject", true), ("b", "ip daddr 10.0.0.1 drop", true), ("c", "accept", false)]
-        {
+        assert!(chain.drops_by_policy && !chain.drops_by_rule && !chain.drops_the_rest, "all is accepted before");
+        for (name, rule, drops, drops_the_rest) in [
+            ("a", "counter reject", true, true),
+            ("b", "ip daddr 10.0.0.1 drop", true, false),
+            ("c", "accept", false, false),
+            ("d", "ip daddr 10.0.0.1 accept; drop", true, true),
+        ] {
             nft(&["-f", "-"], &(rules(name) + rule + ";\n}\n}\n"));
             let table = Table { family: Family::Ip, name };
             assert!(inspector.chain_exists(table, "FORWARD").unwrap());
             assert!(!inspector.chain_exists(table, "INPUT").unwrap());
             let chain = inspector.chain(table, "FORWARD").unwrap().unwrap();
             assert_eq!((chain.drops_by_policy, chain.drops_by_rule), (false, drops), "{rule}");
+            assert_eq!(chain.drops_the_rest, drops_the_rest, "{rule}");
         }
         assert!(!inspector.chain_exists(INET, "forward").unwrap() && !inspector.chain_exists(BRIDGE, "x").unwrap());
     });
@@ -808,12 +812,14 @@ fn the_targets_of_iptables_are_recognised() {
         iptables("-A FORWARD -s 10.0.0.0/8 -j ACCEPT");
         assert!(!forward().drops());
         iptables("-A FORWARD -j REJECT");
-        assert!(forward().drops_by_rule);
+        assert!(forward().drops_by_rule && forward().drops_the_rest);
         iptables("-F FORWARD");
+        iptables("-A FORWARD -p tcp -j DROP");
+        assert!(forward().drops_by_rule && !forward().drops_the_rest);
         iptables("-A FORWARD -j DROP");
-        assert!(forward().drops_by_rule);
+        assert!(forward().drops_by_rule && forward().drops_the_rest);
         iptables("-F FORWARD");
         iptables("-P FORWARD DROP");
-        assert!(forward().drops_by_policy && !forward().drops_by_rule);
+        assert!(forward().drops_by_policy && forward().drops_the_rest && !forward().drops_by_rule);
     });
 }

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)] // A test that cannot go on has failed.
 
 use std::process::Command;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
 use std::time::Duration;
 
@@ -18,6 +18,25 @@ fn in_namespace(test: impl FnOnce() + Send) {
     thread::scope(|scope| scope.spawn(body).join().unwrap());
 }
 
+/// A wait that should end, and does long before this, or the test fails.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// Time for a wait that ends too early.
+const MOMENT: Duration = Duration::from_millis(200);
+
+/// The watch after its wait has ended; nothing if it has not, as long as that may take.
+fn waited(mut watch: Watch, limit: Duration) -> Option<Watch> {
+    let (ended, end) = channel();
+    thread::spawn(move || {
+        watch.wait().unwrap();
+        // Nobody waits for it any more if it took too long.
+        let _ = ended.send(watch);
+    });
+    match end.recv_timeout(limit) {
+        Err(RecvTimeoutError::Timeout) => None,
+        end => Some(end.expect("the wait succeeds")),
+    }
+}
+
 fn nft(script: &str) {
     assert!(Command::new("nft").arg(script).status().unwrap().success(), "{script}");
 }
@@ -28,10 +47,10 @@ fn a_deleted_table_with_rules_of_containers_ends_the_wait() {
         let mut watch = Watch::open().unwrap();
         for table in ["inet ferrocni", "bridge ferrocni", "ip nat", "ip6 filter"] {
             nft(&format!("add table {table}; delete table {table}"));
-            watch.wait().unwrap();
+            watch = waited(watch, PATIENCE).expect("the table was deleted");
             nft(&format!("add table {table}; add chain {table} c"));
             nft("flush ruleset");
-            watch.wait().unwrap();
+            watch = waited(watch, PATIENCE).expect("the table was flushed away");
         }
     });
 }
@@ -39,23 +58,10 @@ fn a_deleted_table_with_rules_of_containers_ends_the_wait() {
 #[test]
 fn other_changes_do_not() {
     in_namespace(|| {
-        let mut watch = Watch::open().unwrap();
-        let is_deleted = AtomicBool::new(false);
-        thread::scope(|scope| {
-            let waits = scope.spawn(|| {
-                watch.wait().unwrap();
-                assert!(is_deleted.load(Ordering::SeqCst), "nothing that concerns containers has changed");
-            });
-            nft("add table inet ferrocni; add chain inet ferrocni c; add rule inet ferrocni c drop");
-            nft(
-                "flush table inet ferrocni; delete chain inet ferrocni c; add table inet other; delete table inet other",
-            );
-            // Time for a wait that ends too early.
-            thread::sleep(Duration::from_millis(200));
-            is_deleted.store(true, Ordering::SeqCst);
-            nft("delete table inet ferrocni");
-            waits.join().unwrap();
-        });
+        let watch = Watch::open().unwrap();
+        nft("add table inet ferrocni; add chain inet ferrocni c; add rule inet ferrocni c drop");
+        nft("flush table inet ferrocni; delete chain inet ferrocni c; add table inet other; delete table inet other");
+        assert!(waited(watch, MOMENT).is_none(), "nothing that concerns containers has changed");
     });
 }
 
@@ -63,11 +69,11 @@ fn other_changes_do_not() {
 #[test]
 fn lost_notices_end_the_wait() {
     in_namespace(|| {
-        let mut watch = Watch::open().unwrap();
+        let watch = Watch::open().unwrap();
         for _ in 0..4 {
             let chains: String = (0..2000).map(|number| format!("add chain inet other c{number}\n")).collect();
             nft(&format!("add table inet other\n{chains}delete table inet other"));
         }
-        watch.wait().unwrap();
+        waited(watch, PATIENCE).expect("something was lost");
     });
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use cni_plugin::{Attachment, Difference, Failures, IfName, Undo};
 use container_interface::veth;
-use netlink::{Link, Netns, Socket, if_found};
+use netlink::{IngressFilter, Link, Netns, Socket, if_found};
 
 use crate::Error;
 use crate::config::Limits;
@@ -39,14 +39,17 @@ pub(crate) fn limit(host: &mut Socket, end: &Link, limit: Limit, undo: &mut Undo
 pub(crate) fn redirect(host: &mut Socket, end: &Link, to: u32, undo: &mut Undo) -> Result<(), Error> {
     // In a request of its own: the kernel would go on to the filter, and add it to another program's discipline.
     let outcome = host.batch().add_ingress(end.index).send();
-    if outcome.as_ref().is_err_and(netlink::Error::is_exists) {
+    let has_one = outcome.as_ref().is_err_and(netlink::Error::is_exists);
+    if has_one && !has_guard_alone(host, end)? {
         return Err(occupied(end, "an ingress discipline", "ingress"));
     }
     let index = end.index;
-    undo.push(format!("take the ingress discipline of link {} away", end.name), move || {
+    undo.push(format!("take the redirection of link {} away", end.name), move || {
         take_redirection(&mut Socket::open()?, index, &[to])
     });
-    outcome?;
+    if !has_one {
+        outcome?;
+    }
     Ok(host.batch().redirect_ingress(end.index, to).send()?)
 }
 
@@ -79,12 +82,24 @@ fn take_limit(host: &mut Socket, end: &Link, limit: Limit) -> netlink::Result<()
     }
 }
 
-/// An ADD may have been killed before it added the filter.
+/// With what it hangs on, unless that has other filters. An ADD may have been killed before it added this one.
 fn take_redirection(host: &mut Socket, end: u32, ifbs: &[u32]) -> netlink::Result<()> {
-    if !host.ingress_redirections(end)?.iter().all(|to| ifbs.contains(to)) {
+    let is_own = |filter: &IngressFilter| matches!(filter, IngressFilter::Redirection { to } if ifbs.contains(to));
+    let filters = host.ingress_filters(end)?;
+    let mut batch = host.batch();
+    if filters.iter().all(is_own) {
+        batch.remove_ingress(end);
+    } else if filters.iter().any(is_own) {
+        batch.remove_redirection(end);
+    } else {
         return Ok(());
     }
-    if_found(host.batch().remove_ingress(end).send()).map(drop)
+    if_found(batch.send()).map(drop)
+}
+
+/// What portmap puts there, so that nobody reaches the host's loopback addresses: it leaves room.
+fn has_guard_alone(host: &mut Socket, end: &Link) -> netlink::Result<bool> {
+    Ok(matches!(host.ingress_filters(end.index)?[..], [IngressFilter::LoopbackGuard { .. }]))
 }
 
 fn occupied(end: &Link, what: &'static str, handle: &'static str) -> Error {

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use cni_plugin::{Attachment, Difference, Undo};
 use container_interface::link::{may_be_of, undo_creation_on_host};
-use netlink::{Link, LinkChange, LinkKind, Mac, NewLink, Socket, if_found};
+use netlink::{IngressFilter, Link, LinkChange, LinkKind, Mac, NewLink, Socket, if_found};
 use sha2::{Digest as _, Sha512};
 use suite::Labelled as _;
 
@@ -87,8 +87,9 @@ fn is_ifb(link: &Link) -> bool {
 pub(crate) fn check(host: &mut Socket, end: &Link, attachment: &Attachment) -> Result<Link, Error> {
     let names = names(attachment);
     let mut found = "none".to_owned();
-    for index in host.ingress_redirections(end.index)? {
-        let Some(link) = if_found(host.link(index))? else { continue };
+    for filter in host.ingress_filters(end.index)? {
+        let IngressFilter::Redirection { to } = filter else { continue };
+        let Some(link) = if_found(host.link(to))? else { continue };
         if is_ifb(&link) && names.contains(&link.name) && may_be_of(&link, attachment) {
             return check_up(link);
         }

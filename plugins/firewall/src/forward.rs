@@ -8,17 +8,18 @@ use cni_plugin::Undo;
 use ipnetwork::IpNetwork;
 use iptables::firewall::Firewall as Accept;
 use iptables::isolation::{Isolation, Policy};
-use iptables::{Family, Interface, Variant};
+use iptables::{Chain, Family, Interface, Variant};
 use netlink::{Link, Socket};
 use suite::Labelled as _;
 
 use crate::config::{Backend, IngressPolicy};
+use crate::host::{self, Host};
 use crate::member::Member;
-use crate::{Error, Host, member};
+use crate::{Error, member};
 
 /// Accepts the container's traffic in every iptables that would drop it.
 pub(crate) fn accept(member: &Member<'_>, backend: Backend, host: &Host, undo: &mut Undo) -> Result<(), Error> {
-    let variants = variants(member, backend, host)?;
+    let variants = variants(member, backend, |family, admin| host.iptables_in_the_way(family, admin))?;
     if !variants.is_empty() {
         let (addresses, label) = (member.addresses.clone(), member.attachment.label());
         undo.push("remove the iptables rules", move || {
@@ -30,8 +31,9 @@ pub(crate) fn accept(member: &Member<'_>, backend: Backend, host: &Host, undo: &
 }
 
 /// For CHECK: the rules are where they are needed, also if the need arose after ADD.
-pub(crate) fn check(member: &Member<'_>, backend: Backend, host: &Host) -> Result<(), Error> {
-    with_rules(member, backend, &variants(member, backend, host)?, iptables::firewall::check)
+pub(crate) fn check(member: &Member<'_>, backend: Backend) -> Result<(), Error> {
+    let variants = variants(member, backend, host::iptables_surely_in_the_way)?;
+    with_rules(member, backend, &variants, iptables::firewall::check)
 }
 
 /// For CHECK: whether the reference lets the container's traffic through, as it did before this suite was installed. It has no
@@ -79,15 +81,19 @@ pub(crate) fn probe() -> Result<(), Error> {
     if blocked { Ok(iptables::probe()?) } else { Ok(()) }
 }
 
-/// The iptables that need rules: the one asked for, each that drops, and each in which the administrator has rules.
-fn variants(member: &Member<'_>, backend: Backend, host: &Host) -> Result<Vec<Variant>, Error> {
+/// The iptables that need rules: the one asked for, or those that are `in_the_way`.
+fn variants(
+    member: &Member<'_>,
+    backend: Backend,
+    in_the_way: impl Fn(Family, &Chain) -> Result<Vec<Variant>, Error>,
+) -> Result<Vec<Variant>, Error> {
     if backend == Backend::Iptables {
         return Ok(vec![Variant::Default]);
     }
     let mut variants = Vec::new();
     for family in [Family::V4, Family::V6] {
         if member.addresses.iter().any(|address| Family::of(address.ip()) == family) {
-            for variant in host.iptables_in_the_way(family, &member.config.iptables_admin_chain_name)? {
+            for variant in in_the_way(family, &member.config.iptables_admin_chain_name)? {
                 if !variants.contains(&variant) {
                     variants.push(variant);
                 }

@@ -24,19 +24,28 @@ impl Host {
         Ok(*self.firewalld_runs.get_or_init(|| runs))
     }
 
-    /// Each iptables that drops what it forwards, or in which the administrator has rules for containers.
+    /// Each iptables that may drop what it forwards, or in which the administrator has rules for containers.
     pub(crate) fn iptables_in_the_way(&self, family: Family, admin: &Chain) -> Result<Vec<Variant>, Error> {
         let key = (family, admin.as_str().to_owned());
         if let Some(variants) = self.iptables.borrow().get(&key) {
             return Ok(variants.clone());
         }
-        let mut variants = iptables::forward_drops(family)?;
-        for variant in iptables::admin_rules(family, admin)? {
-            if !variants.contains(&variant) {
-                variants.push(variant);
-            }
-        }
+        let variants = with_admin_rules(iptables::forward_drops(family)?, family, admin)?;
         self.iptables.borrow_mut().insert(key, variants.clone());
         Ok(variants)
     }
+}
+
+/// The same for CHECK: a rule that drops on conditions may have come after ADD, and be about others.
+pub(crate) fn iptables_surely_in_the_way(family: Family, admin: &Chain) -> Result<Vec<Variant>, Error> {
+    with_admin_rules(iptables::forward_drops_the_rest(family)?, family, admin)
+}
+
+fn with_admin_rules(mut variants: Vec<Variant>, family: Family, admin: &Chain) -> Result<Vec<Variant>, Error> {
+    for variant in iptables::admin_rules(family, admin)? {
+        if !variants.contains(&variant) {
+            variants.push(variant);
+        }
+    }
+    Ok(variants)
 }

@@ -80,7 +80,7 @@ impl Plugin for Firewall {
             Err(_) if forward::is_left_to_the_reference(&member) => return Ok(()),
             outcome => outcome?,
         }
-        forward::check(&member, backend, &host)?;
+        forward::check(&member, backend)?;
         if backend == Backend::Firewalld { zone::check(&member) } else { Ok(()) }
     }
 

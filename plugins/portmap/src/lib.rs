@@ -33,7 +33,8 @@ impl Plugin for Portmap {
     fn add(request: &Add<Config>, undo: &mut Undo) -> Result<AddResult, Error> {
         let config = &request.network.config;
         let result = request.network.chained_on()?;
-        let published = Published::new(config, &request.attachment, result);
+        let leaves_ingress = request.network.has_foreign("bandwidth");
+        let published = Published { leaves_ingress, ..Published::new(config, &request.attachment, result) };
         let method = config.method()?;
         if !published.is_empty() {
             match &method {

@@ -6,8 +6,8 @@
 //! link that leads to the container, never on one to the outside that its address happens to be routed through; and it is
 //! switched off with the last port behind that link.
 //!
-//! Rules can be flushed, and then `route_localnet` would stand open. So a link that containers share has a guard of its own, a
-//! filter of traffic control, which drops the same before the packet filter sees it ([`Socket::guard_loopback`]).
+//! Rules can be flushed, and then `route_localnet` would stand open. So the link has a guard of its own, a filter of traffic control,
+//! which drops the same before the packet filter sees it ([`Socket::guard_loopback`]).
 //!
 //! For ::1 there is no such switch. There the kernel refuses the answers, because it looks for ::1 on the interface they came
 //! through; a local route to ::1 on that interface lets it find them. Neighbours gain nothing by it: a packet that arrives
@@ -18,7 +18,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use cni_plugin::{Attachment, IpConfig};
 use container_interface::veth;
 use ipnetwork::IpNetwork;
-use netlink::{Family, Link, Route, RouteType, Socket, if_found, table};
+use netlink::{Family, IngressFilter, Link, Route, RouteType, Socket, if_found, table};
 use nftables::Ruleset;
 use suite::Labelled as _;
 
@@ -170,7 +170,7 @@ fn close_unused(socket: &mut Socket, ruleset: &mut Ruleset, link: &Link) -> Resu
     if is_open(link)? && !is_used(socket, ruleset, link, Family::V4)? {
         close_ipv4(socket, link)?;
         if is_used(socket, ruleset, link, Family::V4)? {
-            open_guarded(socket, link)?;
+            open_guarded(socket, link, false)?;
         }
     }
     if !is_used(socket, ruleset, link, Family::V6)?
@@ -209,14 +209,18 @@ fn open_ipv4(socket: &mut Socket, published: &Published<'_>, method: &Method, li
     if matches!(method, Method::Iptables(_)) {
         make_filter(published)?;
     }
-    open_guarded(socket, link)
+    open_guarded(socket, link, published.leaves_ingress)
 }
 
 /// Where the kernel has no such guard, or another program's filter is in its place, the packet filter's is the only one.
-fn open_guarded(socket: &mut Socket, link: &Link) -> Result<(), Error> {
+fn open_guarded(socket: &mut Socket, link: &Link, leaves_ingress: bool) -> Result<(), Error> {
+    let answer = nftables::LOOPBACK_ANSWER;
     let is_open = sysctl::read(&route_localnet(link))? == "1";
-    if is_shared(link)
-        && let Err(error) = socket.guard_loopback(link.index, nftables::LOOPBACK_ANSWER)
+    if is_open && socket.guards_loopback(link.index, answer)? {
+        return Ok(());
+    }
+    if (is_shared(link) || !leaves_ingress)
+        && let Err(error) = socket.guard_loopback(link.index, answer)
         && !is_open
     {
         let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
@@ -224,10 +228,7 @@ fn open_guarded(socket: &mut Socket, link: &Link) -> Result<(), Error> {
             "portmap: {error}{cause}: if nftables' rules are flushed, nothing drops them until `ferrocni reload`"
         );
     }
-    if !is_open {
-        sysctl::write(&route_localnet(link), "1")?;
-    }
-    Ok(())
+    Ok(sysctl::write(&route_localnet(link), "1")?)
 }
 
 fn close_ipv4(socket: &mut Socket, link: &Link) -> Result<(), Error> {
@@ -236,7 +237,7 @@ fn close_ipv4(socket: &mut Socket, link: &Link) -> Result<(), Error> {
     Ok(())
 }
 
-/// Whether many containers are behind the link. One of a single container goes with it, and other programs put filters there.
+/// Whether many containers are behind the link. One of a single container goes with it.
 fn is_shared(link: &Link) -> bool {
     matches!(link.kind.as_deref(), Some("bridge" | "vlan"))
 }
@@ -266,11 +267,15 @@ pub(crate) fn check(published: &Published<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// What filters hang on stays when a filter goes. Where it is not there, an ADD could not make it, or an earlier version did not.
+/// What filters hang on stays when a filter goes. Where it is not there, an ADD could not make it, or an earlier version did not. And
+/// where all that comes in is redirected, it may have been so before an ADD could add the guard.
 fn check_guard(socket: &mut Socket, link: Link) -> Result<(), Error> {
-    let lacks_guard = is_shared(&link)
-        && !socket.guards_loopback(link.index, nftables::LOOPBACK_ANSWER)?
-        && socket.has_ingress(link.index)?;
+    let is_enough = |filter: &IngressFilter| match filter {
+        IngressFilter::LoopbackGuard { answer } => *answer == nftables::LOOPBACK_ANSWER,
+        IngressFilter::Redirection { .. } => !is_shared(&link),
+        IngressFilter::Other => false,
+    };
+    let lacks_guard = !socket.ingress_filters(link.index)?.iter().any(is_enough) && socket.has_ingress(link.index)?;
     if lacks_guard { Err(Error::UnguardedLink { link: link.name }) } else { Ok(()) }
 }
 

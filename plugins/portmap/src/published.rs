@@ -21,6 +21,8 @@ pub(crate) struct Published<'a> {
     pub(crate) link: Option<String>,
     /// The host's links that lead to the container, as the result lists them.
     pub(crate) ways: Vec<String>,
+    /// What comes in through the attachment's own link is left to another suite's `bandwidth`, which fails where it is not the first.
+    pub(crate) leaves_ingress: bool,
 }
 
 impl<'a> Published<'a> {
@@ -32,7 +34,8 @@ impl<'a> Published<'a> {
         };
         let targets = [first(true), first(false)].into_iter().flatten().collect();
         let ways = result.links_of_host().map(str::to_owned).collect();
-        Self { config, attachment, targets, link: veth::listed_host_end(attachment, &result.interfaces), ways }
+        let link = veth::listed_host_end(attachment, &result.interfaces);
+        Self { config, attachment, targets, link, ways, leaves_ingress: false }
     }
 
     /// Where its ports can be.

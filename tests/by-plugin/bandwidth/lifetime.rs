@@ -5,6 +5,8 @@ use std::thread;
 use serde_json::json;
 use tests::{Cni, Host, Inside as _, Outcome, every_plugin_rules, reference_differs};
 
+use crate::networks::{point_to_point, portmap, ports};
+
 use super::{REFERENCE, both, call, disciplines, ifbs, network, with_veth};
 
 #[test]
@@ -263,6 +265,29 @@ fn gc_takes_the_redirection_of_a_container_that_still_runs() {
     assert!(ifbs(&host).is_empty());
     let left: Vec<_> = disciplines(&host).into_iter().filter(|line| !before.contains(line)).collect();
     assert!(!left.iter().any(|discipline| discipline.contains("ingress")), "{left:?}");
+}
+
+/// portmap's, which keeps the container away from the host's loopback addresses.
+#[test]
+fn gc_and_del_leave_the_guard_of_loopback_addresses() {
+    for verb in ["GC", "DEL"] {
+        let host = Host::new();
+        let web = host.container("web");
+        let mut limits = both();
+        limits["type"] = json!("bandwidth");
+        let list = point_to_point(1, &[portmap(&json!({})), limits]);
+        let network = host.chain(&list).capabilities(&ports(&[("tcp", 8080, 80)]));
+        let result = network.add(&web, "eth0").ok();
+        let link = result["interfaces"][0]["name"].as_str().unwrap();
+        let filters = || host.run(["tc", "filter", "show", "dev", link, "ingress"]);
+        assert!(filters().contains("direct-action") && filters().contains("Redirect"), "{}", filters());
+        let none = json!({
+            "cniVersion": "1.1.0", "name": "net1", "type": "bandwidth", "cni.dev/valid-attachments": [],
+        });
+        host.cni("bandwidth").command(verb).container(&web).config(&none).run().ok();
+        assert!(filters().contains("direct-action") && !filters().contains("Redirect"), "{verb}: {}", filters());
+        assert!(ifbs(&host).is_empty(), "{verb}");
+    }
 }
 
 /// A kernel without one of the two is played by strace.

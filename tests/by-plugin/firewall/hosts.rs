@@ -82,6 +82,22 @@ fn a_policy_switched_on_after_add_fails_check() {
     }
 }
 
+/// It may be about others. An ADD gets its container past it all the same.
+#[test]
+fn a_rule_about_some_packets_that_came_after_add_does_not_fail_check() {
+    for variant in ["nft", "legacy"] {
+        let host = Host::new();
+        let one = network(&host, 1, &json!({}), &[]);
+        let web = Attached::to(&one, "web");
+        let rule = "FORWARD -s 198.51.100.7/32 -j";
+        host.shell(&format!("iptables-{variant} -A {rule} DROP; ip6tables-{variant} -A FORWARD -p tcp -j REJECT"));
+        one.check(&web.container, "eth0").ok();
+        let later = Attached::to(&one, "later");
+        assert!(host.shell(&format!("iptables-{variant} -S FORWARD")).contains("CNI-FORWARD"), "{variant}");
+        one.check(&later.container, "eth0").ok();
+    }
+}
+
 #[test]
 fn isolation_holds_where_iptables_would_drop() {
     let host = Host::new();

@@ -4,7 +4,7 @@ use serde_json::json;
 use tests::{Container, Host, Inside, reference_differs, wire};
 
 use super::{publishing, publishing_with};
-use crate::networks::{bridged, portmap, ports, without_br_netfilter};
+use crate::networks::{bridged, point_to_point, portmap, ports, without_br_netfilter};
 
 const LOCALNET: [&str; 6] = ["nft", "list", "chain", "inet", "ferrocni", "localnet"];
 
@@ -97,8 +97,77 @@ fn a_lost_filter_of_the_bridge_is_an_error_until_the_next_add() {
 
 /// Takes the bridge's own filter away.
 fn take_guard(host: &Host) {
-    assert!(host.run(["tc", "filter", "show", "dev", "br1", "ingress"]).contains("direct-action"));
-    host.run(["tc", "filter", "del", "dev", "br1", "ingress"]);
+    take_guard_of(host, "br1");
+}
+
+fn take_guard_of(host: &Host, link: &str) {
+    assert!(host.run(["tc", "filter", "show", "dev", link, "ingress"]).contains("direct-action"));
+    host.run(["tc", "filter", "del", "dev", link, "ingress", "pref", "1"]);
+}
+
+/// Before it and after it in the chain: the reference's is the only one that has to be alone.
+#[test]
+fn a_link_of_one_container_has_both_the_guard_and_the_redirection_of_bandwidth() {
+    let limits = json!({
+        "type": "bandwidth", "ingressRate": 80_000_000, "ingressBurst": 8_000_000, "egressRate": 80_000_000,
+        "egressBurst": 8_000_000
+    });
+    let portmap = portmap(&json!({}));
+    for chained in [vec![portmap.clone()], vec![portmap.clone(), limits.clone()], vec![limits.clone(), portmap]] {
+        let host = Host::new();
+        let web = host.container("web");
+        let network = host.chain(&point_to_point(1, &chained)).capabilities(&ports(&[("tcp", 8080, 80)]));
+        host.assert_leaves_nothing(|| {
+            let result = network.add(&web, "eth0").ok();
+            let link = result["interfaces"][0]["name"].as_str().unwrap().to_owned();
+            network.check(&web, "eth0").ok();
+            let (_published, _own) = (web.listen_tcp(80), host.listen_tcp(9000));
+            assert_eq!(host.assert_reaches_tcp("127.0.0.1:8080").ip().to_string(), "10.1.0.1");
+            if reference_differs("it opens route_localnet without a filter") {
+                return;
+            }
+            attack(&web);
+            web.assert_reaches_tcp("10.1.0.1:9000");
+            web.assert_blocked_tcp("127.0.0.1:9000");
+            host.run(["nft", "flush", "ruleset"]);
+            web.assert_blocked_tcp("127.0.0.1:9000");
+            take_guard_of(&host, &link);
+            web.assert_reaches_tcp("127.0.0.1:9000");
+            let is_redirected = host.run(["tc", "filter", "show", "dev", &link, "ingress"]).contains("Redirect");
+            assert_eq!(is_redirected, chained.len() > 1, "that one stands");
+            network.del(&web, "eth0").ok();
+        });
+    }
+}
+
+#[test]
+fn a_lost_guard_of_a_link_of_one_container_is_an_error() {
+    let host = Host::new();
+    let web = host.container("web");
+    let network = host.chain(&point_to_point(1, &[portmap(&json!({}))])).capabilities(&ports(&[("tcp", 8080, 80)]));
+    let result = network.add(&web, "eth0").ok();
+    let link = result["interfaces"][0]["name"].as_str().unwrap();
+    network.check(&web, "eth0").ok();
+    take_guard_of(&host, link);
+    let error = network.check(&web, "eth0").error();
+    assert!(error.msg.contains(link) && error.msg.contains("reload"), "{error:?}");
+}
+
+/// It fails where its ingress discipline is not the only one.
+#[test]
+fn the_reference_s_bandwidth_finds_room() {
+    let host = Host::new();
+    let web = host.container("web");
+    let mut list = point_to_point(1, &[portmap(&json!({}))]);
+    list["cniVersion"] = json!("1.0.0");
+    let network = host.chain(&list).capabilities(&ports(&[("tcp", 8080, 80)]));
+    let result = network.add_all_but_last(&web, "eth0").path("/usr/lib/cni").run().ok();
+    let limits = json!({
+        "cniVersion": "1.0.0", "name": "net1", "type": "bandwidth", "egressRate": 80_000_000, "egressBurst": 8_000_000,
+        "prevResult": result
+    });
+    host.cni("/usr/lib/cni/bandwidth").command("ADD").container(&web).config(&limits).run().ok();
+    network.check(&web, "eth0").ok();
 }
 
 /// With br_netfilter the rules see answers before the bridge's own filter does, and without it after.

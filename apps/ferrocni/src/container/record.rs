@@ -65,7 +65,7 @@ pub(crate) struct Unusable {
 impl Planned {
     pub(crate) fn new(network: &Network, endpoint: &Endpoint) -> Self {
         Self {
-            network: network.json.clone(),
+            network: network.json(),
             ifname: endpoint.ifname.to_string(),
             args: endpoint.args.clone(),
             capability_args: endpoint.capability_args.clone(),

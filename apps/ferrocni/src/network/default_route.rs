@@ -60,7 +60,7 @@ pub(crate) fn with_default_routes(
     }
     let described = Description::of(network);
     let families: Vec<_> = Family::ALL.into_iter().filter(|family| described.has_family(*family)).collect();
-    let mut list = network.json.clone();
+    let mut list = network.json();
     plugins_mut(&mut list).for_each(|plugin| change(plugin, &families, &of));
     Network::from_json(list)
 }
@@ -134,8 +134,8 @@ mod tests {
         let list = json!({"cniVersion": "1.0.0", "name": "web", "plugins": [plugin, {"type": "firewall"}]});
         let of = |family| if family == Family::V4 { v4 } else { v6 };
         let network = with_default_routes(&Network::from_json(list).unwrap(), of).unwrap();
-        assert_eq!(network.json["plugins"][1], json!({"type": "firewall"}));
-        network.json["plugins"][0].clone()
+        assert_eq!(network.json()["plugins"][1], json!({"type": "firewall"}));
+        network.json()["plugins"][0].clone()
     }
 
     fn ipam(routes: &Value) -> Value {

@@ -111,7 +111,7 @@ struct Range {
 
 impl Description {
     pub(crate) fn of(network: &Network) -> Self {
-        let list: ListKeys = json::fitting_from_value(&network.json).unwrap_or_default();
+        let list: ListKeys = json::fitting_from_value(&network.keys).unwrap_or_default();
         let first = network.list.plugins.first();
         let keys: PluginKeys = first.and_then(|first| json::fitting_from_value(&first.keys).ok()).unwrap_or_default();
         let kind = first.map_or("", |first| first.kind.as_str());

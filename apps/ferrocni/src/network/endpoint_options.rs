@@ -51,7 +51,7 @@ impl EndpointOptions {
         }
         let settings = self.sysctls.iter().map(|(key, value)| (key.replace("IFNAME", ifname.as_str()), json!(value)));
         let settings: Map<_, _> = settings.collect();
-        let mut list = network.json;
+        let mut list = network.json();
         let lists = list.as_object_mut().into_iter().flatten();
         let plugins =
             lists.filter(|(key, _)| key.eq_ignore_ascii_case("plugins")).filter_map(|(_, list)| list.as_array_mut());
@@ -83,7 +83,7 @@ mod tests {
         let list = json!({"cniVersion": "1.0.0", "name": "web", "plugins": [{"type": "bridge"}]});
         let network = options.apply(Network::from_json(list).unwrap(), &IfName::new("eth1").unwrap()).unwrap();
         let settings = json!({"net.ipv4.conf.eth1.forwarding": "1", "net.ipv6.conf.eth1.mtu": "1300"});
-        assert_eq!(network.json["plugins"], json!([{"type": "bridge"}, {"type": "tuning", "sysctl": settings}]));
+        assert_eq!(network.json()["plugins"], json!([{"type": "bridge"}, {"type": "tuning", "sysctl": settings}]));
     }
 
     #[test]

@@ -29,17 +29,19 @@ use cni::NetworkName;
 use cni_runtime::{Cache, Network};
 use serde_json::json;
 
-/// The networks that are there without a file: the host's own, none, and the one that Podman makes up, once it has a container.
-pub(crate) fn without_file(cache: &Cache) -> Vec<Network> {
-    let list = |kind: &str| json!({"cniVersion": "1.0.0", "name": kind, "plugins": [{"type": kind}]});
-    let ours = [HOST, NONE].iter().filter_map(|kind| Network::from_json(list(kind)).ok());
-    ours.chain(podmans_default(cache)).collect()
+/// The networks that are there without a file, unless there is one: the host's own, none, and the one that Podman makes up, once it
+/// has a container.
+pub(crate) fn without_file(cache: &Cache, has_file: impl Fn(&NetworkName) -> bool) -> impl Iterator<Item = Network> {
+    let names = [HOST, NONE, PODMAN].into_iter().filter_map(|name| NetworkName::new(name).ok());
+    names.filter(move |name| !has_file(name)).filter_map(|name| match name.as_str() {
+        PODMAN => podmans_default(cache, &name),
+        kind => Network::from_json(json!({"cniVersion": "1.0.0", "name": kind, "plugins": [{"type": kind}]})).ok(),
+    })
 }
 
-/// As Podman has told the plugins of its containers.
-fn podmans_default(cache: &Cache) -> Option<Network> {
-    let attached = cache.of_network(&NetworkName::new(PODMAN).ok()?).ok()?.attached;
-    attached.iter().find_map(|attached| attached.configured().ok().flatten())
+/// As Podman has told the plugins of its containers: the first that can be read says it.
+fn podmans_default(cache: &Cache, name: &NetworkName) -> Option<Network> {
+    cache.each_of_network(name).ok()?.flatten().find_map(|attached| attached.configured().ok().flatten())
 }
 
 /// The network of programs that share the host's interfaces.

@@ -45,7 +45,7 @@ impl NameOptions {
         if *self == Self::default() {
             return Ok(network);
         }
-        let mut list = network.json;
+        let mut list = network.json();
         let is_it = |plugin: &&mut Value| json::get(plugin, "type").is_some_and(|kind| kind == DNSNAME);
         plugins_mut(&mut list).filter(is_it).for_each(|plugin| self.write(plugin));
         Network::from_json(list)
@@ -82,8 +82,8 @@ mod tests {
     fn applied(options: &NameOptions, plugin: &Value) -> Value {
         let list = json!({"cniVersion": "1.0.0", "name": "web", "plugins": [{"type": "bridge"}, plugin]});
         let network = options.apply(Network::from_json(list).unwrap()).unwrap();
-        assert_eq!(network.json["plugins"][0], json!({"type": "bridge"}));
-        network.json["plugins"][1].clone()
+        assert_eq!(network.json()["plugins"][0], json!({"type": "bridge"}));
+        network.json()["plugins"][1].clone()
     }
 
     fn name(text: &str) -> Name {

@@ -129,7 +129,7 @@ fn what_cannot_succeed_changes_nothing() {
 fn another_attachments_record_is_not_overwritten() {
     let scene = Scene::new();
     let network = scene.network("1.0.0", ["one"]);
-    let mut other = network.json.clone();
+    let mut other = network.json();
     other["name"] = json!("net-x");
     let other = cni_runtime::Network::from_json(other).unwrap();
     scene.runtime.add(&other, &endpoint()).unwrap();

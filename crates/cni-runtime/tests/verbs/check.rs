@@ -37,7 +37,7 @@ fn what_is_not_attached_or_not_to_be_checked_is_not_asked_about() {
     let network = scene.network("1.0.0", ["one"]);
     let error = scene.runtime.check(&network, &endpoint()).unwrap_err();
     assert!(matches!(error, Error::NotAttached { .. }), "{error}");
-    let mut unchecked = network.json.clone();
+    let mut unchecked = network.json();
     unchecked["disableCheck"] = json!("true");
     scene.runtime.check(&Network::from_json(unchecked).unwrap(), &endpoint()).unwrap();
     let error = scene.runtime.check(&scene.network("0.3.1", ["one"]), &endpoint()).unwrap_err();

@@ -26,7 +26,7 @@ fn recorded(scene: &Scene) -> Vec<String> {
 fn stale_attachments_are_deleted_and_then_each_plugin_collects() {
     let scene = Scene::new();
     let network = scene.network("1.1.0", ["one", "two"]);
-    let mut other = network.json.clone();
+    let mut other = network.json();
     other["name"] = json!("net-c1");
     for container in ["c1", "c2"] {
         add(&scene, &network, container);
@@ -73,7 +73,7 @@ fn before_1_1_0_there_is_only_del_and_with_disable_gc_nothing() {
     let scene = Scene::new();
     let network = scene.network("1.0.0", ["one"]);
     add(&scene, &network, "c1");
-    let mut disabled = network.json.clone();
+    let mut disabled = network.json();
     disabled["disableGC"] = json!(true);
     scene.runtime.gc(&Network::from_json(disabled).unwrap(), &[]).unwrap();
     assert!(scene.calls().is_empty());

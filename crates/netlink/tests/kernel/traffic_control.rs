@@ -1,6 +1,6 @@
 use std::process::Command;
 
-use netlink::{LinkKind, NewLink, TokenBucket};
+use netlink::{IngressFilter, LinkKind, NewLink, TokenBucket};
 
 use crate::{in_new_netns, pair, socket};
 
@@ -50,15 +50,19 @@ fn what_a_link_receives_is_redirected() {
         let mut socket = socket();
         let (link, _) = pair(&mut socket);
         let ifb = socket.create_link(&NewLink { up: true, ..NewLink::new("ifb9", LinkKind::Ifb) }).expect("an ifb");
-        assert!(socket.ingress_redirections(link).expect("listed").is_empty());
+        assert!(socket.ingress_filters(link).expect("listed").is_empty());
         assert!(socket.batch().redirect_ingress(link, ifb.index).send().is_err(), "there is no ingress discipline");
         socket.batch().add_ingress(link).redirect_ingress(link, ifb.index).send().expect("redirected");
-        assert_eq!(socket.ingress_redirections(link).expect("listed"), [ifb.index]);
+        assert_eq!(socket.ingress_filters(link).expect("listed"), [IngressFilter::Redirection { to: ifb.index }]);
         let shown = tc("filter show dev a ingress");
         assert!(shown.contains("Egress Redirect to device ifb9") && shown.contains("protocol all"), "{shown}");
         assert!(socket.batch().add_ingress(link).send().expect_err("twice").is_exists());
+        socket.batch().remove_redirection(link).send().expect("removed");
+        assert!(socket.ingress_filters(link).expect("listed").is_empty());
+        assert!(socket.batch().remove_redirection(link).send().expect_err("none is left").is_not_found());
+        socket.batch().redirect_ingress(link, ifb.index).send().expect("redirected again");
         socket.batch().remove_ingress(link).send().expect("removed");
-        assert!(socket.ingress_redirections(link).expect("listed").is_empty());
+        assert!(socket.ingress_filters(link).expect("listed").is_empty());
         assert!(socket.batch().remove_ingress(link).send().expect_err("none is left").is_not_found());
     });
 }
@@ -95,6 +99,8 @@ fn a_guard_of_loopback_addresses_stands_beside_others_filters() {
             assert!(!socket.guards_loopback(link, 1).expect("an answer"), "with another mark it is another's");
             if !others.is_empty() {
                 tc("filter add dev a ingress pref 7 protocol all u32 match u32 0 0");
+                let filters = socket.ingress_filters(link).expect("listed");
+                assert_eq!(filters, [IngressFilter::LoopbackGuard { answer: ANSWER }, IngressFilter::Other]);
             }
             assert!(socket.unguard_loopback(link, ANSWER).expect("removed"));
             assert!(!socket.unguard_loopback(link, ANSWER).expect("removed already"));
@@ -109,6 +115,25 @@ fn a_guard_of_loopback_addresses_stands_beside_others_filters() {
 }
 
 #[test]
+fn a_guard_and_a_redirection_stand_beside_each_other() {
+    in_new_netns(|| {
+        let mut socket = socket();
+        let (link, _) = pair(&mut socket);
+        let ifb = socket.create_link(&NewLink { up: true, ..NewLink::new("ifb9", LinkKind::Ifb) }).expect("an ifb");
+        let both = [IngressFilter::LoopbackGuard { answer: 5 }, IngressFilter::Redirection { to: ifb.index }];
+        socket.guard_loopback(link, 5).expect("guarded");
+        socket.batch().redirect_ingress(link, ifb.index).send().expect("redirected");
+        assert_eq!(socket.ingress_filters(link).expect("listed"), both, "the guard is asked first");
+        assert!(socket.unguard_loopback(link, 5).expect("removed"));
+        assert_eq!(socket.ingress_filters(link).expect("listed"), both[1..]);
+        socket.guard_loopback(link, 5).expect("guarded");
+        assert_eq!(socket.ingress_filters(link).expect("listed"), both, "whichever came first");
+        socket.batch().remove_redirection(link).send().expect("removed");
+        assert_eq!(socket.ingress_filters(link).expect("listed"), both[..1]);
+    });
+}
+
+#[test]
 fn another_s_filter_in_the_guard_s_place_stays() {
     in_new_netns(|| {
         let mut socket = socket();
@@ -116,6 +141,7 @@ fn another_s_filter_in_the_guard_s_place_stays() {
         tc("qdisc add dev a clsact");
         tc("filter add dev a ingress pref 1 protocol all u32 match u32 0 0");
         let error = socket.guard_loopback(link, 5).expect_err("no place").to_string();
+        assert_eq!(socket.ingress_filters(link).expect("listed"), [IngressFilter::Other]);
         assert!(error.contains("loopback addresses") && error.contains("link a"), "{error}");
         assert!(tc("filter show dev a ingress").contains("u32"));
     });

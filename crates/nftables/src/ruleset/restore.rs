@@ -1,6 +1,6 @@
 //! Bringing back what many attachments have, after somebody has flushed the ruleset.
 
-use std::collections::BTreeSet;
+use std::collections::HashSet;
 
 use super::Ruleset;
 use super::element::places;
@@ -15,7 +15,7 @@ impl Ruleset {
     /// # Errors
     /// Those of [`Ruleset::insert`]. What was in the transaction is not changed then.
     pub fn restore(&mut self, claims: &[Claim]) -> Result<()> {
-        let mut known = BTreeSet::new();
+        let mut known = HashSet::new();
         let (first, later): (Vec<_>, Vec<_>) = claims.iter().partition(|claim| {
             let keys: Vec<_> = places(&claim.elements).map(|(set, key)| (set.name, key)).collect();
             let is_first = keys.iter().all(|key| !known.contains(key));

@@ -26,7 +26,7 @@ fn newest(survey: &Survey<'_>, known: &Known) -> Network {
     if network.list.version >= Verb::Status.since() || !speak_it() {
         return network.clone();
     }
-    let mut json = network.json.clone();
+    let mut json = network.json();
     if let Some(keys) = json.as_object_mut() {
         keys.retain(|key, _| !["cniversion", "cniversions"].contains(&key.to_ascii_lowercase().as_str()));
         keys.insert("cniVersion".to_owned(), json!(version.as_str()));

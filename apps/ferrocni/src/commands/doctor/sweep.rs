@@ -9,7 +9,7 @@ use super::leftovers::{self, Leftover};
 use super::survey::Survey;
 use crate::attachments::Connection;
 use crate::failure::{Failure, Outcomes};
-use crate::output::print_line;
+use crate::output::{Progress, print_line};
 
 /// There is nobody to ask.
 #[derive(Debug, thiserror::Error)]
@@ -19,7 +19,10 @@ struct NoNetwork(String, String);
 /// Says what it has removed. Links stay: their other ends are somebody's.
 pub(super) fn run(survey: &Survey<'_>) -> Result<Outcomes, Failure> {
     let mut outcomes = Outcomes::default();
-    for leftover in leftovers::lasting(survey)? {
+    let leftovers = leftovers::lasting(survey)?;
+    let mut progress = Progress::new("removing leftovers", leftovers.len());
+    for leftover in leftovers {
+        progress.step();
         let swept = match &leftover {
             Leftover::Record { attachment, .. } => {
                 let mut seen = survey.attached.iter().map(|seen| &seen.connection);

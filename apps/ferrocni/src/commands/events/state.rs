@@ -43,7 +43,7 @@ impl State {
         let mut now = BTreeMap::new();
         for network in listed.networks.iter().filter(|network| network.path.is_some()) {
             // Of several with one name, the first.
-            let found = Network { json: network.json.clone(), path: network.path.clone() };
+            let found = Network { json: network.json(), path: network.path.clone() };
             now.entry(network.name().to_string()).or_insert(found);
         }
         for (name, network) in std::mem::take(&mut self.networks) {

@@ -4,6 +4,7 @@ mod watch;
 use std::process::ExitCode;
 
 use ::names::{Records, Server, redirect, start};
+use cni::Attachment;
 use cni_runtime::{Attached, Network};
 
 use crate::attachments::{Connections, has_namespace};
@@ -60,14 +61,20 @@ fn reload(host: &Host, args: &Args) -> Result<ExitCode, Failure> {
 
 /// The ways to the DNS server, inside the containers, and the server itself if there is none.
 fn restore_names(only: &[Network]) -> Result<(), Failure> {
-    let mut records = Records::default().list()?;
-    records
-        .retain(|(attachment, _)| only.is_empty() || only.iter().any(|network| *network.name() == attachment.network));
-    redirect::restore(&records)?;
-    for (attachment, record) in &records {
-        if record.namespace.exists()? {
-            start::serve(&Server::default(), attachment)?;
+    let records = Records::default().list()?;
+    let is_wanted =
+        |attachment: &Attachment| only.is_empty() || only.iter().any(|network| *network.name() == attachment.network);
+    let (mut running, mut outcome) = (Vec::new(), Ok(()));
+    for (attachment, record) in records.iter().filter(|(attachment, _)| is_wanted(attachment)) {
+        match redirect::restore(record) {
+            Ok(exists) => running.extend(exists.then_some(attachment)),
+            Err(error) => outcome = outcome.and(Err(error)),
         }
     }
-    Ok(())
+    outcome?;
+    let server = Server::default();
+    if only.is_empty() {
+        return Ok(start::serve_all(&server, &running)?);
+    }
+    Ok(running.iter().try_for_each(|attachment| start::serve(&server, attachment))?)
 }

@@ -1,8 +1,9 @@
 //! Bringing back what the plugins of many attachments had put into the packet filter. What all of them need to know is found out once.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
-use cni::PluginConfig;
+use cni::{AddResult, PluginConfig};
 use cni_plugin::Call;
 use cni_runtime::{Attached, Network};
 use nftables::{Claim, Ruleset};
@@ -33,10 +34,12 @@ impl Restoration {
             Some(network) => network,
             None => self.networks.entry(config.clone()).or_insert(Network::from_text(config)?),
         };
+        let within = |what: &str| format!("{}, {what}", attached.attachment());
+        let result = Arc::new(attached.parsed_result().map_err(|error| error.within(&within("its result")))?);
         for plugin in &network.list.plugins {
-            self.plugins
-                .restore(attached, network, plugin)
-                .map_err(|error| error.within(&format!("{}, plugin {}", attached.attachment(), plugin.kind)))?;
+            let call = || call(attached, network, plugin, &result);
+            let restored = self.plugins.restore(plugin.kind.as_str(), call);
+            restored.map_err(|error| error.within(&within(&format!("plugin {}", plugin.kind))))?;
         }
         Ok(())
     }
@@ -59,17 +62,16 @@ impl Restoration {
 
 impl Plugins {
     /// The plugins that have something in the packet filter. Errors are said as the plugin itself says them.
-    fn restore(&mut self, attached: &Attached, network: &Network, plugin: &PluginConfig) -> Result<(), cni::Error> {
-        let call = || call(attached, network, plugin);
-        match plugin.kind.as_str() {
-            "bridge" => Ok(bridge::restore(&call()?.check::<bridge::Bridge>()?, &mut self.claims)?),
-            "ptp" => Ok(ptp::restore(&call()?.check::<ptp::Ptp>()?, &mut self.claims)?),
+    fn restore(&mut self, plugin: &str, call: impl Fn() -> Call) -> Result<(), cni::Error> {
+        match plugin {
+            "bridge" => Ok(bridge::restore(&call().check::<bridge::Bridge>()?, &mut self.claims)?),
+            "ptp" => Ok(ptp::restore(&call().check::<ptp::Ptp>()?, &mut self.claims)?),
             "portmap" => {
-                let request = call()?.check::<portmap::Portmap>()?;
+                let request = call().check::<portmap::Portmap>()?;
                 Ok(portmap::restore(&request, &mut self.loopback, &mut self.claims)?)
             }
             "firewall" => {
-                let request = call()?.check::<firewall::Firewall>()?;
+                let request = call().check::<firewall::Firewall>()?;
                 Ok(firewall::restore(&request, &self.host, &mut self.claims)?)
             }
             _ => Ok(()),
@@ -77,11 +79,13 @@ impl Plugins {
     }
 }
 
-fn call(attached: &Attached, network: &Network, plugin: &PluginConfig) -> Result<Call, cni::Error> {
+/// A CHECK of the plugin, which is asked for what it has.
+fn call(attached: &Attached, network: &Network, plugin: &PluginConfig, result: &Arc<AddResult>) -> Call {
     let endpoint = &attached.endpoint;
     let netns = endpoint.netns.as_deref().map(|path| path.display().to_string()).unwrap_or_default();
-    Ok(Call::new(attached.check_config(network, plugin)?)
+    Call::new(attached.check_config(network, plugin))
         .container(endpoint.container.as_str())
         .ifname(endpoint.ifname.as_str())
-        .netns(netns))
+        .netns(netns)
+        .after(Arc::clone(result))
 }
