@@ -63,6 +63,7 @@ impl Plugins {
         let call = || call(attached, network, plugin);
         match plugin.kind.as_str() {
             "bridge" => Ok(bridge::restore(&call()?.check::<bridge::Bridge>()?, &mut self.claims)?),
+            "overlay" => Ok(overlay_plugin::restore(&call()?.check::<overlay_plugin::Overlay>()?, &mut self.claims)?),
             "ptp" => Ok(ptp::restore(&call()?.check::<ptp::Ptp>()?, &mut self.claims)?),
             "portmap" => {
                 let request = call()?.check::<portmap::Portmap>()?;

@@ -1,0 +1,11 @@
+//! The agent `ferrocni-overlay`, with the plugins and the command, on several hosts that share an etcd.
+//!
+//! - `blocks`: who owns which addresses
+//! - `failures`: each row of the table in docs/overlay.md
+//! - `reach`: containers on different hosts reach each other, and nobody else does
+//! - `stored`: what others write into etcd
+
+mod blocks;
+mod failures;
+mod reach;
+mod stored;
