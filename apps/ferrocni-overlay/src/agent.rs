@@ -18,10 +18,11 @@ use crate::kernel::vxlan::{Here, Wanted};
 use crate::kernel::{Kernel, guard};
 use crate::lease::Lease;
 use crate::log::{Matters, line, say};
+use crate::names::Names;
 use crate::server::{self, Question};
 use crate::session::{News, Session, Wish};
 use crate::underlay::Found;
-use crate::view::{Change, Touched, View};
+use crate::view::{Change, NetworkView, Touched, View};
 use crate::{Error, identity, publication, transactions};
 
 /// How often everything is compared with what is there.
@@ -52,6 +53,11 @@ pub(crate) struct Agent {
     pub(crate) pending: Vec<Pending>,
     /// Networks of which something has changed.
     pub(crate) dirty: BTreeSet<NetworkName>,
+    pub(crate) names: Names,
+    /// Hosts that have told something new of containers.
+    heard: BTreeSet<(NetworkName, HostId)>,
+    /// Hosts of which nothing is heard yet after a time without etcd are believed to have what they had.
+    held: bool,
     /// Since when hosts give no sign of life.
     pub(crate) silent_since: BTreeMap<HostId, Instant>,
     /// What stands in the way, by whom it concerns.
@@ -91,6 +97,9 @@ impl Agent {
             lease: None,
             pending: Vec::new(),
             dirty: BTreeSet::new(),
+            names: Names::start()?,
+            heard: BTreeSet::new(),
+            held: false,
             silent_since: BTreeMap::new(),
             matters: Matters::default(),
             resyncs: 0,
@@ -118,6 +127,7 @@ impl Agent {
             tokio::select! {
                 Some(news) = self.session.news.recv() => self.hear(news).await,
                 Some(question) = self.questions.recv() => self.answer(question).await,
+                renamed = self.names.changed() => self.rename(renamed),
                 _ = beat.tick() => self.beat().await,
                 _ = minute.tick() => self.compare().await,
                 () = sleep_until(deadline) => {}
@@ -176,9 +186,14 @@ impl Agent {
         match touched {
             Touched::Nobody | Touched::Alive => {}
             Touched::Hosts => self.dirty.extend(self.joined.keys().cloned()),
-            Touched::Network(network) if self.joined.contains_key(&network) => drop(self.dirty.insert(network)),
+            Touched::Endpoint(network, host) if self.joined.contains_key(&network) && host != self.id => {
+                self.heard.insert((network, host));
+            }
+            Touched::Network(network) | Touched::Endpoint(network, _) if self.joined.contains_key(&network) => {
+                self.dirty.insert(network);
+            }
             // Nobody here is interested any more.
-            Touched::Network(network) => self.view.forget(&network),
+            Touched::Network(network) | Touched::Endpoint(network, _) => self.view.forget(&network),
         }
     }
 
@@ -264,12 +279,55 @@ impl Agent {
         self.reclaim().await;
     }
 
+    /// Records of names have changed on these lists. One that is not called like its network may be of any.
+    fn rename(&mut self, renamed: Result<BTreeSet<NetworkName>, Error>) {
+        let outcome = renamed.map(|lists| {
+            let all_known = lists.iter().all(|list| self.joined.contains_key(list));
+            self.dirty.extend(if all_known { lists } else { self.joined.keys().cloned().collect() });
+        });
+        self.obstacle("names", outcome.err().map(|error| line(&error)));
+    }
+
+    /// Leaves what other hosts have told of a network for the DNS server.
+    fn pass_on(&mut self, name: &NetworkName) -> Result<(), Error> {
+        let tellers = self.view.networks.get(name).map(NetworkView::tellers).unwrap_or_default();
+        let hosts = self.names.hosts_of(name);
+        let others: Vec<_> = hosts.union(&tellers).filter(|host| **host != self.id).cloned().collect();
+        others.iter().try_for_each(|host| self.pass_on_of(name, host))
+    }
+
+    /// A host that was not heard of since etcd is back may not have had the time to tell: it is not dead for that.
+    fn pass_on_of(&mut self, name: &NetworkName, host: &HostId) -> Result<(), Error> {
+        let Some(of_network) = self.view.networks.get(name) else { return Ok(()) };
+        let told = of_network.told_by(host);
+        if told.is_empty() && !self.has_heard_for_long() && !of_network.tellers().contains(host) {
+            self.held = true;
+            return Ok(());
+        }
+        self.names.tell(name, host, &told)
+    }
+
+    /// Whether every host had the time to give a sign of life since etcd could be reached.
+    pub(crate) fn has_heard_for_long(&self) -> bool {
+        self.connected_at.is_some_and(|since| since.elapsed() > self.configuration.time_to_live)
+    }
+
     /// Has this host follow what has changed.
     async fn settle(&mut self) {
         if self.has_seen_all {
+            if self.held && self.has_heard_for_long() {
+                self.held = false;
+                self.dirty.extend(self.joined.keys().cloned());
+            }
             for network in std::mem::take(&mut self.dirty) {
                 let outcome = self.settle_network(&network).await;
                 self.obstacle(network.as_str(), outcome.err().map(|error| line(&error)));
+            }
+            let strange = self.names.remove_strange(self.joined.keys());
+            self.obstacle("names elsewhere", strange.err().map(|error| line(&error)));
+            for (network, host) in std::mem::take(&mut self.heard) {
+                let outcome = self.pass_on_of(&network, &host);
+                self.obstacle("names", outcome.err().map(|error| line(&error)));
             }
             let guarded = self.guard();
             self.obstacle("packet filter", guarded.err().map(|error| line(&error)));
@@ -289,6 +347,9 @@ impl Agent {
         self.restore_blocks(name, &reserved).await?;
         self.tell_plugins(name, &reserved)?;
         self.program(name)?;
+        let own = self.names.endpoints(name, &reserved);
+        self.pass_on(name)?;
+        self.publish(name, own).await?;
         self.tidy(name, &reserved).await
     }
 
@@ -355,6 +416,7 @@ impl Agent {
             self.kernel.remove(name, device)?;
         }
         publication::remove_state(&self.places, name)?;
+        self.names.leave(name);
         self.joined.remove(name);
         self.view.forget(name);
         self.session.wish(Wish::Forget(name.clone()));

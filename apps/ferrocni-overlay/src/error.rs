@@ -32,6 +32,9 @@ pub enum Error {
     /// Files shared with plugins.
     #[error(transparent)]
     Overlay(#[from] overlay::Error),
+    /// Records of names.
+    #[error(transparent)]
+    Names(#[from] names::Error),
     /// Reserved addresses.
     #[error(transparent)]
     Reservations(#[from] host_local::Error),

@@ -1,12 +1,12 @@
 //! Who owns what: blocks and addresses, as transactions decide.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
-use cni::NetworkName;
+use cni::{Attachment, NetworkName};
 use etcd_client::{Txn, TxnOpResponse, TxnResponse};
-use overlay::{Block, Claim, HostId, Key, Subnet};
+use overlay::{Block, Claim, Endpoint, HostId, Key, Subnet};
 use tokio::time::Instant;
 
 use crate::Error;
@@ -118,21 +118,24 @@ impl Agent {
         Ok(true)
     }
 
-    /// What a network needs from time to time: its containers told to others, blocks neither too few nor too many, claimed
+    /// What a network needs from time to time: blocks neither too few nor too many, claimed
     /// addresses returned.
     pub(crate) async fn tidy(&mut self, name: &NetworkName, reserved: &Reservations) -> Result<(), Error> {
         if self.etcd.is_none() {
             return Ok(());
         }
-        self.publish(name, reserved).await?;
         self.answer_claims(name).await?;
         self.return_addresses(name, reserved).await?;
         self.grow_in_time(name, reserved).await?;
         self.return_spare(name, reserved).await
     }
 
-    async fn publish(&mut self, name: &NetworkName, reserved: &Reservations) -> Result<(), Error> {
-        let wanted = publication::endpoints(reserved);
+    /// Tells others which containers are here.
+    pub(crate) async fn publish(
+        &mut self,
+        name: &NetworkName,
+        wanted: BTreeMap<Attachment, Endpoint>,
+    ) -> Result<(), Error> {
         let (Some(etcd), Some(lease), Some(joined)) = (&mut self.etcd, self.lease, self.joined.get_mut(name)) else {
             return Ok(());
         };
@@ -274,8 +277,7 @@ impl Agent {
         let now = Instant::now();
         let alive = &self.view.alive;
         self.silent_since.retain(|host, _| !alive.contains(host) && self.view.hosts.contains_key(host));
-        let heard = self.connected_at.is_some_and(|since| now.duration_since(since) > self.configuration.time_to_live);
-        if !heard {
+        if !self.has_heard_for_long() {
             self.silent_since.clear();
             return;
         }

@@ -11,6 +11,7 @@ mod kernel;
 mod lease;
 mod ledger;
 mod log;
+mod names;
 mod publication;
 mod server;
 mod session;

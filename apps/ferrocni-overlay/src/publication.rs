@@ -8,7 +8,6 @@ use overlay::{AgentState, Endpoint, HostId, Key, Places, State};
 
 use crate::Error;
 use crate::etcd::Etcd;
-use crate::joined::Reservations;
 
 /// As many keys are changed in one transaction: etcd takes 128.
 const CHUNK: usize = 100;
@@ -33,15 +32,6 @@ pub(crate) fn write_agent(places: &Places, state: &AgentState) -> Result<(), Err
     let (path, unfinished) = (places.agent(), places.folder().join(".agent.json"));
     let text = serde_json::to_vec_pretty(state).unwrap_or_default();
     files::replace(&path, &unfinished, &text).map_err(|source| Error::Write { path, source })
-}
-
-/// The containers of this host that have addresses of the network.
-pub(crate) fn endpoints(reserved: &Reservations) -> BTreeMap<Attachment, Endpoint> {
-    let mut endpoints: BTreeMap<Attachment, Endpoint> = BTreeMap::new();
-    for (address, attachment) in reserved {
-        endpoints.entry(attachment.clone()).or_default().addresses.push(*address);
-    }
-    endpoints
 }
 
 /// Tells other hosts which containers are here; what they are told ends with the lease.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use cni::{Attachment, NetworkName};
+use names::Told;
 use overlay::key::value;
 use overlay::{Block, Claim, Cluster, Endpoint, Host, HostId, Key, Network, Nonsense, Subnet};
 
@@ -32,6 +33,8 @@ pub(crate) enum Touched {
     /// Who lives.
     Alive,
     Network(NetworkName),
+    /// A container of that host on a network.
+    Endpoint(NetworkName, HostId),
 }
 
 /// All of it, of the networks that this host has joined.
@@ -135,7 +138,11 @@ impl View {
             (Key::Address(_, block, address), Some(of)) => {
                 set(&mut of.addresses, address, change.known()?.map(|claim| (block, claim)));
             }
-            (Key::Endpoint(host, attachment), Some(of)) => set(&mut of.endpoints, (host, attachment), change.read()?),
+            (Key::Endpoint(host, attachment), Some(of)) => {
+                let touched = Touched::Endpoint(attachment.network.clone(), host.clone());
+                set(&mut of.endpoints, (host, attachment), change.read()?);
+                return Ok(touched);
+            }
             _ => return Ok(Touched::Nobody),
         }
         Ok(network.map_or(Touched::Hosts, Touched::Network))
@@ -189,6 +196,35 @@ impl NetworkView {
     pub(crate) fn blocks(&self) -> impl Iterator<Item = (Block, &Known<HostId>)> {
         let is_one = |(block, _): &(&Block, _)| self.subnet_with(**block).is_some();
         self.blocks.iter().filter(is_one).map(|(block, owner)| (*block, owner))
+    }
+
+    /// Whether an address is a host's: in a block of its own, or claimed.
+    pub(crate) fn has(&self, host: &HostId, address: IpAddr) -> bool {
+        match self.addresses().find(|(claimed, ..)| *claimed == address) {
+            Some((_, _, claim)) if claim.value.granted => claim.value.host == *host,
+            _ => {
+                let subnets = self.network.iter().flat_map(|network| &network.value.subnets);
+                let block = subnets.filter_map(|subnet| subnet.block_of(address)).next();
+                block.and_then(|block| self.owner_of(block)).is_some_and(|owner| owner.value == *host)
+            }
+        }
+    }
+
+    /// What a host tells of its containers: those of their addresses that are the host's.
+    pub(crate) fn told_by(&self, host: &HostId) -> Told {
+        let all = self.endpoints.iter().filter(|((of, _), _)| of == host);
+        let known = |endpoint: &Endpoint| {
+            let mut known = endpoint.0.clone();
+            known.addresses.retain(|address| self.has(host, *address));
+            known
+        };
+        let all = all.map(|((_, its), endpoint)| ((its.container.clone(), its.ifname.clone()), known(endpoint)));
+        all.filter(|(_, known)| !known.addresses.is_empty()).collect()
+    }
+
+    /// The hosts that tell of containers.
+    pub(crate) fn tellers(&self) -> BTreeSet<HostId> {
+        self.endpoints.keys().map(|(host, _)| host.clone()).collect()
     }
 
     /// Who owns a block.
@@ -274,7 +310,7 @@ mod tests {
             ("nets/n/blocks/banana".to_owned(), json!(A)),
             ("nets/n/blocks/10.1.0.16-29".to_owned(), json!("nobody")),
             (format!("hosts/{A}"), json!({"name": "x".repeat(10_000), "underlay": [], "mtu": 1})),
-            (format!("nets/n/names/{A}/c:eth0"), json!({"addresses": [], "names": ["n".repeat(10_000)]})),
+            (format!("nets/n/names/{A}/c:eth0"), json!({"addresses": [], "name": "n".repeat(10_000)})),
         ] {
             view.apply(&change(&key, Some(&value)));
         }

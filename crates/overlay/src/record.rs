@@ -1,15 +1,13 @@
-use std::net::IpAddr;
-
 use cni::{ContainerId, IfName};
+use names::Known;
 use serde::{Deserialize, Serialize};
 
 use crate::HostId;
 
-/// The most addresses that an endpoint can have.
+/// The most addresses that an endpoint can have, the most aliases, and the most ports.
 const MAX_ADDRESSES: usize = 16;
-/// The most names, and the longest.
-const MAX_NAMES: usize = 64;
-const LONGEST_NAME: usize = 253;
+const MAX_ALIASES: usize = 64;
+const MAX_PORTS: usize = 256;
 
 /// One address that a host has for a container although it is not in the host's own blocks (`nets/<network>/addrs/<ip>`).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,42 +24,27 @@ pub struct Claim {
     pub granted: bool,
 }
 
-/// A container's interface that others can find (`nets/<network>/names/<host>/<container>:<interface>`).
+/// A container's interface that others can find, and by which names (`nets/<network>/names/<host>/<container>:<interface>`).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "Written", into = "Written")]
-pub struct Endpoint {
-    /// Its addresses.
-    pub addresses: Vec<IpAddr>,
-    /// The container's name and its aliases.
-    pub names: Vec<String>,
-}
+#[serde(try_from = "Known", into = "Known")]
+pub struct Endpoint(pub Known);
 
-#[derive(Serialize, Deserialize)]
-struct Written {
-    addresses: Vec<IpAddr>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    names: Vec<String>,
-}
-
-impl TryFrom<Written> for Endpoint {
+impl TryFrom<Known> for Endpoint {
     type Error = String;
 
-    fn try_from(Written { addresses, names }: Written) -> Result<Self, String> {
-        if addresses.len() > MAX_ADDRESSES || names.len() > MAX_NAMES {
-            return Err(format!("it has more than {MAX_ADDRESSES} addresses or {MAX_NAMES} names"));
+    fn try_from(known: Known) -> Result<Self, String> {
+        let Known { addresses, aliases, ports, .. } = &known;
+        if addresses.len() > MAX_ADDRESSES || aliases.len() > MAX_ALIASES || ports.len() > MAX_PORTS {
+            return Err(format!(
+                "it has more than {MAX_ADDRESSES} addresses, {MAX_ALIASES} aliases or {MAX_PORTS} ports"
+            ));
         }
-        let is_name = |name: &String| {
-            (1..=LONGEST_NAME).contains(&name.len()) && name.chars().all(|char| char.is_ascii_graphic())
-        };
-        if !names.iter().all(is_name) {
-            return Err(format!("a name has other than 1 to {LONGEST_NAME} visible characters"));
-        }
-        Ok(Self { addresses, names })
+        Ok(Self(known))
     }
 }
 
-impl From<Endpoint> for Written {
-    fn from(Endpoint { addresses, names }: Endpoint) -> Self {
-        Self { addresses, names }
+impl From<Endpoint> for Known {
+    fn from(Endpoint(known): Endpoint) -> Self {
+        known
     }
 }

@@ -2,10 +2,12 @@
 //!
 //! - `blocks`: who owns which addresses
 //! - `failures`: each row of the table in docs/overlay.md
+//! - `names`: containers on different hosts find each other
 //! - `reach`: containers on different hosts reach each other, and nobody else does
 //! - `stored`: what others write into etcd
 
 mod blocks;
 mod failures;
+mod names;
 mod reach;
 mod stored;

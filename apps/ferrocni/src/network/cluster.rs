@@ -149,7 +149,9 @@ fn object(described: &Described) -> Map<String, Value> {
     peers.dedup();
     let endpoints = described.endpoints.iter().flat_map(|(host, endpoints)| {
         endpoints.iter().map(move |(id, endpoint)| {
-            json!({"Host": name(host), "Container": id, "Addresses": endpoint.addresses, "Names": endpoint.names})
+            let known = &endpoint.0;
+            let names: Vec<_> = known.name.iter().chain(&known.aliases).collect();
+            json!({"Host": name(host), "Container": id, "Addresses": known.addresses, "Names": names})
         })
     });
     let claims = described.claims.iter().map(|(address, claim)| json!({"Address": address, "Host": name(&claim.host)}));
