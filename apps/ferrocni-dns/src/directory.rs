@@ -190,8 +190,8 @@ impl Directory {
     }
 
     /// Those that are called `name.network`, whichever network that is.
-    pub(crate) fn named_with_network(&self, name: &str) -> Vec<Rc<Entry>> {
-        let on = |(network, records): (&NetworkName, &'_ Network)| -> Vec<Rc<Entry>> {
+    pub(crate) fn named_with_network(&self, name: &str) -> Vec<Rc<Named>> {
+        let on = |(network, records): (&NetworkName, &'_ Network)| -> Vec<Rc<Named>> {
             let found = below(name, network.as_str()).and_then(|name| records.names.get(name));
             found.map(|found| found.iter().map(Rc::clone).collect()).unwrap_or_default()
         };
@@ -199,7 +199,7 @@ impl Directory {
     }
 
     /// Those that have an address, on any network.
-    pub(crate) fn at_anywhere(&self, address: IpAddr) -> Vec<Rc<Entry>> {
+    pub(crate) fn at_anywhere(&self, address: IpAddr) -> Vec<Rc<Named>> {
         let found = self.networks.values().filter_map(|network| network.addresses.get(&address));
         found.flatten().map(Rc::clone).collect()
     }

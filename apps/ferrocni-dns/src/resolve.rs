@@ -133,7 +133,7 @@ fn has_link(own: &Entry, name: &str) -> bool {
 }
 
 /// What is said of an address by those who have it.
-fn reverse<'a>(holders: impl IntoIterator<Item = &'a Rc<Entry>>, kind: Rtype) -> Resolution {
+fn reverse<'a>(holders: impl IntoIterator<Item = &'a Rc<Named>>, kind: Rtype) -> Resolution {
     let found: Vec<_> = holders.into_iter().collect();
     if found.is_empty() {
         return Resolution::Unknown { is_ours: false };

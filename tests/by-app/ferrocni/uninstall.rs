@@ -48,7 +48,7 @@ fn units_are_installed_and_removed_and_none_is_enabled() {
     for uninstall in [format!("{scripts}/uninstall.sh"), format!("{}/ferrocni uninstall", bin_dir().display())] {
         run(&format!("{scripts}/units.sh install; echo >{units}/other.service"));
         assert_eq!(asked(), "daemon-reload\n");
-        assert_eq!(host.run(["ls", units]).lines().count(), 7);
+        assert_eq!(host.run(["ls", units]).lines().count(), 8);
         run(&uninstall);
         assert_eq!(asked(), format!("--quiet disable --now {names}\ndaemon-reload\n"));
         assert_eq!(host.run(["ls", units]), "other.service\n");
