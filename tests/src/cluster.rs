@@ -13,8 +13,8 @@ use crate::command::{Background, Inside, command};
 use crate::host::{Container, Host};
 use crate::{Outcome, address};
 
-/// How long anything may take that is not a matter of a clock.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// How long anything may take that is not a matter of a clock, in a virtual machine too.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The folder of certificates on each machine.
 const PKI: &str = "/etc/ferrocni/pki";

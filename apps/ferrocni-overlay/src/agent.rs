@@ -5,7 +5,7 @@ use std::fs::{File, TryLockError};
 use std::time::Duration;
 
 use cni::NetworkName;
-use overlay::{AgentState, Cluster, HostId, Places};
+use overlay::{AgentState, Cluster, HostId, Places, WireGuard};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
@@ -15,6 +15,7 @@ use crate::configuration::Configuration;
 use crate::etcd::{Etcd, Listing};
 use crate::joined::{Joined, catch_up, reservations};
 use crate::kernel::vxlan::{Here, Wanted};
+use crate::kernel::wireguard::{Here as Inside, Tunnel, Wanted as EncryptedWanted};
 use crate::kernel::{Kernel, guard};
 use crate::lease::Lease;
 use crate::log::{Matters, line, say};
@@ -85,7 +86,7 @@ impl Agent {
             joined.insert(network, Joined { state, ..Joined::default() });
         }
         let session = Session::start(configuration.clone(), joined.keys().cloned().collect());
-        Ok(Self {
+        let mut this = Self {
             id: identity::id()?,
             underlay: Found::look(&configuration)?,
             view: View::default(),
@@ -110,7 +111,15 @@ impl Agent {
             joined,
             session,
             obstacles,
-        })
+        };
+        // Before others are told of this host: it still has the key that they know.
+        let is_encrypted = |joined: &Joined| joined.state.as_ref().is_some_and(|state| state.network.encrypted);
+        if this.joined.values().any(is_encrypted)
+            && let Err(error) = this.encrypt()
+        {
+            this.obstacle("encrypted networks", Some(line(&error)));
+        }
+        Ok(this)
     }
 
     /// Runs until it is told to end. Nothing in the kernel changes then.
@@ -226,7 +235,7 @@ impl Agent {
     }
 
     /// Gives a sign of life, and says where this host is.
-    async fn beat(&mut self) {
+    pub(crate) async fn beat(&mut self) {
         if let Err(error) = self.try_beat().await {
             self.lost(&error);
         }
@@ -235,7 +244,9 @@ impl Agent {
     async fn try_beat(&mut self) -> Result<(), Error> {
         let Some(etcd) = &mut self.etcd else { return Ok(()) };
         let time_to_live = self.configuration.time_to_live;
-        let host = self.underlay.describe(identity::name(&self.configuration));
+        let port = self.view.cluster.unwrap_or(self.configuration.cluster).wireguard_port;
+        let end = |tunnel: &Tunnel| WireGuard { public_key: tunnel.public_key.to_string(), port };
+        let host = self.underlay.describe(identity::name(&self.configuration), self.kernel.tunnel.as_ref().map(end));
         if let Some(lease) = &mut self.lease {
             let is_known = self.view.alive.contains(&self.id) && self.view.hosts.get(&self.id) == Some(&host);
             if is_known && !lease.is_due(time_to_live) {
@@ -388,19 +399,35 @@ impl Agent {
         let Some((of_network, known)) = self.view.network(name) else { return Ok(()) };
         let Some(local) = self.local() else { return Ok(()) };
         if known.value.encrypted {
-            return Err(Error::Refused(format!("network {name} is encrypted, which this agent cannot do yet")));
+            return self.program_encrypted();
         }
         let here = Here { id: &self.id, underlay: &self.underlay, local, port: self.cluster().vxlan_port };
         let mut unreached = BTreeSet::new();
         let wanted = Wanted::of(name, &known.value, of_network, &self.view, &here, &mut unreached);
         self.kernel.program(name, wanted)?;
-        match unreached.first() {
-            None => Ok(()),
-            Some(host) => Err(Error::Refused(format!(
-                "{} hosts cannot be reached, host {host} among them: it has no address of the same family as {local}, or is not in etcd",
-                unreached.len()
-            ))),
+        told(&unreached, &format!("it has no address of the same family as {local}, or is not in etcd"))
+    }
+
+    /// The same for all encrypted networks, which share a device.
+    fn program_encrypted(&mut self) -> Result<(), Error> {
+        self.encrypt()?;
+        let (Some(local), Some(tunnel)) = (self.local(), &self.kernel.tunnel) else { return Ok(()) };
+        let here = Inside { id: &self.id, underlay: &self.underlay, local, key: tunnel.public_key };
+        let (mut wanted, mut unreached) = (EncryptedWanted::default(), BTreeSet::new());
+        for (of_network, known) in self.joined.keys().filter_map(|name| self.view.network(name)) {
+            if known.value.encrypted {
+                wanted.add(&known.value, of_network, &self.view, &here, &mut unreached);
+            }
         }
+        self.kernel.program_encrypted(wanted)?;
+        told(&unreached, "it has no key, or no address of the same family, or is not in etcd")
+    }
+
+    /// Sees that this host can be in encrypted networks.
+    pub(crate) fn encrypt(&mut self) -> Result<(), Error> {
+        let Some(local) = self.local() else { return Ok(()) };
+        let port = self.cluster().wireguard_port;
+        self.kernel.encrypt(&self.underlay, local, port)
     }
 
     fn guard(&mut self) -> Result<(), Error> {
@@ -417,12 +444,21 @@ impl Agent {
         }
         publication::remove_state(&self.places, name)?;
         self.names.leave(name);
-        self.joined.remove(name);
+        let state = self.joined.remove(name).and_then(|joined| joined.state);
+        if state.is_some_and(|state| state.network.encrypted) {
+            self.leave_encrypted()?;
+        }
         self.view.forget(name);
         self.session.wish(Wish::Forget(name.clone()));
         let subnets = self.joined.values().filter_map(|joined| joined.state.as_ref());
         let subnets = subnets.flat_map(|state| state.network.subnets.iter().map(overlay::Subnet::network)).collect();
         self.kernel.keep_unreachable(&subnets)
+    }
+
+    /// After the last encrypted network there is nothing to encrypt.
+    fn leave_encrypted(&mut self) -> Result<(), Error> {
+        let is_encrypted = |joined: &Joined| joined.state.as_ref().is_some_and(|state| state.network.encrypted);
+        if self.joined.values().any(is_encrypted) { self.program_encrypted() } else { self.kernel.stop_encrypting() }
     }
 
     /// etcd has not answered: those who ask meanwhile need not wait to hear it.
@@ -477,6 +513,15 @@ impl Agent {
     }
 }
 
+fn told(unreached: &BTreeSet<HostId>, why: &str) -> Result<(), Error> {
+    match unreached.first() {
+        None => Ok(()),
+        Some(host) => {
+            Err(Error::Refused(format!("{} hosts cannot be reached, host {host} among them: {why}", unreached.len())))
+        }
+    }
+}
+
 /// One agent a host.
 fn lock(places: &Places) -> Result<File, Error> {
     let path = places.folder().join("lock");
@@ -511,6 +556,25 @@ pub(crate) fn clean() -> Result<(), Error> {
             );
         }
     }
+    kept.extend(clean_encrypted(&mut kernel, &places)?);
     kernel.keep_unreachable(&kept)?;
     if kept.is_empty() { kernel.remove_guard() } else { Ok(()) }
+}
+
+/// The same for encrypted networks; the subnets of those that stay.
+fn clean_encrypted(kernel: &mut Kernel, places: &Places) -> Result<BTreeSet<ipnetwork::IpNetwork>, Error> {
+    let mut kept = BTreeSet::new();
+    for network in places.joined()? {
+        let Some(state) = places.state(&network)?.filter(|state| state.network.encrypted) else { continue };
+        if reservations(&network)?.is_empty() {
+            publication::remove_state(places, &network)?;
+        } else {
+            say(&format!("network {network} stays: containers have addresses of it"));
+            kept.extend(state.network.subnets.iter().map(overlay::Subnet::network));
+        }
+    }
+    if kept.is_empty() {
+        kernel.stop_encrypting()?;
+    }
+    Ok(kept)
 }

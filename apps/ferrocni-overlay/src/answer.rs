@@ -75,8 +75,21 @@ impl Agent {
             Request::Describe(network) => self.describe(&network).await.map(Reply::Described),
             Request::Hosts => self.hosts().await.map(Reply::Hosts),
             Request::RemoveHost(host) => self.remove_host(&host).await.map(|()| Reply::Done),
+            Request::Probe(network) => self.probe(&network).await.map(|()| Reply::Done),
             Request::Claim { .. } => Ok(Reply::Done),
         }
+    }
+
+    /// Whether this host could join a network, if that is there.
+    async fn probe(&mut self, name: &NetworkName) -> Result<(), Error> {
+        let network = match self.look_at(name).await {
+            Err(Error::NoNetwork(_)) => return Ok(()),
+            network => network?,
+        };
+        if network.encrypted && !self.kernel.can_encrypt()? {
+            return Err(Error::NoWireGuard);
+        }
+        Ok(())
     }
 
     fn state(&self, name: &NetworkName) -> Result<Reply, Error> {
@@ -90,6 +103,11 @@ impl Agent {
             return self.state(name);
         }
         let network = self.look_at(name).await?;
+        if network.encrypted {
+            // Others have to know the key before there is anything to send.
+            self.encrypt()?;
+            self.beat().await;
+        }
         catch_up(name)?;
         if !self.joined.contains_key(name) {
             self.joined.insert(name.clone(), Joined::default());
@@ -117,9 +135,6 @@ impl Agent {
             }
         }
         match self.view.network(name) {
-            Some((_, known)) if known.value.encrypted => Err(Error::Refused(format!(
-                "network {name} is encrypted, which this agent cannot do yet: its packets would have to travel in clear"
-            ))),
             Some((_, known)) => Ok(known.value.clone()),
             None => {
                 self.view.forget(name);

@@ -47,6 +47,14 @@ pub enum Error {
     /// A sysctl of a device.
     #[error(transparent)]
     Sysctl(#[from] sysctl::Error),
+    /// The device of encrypted networks.
+    #[error(transparent)]
+    WireGuard(#[from] wireguard::Error),
+    /// It cannot be.
+    #[error(
+        "this host's kernel has no WireGuard: an encrypted network cannot be joined here, and nothing of it is sent in clear"
+    )]
+    NoWireGuard,
     /// etcd says no.
     #[error("etcd: cannot {doing}: {}", words(reason))]
     Etcd { doing: &'static str, reason: Box<etcd_client::Error> },

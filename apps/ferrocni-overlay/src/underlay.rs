@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use ip::Family;
 use netlink::{Link, Route, RouteType, Socket, if_found, scope, table};
-use overlay::{Host, mtu};
+use overlay::{Host, WireGuard, mtu};
 
 use crate::Error;
 use crate::configuration::{Configuration, Underlay};
@@ -44,8 +44,8 @@ impl Found {
     }
 
     /// What others have to know of this host.
-    pub(crate) fn describe(&self, name: String) -> Host {
-        Host { name, underlay: self.addresses.clone(), mtu: self.mtu, wireguard: None }
+    pub(crate) fn describe(&self, name: String, wireguard: Option<WireGuard>) -> Host {
+        Host { name, underlay: self.addresses.clone(), mtu: self.mtu, wireguard }
     }
 }
 

@@ -21,6 +21,8 @@ const LONGEST: u64 = 64 << 20;
 pub enum Request {
     /// Make sure that this host is in a network, and has addresses of it.
     Join(NetworkName),
+    /// Whether this host could be in a network: its kernel may be unable to encrypt.
+    Probe(NetworkName),
     /// Get another block for this host: those it has are full.
     Grow {
         /// The network.

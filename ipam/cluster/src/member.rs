@@ -42,7 +42,11 @@ impl Member {
         match places.state(name)?.filter(State::is_complete) {
             Some(state) => Self { name: name.clone(), state }.refuse_conflicts(),
             None => match places.agent_state()? {
-                Some(agent) if agent.connected => Ok(()),
+                Some(agent) if agent.connected => match Agent::at(&places).ask(&Request::Probe(name.clone())) {
+                    Err(overlay::Error::Refused(reason)) => Err(unavailable(name, &reason)),
+                    // It answers later, or says so when a container comes.
+                    _ => Ok(()),
+                },
                 Some(agent) => Err(unavailable(name, &agent.problem.unwrap_or_default())),
                 None => Err(unavailable(name, "there is no agent: start it (systemctl start ferrocni-overlay)")),
             },

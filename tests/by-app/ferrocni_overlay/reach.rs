@@ -78,6 +78,22 @@ fn networks_are_apart_and_internal_ones_have_no_way_out() {
 }
 
 #[test]
+fn an_encrypted_network_is_never_a_plain_one() {
+    let cluster = Cluster::new(1, 60);
+    cluster.create(&["--opt", "encrypted", "net"]);
+    let node = &cluster.nodes[0];
+    let outcome = node.try_attach(&node.host.container("c"), "net");
+    if !outcome.is_ok() {
+        let error = outcome.error();
+        assert!(format!("{error:?}").contains("WireGuard"), "{error:?}");
+        let config = json!({"name": "net", "type": "overlay"});
+        assert_eq!(node.host.cni("overlay").config(&config).command("STATUS").run().error().code, 50);
+        assert_eq!(cluster.keys("nets/net/blocks/"), Vec::<String>::new(), "nothing is claimed for nothing");
+    }
+    assert_eq!(node.host.shell("ip -o link show type vxlan"), "");
+}
+
+#[test]
 fn what_is_spoofed_goes_nowhere() {
     let cluster = Cluster::new(2, 60);
     cluster.create(&["net"]);

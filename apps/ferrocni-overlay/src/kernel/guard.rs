@@ -13,8 +13,12 @@ pub(crate) fn wanted<'a>(networks: impl Iterator<Item = &'a Network>, view: &Vie
     let mut overlay =
         Overlay { port, peers: peers.collect::<std::collections::BTreeSet<IpAddr>>(), ..Overlay::default() };
     for network in networks {
-        overlay.vnis.insert(network.vni.number());
-        overlay.devices.insert(network.vni.device());
+        if network.encrypted {
+            overlay.devices.insert(super::wireguard::NAME.to_owned());
+        } else {
+            overlay.vnis.insert(network.vni.number());
+            overlay.devices.insert(network.vni.device());
+        }
         overlay.subnets.extend(network.subnets.iter().map(|subnet| (subnet.network(), network.internal)));
     }
     overlay

@@ -4,12 +4,17 @@
 //! may change it too; what was not as it should be is counted.
 //!
 //! - [`vxlan`] has the devices of networks, and the ways to other hosts
+//! - [`wireguard`] has the device of encrypted networks
+//! - [`ways`] has what both need to lead somewhere
 //! - [`guard`] has the packet filter
 
 pub(crate) mod guard;
 pub(crate) mod vxlan;
+mod ways;
+pub(crate) mod wireguard;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 use cni::NetworkName;
 use ipnetwork::IpNetwork;
@@ -17,7 +22,9 @@ use netlink::Socket;
 use nftables::overlay::{Guard, Overlay};
 
 use crate::Error;
+use crate::underlay::Found;
 use vxlan::{Programmed, Wanted};
+use wireguard::Tunnel;
 
 /// What the agent has in the kernel.
 #[derive(Debug)]
@@ -25,13 +32,14 @@ pub(crate) struct Kernel {
     host: Socket,
     guard: Guard,
     devices: BTreeMap<NetworkName, Programmed>,
+    pub(crate) tunnel: Option<Tunnel>,
     /// How often something was not as it should be.
     pub(crate) drift: u64,
 }
 
 impl Kernel {
     pub(crate) fn open() -> Result<Self, Error> {
-        Ok(Self { host: Socket::open()?, guard: Guard::open()?, devices: BTreeMap::new(), drift: 0 })
+        Ok(Self { host: Socket::open()?, guard: Guard::open()?, devices: BTreeMap::new(), tunnel: None, drift: 0 })
     }
 
     /// Has the kernel be as a network wants it. What fails is read anew the next time.
@@ -40,6 +48,33 @@ impl Kernel {
         let programmed = vxlan::program(&mut self.host, known, wanted)?;
         self.devices.insert(network.clone(), programmed);
         Ok(())
+    }
+
+    /// Makes the device of encrypted networks, or takes the one that is there. It fits the network underneath when this returns.
+    pub(crate) fn encrypt(&mut self, underlay: &Found, local: IpAddr, port: u16) -> Result<(), Error> {
+        if !self.tunnel.as_ref().is_some_and(|tunnel| tunnel.fits(underlay, local, port)) {
+            if !self.can_encrypt()? {
+                return Err(Error::NoWireGuard);
+            }
+            self.tunnel = Some(Tunnel::open(&mut self.host, underlay, local, port)?);
+        }
+        Ok(())
+    }
+
+    /// Whether there is WireGuard.
+    pub(crate) fn can_encrypt(&mut self) -> Result<bool, Error> {
+        wireguard::is_there(&mut self.host)
+    }
+
+    /// Has the kernel be as encrypted networks want it.
+    pub(crate) fn program_encrypted(&mut self, wanted: wireguard::Wanted) -> Result<(), Error> {
+        self.tunnel.as_mut().map_or(Ok(()), |tunnel| tunnel.program(&mut self.host, wanted))
+    }
+
+    /// Takes away what encrypted networks have.
+    pub(crate) fn stop_encrypting(&mut self) -> Result<(), Error> {
+        self.tunnel = None;
+        wireguard::remove(&mut self.host)
     }
 
     /// Takes away what a network has.
@@ -60,6 +95,9 @@ impl Kernel {
             self.drift += vxlan::differences(&mut self.host, &wanted)?;
             self.program(&network, wanted)?;
         }
+        if let Some(tunnel) = &mut self.tunnel {
+            self.drift += tunnel.compare(&mut self.host)?;
+        }
         if !self.guard.is_whole()? {
             self.drift += 1;
         }
@@ -73,7 +111,7 @@ impl Kernel {
 
     /// Takes away the routes to nowhere of all other subnets.
     pub(crate) fn keep_unreachable(&mut self, subnets: &BTreeSet<IpNetwork>) -> Result<(), Error> {
-        vxlan::remove_unreachable(&mut self.host, subnets)
+        ways::remove_unreachable(&mut self.host, subnets)
     }
 
     /// Takes away the packet filter.

@@ -8,22 +8,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use cni::NetworkName;
-use ip::Family;
 use ipnetwork::IpNetwork;
-use netlink::{
-    AddressSpec, Batch, Forwarding, Link, LinkChange, LinkKind, Mac, Neighbour, NewLink, Route, RouteType, Socket,
-    if_found, table,
-};
+use netlink::{Link, LinkChange, LinkKind, Mac, NewLink, Socket, if_found};
 use overlay::{HostId, Network, mtu};
 
+use super::ways::{self, Entry, Way};
 use crate::Error;
 use crate::underlay::Found;
 use crate::view::{NetworkView, View};
-
-/// The number by which routes are known as the agent's (`rtm_protocol`); see /etc/iproute2/rt_protos for those of others.
-const PROTOCOL: u8 = 142;
-/// As many requests are sent to the kernel at once: some ten kilobytes.
-const CHUNK: usize = 400;
 
 /// What a network wants in the kernel.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,26 +31,6 @@ struct Device {
     kind: LinkKind,
     mac: Mac,
     mtu: u32,
-}
-
-/// What the kernel is told about a network, in the order in which it is told: an entry is there before what needs it. Unreachable is
-/// first, so that at no time anything leaks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Entry {
-    Unreachable(IpNetwork),
-    Address(IpAddr),
-    Forwarding(Mac, IpAddr),
-    Neighbour(IpAddr, Mac),
-    Route(Way),
-}
-
-/// A route by way of another host.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Way {
-    to: IpNetwork,
-    via: IpAddr,
-    /// If that host's packets are smaller than ours.
-    mtu: Option<u32>,
 }
 
 /// What was programmed, on the device with that index.
@@ -115,14 +87,18 @@ impl Wanted {
             };
             entries.insert(Entry::Forwarding(peer.mac, peer.address));
             entries.insert(Entry::Neighbour(block.first(), peer.mac));
-            entries.insert(Entry::Route(Way { to: block.network(), via: block.first(), mtu: peer.mtu }));
+            entries.insert(Entry::Route(Way { to: block.network(), via: Some(block.first()), mtu: peer.mtu }));
         }
         for (address, _, claim) in of_network.addresses() {
             let owner = &claim.value.host;
             let same_family = |block: &overlay::Block| block.is_ipv4() == address.is_ipv4();
             let via = of_network.blocks_of(owner).find(same_family).filter(|_| claim.value.granted && owner != here.id);
             if let (Some(via), Some(Some(peer))) = (via, peers.get(owner)) {
-                entries.insert(Entry::Route(Way { to: IpNetwork::from(address), via: via.first(), mtu: peer.mtu }));
+                entries.insert(Entry::Route(Way {
+                    to: IpNetwork::from(address),
+                    via: Some(via.first()),
+                    mtu: peer.mtu,
+                }));
             }
         }
         Self { device, entries }
@@ -149,7 +125,8 @@ impl Peer {
 
 /// How large a network's packets can be on a host whose link carries so much.
 pub(crate) fn inner_mtu(outer: u32, network: &Network, local: IpAddr) -> u32 {
-    let room = outer.saturating_sub(mtu::vxlan_overhead(local));
+    let overhead = if network.encrypted { mtu::wireguard_overhead(local) } else { mtu::vxlan_overhead(local) };
+    let room = outer.saturating_sub(overhead);
     network.mtu.map_or(room, |wanted| wanted.min(room))
 }
 
@@ -159,10 +136,10 @@ pub(crate) fn program(host: &mut Socket, known: Option<Programmed>, wanted: Want
         Some(Programmed { index, wanted: now }) if now.device == wanted.device => (index, now.entries),
         _ => {
             let link = device(host, &wanted.device)?;
-            (link.index, read(host, link.index, &wanted)?)
+            (link.index, ways::read(host, link.index, &wanted.entries)?)
         }
     };
-    change(host, index, &now, &wanted.entries)?;
+    ways::change(host, index, &now, &wanted.entries)?;
     Ok(Programmed { index, wanted })
 }
 
@@ -172,7 +149,7 @@ pub(super) fn differences(host: &mut Socket, wanted: &Wanted) -> Result<u64, Err
     if !wanted.device.is(&link) {
         return Ok(1);
     }
-    let found = read(host, link.index, wanted)?;
+    let found = ways::read(host, link.index, &wanted.entries)?;
     Ok(found.symmetric_difference(&wanted.entries).count() as u64)
 }
 
@@ -182,19 +159,6 @@ pub(crate) fn remove(host: &mut Socket, network: &NetworkName, name: &str) -> Re
         && link.alias.as_deref() == Some(&label(network))
     {
         if_found(host.delete_link(link.index))?;
-    }
-    Ok(())
-}
-
-/// Removes the routes to nowhere of subnets that are no network's any more.
-pub(crate) fn remove_unreachable(host: &mut Socket, keep: &BTreeSet<IpNetwork>) -> Result<(), Error> {
-    for family in Family::ALL {
-        for route in host.routes(family, None, table::MAIN)? {
-            let is_ours = route.protocol == Some(PROTOCOL) && route.kind == RouteType::Unreachable;
-            if is_ours && !keep.contains(&route.destination) {
-                if_found(host.delete_route(&unreachable(route.destination)))?;
-            }
-        }
     }
     Ok(())
 }
@@ -247,117 +211,18 @@ fn make(host: &mut Socket, wanted: &Device) -> Result<Link, Error> {
 }
 
 fn finish(host: &mut Socket, link: &Link, wanted: &Device) -> Result<Link, Error> {
+    quieten(host, link, &wanted.name)?;
+    let change = LinkChange { alias: Some(&wanted.label), up: Some(true), ..LinkChange::default() };
+    Ok(host.change_and_read(link.index, &change)?)
+}
+
+/// Says nothing by itself, and hears no routers.
+pub(super) fn quieten(host: &mut Socket, link: &Link, name: &str) -> Result<(), Error> {
     let quiet = LinkChange { ipv6_link_local: Some(false), ..LinkChange::default() };
     match host.change_link(link.index, &quiet) {
         // A host without IPv6 has nothing to forgo.
         Err(error) if error.errno() == Some(nix::libc::EAFNOSUPPORT) => {}
         outcome => outcome?,
     }
-    sysctl::refuse_router_advertisements(&wanted.name)?;
-    let change = LinkChange { alias: Some(&wanted.label), up: Some(true), ..LinkChange::default() };
-    Ok(host.change_and_read(link.index, &change)?)
-}
-
-/// What the kernel has of what the agent could have told it.
-fn read(host: &mut Socket, index: u32, wanted: &Wanted) -> Result<BTreeSet<Entry>, Error> {
-    let mut entries = BTreeSet::new();
-    entries.extend(host.addresses(index)?.into_iter().map(|address| Entry::Address(address.network.ip())));
-    entries.extend(host.forwarding_entries(index)?.into_iter().map(|entry| Entry::Forwarding(entry.mac, entry.host)));
-    entries
-        .extend(host.permanent_neighbours(index)?.into_iter().map(|entry| Entry::Neighbour(entry.address, entry.mac)));
-    for family in Family::ALL {
-        let routes = host.routes(family, None, table::MAIN)?;
-        let entry = |route: Route| match route {
-            Route { link, gateway: Some(via), destination: to, mtu, .. } if link == Some(index) => {
-                Some(Entry::Route(Way { to, via, mtu }))
-            }
-            Route { kind: RouteType::Unreachable, protocol: Some(PROTOCOL), destination, .. } => {
-                Some(Entry::Unreachable(destination)).filter(|entry| wanted.entries.contains(entry))
-            }
-            _ => None,
-        };
-        entries.extend(routes.into_iter().filter_map(entry));
-    }
-    Ok(entries)
-}
-
-/// What there can be only one of is replaced, not removed first: packets always find one.
-fn change(host: &mut Socket, link: u32, now: &BTreeSet<Entry>, wanted: &BTreeSet<Entry>) -> Result<(), Error> {
-    let new: Vec<_> = wanted.difference(now).collect();
-    let replaced: BTreeSet<Place> = new.iter().map(|entry| entry.place()).collect();
-    let gone: Vec<_> = now.difference(wanted).filter(|entry| !replaced.contains(&entry.place())).collect();
-    let added = send(host, &new, |entry, batch| entry.add(link, batch));
-    let removed =
-        gone.iter().rev().try_for_each(|entry| match send(host, &[entry], |entry, batch| entry.remove(link, batch)) {
-            Err(error) if error.is_not_found() => Ok(()),
-            outcome => outcome,
-        });
-    Ok(added.and(removed)?)
-}
-
-/// Some at a time; all are tried, and the first refusal is told.
-fn send(host: &mut Socket, entries: &[&Entry], push: impl Fn(&Entry, &mut Batch<'_>)) -> netlink::Result<()> {
-    let mut outcome = Ok(());
-    for chunk in entries.chunks(CHUNK) {
-        let mut batch = host.batch();
-        chunk.iter().for_each(|entry| push(entry, &mut batch));
-        outcome = outcome.and(batch.send());
-    }
-    outcome
-}
-
-/// Where the kernel keeps an entry: a second one with the same place replaces it.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Place {
-    Unreachable(IpNetwork),
-    Address(IpAddr),
-    Forwarding(Mac),
-    Neighbour(IpAddr),
-    Route(IpNetwork),
-}
-
-impl Entry {
-    fn place(&self) -> Place {
-        match *self {
-            Self::Unreachable(subnet) => Place::Unreachable(subnet),
-            Self::Address(address) => Place::Address(address),
-            Self::Forwarding(mac, _) => Place::Forwarding(mac),
-            Self::Neighbour(address, _) => Place::Neighbour(address),
-            Self::Route(way) => Place::Route(way.to),
-        }
-    }
-
-    fn add(&self, link: u32, batch: &mut Batch<'_>) {
-        match *self {
-            Self::Unreachable(subnet) => batch.replace_route(&unreachable(subnet)),
-            Self::Address(address) => {
-                let alone = AddressSpec::new(link, IpNetwork::from(address));
-                batch.ensure_address(&AddressSpec { prefix_route: false, ..alone })
-            }
-            Self::Forwarding(mac, host) => batch.set_forwarding(&Forwarding { link, mac, host }),
-            Self::Neighbour(address, mac) => batch.set_neighbour(&Neighbour { link, address, mac }),
-            Self::Route(way) => batch.replace_route(&way.route(link)),
-        };
-    }
-
-    fn remove(&self, link: u32, batch: &mut Batch<'_>) {
-        match *self {
-            Self::Unreachable(subnet) => batch.delete_route(&unreachable(subnet)),
-            Self::Address(address) => batch.delete_address(link, IpNetwork::from(address)),
-            Self::Forwarding(mac, host) => batch.delete_forwarding(&Forwarding { link, mac, host }),
-            Self::Neighbour(address, mac) => batch.delete_neighbour(&Neighbour { link, address, mac }),
-            Self::Route(way) => batch.delete_route(&way.route(link)),
-        };
-    }
-}
-
-impl Way {
-    fn route(self, link: u32) -> Route {
-        let Self { to, via, mtu } = self;
-        Route { gateway: Some(via), link: Some(link), mtu, onlink: true, protocol: Some(PROTOCOL), ..Route::new(to) }
-    }
-}
-
-fn unreachable(subnet: IpNetwork) -> Route {
-    Route { kind: RouteType::Unreachable, priority: Some(u32::MAX), protocol: Some(PROTOCOL), ..Route::new(subnet) }
+    Ok(sysctl::refuse_router_advertisements(name)?)
 }

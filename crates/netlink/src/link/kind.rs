@@ -105,6 +105,8 @@ pub enum LinkKind {
         /// This host's address in the network underneath, which is also the source of what it sends.
         local: IpAddr,
     },
+    /// Encrypted packets in UDP (drivers/net/wireguard), whose peers generic netlink tells it.
+    WireGuard,
 }
 
 /// Who talks to whom among the macvlan links of one parent.
@@ -238,6 +240,7 @@ impl LinkKind {
             LinkKind::Ifb => "ifb",
             LinkKind::Vrf { .. } => "vrf",
             LinkKind::Vxlan { .. } => "vxlan",
+            LinkKind::WireGuard => "wireguard",
         }
     }
 
@@ -282,6 +285,7 @@ impl LinkKind {
             }
             LinkKind::Dummy => (InfoKind::Dummy, None),
             LinkKind::Ifb => (InfoKind::Ifb, None),
+            LinkKind::WireGuard => (InfoKind::Wireguard, None),
         }
     }
 
@@ -308,6 +312,7 @@ impl LinkKind {
             "vxlan" => options.vxlan()?,
             "dummy" => Some(LinkKind::Dummy),
             "ifb" => Some(LinkKind::Ifb),
+            "wireguard" => Some(LinkKind::WireGuard),
             _ => None,
         })
     }
