@@ -125,10 +125,15 @@ impl Cluster {
         self.etcdctl(&["put", &format!("/ferrocni/v1/{key}"), &value.to_string()]);
     }
 
-    /// Creates an overlay network from the first host.
+    /// Creates an overlay network from the first host, as soon as etcd answers in time, which it may not on a busy machine.
     #[track_caller]
     pub fn create(&self, arguments: &[&str]) {
-        let _ = self.nodes[0].create(arguments).ok();
+        eventually("etcd has answered in time", || {
+            let created = self.nodes[0].create(arguments);
+            let is_late = !created.status.success() && created.stderr.contains("has not answered");
+            is_late || created.ok().is_empty();
+            !is_late
+        });
     }
 
     /// Waits until something is so.

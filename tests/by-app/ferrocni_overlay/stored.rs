@@ -26,7 +26,7 @@ fn nonsense_is_refused_told_and_harms_nothing_else() {
         ("nets/net/addrs/10.128.255.192-26/192.0.2.9".to_owned(), json!({})),
         (format!("hosts/{STRANGER}"), json!({"name": "n".repeat(10_000), "underlay": ["192.0.2.9"], "mtu": 1500})),
         ("hosts/../../x".to_owned(), json!({"name": "x", "underlay": ["127.0.0.1"], "mtu": 1500})),
-        (format!("nets/net/names/{STRANGER}/c:eth0"), json!({"addresses": [], "names": ["n".repeat(10_000)]})),
+        (format!("nets/net/names/{STRANGER}/c:eth0"), json!({"addresses": [], "name": "n".repeat(10_000)})),
         ("nets/net/x\u{1b}[2J".to_owned(), json!(1)),
     ] {
         cluster.put(&key, &value);

@@ -183,7 +183,8 @@ impl Socket {
     /// Whether this kernel knows a kind of links; it loads the module, if there is one.
     ///
     /// It is asked for a link that there can be none of: one on no parent, with the address of a group. A kernel that knows
-    /// the kind says what is wrong (`EINVAL`, `EADDRNOTAVAIL`), any other that it does not know it (`EOPNOTSUPP`).
+    /// the kind says what is wrong (`EINVAL`, `EADDRNOTAVAIL`), any other that it does not know it (`EOPNOTSUPP`). This is not for
+    /// a kind without Ethernet addresses, WireGuard, of which such a link would be made.
     ///
     /// # Errors
     /// Any other refusal.

@@ -59,7 +59,8 @@ pub(super) fn run(command: &Command) -> Result<ExitCode, Failure> {
     }
 }
 
-fn known() -> Result<Vec<KnownHost>, Failure> {
+/// All hosts, as the agent knows them.
+pub(super) fn known() -> Result<Vec<KnownHost>, Failure> {
     match Agent::default().ask(&Request::Hosts)? {
         Reply::Hosts(hosts) => Ok(hosts),
         _ => Err(ClusterError::Answer.into()),
