@@ -70,12 +70,12 @@ on() { # MACHINE COMMAND...
     nsenter --target "${pid[$1]}" --net --mount --pid --uts --ipc env PATH="$bin:$PATH" CNI_PATH="$bin" "${@:2}"
 }
 eventually() { # WHAT COMMAND...
-    local _
-    for _ in {1..300}; do
-        "${@:2}" >/dev/null 2>&1 && return
+    local _ said=
+    for _ in {1..200}; do
+        said=$("${@:2}" 2>&1) && return
         sleep 0.1
     done
-    die "$1: it does not come about"
+    die "$1: it does not come about: $said"
 }
 
 machine switch
@@ -141,7 +141,7 @@ show() { # NETWORK OPTION...
         done
     done
 }
-fetch() { on "$1" ferrocni run --network "$2" busybox wget -T 5 -q -O - "http://$3/"; }
+fetch() { on "$1" ferrocni run --network "$2" timeout 5 busybox wget -q -O - "http://$3/"; }
 
 show plain
 has_wireguard() { on switch ip link add wireguard type wireguard 2>/dev/null; }

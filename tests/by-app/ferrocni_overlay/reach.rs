@@ -35,6 +35,10 @@ fn containers_on_different_hosts_reach_each_other_and_leave_nothing() {
                 client.assert_reaches_udp(&to);
             }
         }
+        let numbers = cluster.nodes[place].host.ferrocni(["metrics"]).ok();
+        for number in ["connected 1", "hosts 3", "networks 1", "problems 0", "drift_total 0"] {
+            assert!(numbers.contains(&format!("\nferrocni_overlay_{number}\n")), "{number} in {numbers}");
+        }
         cluster.nodes[place].host.assert_reaches_tcp(&format!("{}:80", address(result, 0)));
     }
     for (node, (container, result)) in cluster.nodes.iter().zip(&containers) {
