@@ -6,12 +6,15 @@ use tests::{Container, Inside as _};
 
 /// Two containers on the first two hosts, with their addresses.
 fn pair(cluster: &Cluster) -> [(Container, String); 2] {
-    [0, 1].map(|number| {
+    let pair = [0, 1].map(|number| {
         let node = &cluster.nodes[number];
         let container = node.host.container("c");
         let address = node.attach(&container, "net");
         (container, address)
-    })
+    });
+    let [(a, _), (_, address_of_b)] = &pair;
+    eventually("both hosts know the way", || a.try_run(["ping", "-c1", "-W1", address_of_b]).status.success());
+    pair
 }
 
 /// What the agent has in the kernel.
