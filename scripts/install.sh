@@ -25,6 +25,7 @@ plugins=$(names plugins/*/src/main.rs ipam/*/src/main.rs)
 commands=$(names apps/*/src/main.rs)
 CARGO_BUILD_TARGET=$(scripts/target.sh)
 export CARGO_BUILD_TARGET
+scripts/needs.sh
 cargo build --release --bins --quiet
 built=${CARGO_TARGET_DIR:-$root/target}/$CARGO_BUILD_TARGET/release
 

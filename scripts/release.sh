@@ -47,6 +47,7 @@ apps=$(names apps/*/src/main.rs)
 
 # The paths of this machine are in no program.
 build() {
+    scripts/needs.sh
     local remap="--remap-path-prefix=$PWD=/ferrocni --remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo"
     export CARGO_TARGET_DIR=$work/target
     CARGO_INCREMENTAL=0 RUSTFLAGS="${RUSTFLAGS-} $remap" cargo build --locked --release --bins --quiet

@@ -15,10 +15,11 @@ cd "$(dirname "$0")/.."
 # What the harness runs, the clients, the reference plugins (for what ours does not have yet), and compilers.
 PACKAGES=(iproute2 iputils-ping procps conntrack nftables iptables dbus-daemon firewalld strace busybox-static
     iperf3 socat tcpdump tini dnsmasq-base aardvark-dns golang-github-containernetworking-plugin-dnsname systemd podman podman-compose
-    containerd runc python3-grpcio containernetworking-plugins golang-go gcc libc6-dev jq xz-utils ca-certificates)
+    containerd runc python3-grpcio containernetworking-plugins golang-go gcc libc6-dev
+    etcd-server etcd-client openssl protobuf-compiler libprotobuf-dev musl-tools jq xz-utils ca-certificates)
 
-# Packages that would start a daemon, and one of them with rules for the whole machine.
-DAEMONS=(firewalld containerd)
+# Packages that would start a daemon, with its unit, and one of them with rules for the whole machine.
+DAEMONS=(firewalld:firewalld containerd:containerd etcd-server:etcd)
 
 # Licences that may be linked into an Apache-2.0 program.
 LICENCES='["Apache-2.0", "Apache-2.0 WITH LLVM-exception", "BSD-2-Clause", "BSD-3-Clause", "ISC", "MIT",
@@ -62,7 +63,7 @@ install_packages() {
     # Nor may they start with the machine, if they were not there before.
     local daemon
     for daemon in "${DAEMONS[@]}"; do
-        [[ " ${missing[*]} " != *" $daemon "* ]] || ! command -v systemctl >/dev/null || quietly systemctl disable "$daemon"
+        [[ " ${missing[*]} " != *" ${daemon%:*} "* ]] || ! command -v systemctl >/dev/null || quietly systemctl disable "${daemon#*:}"
     done
 }
 

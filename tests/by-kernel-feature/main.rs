@@ -19,6 +19,7 @@
 //! - `virtual_machine`: `scripts/vm-run.sh` itself (runs anywhere)
 //! - `vlan`: 802.1Q links
 //! - `vrf`: routing tables of their own
+//! - `wireguard`: encrypted links, and the networks over many hosts that need them
 
 #![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
 
@@ -33,3 +34,4 @@ mod tunnels;
 mod virtual_machine;
 mod vlan;
 mod vrf;
+mod wireguard;

@@ -1,4 +1,4 @@
-//! `scripts/quickstart.sh`, which is the first thing that anybody sees of ferrocni.
+//! `scripts/quickstart.sh`, which is the first thing that anybody sees of ferrocni, and `scripts/quickstart-overlay.sh`.
 
 use std::path::Path;
 
@@ -26,4 +26,20 @@ fn the_quickstart_can_be_run_twice_and_leaves_the_host_as_it_was() {
         assert_eq!(host.run(["nft", "list", "ruleset"]), rules, "not even the empty tables");
         assert_eq!(host.read("/proc/sys/net/ipv4/ip_forward").unwrap().trim(), "0");
     }
+}
+
+#[test]
+fn the_quickstart_of_many_hosts_leaves_nothing() {
+    let host = Host::new();
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/quickstart-overlay.sh");
+    let programs = format!("CNI_BIN_DIR={}", bin_dir().display());
+    let before = host.snapshot();
+    let said = host.run(["env", &programs, "bash", script.to_str().unwrap()]);
+    for step in ["host three is dead", "ferrocni overlay host rm three", "everything is removed"] {
+        assert!(said.contains(step), "{step:?} is not in {said}");
+    }
+    let networks = 1 + said.matches("ferrocni overlay check encrypted").count();
+    assert_eq!(said.matches("hello from host ").count(), 9 * networks + 1, "{said}");
+    host.snapshot().assert_nothing_since(&before);
+    assert_eq!(host.run(["ip", "-o", "link"]).lines().count(), 1, "lo");
 }

@@ -63,6 +63,7 @@ macro_rules! killed {
 killed! {
     bandwidth: "bandwidth"
     bridge: "bridge"
+    cluster: "cluster"
     dhcp: "dhcp"
     dnsname: "dnsname"
     firewall: "firewall"
@@ -71,6 +72,7 @@ killed! {
     loopback: "loopback"
     macvlan: "macvlan"
     none: "none"
+    overlay: "overlay"
     portmap: "portmap"
     ptp: "ptp"
     tap: "tap"

@@ -87,6 +87,14 @@ fn full_config(scene: &Scene, plugin: &str) -> Value {
         "static" => json!({
             "args": {"cni": {"ips": ["10.1.0.77/24"]}}, "runtimeConfig": {"ips": ["10.1.0.88"]},
         }),
+        "overlay" => json!({
+            "network": "wide", "ipMasq": false, "ipMasqBackend": "nftables", "mtu": 1400, "routerAdvertisements": false,
+            "dns": {"nameservers": ["10.7.0.1"], "domain": "a", "search": ["a"], "options": ["ndots:1"]},
+            "args": {"cni": {"ips": ["10.9.3.77"]}}, "runtimeConfig": {"ips": ["10.9.3.77"]},
+        }),
+        "cluster" => json!({
+            "args": {"cni": {"ips": ["10.9.3.77"]}}, "runtimeConfig": {"ips": ["10.9.3.77"]},
+        }),
         "ptp" => json!({
             "ipMasqBackend": "nftables", "mtu": 1400, "routerAdvertisements": false,
             "dns": {"nameservers": ["10.7.0.1"], "domain": "a", "search": ["a"], "options": ["ndots:1"]},
@@ -202,6 +210,7 @@ macro_rules! mutated {
 mutated! {
     bandwidth: "bandwidth"
     bridge: "bridge"
+    cluster: "cluster"
     dhcp: "dhcp"
     dnsname: "dnsname"
     firewall: "firewall"
@@ -211,6 +220,7 @@ mutated! {
     loopback: "loopback"
     macvlan: "macvlan"
     none: "none"
+    overlay: "overlay"
     portmap: "portmap"
     ptp: "ptp"
     sbr: "sbr"

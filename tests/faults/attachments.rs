@@ -31,7 +31,9 @@ impl Attachments {
         let mut this = Self { scene, plugin, config, is_possible: true, result: None, valid: json!([]) };
         match plugin {
             _ if CHAINED.contains(&plugin) => this.chain(),
-            _ if INTERFACES.contains(&plugin) || plugin == "host-local" => this.attach_another("eth1"),
+            _ if INTERFACES.contains(&plugin) || matches!(plugin, "cluster" | "host-local" | "overlay") => {
+                this.attach_another("eth1");
+            }
             _ if BY_KERNEL_FEATURE.contains(&plugin) => this.lack(),
             "loopback" => this.attach_another("lo"),
             // These have nothing of their own in any container, or no second lease to be had.
@@ -124,10 +126,10 @@ impl Attachments {
 
     /// So that every ADD gets the same one.
     pub(crate) fn forget_the_last_address(&self) {
-        let networks = Path::new("/var/lib/cni/networks");
+        let stores = ["/var/lib/cni/networks", "/var/lib/cni/overlay"].map(Path::new);
         let files_in = |folder: &Path| fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
         let forget = || {
-            for file in files_in(networks).flat_map(|network| files_in(&network)) {
+            for file in stores.into_iter().flat_map(files_in).flat_map(|network| files_in(&network)) {
                 if file.file_name().is_some_and(|name| name.to_string_lossy().starts_with("last_reserved_ip.")) {
                     fs::remove_file(file).unwrap();
                 }
@@ -141,10 +143,11 @@ impl Attachments {
         let damage = match self.plugin {
             _ if !self.is_possible => return,
             "bandwidth" => "tc qdisc del dev $(ip -br link show type ifb | tail -n 1 | cut -d' ' -f1) root",
-            "bridge" | "firewall" | "portmap" | "ptp" => "nft flush ruleset",
+            "bridge" | "firewall" | "overlay" | "portmap" | "ptp" => "nft flush ruleset",
             "dnsname" => "nft flush ruleset; rm -f /run/ferrocni/names/test:fresh:eth0",
             "host-device" | "macvlan" | "tap" => "ip -n fresh -6 addr flush dev eth0 scope global",
             "host-local" => "rm /var/lib/cni/networks/test/fd00:1::4",
+            "cluster" => "rm /var/lib/cni/overlay/wide/fd00:9::7:*",
             "loopback" | "none" => "ip -n fresh link set lo down",
             "sbr" => "ip -n fresh rule flush",
             "tuning" => "ip -n fresh link set eth0 promisc off",

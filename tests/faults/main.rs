@@ -32,6 +32,7 @@ macro_rules! plugins {
 plugins! {
     bandwidth: "bandwidth"
     bridge: "bridge"
+    cluster: "cluster"
     dhcp: "dhcp"
     dnsname: "dnsname"
     dummy: "dummy"
@@ -43,6 +44,7 @@ plugins! {
     loopback: "loopback"
     macvlan: "macvlan"
     none: "none"
+    overlay: "overlay"
     portmap: "portmap"
     ptp: "ptp"
     sbr: "sbr"

@@ -29,6 +29,7 @@ pub const EXAMPLES: &[(&str, &str)] = &[
     ("macvlan-trunk", "by_kernel_feature::macvlan_trunk::the_example_puts_containers_into_a_vlan_of_the_wire"),
     ("names", "by_plugin::dnsname::the_example_s_containers_find_each_other_and_are_published"),
     ("none", "by_plugin::examples::none_leads_nowhere"),
+    ("overlay", "by_app::ferrocni_overlay::reach::the_example_joins_hosts_and_publishes_ports"),
     ("ptp", "by_plugin::ptp::reach::the_example_connects_containers_with_each_other_the_host_and_the_world"),
     ("published-ports", "by_plugin::examples::published_ports_are_served_where_they_are_published"),
     ("sbr", "by_plugin::sbr::who_is_asked_on_one_interface_answers_through_it"),

@@ -29,11 +29,11 @@ const LIFETIME: Duration = Duration::from_secs(600);
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Folders of the machine that every host has for itself, empty.
-const PRIVATE: [&str; 4] = ["/run", "/etc/cni", "/var/lib/cni", "/opt/cni"];
+const PRIVATE: [&str; 6] = ["/run", "/etc/cni", "/etc/ferrocni", "/var/lib/cni", "/var/lib/ferrocni", "/opt/cni"];
 
 /// A machine for one test: network, mount, pid, uts and ipc namespaces of its own, with an empty `/run`,
-/// `/etc/cni`, `/var/lib/cni` and `/opt/cni`, forwarding off and `lo` up. The real machine's programs are
-/// there, its cgroups too; its links, rules, network sysctls and daemons are not, and its other sysctls can only be read.
+/// `/etc/cni`, `/etc/ferrocni`, `/var/lib/cni`, `/var/lib/ferrocni` and `/opt/cni`, forwarding off and `lo` up. The real machine's
+/// programs are there, its cgroups too; its links, rules, network sysctls and daemons are not, and its other sysctls can only be read.
 ///
 /// Dropping it kills everything that runs in it. Should the test process itself be killed, the host ends as
 /// well: its init waits for the end of a pipe that only the test holds.
@@ -124,6 +124,22 @@ impl Host {
             host.shell("until ip -6 route show table local dev uplink | grep -q 2001:db8::; do sleep 0.01; done");
         }
         other
+    }
+
+    /// Plugs the host's `uplink` into a bridge of another machine, where the port is called `port<number>`. It has that number at the
+    /// end of 192.0.2.0 and, in hexadecimal, of `2001:db8::`.
+    pub fn plug_into(&self, switch: &Self, bridge: &str, number: u8) {
+        let pid = self.init.id();
+        let veth = format!("ip link add port{number} master {bridge} up type veth peer name uplink netns {pid}");
+        // The pid of the other's init is known outside only.
+        let plugged = switch.namespaces.enter_network_only(|| command(["sh", "-c", &veth]).status());
+        assert!(plugged.expect("run ip").success(), "`{veth}`");
+        self.shell(&format!(
+            "ip addr add 192.0.2.{number}/24 dev uplink
+             ip addr add 2001:db8::{number:x}/64 dev uplink nodad
+             ip link set uplink up
+             until ip -6 route show table local dev uplink | grep -q 2001:db8::; do sleep 0.01; done"
+        ));
     }
 
     /// Waits until no IPv6 address is looked for on its link any more: none of ours is, but the reference leaves it to the

@@ -23,8 +23,8 @@
 //! What is where: [`Host`] and [`Container`] with everything of [`Inside`] (commands, traffic);
 //! [`Capture`] shows frames; [`Cni`] runs one plugin, [`Chain`] a whole network configuration as libcni does; [`Snapshot`] tells what
 //! somebody left behind; [`every_plugin_rules`] is what holds for each plugin; [`Cni::killed_at_every_change`]
-//! kills a plugin wherever it changes something. [`dhcp`] is a link with a DHCP server,
-//! [`firewalld`] a real one, [`names`] asks for containers, [`scene`] a host on which each plugin has something good to do.
+//! kills a plugin wherever it changes something. [`cluster`] has several hosts that share an etcd, [`dhcp`] is a link with a DHCP
+//! server, [`firewalld`] a real one, [`names`] asks for containers, [`scene`] a host on which each plugin has something good to do.
 //!
 //! `CNI_BIN_DIR` points the suite at other binaries. A test is first proved on the Go reference suite
 //! (`CNI_BIN_DIR=/usr/lib/cni`, Debian's `containernetworking-plugins`); where the reference cannot do what
@@ -35,6 +35,7 @@
 mod binaries;
 mod capture;
 mod chain;
+pub mod cluster;
 mod cni;
 mod command;
 pub mod dhcp;

@@ -5,9 +5,10 @@ use serde_json::{Value, json};
 use crate::{Background, Cni, CniError, Container, Host, Inside as _, Outcome, dhcp, is_reference, newest_version};
 
 /// The plugins that work on any kernel.
-pub const PLUGINS: [&str; 17] = [
+pub const PLUGINS: [&str; 19] = [
     "bandwidth",
     "bridge",
+    "cluster",
     "dhcp",
     "dnsname",
     "firewall",
@@ -17,6 +18,7 @@ pub const PLUGINS: [&str; 17] = [
     "loopback",
     "macvlan",
     "none",
+    "overlay",
     "portmap",
     "ptp",
     "sbr",
@@ -74,6 +76,15 @@ fn ptp_config() -> Value {
     })
 }
 
+/// What the agent of networks over many hosts leaves for plugins about one, called `wide`.
+pub const WIDE: &str = r#"{
+    "host": "00000000-0000-4000-8000-000000000000",
+    "network": {"vni": 4097, "subnets": [
+        {"subnet": "10.9.0.0/16", "blockLength": 24}, {"subnet": "fd00:9::/64", "blockLength": 112}
+    ]},
+    "mtu": 1450, "blocks": ["10.9.3.0/24", "fd00:9::7:0/112"], "claimed": [], "excluded": [], "conflicts": []
+}"#;
+
 /// A host with four containers: `attached` has been connected to a network, `fresh` has not, `sharing` has the host's own
 /// namespace, and `leasing` has an interface on a link with a DHCP server.
 #[derive(Debug)]
@@ -115,6 +126,7 @@ impl Scene {
         let sharing = host.container_at("sharing", "/proc/1/ns/net".as_ref());
         let (leasing, dhcp) =
             (leasing(&host), [dhcp::start_server(&host, &dhcp::RANGES), dhcp::start_daemon(&host, &["-timeout 3s"])]);
+        host.write("/run/ferrocni/overlay/networks/wide", WIDE);
         let mut config = bridge_config();
         config["cniVersion"] = json!(version);
         let result = host.cni("bridge").command("ADD").container(&attached).config(&config).run().ok();
@@ -158,6 +170,8 @@ impl Scene {
                 "runtimeConfig": {"portMappings": [{"hostPort": 8080, "containerPort": 80, "protocol": "tcp"}]},
             }),
             "ptp" => ptp_config(),
+            "overlay" => json!({"type": "overlay", "network": "wide"}),
+            "cluster" => json!({"type": "cluster", "ipam": {"type": "cluster", "network": "wide"}}),
             "dummy" => json!({"type": "dummy", "ipam": bridge_config()["ipam"]}),
             "ipvlan" => json!({"type": "ipvlan", "master": "br0", "ipam": bridge_config()["ipam"]}),
             "vlan" => json!({"type": "vlan", "master": "br0", "vlanId": 5, "ipam": bridge_config()["ipam"]}),
@@ -210,7 +224,7 @@ impl Scene {
         let mut config = self.config(plugin);
         config.as_object_mut().expect("an object").remove("prevResult");
         let began_with = json!([{"containerID": "attached", "ifname": "eth0"}]);
-        let with_addresses = plugin == "host-local" || INTERFACES.contains(&plugin);
+        let with_addresses = matches!(plugin, "cluster" | "host-local" | "overlay") || INTERFACES.contains(&plugin);
         config["cni.dev/valid-attachments"] = if with_addresses { began_with } else { json!([]) };
         self.host.cni(plugin).command("GC").config(&config).run()
     }

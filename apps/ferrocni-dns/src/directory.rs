@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use std::rc::Rc;
 
 use cni::{Attachment, ContainerId, NetworkName};
-use names::{Name, Record};
+use names::{Known, Name, Peer, Record, Told};
 use netlink::NetnsId;
 
 /// All records, by everything that they are looked for by.
@@ -19,43 +19,61 @@ pub(crate) struct Directory {
     /// Those of a namespace in the order of its interfaces.
     askers: HashMap<NetnsId, Vec<Rc<Entry>>>,
     containers: HashMap<ContainerId, Vec<Rc<Entry>>>,
+    /// Those on other hosts.
+    elsewhere: HashMap<Peer, Vec<Rc<Named>>>,
 }
 
-/// A record and whose it is.
+/// A container of this host on a network: a record and whose it is.
 #[derive(Debug)]
 pub(crate) struct Entry {
     pub(crate) attachment: Attachment,
     pub(crate) record: Record,
+    named: Rc<Named>,
+}
+
+/// A container on a network as others there know it, whichever host it is on.
+#[derive(Debug)]
+pub(crate) struct Named {
+    attachment: Attachment,
+    is_here: bool,
+    pub(crate) known: Known,
     short_id: Option<Name>,
 }
 
-/// The records of a network.
+/// Who is on a network.
 #[derive(Debug, Default)]
 struct Network {
-    names: HashMap<Name, Vec<Rc<Entry>>>,
-    addresses: HashMap<IpAddr, Vec<Rc<Entry>>>,
+    names: HashMap<Name, Vec<Rc<Named>>>,
+    addresses: HashMap<IpAddr, Vec<Rc<Named>>>,
     domains: HashMap<Name, usize>,
-    /// How many of the records are of pods.
+    /// How many of them are pods.
     pods: usize,
-    records: usize,
+    containers: usize,
 }
 
 impl Entry {
     pub(crate) fn new(attachment: Attachment, record: Record) -> Self {
+        let named = Rc::new(Named::new(attachment.clone(), Known::from(&record), true));
+        Self { attachment, record, named }
+    }
+}
+
+impl Named {
+    fn new(attachment: Attachment, known: Known, is_here: bool) -> Self {
         let short_id = attachment.container.as_str().get(..SHORT_ID).and_then(|id| Name::new(id).ok());
-        Self { attachment, record, short_id }
+        Self { attachment, is_here, known, short_id }
     }
 
     fn names(&self) -> impl Iterator<Item = &Name> {
-        let all: HashSet<_> = self.record.name.iter().chain(&self.record.aliases).chain(&self.short_id).collect();
+        let all: HashSet<_> = self.known.name.iter().chain(&self.known.aliases).chain(&self.short_id).collect();
         all.into_iter()
     }
 
     /// What reverse questions are answered with: the name, as others find it whatever their search domain is.
     pub(crate) fn full_name(&self) -> Option<Name> {
-        let name = self.record.name.as_ref().or(self.record.aliases.first()).or(self.short_id.as_ref())?;
+        let name = self.known.name.as_ref().or(self.known.aliases.first()).or(self.short_id.as_ref())?;
         let network = Name::new(self.attachment.network.as_str()).ok();
-        let domain = self.record.domain.as_ref().or(network.as_ref());
+        let domain = self.known.domain.as_ref().or(network.as_ref());
         Some(domain.and_then(|domain| name.below(domain)).unwrap_or_else(|| name.clone()))
     }
 }
@@ -68,7 +86,7 @@ impl Directory {
     pub(crate) fn insert(&mut self, entry: Entry) {
         self.remove(&entry.attachment);
         let entry = Rc::new(entry);
-        self.networks.entry(entry.attachment.network.clone()).or_default().insert(&entry);
+        self.networks.entry(entry.attachment.network.clone()).or_default().insert(&entry.named);
         let siblings = self.askers.entry(entry.record.namespace.id()).or_default();
         siblings.push(Rc::clone(&entry));
         siblings.sort_by(|one, other| order(one).cmp(&order(other)));
@@ -79,15 +97,41 @@ impl Directory {
     /// Takes a record out.
     pub(crate) fn remove(&mut self, attachment: &Attachment) -> Option<Rc<Entry>> {
         let entry = self.entries.remove(attachment)?;
-        if let Some(network) = self.networks.get_mut(&attachment.network) {
-            network.remove(&entry);
-            if network.records == 0 {
-                self.networks.remove(&attachment.network);
-            }
-        }
+        self.take_off(&attachment.network, &entry.named);
         take_out(&mut self.askers, &entry.record.namespace.id(), &entry);
         take_out(&mut self.containers, &attachment.container, &entry);
         Some(entry)
+    }
+
+    /// Takes in what another host has told of a network, instead of what it told earlier.
+    pub(crate) fn replace_elsewhere(&mut self, peer: Peer, told: Told) {
+        for named in self.elsewhere.remove(&peer).into_iter().flatten() {
+            self.take_off(peer.network(), &named);
+        }
+        if told.is_empty() {
+            return;
+        }
+        let network = self.networks.entry(peer.network().clone()).or_default();
+        let named = told.into_iter().map(|((container, ifname), known)| {
+            let attachment = Attachment { network: peer.network().clone(), container, ifname };
+            Rc::new(Named::new(attachment, known, false))
+        });
+        let named: Vec<_> = named.inspect(|named| network.insert(named)).collect();
+        self.elsewhere.insert(peer, named);
+    }
+
+    /// The other hosts that have told anything.
+    pub(crate) fn peers(&self) -> Vec<Peer> {
+        self.elsewhere.keys().cloned().collect()
+    }
+
+    fn take_off(&mut self, network: &NetworkName, named: &Rc<Named>) {
+        if let Some(known) = self.networks.get_mut(network) {
+            known.remove(named);
+            if known.containers == 0 {
+                self.networks.remove(network);
+            }
+        }
     }
 
     pub(crate) fn get(&self, attachment: &Attachment) -> Option<&Rc<Entry>> {
@@ -123,14 +167,13 @@ impl Directory {
 
     /// Who has the address on a network with that gateway.
     pub(crate) fn behind_gateway(&self, gateway: IpAddr, address: IpAddr) -> Option<&Rc<Entry>> {
-        let on = |network: &'_ Network| {
-            network.addresses.get(&address)?.iter().position(|entry| entry.record.gateways.contains(&gateway))
-        };
-        self.networks.values().find_map(|network| Some(&network.addresses[&address][on(network)?]))
+        let at = self.networks.values().filter_map(|network| network.addresses.get(&address)).flatten();
+        let mut here = at.filter(|named| named.is_here).filter_map(|named| self.entries.get(&named.attachment));
+        here.find(|entry| entry.record.gateways.contains(&gateway))
     }
 
     /// Those on the network of `own` that are found by a name, each once.
-    pub(crate) fn named(&self, own: &Entry, name: &str) -> Vec<Rc<Entry>> {
+    pub(crate) fn named(&self, own: &Entry, name: &str) -> Vec<Rc<Named>> {
         let Some(network) = self.networks.get(&own.attachment.network) else { return Vec::new() };
         let mut found = network.bare(name, own);
         if let Some(name) = below(name, own.attachment.network.as_str()) {
@@ -138,18 +181,17 @@ impl Directory {
         }
         for domain in network.domains.keys() {
             let Some(name) = below(name, domain.as_str()) else { continue };
-            found.extend(
-                network.bare(name, own).into_iter().filter(|entry| entry.record.domain.as_ref() == Some(domain)),
-            );
+            let found_below = network.bare(name, own).into_iter();
+            found.extend(found_below.filter(|named| named.known.domain.as_ref() == Some(domain)));
         }
         let mut known = HashSet::new();
-        found.retain(|entry| known.insert(Rc::as_ptr(entry)));
+        found.retain(|named| known.insert(Rc::as_ptr(named)));
         found.into_iter().map(Rc::clone).collect()
     }
 
     /// Those that are called `name.network`, whichever network that is.
-    pub(crate) fn named_with_network(&self, name: &str) -> Vec<Rc<Entry>> {
-        let on = |(network, records): (&NetworkName, &'_ Network)| -> Vec<Rc<Entry>> {
+    pub(crate) fn named_with_network(&self, name: &str) -> Vec<Rc<Named>> {
+        let on = |(network, records): (&NetworkName, &'_ Network)| -> Vec<Rc<Named>> {
             let found = below(name, network.as_str()).and_then(|name| records.names.get(name));
             found.map(|found| found.iter().map(Rc::clone).collect()).unwrap_or_default()
         };
@@ -157,21 +199,21 @@ impl Directory {
     }
 
     /// Those that have an address, on any network.
-    pub(crate) fn at_anywhere(&self, address: IpAddr) -> Vec<Rc<Entry>> {
+    pub(crate) fn at_anywhere(&self, address: IpAddr) -> Vec<Rc<Named>> {
         let found = self.networks.values().filter_map(|network| network.addresses.get(&address));
         found.flatten().map(Rc::clone).collect()
     }
 
     /// Those on the network of `own` that are meant by a link.
-    pub(crate) fn linked(&self, own: &Entry, container: &str) -> Vec<Rc<Entry>> {
+    pub(crate) fn linked(&self, own: &Entry, container: &str) -> Vec<Rc<Named>> {
         let by_id = ContainerId::new(container).ok().and_then(|id| self.containers.get(&id));
-        let mut found: Vec<_> = by_id.into_iter().flatten().map(Rc::clone).collect();
-        found.retain(|entry| entry.attachment.network == own.attachment.network);
+        let on_network = by_id.into_iter().flatten().filter(|entry| entry.attachment.network == own.attachment.network);
+        let found: Vec<_> = on_network.map(|entry| Rc::clone(&entry.named)).collect();
         if found.is_empty() { self.named(own, &container.to_ascii_lowercase()) } else { found }
     }
 
     /// Those on the network of `own` that have an address.
-    pub(crate) fn at(&self, own: &Entry, address: IpAddr) -> &[Rc<Entry>] {
+    pub(crate) fn at(&self, own: &Entry, address: IpAddr) -> &[Rc<Named>] {
         let network = self.networks.get(&own.attachment.network);
         network.and_then(|network| network.addresses.get(&address)).map(Vec::as_slice).unwrap_or_default()
     }
@@ -184,28 +226,28 @@ impl Directory {
 }
 
 impl Network {
-    fn insert(&mut self, entry: &Rc<Entry>) {
-        for name in entry.names() {
-            self.names.entry(name.clone()).or_default().push(Rc::clone(entry));
+    fn insert(&mut self, named: &Rc<Named>) {
+        for name in named.names() {
+            self.names.entry(name.clone()).or_default().push(Rc::clone(named));
         }
-        for address in entry.record.addresses.iter().collect::<HashSet<_>>() {
-            self.addresses.entry(*address).or_default().push(Rc::clone(entry));
+        for address in named.known.addresses.iter().collect::<HashSet<_>>() {
+            self.addresses.entry(*address).or_default().push(Rc::clone(named));
         }
-        if let Some(domain) = &entry.record.domain {
+        if let Some(domain) = &named.known.domain {
             *self.domains.entry(domain.clone()).or_default() += 1;
         }
-        self.pods += usize::from(entry.record.pod_namespace.is_some());
-        self.records += 1;
+        self.pods += usize::from(named.known.pod_namespace.is_some());
+        self.containers += 1;
     }
 
-    fn remove(&mut self, entry: &Rc<Entry>) {
-        for name in entry.names() {
-            take_out(&mut self.names, name, entry);
+    fn remove(&mut self, named: &Rc<Named>) {
+        for name in named.names() {
+            take_out(&mut self.names, name, named);
         }
-        for address in entry.record.addresses.iter().collect::<HashSet<_>>() {
-            take_out(&mut self.addresses, address, entry);
+        for address in named.known.addresses.iter().collect::<HashSet<_>>() {
+            take_out(&mut self.addresses, address, named);
         }
-        if let Some(domain) = &entry.record.domain
+        if let Some(domain) = &named.known.domain
             && let Some(records) = self.domains.get_mut(domain)
         {
             *records -= 1;
@@ -213,24 +255,24 @@ impl Network {
                 self.domains.remove(domain);
             }
         }
-        self.pods -= usize::from(entry.record.pod_namespace.is_some());
-        self.records -= 1;
+        self.pods -= usize::from(named.known.pod_namespace.is_some());
+        self.containers -= 1;
     }
 
     /// Those with that name, or, if it ends with a pod's namespace, with what is before that. A pod's own namespace comes first.
-    fn bare(&self, name: &str, asker: &Entry) -> Vec<&Rc<Entry>> {
+    fn bare(&self, name: &str, asker: &Entry) -> Vec<&Rc<Named>> {
         let with = |name: &str| self.names.get(name).into_iter().flatten();
         let mut found: Vec<_> = with(name).collect();
         if self.pods == 0 {
             return found;
         }
         let namespace = asker.record.pod_namespace.as_ref();
-        if namespace.is_some() && found.iter().any(|entry| entry.record.pod_namespace.as_ref() == namespace) {
-            found.retain(|entry| entry.record.pod_namespace.as_ref() == namespace);
+        if namespace.is_some() && found.iter().any(|named| named.known.pod_namespace.as_ref() == namespace) {
+            found.retain(|named| named.known.pod_namespace.as_ref() == namespace);
         }
         if let Some((name, namespace)) = name.rsplit_once('.') {
             let is_in =
-                |entry: &&Rc<Entry>| entry.record.pod_namespace.as_ref().is_some_and(|its| its.as_str() == namespace);
+                |named: &&Rc<Named>| named.known.pod_namespace.as_ref().is_some_and(|its| its.as_str() == namespace);
             found.extend(with(name).filter(is_in));
         }
         found
@@ -244,10 +286,10 @@ fn below<'a>(name: &'a str, domain: &str) -> Option<&'a str> {
     after.eq_ignore_ascii_case(domain).then_some(before)?.strip_suffix('.')
 }
 
-/// Takes one entry out of a list in a map, and an empty list out of the map.
-fn take_out<K: Eq + Hash>(map: &mut HashMap<K, Vec<Rc<Entry>>>, key: &K, entry: &Rc<Entry>) {
+/// Takes one out of a list in a map, and an empty list out of the map.
+fn take_out<K: Eq + Hash, V>(map: &mut HashMap<K, Vec<Rc<V>>>, key: &K, one: &Rc<V>) {
     if let Some(list) = map.get_mut(key) {
-        list.retain(|other| !Rc::ptr_eq(other, entry));
+        list.retain(|other| !Rc::ptr_eq(other, one));
         if list.is_empty() {
             map.remove(key);
         }

@@ -15,6 +15,9 @@ pub(crate) struct Flags {
     /// The folder with the records of names
     #[arg(long, value_name = "FOLDER", default_value = names::FOLDER)]
     pub(crate) records: PathBuf,
+    /// The folder with the names of containers on other hosts
+    #[arg(long, value_name = "FOLDER", default_value = names::ELSEWHERE)]
+    pub(crate) elsewhere: PathBuf,
     /// The file that names the host's DNS servers
     #[arg(long, value_name = "PATH", default_value = "/etc/resolv.conf")]
     pub(crate) resolv_conf: PathBuf,

@@ -83,8 +83,10 @@ fn run(flags: Flags) -> Result<(), Failure> {
     let path = flags.socket.clone();
     let (door, listener) =
         Door::open(&path, passed).map_err(|error| format!("cannot listen on {}: {error}", path.display()))?;
-    // It is watched, and so must be there before the first record.
-    DirBuilder::new().recursive(true).mode(0o700).create(&flags.records)?;
+    // They are watched, and so must be there before the first record.
+    for folder in [&flags.records, &flags.elsewhere] {
+        DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     LocalSet::new().block_on(&runtime, serve(flags, door, listener, kept))?;
     Ok(())
@@ -150,6 +152,7 @@ async fn notice(server: Rc<Server>) -> io::Result<()> {
                 Event::Changed(path) | Event::Gone(path) if server.is_about_host_servers(&path) => {
                     server.read_host_servers();
                 }
+                Event::Changed(path) | Event::Gone(path) if server.is_elsewhere(&path) => server.hear(&path),
                 Event::Gone(path) => match server.attachment_at(&path) {
                     Some(attachment) => server.forget(&attachment).await,
                     None => server.look_at(&path).await,

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use domain::base::Rtype;
 use names::{Name, Protocol};
 
-use crate::directory::{Directory, Entry};
+use crate::directory::{Directory, Entry, Named};
 use crate::reply::Data;
 
 /// The names by which a container reaches its host.
@@ -98,12 +98,12 @@ impl Found {
     }
 
     /// Adds containers of one network, in any order.
-    fn add(&mut self, entries: &[Rc<Entry>]) {
-        let mut addresses: Vec<_> = entries.iter().flat_map(|entry| entry.record.addresses.iter().copied()).collect();
+    fn add(&mut self, containers: &[Rc<Named>]) {
+        let mut addresses: Vec<_> = containers.iter().flat_map(|named| named.known.addresses.iter().copied()).collect();
         fastrand::shuffle(&mut addresses);
-        self.is_known |= !entries.is_empty();
+        self.is_known |= !containers.is_empty();
         self.addresses.extend(addresses);
-        self.ttl = entries.iter().map(|entry| entry.record.ttl).chain(self.ttl).min();
+        self.ttl = containers.iter().map(|named| named.known.ttl).chain(self.ttl).min();
     }
 }
 
@@ -133,15 +133,15 @@ fn has_link(own: &Entry, name: &str) -> bool {
 }
 
 /// What is said of an address by those who have it.
-fn reverse<'a>(holders: impl IntoIterator<Item = &'a Rc<Entry>>, kind: Rtype) -> Resolution {
+fn reverse<'a>(holders: impl IntoIterator<Item = &'a Rc<Named>>, kind: Rtype) -> Resolution {
     let found: Vec<_> = holders.into_iter().collect();
     if found.is_empty() {
         return Resolution::Unknown { is_ours: false };
     }
     let mut names = HashSet::new();
-    let pointers = found.iter().filter_map(|entry| entry.full_name()).filter(|name| names.insert(name.clone()));
+    let pointers = found.iter().filter_map(|named| named.full_name()).filter(|name| names.insert(name.clone()));
     let answers = if kind == Rtype::PTR { pointers.map(Data::Pointer).collect() } else { Vec::new() };
-    known(answers, found.iter().map(|entry| entry.record.ttl).min())
+    known(answers, found.iter().map(|named| named.known.ttl).min())
 }
 
 /// What is known of a port of `target`; nothing if that is not known itself.
@@ -155,17 +155,17 @@ fn publishes(
     let found: Vec<_> = asker.iter().flat_map(|own| directory.named(own, target)).collect();
     let publishing: Vec<_> = found
         .iter()
-        .filter(|entry| entry.record.ports.iter().any(|its| its.protocol == protocol && its.port == port))
+        .filter(|named| named.known.ports.iter().any(|its| its.protocol == protocol && its.port == port))
         .collect();
     if publishing.is_empty() {
         return (!found.is_empty()).then_some(Resolution::Unknown { is_ours: true });
     }
-    let ttl = publishing.iter().map(|entry| entry.record.ttl).min();
+    let ttl = publishing.iter().map(|named| named.known.ttl).min();
     if kind != Rtype::SRV {
         return Some(known(Vec::new(), ttl));
     }
     let target = Name::new(target).ok()?;
-    let mut addresses: Vec<_> = publishing.iter().flat_map(|entry| &entry.record.addresses).collect();
+    let mut addresses: Vec<_> = publishing.iter().flat_map(|named| &named.known.addresses).collect();
     let mut listed = HashSet::new();
     addresses.retain(|address| listed.insert(*address));
     Some(Resolution::Known {

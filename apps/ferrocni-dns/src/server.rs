@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 
 use cni::Attachment;
-use names::{ADDRESS, PORT, Record, Records};
+use names::{ADDRESS, Elsewhere, PORT, Peer, Record, Records};
 use netlink::{Netns, NetnsId};
 use sockets::manager::Manager;
 use tokio::net::{TcpListener, UdpSocket};
@@ -38,6 +38,7 @@ pub(crate) struct Server {
     pub(crate) changed: Notify,
     flags: Flags,
     records: Records,
+    elsewhere: Elsewhere,
     manager: Option<Manager>,
     host: NetnsId,
     host_servers: RefCell<Vec<SocketAddr>>,
@@ -95,6 +96,7 @@ impl Server {
             folders: Folders::new()?,
             changed: Notify::new(),
             records: Records::new(&flags.records),
+            elsewhere: Elsewhere::new(&flags.elsewhere),
             flags,
             manager,
             host,
@@ -118,6 +120,7 @@ impl Server {
             }
         }
         self.note("list", listed.map(drop).map_err(|error| log::describe(&error)));
+        self.read_elsewhere();
         for (place, sockets) in self.kept.take() {
             drop(sockets);
             self.discard(place);
@@ -128,6 +131,39 @@ impl Server {
     fn watch_records(&self) {
         let folder = self.records.path();
         self.note("records", self.folders.add(folder).map_err(|error| describe_watch(folder, &error)));
+    }
+
+    /// Reads all that is known of containers on other hosts.
+    fn read_elsewhere(&self) {
+        let folder = self.elsewhere.path();
+        self.note("elsewhere", self.folders.add(folder).map_err(|error| describe_watch(folder, &error)));
+        let listed = self.elsewhere.peers();
+        let known = self.directory.borrow().peers();
+        for peer in listed.iter().flatten().chain(&known) {
+            self.hear_from(peer);
+        }
+        self.note("list elsewhere", listed.map(drop).map_err(|error| log::describe(&error)));
+    }
+
+    /// Whether the path is of a file of another host's names.
+    pub(crate) fn is_elsewhere(&self, path: &std::path::Path) -> bool {
+        path.starts_with(self.elsewhere.path())
+    }
+
+    /// Reads what there is of another host now.
+    pub(crate) fn hear(&self, path: &std::path::Path) {
+        let name = path.strip_prefix(self.elsewhere.path()).ok().and_then(|name| name.to_str());
+        if let Some(peer) = name.and_then(Peer::of_file) {
+            self.hear_from(&peer);
+        }
+    }
+
+    /// What cannot be read leaves what is known.
+    fn hear_from(&self, peer: &Peer) {
+        let read = self.elsewhere.read(peer);
+        let about = format!("{} on {}", peer.host(), peer.network());
+        let outcome = read.map(|told| self.directory.borrow_mut().replace_elsewhere(peer.clone(), told));
+        self.note(&about, outcome.map_err(|error| log::describe(&error)));
     }
 
     /// Reads a record, listens where its container asks, and answers its names from now on. One that is known is read again.

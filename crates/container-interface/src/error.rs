@@ -1,4 +1,5 @@
 use std::fmt::Display;
+use std::net::IpAddr;
 
 use cni_plugin::{Attachment, Code, Difference, IfName};
 
@@ -21,6 +22,12 @@ pub enum Error {
     /// Another interface has the name.
     #[error("the container has an interface {ifname} already: choose another name (CNI_IFNAME), or remove it first")]
     NameTaken { ifname: IfName },
+    /// The host has a route to the container's address already.
+    #[error(
+        "the host routes {address} to link {link}, so another container has it: give each network a subnet of its own, \
+         or delete the container that was left behind"
+    )]
+    AddressTaken { address: IpAddr, link: String },
     /// CHECK found something else than ADD reported.
     #[error(transparent)]
     Differs(#[from] Difference),
@@ -41,7 +48,7 @@ impl Error {
     pub fn code(&self) -> Code {
         match self {
             Self::Netlink(netlink::Error::Netns(_)) => Code::InvalidEnvironment,
-            Self::NotInResult { .. } => Code::InvalidConfig,
+            Self::NotInResult { .. } | Self::AddressTaken { .. } => Code::InvalidConfig,
             _ => Code::Internal,
         }
     }

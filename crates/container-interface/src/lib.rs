@@ -8,6 +8,7 @@
 //! - [`loopback`] sets `lo` up and down, which every namespace has
 //! - [`mac`] determines the requested hardware address
 //! - [`point_to_point`] has the routes of links on which only the gateway can be reached
+//! - [`routed`] is the host's end of a link by which it routes to one container
 //! - [`router`] switches IP forwarding on
 //! - [`veth`] makes and deletes links whose other end is on the host
 
@@ -19,6 +20,7 @@ pub mod loopback;
 pub mod mac;
 pub mod point_to_point;
 mod reconfigure;
+pub mod routed;
 pub mod router;
 pub mod veth;
 

@@ -2,8 +2,10 @@
 //!
 //! Who attaches a container to a network writes a [`Record`] into a file, leads the container's port 53 to the server
 //! ([`redirect`]), and then rings at the server's door ([`Server::serve`]), which answers once the names are known. The files are
-//! the truth: the server reads them and writes none, and starts from nothing else.
+//! the truth: the server reads them and writes none, and starts from nothing else. [`Elsewhere`] has what is known of containers on
+//! other hosts.
 
+mod elsewhere;
 mod name;
 pub mod process;
 mod record;
@@ -13,6 +15,7 @@ mod server;
 pub mod start;
 pub mod wire;
 
+pub use elsewhere::{ELSEWHERE, Elsewhere, Known, Peer, Told};
 pub use ip::Protocol;
 pub use name::{InvalidName, Name};
 pub use record::{Host, Link, Listen, Port, Record};

@@ -138,7 +138,7 @@ impl Records {
     }
 }
 
-fn failed(action: &'static str, path: &Path, source: io::Error) -> Error {
+pub(crate) fn failed(action: &'static str, path: &Path, source: io::Error) -> Error {
     Error::File { action, path: path.to_owned(), source }
 }
 

@@ -2,6 +2,7 @@ use crate::address::{self, AddressSpec};
 use crate::error::{Error, Result};
 use crate::link::{self, LinkChange, PortVlans, bridge_vlan};
 use crate::link_ref::LinkRef;
+use crate::neighbour::{self, Forwarding, Neighbour};
 use crate::outgoing::{NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, Outgoing};
 use crate::route::{self, Route};
 use crate::rule::{self, Rule};
@@ -164,6 +165,30 @@ impl Batch<'_> {
     pub fn delete_route(&mut self, route: &Route) -> &mut Self {
         let pushed = route::push_delete(&mut self.outgoing, route);
         self.note(pushed)
+    }
+
+    /// Adds a permanent neighbour, or puts it in the place of one with the same address.
+    pub fn set_neighbour(&mut self, entry: &Neighbour) -> &mut Self {
+        neighbour::push_neighbour(&mut self.outgoing, entry, NLM_F_CREATE | NLM_F_REPLACE);
+        self
+    }
+
+    /// Deletes the neighbour with that address.
+    pub fn delete_neighbour(&mut self, entry: &Neighbour) -> &mut Self {
+        neighbour::push_delete_neighbour(&mut self.outgoing, entry);
+        self
+    }
+
+    /// Adds a permanent forwarding entry to a VXLAN device, or puts it in the place of one for the same Ethernet address.
+    pub fn set_forwarding(&mut self, entry: &Forwarding) -> &mut Self {
+        neighbour::push_forwarding(&mut self.outgoing, entry, NLM_F_CREATE | NLM_F_REPLACE);
+        self
+    }
+
+    /// Deletes a forwarding entry.
+    pub fn delete_forwarding(&mut self, entry: &Forwarding) -> &mut Self {
+        neighbour::push_delete_forwarding(&mut self.outgoing, entry);
+        self
     }
 
     /// Adds a rule; refused with EEXIST ([`Error::is_exists`]) if there is the same one with the same priority. One without

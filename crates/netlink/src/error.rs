@@ -9,6 +9,7 @@ use nix::errno::Errno;
 use nix::libc;
 
 use crate::link_ref::LinkRef;
+use crate::mac::Mac;
 use crate::netns_error::NetnsError;
 
 /// The result of every operation of this crate.
@@ -248,6 +249,11 @@ pub enum Request {
     DeleteRoute { destination: IpNetwork, gateway: Option<IpAddr> },
     FindRoute { address: IpAddr },
     ListRoutes,
+    AddNeighbour { link: LinkRef, address: IpAddr },
+    DeleteNeighbour { link: LinkRef, address: IpAddr },
+    ListNeighbours { link: LinkRef },
+    AddForwarding { link: LinkRef, mac: Mac },
+    DeleteForwarding { link: LinkRef, mac: Mac },
     AddRule { source: IpNetwork, table: u32 },
     DeleteRule { source: IpNetwork, table: u32 },
     ListRules,
@@ -278,6 +284,11 @@ impl Request {
             | Request::GetQdisc { link }
             | Request::DeleteQdisc { link }
             | Request::ListFilters { link }
+            | Request::AddNeighbour { link, .. }
+            | Request::DeleteNeighbour { link, .. }
+            | Request::ListNeighbours { link }
+            | Request::AddForwarding { link, .. }
+            | Request::DeleteForwarding { link, .. }
             | Request::GuardLoopback { link }
             | Request::DeleteFilter { link } => vec![link],
             Request::Redirect { link, to } => vec![link, to],
@@ -294,6 +305,8 @@ impl Request {
                 | Request::DeleteAddress { .. }
                 | Request::DeleteRoute { .. }
                 | Request::DeleteRule { .. }
+                | Request::DeleteNeighbour { .. }
+                | Request::DeleteForwarding { .. }
                 | Request::DeleteQdisc { .. }
                 | Request::DeleteFilter { .. }
         )
@@ -321,6 +334,15 @@ impl fmt::Display for Request {
             Request::DeleteRoute { destination, gateway } => write_route(formatter, "delete", *destination, *gateway),
             Request::FindRoute { address } => write!(formatter, "find the route to {address}"),
             Request::ListRoutes => write!(formatter, "list the routes"),
+            Request::AddNeighbour { link, address } => write!(formatter, "add neighbour {address} to link {link}"),
+            Request::DeleteNeighbour { link, address } => {
+                write!(formatter, "delete neighbour {address} from link {link}")
+            }
+            Request::ListNeighbours { link } => write!(formatter, "list the neighbours of link {link}"),
+            Request::AddForwarding { link, mac } => write!(formatter, "have link {link} forward what is for {mac}"),
+            Request::DeleteForwarding { link, mac } => {
+                write!(formatter, "delete the forwarding entry of {mac} from link {link}")
+            }
             Request::AddRule { source, table } => write!(formatter, "route what comes from {source} by table {table}"),
             Request::DeleteRule { source, table } => {
                 write!(formatter, "delete the rule that routes what comes from {source} by table {table}")

@@ -48,6 +48,7 @@ mod loopback_guard;
 mod mac;
 mod message;
 mod namespace;
+mod neighbour;
 mod netns;
 mod netns_error;
 mod netns_number;
@@ -74,6 +75,7 @@ pub use link::{
 pub use link_ref::{LinkRef, MAX_ALIAS_LEN, MAX_NAME_LEN};
 pub use mac::{HardwareAddress, InvalidMac, Mac};
 pub use namespace::Namespace;
+pub use neighbour::{Forwarding, Neighbour};
 pub use netns::{Netns, NetnsId};
 pub use netns_error::NetnsError;
 pub use route::{Route, RouteType, scope, table};

@@ -125,6 +125,8 @@ pub struct Route {
     pub onlink: bool,
     /// What happens to packets that match (`RTN_*`).
     pub kind: RouteType,
+    /// Which program made it (`RTPROT_*`, or a number above 100 of its own); that of the administrator (`RTPROT_STATIC`) for `None`.
+    pub protocol: Option<u8>,
     /// The kernel made it, for an address of the link (`RTPROT_KERNEL`), and will again; only read.
     pub is_kernels: bool,
     /// A router on the link said so (`RTPROT_RA`); only read.
@@ -147,6 +149,7 @@ impl Route {
             scope: None,
             onlink: false,
             kind: RouteType::Unicast,
+            protocol: None,
             is_kernels: false,
             is_advertised: false,
         }
@@ -282,6 +285,9 @@ fn route_message(route: &Route, scope: u8) -> Result<RouteMessage> {
     };
     message.header.scope = scope.into();
     message.header.kind = PacketRouteType::from(route.kind.number());
+    if let Some(protocol) = route.protocol {
+        message.header.protocol = protocol.into();
+    }
     if route.onlink {
         message.header.flags |= netlink_packet_route::route::RouteFlags::Onlink;
     }
@@ -362,6 +368,7 @@ fn read_any(message: &Message<'_>) -> Result<Option<Route>> {
         scope: Some(scope),
         onlink: flags & RTNH_F_ONLINK != 0,
         kind: RouteType::from_number(kind),
+        protocol: Some(protocol),
         is_kernels: protocol == RTPROT_KERNEL,
         is_advertised: protocol == RTPROT_RA,
         ..Route::new(default_destination(family))

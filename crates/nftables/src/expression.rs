@@ -22,6 +22,9 @@ const fn piece(index: u32) -> u32 {
     8 + index
 }
 
+/// `IPPROTO_UDP`.
+const UDP: u8 = 17;
+
 /// The Internet protocol's version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Version {
@@ -204,6 +207,51 @@ impl<'a> Expressions<'a> {
             message.be32(fib::FLAGS, fib::FLAG_DADDR);
         });
         self.compare(cmp::EQUAL, &fib::LOCAL.to_ne_bytes())
+    }
+
+    /// `fib saddr . iif oif missing`: the way back to the sender does not lead out of the link by which the packet came in.
+    pub(crate) fn source_is_elsewhere(&mut self) -> &mut Self {
+        self.expression("fib", |message| {
+            message.be32(fib::DREG, FIRST);
+            message.be32(fib::RESULT, fib::RESULT_OIF);
+            message.be32(fib::FLAGS, fib::FLAG_SADDR | fib::FLAG_IIF);
+        });
+        self.compare(cmp::EQUAL, &[0; 4])
+    }
+
+    /// `ip saddr != @set` and the like.
+    pub(crate) fn address_not_in_set(&mut self, side: Side, version: Version, set: &str) -> &mut Self {
+        self.version(version).address(side, version, FIRST).lookup(set, None, true)
+    }
+
+    /// `ip saddr . ip daddr @set` and the like.
+    pub(crate) fn addresses_in_set(&mut self, version: Version, set: &str) -> &mut Self {
+        self.version(version).address(Side::Source, version, FIRST);
+        self.address(Side::Destination, version, piece(version.length() / 4)).lookup(set, None, false)
+    }
+
+    /// `udp dport port`.
+    pub(crate) fn udp_port(&mut self, port: u16) -> &mut Self {
+        self.meta(meta::L4PROTO, FIRST).compare(cmp::EQUAL, &[UDP]);
+        self.destination_port(FIRST).compare(cmp::EQUAL, &port.to_be_bytes())
+    }
+
+    /// `@th,96,32 & 0xffffff00 @set`: the identifier in a VXLAN header (RFC 7348, section 5).
+    pub(crate) fn vni_in(&mut self, set: &str) -> &mut Self {
+        const AFTER_UDP_AND_FLAGS: u32 = 8 + 4;
+        self.payload(FIRST, payload::TRANSPORT, AFTER_UDP_AND_FLAGS, 4)
+            .mask(&[0xff, 0xff, 0xff, 0])
+            .lookup(set, None, false)
+    }
+
+    /// `notrack`.
+    pub(crate) fn notrack(&mut self) {
+        self.expression("notrack", |_| {});
+    }
+
+    /// `counter drop`.
+    pub(crate) fn counted_drop(&mut self) {
+        self.expression("counter", |_| {}).drop();
     }
 
     /// `dnat ip to ip daddr . meta l4proto . th dport map @map`.

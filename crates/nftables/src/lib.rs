@@ -10,6 +10,7 @@ mod expression;
 mod forwarding;
 pub mod inspect;
 mod object;
+pub mod overlay;
 pub mod redirect;
 pub mod reference;
 mod ruleset;

@@ -254,6 +254,66 @@ pub(crate) enum Mapped {
     Value { kind: u32, length: u32 },
 }
 
+/// A range of keys as a set of intervals has it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Interval {
+    pub(crate) first: Vec<u8>,
+    pub(crate) last: Vec<u8>,
+}
+
+/// Makes a set of intervals. Its keys have as many fields as `fields` has lengths, in bytes, each a multiple of four.
+pub(crate) fn new_interval_set(place: Place<'_>, id: u32, key: Keys, fields: &[u32], about: &str) -> Message {
+    let is_concatenation = fields.len() > 1;
+    let mut message = request(operation::NEW_SET, flags::CREATE, place.table.family);
+    message.text(set::TABLE, place.table.name).text(set::NAME, place.set);
+    message.be32(set::FLAGS, set::FLAG_INTERVAL | if is_concatenation { set::FLAG_CONCAT } else { 0 });
+    message.be32(set::KEY_TYPE, key.kind).be32(set::KEY_LENGTH, key.length);
+    if is_concatenation {
+        message.nest(set::DESCRIPTION, |message| {
+            message.nest(set::DESCRIPTION_CONCAT, |message| {
+                for length in fields {
+                    message.nest(list::ELEMENT, |message| {
+                        message.be32(set::FIELD_LENGTH, *length);
+                    });
+                }
+            });
+        });
+    }
+    message.be32(set::ID, id).bytes(set::USERDATA, &userdata(comment::KIND_IN_SET, about));
+    message
+}
+
+/// Adds or deletes an interval. With several fields it is one element, with one field two: where it begins and where it has ended,
+/// unless that is beyond the last key of all.
+pub(crate) fn interval_elements(place: Place<'_>, interval: &Interval, fields: &[u32], add: bool) -> Vec<Message> {
+    let (operation, flags) = if add { (operation::NEW_ELEMENT, flags::CREATE) } else { (operation::DEL_ELEMENT, 0) };
+    if fields.len() > 1 {
+        return vec![about_element(operation, flags, place, |message| {
+            write_key(message, &interval.first);
+            message.nest(element::KEY_END, |message| {
+                message.bytes(data::VALUE, &interval.last);
+            });
+        })];
+    }
+    let begin = about_element(operation, flags, place, |message| write_key(message, &interval.first));
+    let end = after(&interval.last).map(|end| {
+        about_element(operation, flags, place, |message| {
+            write_key(message, &end);
+            message.be32(element::FLAGS, element::FLAG_INTERVAL_END);
+        })
+    });
+    std::iter::once(begin).chain(end).collect()
+}
+
+/// The next key in network byte order; `None` after the last of all.
+fn after(key: &[u8]) -> Option<Vec<u8>> {
+    let last = key.iter().rposition(|byte| *byte != u8::MAX)?;
+    let mut next = key.to_vec();
+    next[last] += 1;
+    next[last + 1..].fill(0);
+    Some(next)
+}
+
 /// Makes a set or map: a plain hash, whose size has no bound, because no size is given and no interval
 /// asked for. `id` tells sets of one batch apart.
 ///

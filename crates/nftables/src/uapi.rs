@@ -75,10 +75,16 @@ pub(crate) mod set {
     pub(crate) const KEY_LENGTH: u16 = 5;
     pub(crate) const DATA_TYPE: u16 = 6;
     pub(crate) const DATA_LENGTH: u16 = 7;
+    pub(crate) const DESCRIPTION: u16 = 9;
     pub(crate) const ID: u16 = 10;
     pub(crate) const USERDATA: u16 = 13;
 
+    pub(crate) const DESCRIPTION_CONCAT: u16 = 2;
+    pub(crate) const FIELD_LENGTH: u16 = 1;
+
+    pub(crate) const FLAG_INTERVAL: u32 = 0x4;
     pub(crate) const FLAG_MAP: u32 = 0x8;
+    pub(crate) const FLAG_CONCAT: u32 = 0x80;
     pub(crate) const TYPE_VERDICT: u32 = 0xffff_ff00;
 }
 
@@ -91,7 +97,11 @@ pub(crate) mod elements {
 pub(crate) mod element {
     pub(crate) const KEY: u16 = 1;
     pub(crate) const DATA: u16 = 2;
+    pub(crate) const FLAGS: u16 = 3;
     pub(crate) const USERDATA: u16 = 6;
+    pub(crate) const KEY_END: u16 = 10;
+
+    pub(crate) const FLAG_INTERVAL_END: u32 = 1;
 }
 
 pub(crate) mod data {
@@ -191,8 +201,11 @@ pub(crate) mod fib {
     pub(crate) const RESULT: u16 = 2;
     pub(crate) const FLAGS: u16 = 3;
 
+    pub(crate) const RESULT_OIF: u32 = 1;
     pub(crate) const RESULT_ADDRTYPE: u32 = 3;
+    pub(crate) const FLAG_SADDR: u32 = 1;
     pub(crate) const FLAG_DADDR: u32 = 2;
+    pub(crate) const FLAG_IIF: u32 = 8;
     /// `RTN_LOCAL`.
     pub(crate) const LOCAL: u32 = 2;
 }

@@ -6,7 +6,7 @@
 use cni_plugin::Sibling;
 
 /// The IPAM plugins that an interface plugin calls in process when they are installed beside it, and the plugins that are none.
-/// (`dhcp` gives addresses as well, but has to be executed.)
+/// (`dhcp` gives addresses as well, but has to be executed; so is `cluster`, which few use and all would carry.)
 pub const ALL: &[Sibling] = &[
     Sibling::of::<host_local::HostLocal>(),
     Sibling::of::<static_ipam::Static>(),
@@ -21,6 +21,7 @@ pub const ALL: &[Sibling] = &[
     Sibling::without_addresses("loopback"),
     Sibling::without_addresses("macvlan"),
     Sibling::without_addresses("none"),
+    Sibling::without_addresses("overlay"),
     Sibling::without_addresses("portmap"),
     Sibling::without_addresses("ptp"),
     Sibling::without_addresses("sbr"),

@@ -1,10 +1,10 @@
 //! CHECK: both ends of the link against what ADD reported, and the host's route to the container.
 
 use cni_plugin::Check;
-use container_interface::{point_to_point, veth};
+use container_interface::{point_to_point, routed, veth};
 use netlink::{Netns, Socket};
 
-use crate::{Config, Error, host_end};
+use crate::{Config, Error};
 
 /// Compares the link with the attachment's result.
 pub(crate) fn attachment(request: &Check<Config>) -> Result<(), Error> {
@@ -18,5 +18,5 @@ pub(crate) fn attachment(request: &Check<Config>) -> Result<(), Error> {
     let inside = container_interface::check(&netns, &attachment.ifname, &expected)?;
     let mut host = Socket::open()?;
     let end = veth::check_host_end(&mut host, &inside, &netns, attachment)?;
-    host_end::check(&mut host, &end, attachment, &ips)
+    Ok(routed::check(&mut host, &end, attachment, &ips)?)
 }

@@ -1,5 +1,3 @@
-use std::net::IpAddr;
-
 use cni_plugin::Code;
 use ipnetwork::IpNetwork;
 
@@ -16,9 +14,6 @@ pub enum Error {
     /// The pair of links, and the container's end of it.
     #[error(transparent)]
     Container(#[from] container_interface::Error),
-    /// A sysctl of the host.
-    #[error(transparent)]
-    Sysctl(#[from] sysctl::Error),
     /// Masquerade.
     #[error(transparent)]
     Masquerade(#[from] masquerade::Error),
@@ -28,12 +23,6 @@ pub enum Error {
          all others through one: add a \"gateway\" to its \"ipam\""
     )]
     NoGateway { address: IpNetwork },
-    /// The host has a route to the container's address already.
-    #[error(
-        "the host routes {address} to link {link}, so another container has it: give each network a subnet of its own, \
-         or delete the container that was left behind"
-    )]
-    AddressTaken { address: IpAddr, link: String },
 }
 
 impl From<Error> for cni_plugin::Error {
@@ -43,8 +32,8 @@ impl From<Error> for cni_plugin::Error {
             Error::Masquerade(inner) => return inner.into(),
             Error::Container(inner) => return inner.into(),
             Error::Netlink(netlink::Error::Netns(_)) => Code::InvalidEnvironment,
-            Error::NoGateway { .. } | Error::AddressTaken { .. } => Code::InvalidConfig,
-            Error::Netlink(_) | Error::Sysctl(_) => Code::Internal,
+            Error::NoGateway { .. } => Code::InvalidConfig,
+            Error::Netlink(_) => Code::Internal,
         };
         Self::from_chain(code, &error)
     }

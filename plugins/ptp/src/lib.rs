@@ -3,11 +3,10 @@
 mod check;
 mod config;
 mod error;
-mod host_end;
 
 use cni_plugin::{Add, AddResult, Attachment, Check, Del, Failures, Gc, Plugin, SpecVersion, Status, Undo};
-use container_interface::Setup;
 use container_interface::veth::{self, Options};
+use container_interface::{Setup, routed};
 use masquerade::Rules;
 use netlink::{Netns, Socket};
 use nftables::{Claim, Element, Part};
@@ -43,7 +42,7 @@ impl Plugin for Ptp {
         complete(&mut result, config)?;
         result.interfaces = vec![pair.describe_host_end(), pair.describe_container_end(request)];
 
-        host_end::set_up(&mut host, &pair, &result.ips)?;
+        routed::set_up(&mut host, &pair, &result.ips)?;
         rules(config, &request.attachment, &result).insert(undo)?;
         let setup = Setup {
             router_advertisements: config.router_advertisements,
@@ -51,7 +50,7 @@ impl Plugin for Ptp {
             ..Setup::new(&netns, &request.attachment.ifname, pair.container_index, &result)
         };
         container_interface::configure(&mut Socket::open_in(&netns)?, &setup, Some((&mut host, &pair)))?;
-        host_end::open(&mut host, &pair, &result.ips)?;
+        routed::open(&mut host, &pair, &result.ips)?;
         Ok(result)
     }
 

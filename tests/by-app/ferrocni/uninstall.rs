@@ -41,14 +41,14 @@ fn units_are_installed_and_removed_and_none_is_enabled() {
     let scripts = concat!(env!("CARGO_MANIFEST_DIR"), "/../scripts");
     let run = |line: &str| host.shell(&format!("export PATH=/run/bin:$PATH CNI_PATH={}; {line}", bin_dir().display()));
     let asked = || host.shell("cat /run/asked; rm /run/asked");
-    let names = "cni-dhcp.service cni-dhcp.socket ferrocni-dns.service ferrocni-dns.socket ferrocni-reload-watch.service \
-                 ferrocni-reload.service";
+    let names = "cni-dhcp.service cni-dhcp.socket ferrocni-dns.service ferrocni-dns.socket ferrocni-overlay.service \
+                 ferrocni-reload-watch.service ferrocni-reload.service";
     let installed = host.shell(&format!("ls {scripts}/../conf/systemd | xargs"));
     assert_eq!(installed.trim(), names);
     for uninstall in [format!("{scripts}/uninstall.sh"), format!("{}/ferrocni uninstall", bin_dir().display())] {
         run(&format!("{scripts}/units.sh install; echo >{units}/other.service"));
         assert_eq!(asked(), "daemon-reload\n");
-        assert_eq!(host.run(["ls", units]).lines().count(), 7);
+        assert_eq!(host.run(["ls", units]).lines().count(), 8);
         run(&uninstall);
         assert_eq!(asked(), format!("--quiet disable --now {names}\ndaemon-reload\n"));
         assert_eq!(host.run(["ls", units]), "other.service\n");

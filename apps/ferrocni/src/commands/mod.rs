@@ -9,6 +9,7 @@ mod man;
 mod metrics;
 mod names;
 mod network;
+mod overlay;
 mod port;
 mod ps;
 mod reload;
@@ -43,6 +44,8 @@ enum Command {
     Network(network::Command),
     #[command(subcommand)]
     Names(names::Command),
+    #[command(subcommand)]
+    Overlay(overlay::Command),
     Topology(topology::Args),
     Reload(reload::Args),
     Install(install::Args),
@@ -67,6 +70,7 @@ pub(crate) fn run(cli: &Cli) -> Result<ExitCode, Failure> {
     match &cli.command {
         Command::Network(command) => network::run(&host, command),
         Command::Names(command) => names::run(&host, command),
+        Command::Overlay(command) => overlay::run(command),
         Command::Topology(args) => topology::run(&host, args),
         Command::Reload(args) => reload::run(&host, args),
         Command::Install(args) => install::run(args),

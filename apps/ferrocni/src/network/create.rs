@@ -36,9 +36,12 @@ pub(crate) fn conflist(wanted: &Wanted) -> Value {
     let mut plugins = vec![match wanted.driver {
         Driver::Bridge => bridge(wanted),
         Driver::Macvlan | Driver::Ipvlan => on_parent(wanted),
+        Driver::Overlay => overlay(wanted),
     }];
-    if wanted.driver == Driver::Bridge {
-        plugins.extend(beside_bridge(wanted));
+    match wanted.driver {
+        Driver::Bridge => plugins.extend(beside_bridge(wanted)),
+        Driver::Overlay => plugins.extend(beside_overlay(wanted)),
+        Driver::Macvlan | Driver::Ipvlan => {}
     }
     if wanted.names {
         plugins.push(names(wanted));
@@ -55,10 +58,18 @@ pub(crate) fn conflist(wanted: &Wanted) -> Value {
             "ferrocni": {
                 "created": humantime::format_rfc3339_seconds(wanted.created).to_string(),
                 "options": wanted.written_options,
+                "subnets": in_cluster(wanted),
+                "internal": wanted.internal,
             },
         },
         "plugins": plugins,
     })
+}
+
+/// Those of a network whose addresses etcd has, and not this list.
+fn in_cluster(wanted: &Wanted) -> Vec<String> {
+    let subnets = wanted.subnets.iter().filter(|_| wanted.driver == Driver::Overlay);
+    subnets.map(|planned| planned.subnet.to_string()).collect()
 }
 
 /// A bridge's name for a network, as Docker and nerdctl derive it.
@@ -80,6 +91,20 @@ fn bridge(wanted: &Wanted) -> Value {
     add(&mut plugin, "vlan", wanted.options.vlan.map(Into::into));
     add(&mut plugin, "ipam", Some(ipam(wanted)));
     plugin
+}
+
+/// All else is in etcd.
+fn overlay(wanted: &Wanted) -> Value {
+    let mut plugin = json!({"type": "overlay", "network": wanted.name, "capabilities": {"ips": true}});
+    add(&mut plugin, "ipMasq", (!wanted.options.masquerade).then_some(false.into()));
+    plugin
+}
+
+/// Hosts of the network are no strangers to one another, so that no port is closed to them.
+fn beside_overlay(wanted: &Wanted) -> Vec<Value> {
+    let portmap = json!({"type": "portmap", "capabilities": {"portMappings": true}});
+    let firewall = json!({"type": "firewall"});
+    if wanted.internal { vec![firewall] } else { vec![portmap, firewall] }
 }
 
 /// A macvlan or ipvlan interface on a link of the host.

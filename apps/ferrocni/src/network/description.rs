@@ -73,6 +73,9 @@ struct Args {
 struct OwnKeys {
     created: Option<String>,
     options: BTreeMap<String, String>,
+    /// Of an overlay network.
+    subnets: Vec<String>,
+    internal: bool,
 }
 
 /// Those of a plugin.
@@ -109,6 +112,16 @@ struct Range {
     gateway: String,
 }
 
+/// The type of networks over many hosts.
+const OVERLAY: &str = "overlay";
+
+/// Those that etcd has for the network, as they were when its list was written. They never change.
+fn in_cluster(subnets: &[String]) -> Vec<Subnet> {
+    let subnets =
+        subnets.iter().filter_map(|text| text.parse().ok()).filter_map(|subnet| overlay::Subnet::new(subnet).ok());
+    subnets.map(|it| Subnet { subnet: it.network(), gateway: Some(it.gateway()), range: None }).collect()
+}
+
 impl Description {
     pub(crate) fn of(network: &Network) -> Self {
         let list: ListKeys = json::fitting_from_value(&network.keys).unwrap_or_default();
@@ -124,13 +137,17 @@ impl Description {
             name: network.name().to_string(),
             driver: if kind == NONE { "null" } else { kind }.to_owned(),
             interface: keys.bridge.or(keys.master),
-            internal: kind == "bridge" && !(keys.is_gateway || keys.is_default_gateway),
+            internal: if kind == OVERLAY {
+                list.args.ferrocni.internal
+            } else {
+                kind == "bridge" && !(keys.is_gateway || keys.is_default_gateway)
+            },
             names: network.list.plugins.iter().any(|plugin| plugin.kind.as_str() == DNSNAME),
             labels,
             options,
             created_by_command: list.nerdctl_id.is_some(),
-            subnets: keys.ipam.subnets(),
-            ipam: keys.ipam.r#type,
+            subnets: if kind == OVERLAY { in_cluster(&list.args.ferrocni.subnets) } else { keys.ipam.subnets() },
+            ipam: if kind == OVERLAY { "cluster".to_owned() } else { keys.ipam.r#type },
             created: list.args.ferrocni.created.as_deref().and_then(parse_time).or_else(|| written(network)),
             file: network.path.clone(),
         }
@@ -145,6 +162,16 @@ impl Description {
         let digest = Sha256::digest(name.as_str());
         let digits = digest.iter().flat_map(|byte| [byte >> 4, byte & 0xf]);
         digits.map(|digit| char::from(b"0123456789abcdef"[usize::from(digit)])).collect()
+    }
+
+    /// Whether it is one over many hosts.
+    pub(crate) fn is_overlay(&self) -> bool {
+        self.driver == OVERLAY
+    }
+
+    /// How far it reaches, in Docker's words.
+    pub(crate) fn scope(&self) -> &'static str {
+        if self.is_overlay() { "global" } else { "local" }
     }
 
     /// Whether it is one of those that are there without a file.

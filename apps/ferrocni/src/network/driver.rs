@@ -9,25 +9,28 @@ pub(crate) enum Driver {
     Bridge,
     Macvlan,
     Ipvlan,
+    /// Over many hosts.
+    Overlay,
 }
 
 /// There is no such driver.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum UnknownDriver {
-    #[error("driver {0:?} is not known: use bridge, macvlan or ipvlan")]
+    #[error("driver {0:?} is not known: use bridge, macvlan, ipvlan or overlay")]
     Unknown(String),
     #[error("no network can be created with driver {0}: the network {0} is there already")]
     BuiltIn(String),
 }
 
 impl Driver {
-    pub(crate) const ALL: [Self; 3] = [Self::Bridge, Self::Macvlan, Self::Ipvlan];
+    pub(crate) const ALL: [Self; 4] = [Self::Bridge, Self::Macvlan, Self::Ipvlan, Self::Overlay];
 
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Bridge => "bridge",
             Self::Macvlan => "macvlan",
             Self::Ipvlan => "ipvlan",
+            Self::Overlay => "overlay",
         }
     }
 }

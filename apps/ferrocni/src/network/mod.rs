@@ -1,5 +1,6 @@
 //! Networks, as people know them from `docker network`, and the configuration lists that they are.
 
+pub(crate) mod cluster;
 mod create;
 mod default_route;
 mod description;

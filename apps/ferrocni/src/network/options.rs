@@ -28,6 +28,10 @@ pub(crate) struct Options {
     pub(crate) unpublished_ports: bool,
     /// Where published ports listen that do not say it.
     pub(crate) host_ip: Option<IpAddr>,
+    /// Nothing of an overlay network travels in clear.
+    pub(crate) encrypted: bool,
+    /// Prefix length of the blocks in which an overlay network's IPv4 addresses come to hosts.
+    pub(crate) block_length: Option<u8>,
     /// Containers get no default route.
     pub(crate) no_default_route: bool,
     /// Containers are answered for names whichever server they ask.
@@ -51,6 +55,7 @@ fn known(driver: Driver) -> &'static str {
         }
         Driver::Macvlan => "there are parent, mtu, mode (bridge, private, vepa, passthru), no_default_route, intercept",
         Driver::Ipvlan => "there are parent, mtu, mode (l2, l3, l3s), no_default_route, intercept",
+        Driver::Overlay => "there are encrypted, mtu, block_length, masquerade, intercept",
     }
 }
 
@@ -87,12 +92,17 @@ impl Options {
             (Driver::Bridge, "icc") => self.icc = flag()?,
             // Podman's: its networks are kept apart all the same.
             (Driver::Bridge, "isolate") => drop(flag()?),
-            (Driver::Bridge, "masquerade") => self.masquerade = flag()?,
+            (Driver::Bridge | Driver::Overlay, "masquerade") => self.masquerade = flag()?,
+            // Docker's has no value.
+            (Driver::Overlay, "encrypted") => self.encrypted = value.is_empty() || flag()?,
+            (Driver::Overlay, "block_length") => {
+                self.block_length = Some(value.parse().map_err(|_| invalid("it is a prefix length".to_owned()))?);
+            }
             (Driver::Bridge, "gateway_mode") => self.set_gateway_mode(value).map_err(invalid)?,
             (Driver::Bridge, "host_binding_ipv4") => {
                 self.host_ip = Some(value.parse().map_err(|_| invalid("it is an address".to_owned()))?);
             }
-            (_, "no_default_route") => self.no_default_route = flag()?,
+            (Driver::Bridge | Driver::Macvlan | Driver::Ipvlan, "no_default_route") => self.no_default_route = flag()?,
             (_, "intercept") => self.intercept = flag()?,
             _ => return Err(OptionError::Unknown(written.to_owned(), driver)),
         }

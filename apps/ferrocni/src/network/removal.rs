@@ -6,14 +6,14 @@ use cni::json;
 use cni_runtime::Network;
 use netlink::{LinkKind, Socket, if_found};
 
-use super::{Description, PODMAN, Registry, bridge_name};
+use super::{Description, PODMAN, Registry, bridge_name, cluster};
 use crate::attachments::{Connection, Connections};
 use crate::failure::{Failure, line};
 use crate::host::Host;
 use crate::output::complain;
 
 /// The exit status of a network that is in use, as Podman has it.
-const IN_USE: u8 = 2;
+pub(super) const IN_USE: u8 = 2;
 
 /// Removes networks.
 #[derive(Debug, Clone, Copy)]
@@ -62,6 +62,9 @@ impl Removal<'_> {
             return Err(Failure::from(RemovalError::InUse { name: described.name, containers }).with_status(IN_USE));
         }
         self.tolerate(dead.iter().try_for_each(|connection| connection.sweep(self.host, network)))?;
+        if described.is_overlay() {
+            self.tolerate(cluster::remove(network))?;
+        }
         // Nothing is connected any more, so that only garbage can stay where a plugin knows no GC.
         if let Err(error) = self.host.runtime().gc(network, &[]) {
             complain(line(&error));

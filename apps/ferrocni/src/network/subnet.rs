@@ -27,6 +27,13 @@ pub(crate) struct Planned {
     pub(crate) reserved: Vec<IpAddr>,
 }
 
+impl Planned {
+    /// A subnet of whose addresses something else decides.
+    pub(crate) fn whole(subnet: IpNetwork) -> Self {
+        Self { subnet, gateway: None, range: None, reserved: Vec::new() }
+    }
+}
+
 /// Addresses that cannot be.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum AddressError {

@@ -1,8 +1,10 @@
 //! The kinds of links that sit on another link or on nothing, and that can be made inside another namespace.
 
+use std::net::IpAddr;
+
 use netlink_packet_route::link::{
-    InfoBridge, InfoData, InfoIpVlan, InfoKind, InfoMacVlan, InfoVlan, InfoVrf, IpVlanFlags, IpVlanMode, LinkAttribute,
-    LinkFlags, LinkInfo, LinkMessage, MacVlanMode,
+    InfoBridge, InfoData, InfoIpVlan, InfoKind, InfoMacVlan, InfoVlan, InfoVrf, InfoVxlan, IpVlanFlags, IpVlanMode,
+    LinkAttribute, LinkFlags, LinkInfo, LinkMessage, MacVlanMode,
 };
 use nix::libc;
 
@@ -20,6 +22,11 @@ const IFLA_MACVLAN_BC_QUEUE_LEN: u16 = 7;
 const IFLA_IPVLAN_MODE: u16 = 1;
 const IFLA_IPVLAN_FLAGS: u16 = 2;
 const IFLA_VLAN_ID: u16 = 1;
+const IFLA_VXLAN_ID: u16 = 1;
+const IFLA_VXLAN_LOCAL: u16 = 4;
+const IFLA_VXLAN_LEARNING: u16 = 7;
+const IFLA_VXLAN_PORT: u16 = 15;
+const IFLA_VXLAN_LOCAL6: u16 = 17;
 const IFLA_VRF_TABLE: u16 = 1;
 const IFLA_BR_VLAN_FILTERING: u16 = 7;
 const IFLA_BR_VLAN_DEFAULT_PVID: u16 = 39;
@@ -88,6 +95,18 @@ pub enum LinkKind {
         /// Number of the routing table.
         table: u32,
     },
+    /// Ethernet frames in UDP (drivers/net/vxlan, RFC 7348), which it sends where its forwarding entries say and nowhere else:
+    /// it learns nothing from what it receives, and has no entry for unknown addresses.
+    Vxlan {
+        /// The VXLAN network identifier, 24 bits.
+        vni: u32,
+        /// The UDP port that it receives on and sends to.
+        port: u16,
+        /// This host's address in the network underneath, which is also the source of what it sends.
+        local: IpAddr,
+    },
+    /// Encrypted packets in UDP (drivers/net/wireguard), whose peers generic netlink tells it.
+    WireGuard,
 }
 
 /// Who talks to whom among the macvlan links of one parent.
@@ -164,7 +183,8 @@ impl Socket {
     /// Whether this kernel knows a kind of links; it loads the module, if there is one.
     ///
     /// It is asked for a link that there can be none of: one on no parent, with the address of a group. A kernel that knows
-    /// the kind says what is wrong (`EINVAL`, `EADDRNOTAVAIL`), any other that it does not know it (`EOPNOTSUPP`).
+    /// the kind says what is wrong (`EINVAL`, `EADDRNOTAVAIL`), any other that it does not know it (`EOPNOTSUPP`). This is not for
+    /// a kind without Ethernet addresses, WireGuard, of which such a link would be made.
     ///
     /// # Errors
     /// Any other refusal.
@@ -220,6 +240,8 @@ impl LinkKind {
             LinkKind::Dummy => "dummy",
             LinkKind::Ifb => "ifb",
             LinkKind::Vrf { .. } => "vrf",
+            LinkKind::Vxlan { .. } => "vxlan",
+            LinkKind::WireGuard => "wireguard",
         }
     }
 
@@ -254,8 +276,17 @@ impl LinkKind {
                 let default_vlan = default_vlan.map(InfoBridge::VlanDefaultPvid);
                 (InfoKind::Bridge, Some(InfoData::Bridge(filtering.into_iter().chain(default_vlan).collect())))
             }
+            LinkKind::Vxlan { vni, port, local } => {
+                let local = match local {
+                    IpAddr::V4(local) => InfoVxlan::Local(local),
+                    IpAddr::V6(local) => InfoVxlan::Local6(local),
+                };
+                let options = vec![InfoVxlan::Id(vni), InfoVxlan::Port(port), local, InfoVxlan::Learning(false)];
+                (InfoKind::Vxlan, Some(InfoData::Vxlan(options)))
+            }
             LinkKind::Dummy => (InfoKind::Dummy, None),
             LinkKind::Ifb => (InfoKind::Ifb, None),
+            LinkKind::WireGuard => (InfoKind::Wireguard, None),
         }
     }
 
@@ -279,8 +310,10 @@ impl LinkKind {
                 vlan_filtering: options.u8(IFLA_BR_VLAN_FILTERING)?.is_some_and(|value| value != 0),
                 default_vlan: options.u16(IFLA_BR_VLAN_DEFAULT_PVID)?,
             }),
+            "vxlan" => options.vxlan()?,
             "dummy" => Some(LinkKind::Dummy),
             "ifb" => Some(LinkKind::Ifb),
+            "wireguard" => Some(LinkKind::WireGuard),
             _ => None,
         })
     }
@@ -305,6 +338,21 @@ impl Options<'_, '_> {
     fn u16(&self, kind: u16) -> Result<Option<u16>> {
         let read = |attribute: Attribute<'_>| read_u16(attribute.value, 0).ok_or(Error::Malformed { what: "a link" });
         self.find(kind)?.map(read).transpose()
+    }
+
+    /// `None` for one that learns, that has no address of its own, or that serves all identifiers (`external`).
+    fn vxlan(&self) -> Result<Option<LinkKind>> {
+        let local = match self.find(IFLA_VXLAN_LOCAL)? {
+            None => self.find(IFLA_VXLAN_LOCAL6)?,
+            found => found,
+        };
+        let learns = self.u8(IFLA_VXLAN_LEARNING)? != Some(0);
+        let (Some(local), Some(vni), Some(port)) = (local, self.u32(IFLA_VXLAN_ID)?, self.u16(IFLA_VXLAN_PORT)?) else {
+            return Ok(None);
+        };
+        // The only number here that is in network byte order.
+        let kind = LinkKind::Vxlan { vni, port: u16::from_be(port), local: local.ip()? };
+        Ok(Some(kind).filter(|_| !learns))
     }
 
     fn macvlan(&self, mode: MacvlanMode) -> Result<LinkKind> {

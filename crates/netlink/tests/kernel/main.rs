@@ -6,6 +6,7 @@ mod batches;
 mod kinds;
 mod links;
 mod namespaces;
+mod neighbours;
 mod routes;
 mod rules;
 mod traffic_control;

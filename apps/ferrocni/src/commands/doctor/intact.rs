@@ -9,7 +9,7 @@ use crate::attachments::Connection;
 use crate::failure::{Failure, line};
 
 /// Plugins whose part `ferrocni reload` makes anew.
-const RELOADED: [&str; 5] = ["portmap", "firewall", "bridge", "ptp", "dnsname"];
+const RELOADED: [&str; 6] = ["portmap", "firewall", "bridge", "ptp", "overlay", "dnsname"];
 
 pub(super) fn check(survey: &Survey<'_>) -> Result<Vec<Finding>, Failure> {
     let checked = survey.living().filter_map(|connection| {

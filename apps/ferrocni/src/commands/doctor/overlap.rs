@@ -22,7 +22,7 @@ pub(super) fn check(survey: &Survey<'_>) -> Result<Vec<Finding>, Failure> {
 
 /// Interfaces on a link of the host may well share the subnet that the link is in; what the host routes may not.
 fn has_own_subnet(known: &Known) -> bool {
-    known.bridge().is_some() || known.about.driver == "ptp"
+    known.bridge().is_some() || matches!(&*known.about.driver, "ptp" | "overlay")
 }
 
 fn shared(known: &Known, other: &Known) -> Option<Finding> {

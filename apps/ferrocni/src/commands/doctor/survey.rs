@@ -161,7 +161,7 @@ impl Known {
 
     /// Whether the host forwards what its containers send.
     pub(crate) fn is_routed(&self) -> bool {
-        self.bridge().is_some() && !self.about.internal || self.about.driver == "ptp"
+        self.bridge().is_some() && !self.about.internal || matches!(&*self.about.driver, "ptp" | "overlay")
     }
 
     pub(crate) fn has_plugin(&self, kind: &str) -> bool {

@@ -1,6 +1,7 @@
 //! What is counted.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::net::UnixStream;
 
 use ::names::{Records, Server};
 use cni::Attachment;
@@ -22,6 +23,7 @@ pub(super) fn render(survey: &Survey<'_>) -> Result<String, Failure> {
     addresses(survey, &mut text);
     ports(survey, &mut text);
     containers_names(&mut text)?;
+    over_many_hosts(&mut text)?;
     remains(survey, &mut text)?;
     traffic(survey, &mut text);
     let unreadable = survey.broken.len() + survey.unreadable.len();
@@ -94,6 +96,28 @@ fn containers_names(text: &mut Text) -> Result<(), Failure> {
     let is_up = Server::default().status().is_ok();
     let mut family = text.family("ferrocni_dns_up", Kind::Gauge, "Whether the server of names answers (1) or not (0).");
     family.number(&[], u8::from(is_up));
+    Ok(())
+}
+
+/// Of the agent of networks over many hosts, if one runs or has run here.
+fn over_many_hosts(text: &mut Text) -> Result<(), Failure> {
+    let places = overlay::Places::default();
+    let Some(agent) = places.agent_state()? else { return Ok(()) };
+    let is_connected = agent.connected && UnixStream::connect(places.socket()).is_ok();
+    let mut gauge = |name, help, number: usize| text.family(name, Kind::Gauge, help).number(&[], number);
+    gauge(
+        "ferrocni_overlay_connected",
+        "Whether the agent runs and etcd answers it (1) or not (0).",
+        is_connected.into(),
+    );
+    gauge("ferrocni_overlay_hosts", "Hosts that share this host's etcd, with this one.", agent.hosts);
+    gauge("ferrocni_overlay_hosts_alive", "Those that have shown a sign of life in time.", agent.alive);
+    gauge("ferrocni_overlay_networks", "Networks over many hosts that this host has joined.", agent.networks);
+    gauge("ferrocni_overlay_nonsense", "Keys and values in etcd that make no sense, and are ignored.", agent.nonsense);
+    gauge("ferrocni_overlay_problems", "What stands in the agent's way; its log says what.", agent.problems.len());
+    let mut counter = |name, help, number: u64| text.family(name, Kind::Counter, help).number(&[], number);
+    counter("ferrocni_overlay_drift_total", "What was not as it should be in the kernel, and was mended.", agent.drift);
+    counter("ferrocni_overlay_resyncs_total", "How often etcd was read anew because changes were lost.", agent.resyncs);
     Ok(())
 }
 

@@ -11,7 +11,7 @@ use netlink::Socket;
 use crate::failure::Failure;
 use crate::host::Host;
 use crate::network::{
-    Asked, DEFAULT, DNSNAME, Description, Driver, Exists, Options, Planned, Pools, Registry, Wanted, conflist,
+    Asked, DEFAULT, DNSNAME, Description, Driver, Exists, Options, Planned, Pools, Registry, Wanted, cluster, conflist,
     of_name_servers, of_networks, of_routes,
 };
 use crate::output::print_line;
@@ -19,7 +19,7 @@ use crate::output::print_line;
 /// Create a network that every CNI runtime of this host can use
 #[derive(Debug, Default, clap::Args)]
 pub(crate) struct Args {
-    /// bridge, macvlan or ipvlan
+    /// bridge, macvlan, ipvlan, or overlay for a network over many hosts
     #[arg(short, long, default_value = "bridge")]
     driver: String,
     /// Subnet in CIDR form, such as 10.20.0.0/24 (one for each address family; may be repeated)
@@ -83,6 +83,8 @@ enum CreateError {
         "addresses of a network with --ipam-driver dhcp are a server's to give: leave out --subnet, --gateway and --ip-range"
     )]
     DhcpWithSubnet,
+    #[error("{0} has no effect on an overlay network, whose hosts get blocks of its subnets: leave it out")]
+    Decided(&'static str),
     #[error("{0} has no DHCP servers in its networks: leave --ipam-driver dhcp out")]
     DhcpOn(Driver),
     #[error("-o intercept=true is about names, which the network is to have none of: leave --disable-dns out")]
@@ -125,9 +127,14 @@ fn create(host: &Host, args: &Args) -> Result<String, Failure> {
     if let Some(known) = described.iter().find(|known| known.name == args.name) {
         return existing(args, known);
     }
+    let created = SystemTime::now();
+    let subnets = match driver {
+        Driver::Overlay => in_cluster(args, &name, &options, created)?,
+        _ => subnets(args, driver, &described)?,
+    };
     let wanted = Wanted {
         id: Description::id_of_name(&name),
-        subnets: subnets(args, driver, &described)?,
+        subnets,
         name,
         driver,
         internal: args.internal,
@@ -135,7 +142,7 @@ fn create(host: &Host, args: &Args) -> Result<String, Failure> {
         written_options,
         labels: args.label.iter().cloned().collect(),
         names,
-        created: SystemTime::now(),
+        created,
     };
     let list = conflist(&wanted);
     check_bridge(&Description::of(&Network::from_json(list.clone())?), &described)?;
@@ -164,6 +171,35 @@ fn existing(args: &Args, known: &Description) -> Result<String, Failure> {
         return Err(Exists(args.name.clone()).into());
     }
     Ok(known.id.clone())
+}
+
+/// Those of a network in etcd, which is created there unless it is there: each of its hosts has a list of plugins.
+fn in_cluster(
+    args: &Args,
+    name: &NetworkName,
+    options: &Options,
+    created: SystemTime,
+) -> Result<Vec<Planned>, Failure> {
+    let decided = [
+        ("--gateway", args.gateway.is_empty()),
+        ("--ip-range", args.ip_range.is_empty()),
+        ("--aux-address", args.aux_address.is_empty()),
+        ("--ipam-driver", args.ipam_driver.is_none()),
+    ];
+    if let Some((flag, _)) = decided.iter().find(|(_, is_absent)| !is_absent) {
+        return Err(CreateError::Decided(flag).into());
+    }
+    let asked = cluster::Asked {
+        name,
+        subnets: &args.subnet,
+        ipv6: args.ipv6,
+        internal: args.internal,
+        labels: args.label.iter().cloned().collect(),
+        options: args.opt.iter().cloned().collect(),
+        created,
+    };
+    let subnets = asked.create_or_join(options)?;
+    Ok(subnets.into_iter().map(Planned::whole).collect())
 }
 
 /// None where a DHCP server has them: macvlan's containers are on the wire, as those of Podman's networks without a subnet.

@@ -7,8 +7,8 @@ use super::ls::time;
 use crate::attachments::{Connection, Connections};
 use crate::failure::{Failure, Outcomes};
 use crate::host::Host;
-use crate::network::{Description, Subnet};
-use crate::output::print_line;
+use crate::network::{Description, Subnet, cluster};
+use crate::output::{complain, print_line};
 
 /// Show everything about networks, with the containers on them
 #[derive(Debug, clap::Args)]
@@ -48,7 +48,20 @@ fn inspect(host: &Host, name: &str) -> Result<Value, Failure> {
             containers.insert(connection.recorded.endpoint.container.to_string(), container(&connection));
         }
     }
-    Ok(object(&described, &containers))
+    let mut object = object(&described, &containers);
+    if described.is_overlay() {
+        add_cluster(&mut object, &network);
+    }
+    Ok(object)
+}
+
+/// What etcd has of it. What cannot be known now is no reason not to show the rest.
+fn add_cluster(object: &mut Value, network: &cni_runtime::Network) {
+    match (cluster::describe(network), object.as_object_mut()) {
+        (Ok(described), Some(object)) => object.extend(described),
+        (Err(failure), _) => complain(failure),
+        _ => {}
+    }
 }
 
 /// The keys are Docker's, which has some for swarms.
@@ -57,7 +70,7 @@ fn object(network: &Description, containers: &Map<String, Value>) -> Value {
         "Name": network.name,
         "Id": network.id,
         "Created": network.created.map(time).unwrap_or_default(),
-        "Scope": "local",
+        "Scope": network.scope(),
         "Driver": network.driver,
         "EnableIPv4": network.has_family(Family::V4),
         "EnableIPv6": network.has_family(Family::V6),

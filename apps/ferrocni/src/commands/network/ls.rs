@@ -57,7 +57,7 @@ fn object(network: &Description, whole_id: bool, is_json: bool) -> Value {
         "Internal": network.internal.to_string(),
         "Labels": pairs(&network.labels),
         "Name": network.name,
-        "Scope": "local",
+        "Scope": network.scope(),
     });
     // For `{{.Label "key"}}`; in JSON it would say the same again.
     if let (false, Some(fields)) = (is_json, object.as_object_mut()) {

@@ -65,6 +65,7 @@ impl Plugins {
     fn restore(&mut self, plugin: &str, call: impl Fn() -> Call) -> Result<(), cni::Error> {
         match plugin {
             "bridge" => Ok(bridge::restore(&call().check::<bridge::Bridge>()?, &mut self.claims)?),
+            "overlay" => Ok(overlay_plugin::restore(&call().check::<overlay_plugin::Overlay>()?, &mut self.claims)?),
             "ptp" => Ok(ptp::restore(&call().check::<ptp::Ptp>()?, &mut self.claims)?),
             "portmap" => {
                 let request = call().check::<portmap::Portmap>()?;

@@ -1,15 +1,14 @@
-//! The host's end of a container's link: the gateways' addresses, and the route to the container.
+//! The host's end of a link by which the host routes to one container: the gateways' addresses, and the route to the container.
 
 use std::net::IpAddr;
 use std::time::Duration;
 
 use cni_plugin::{Attachment, IpConfig};
-use container_interface::router;
-use container_interface::veth::{Pair, host_end_differs};
 use ipnetwork::IpNetwork;
 use netlink::{AddressSpec, Link, Request, Route, Socket, scope};
 
-use crate::Error;
+use crate::veth::{Pair, host_end_differs};
+use crate::{Error, router};
 
 /// How long the kernel may take to answer for a new gateway address; it is a matter of a millisecond.
 const LOCAL_WITHIN: Duration = Duration::from_secs(5);
@@ -18,7 +17,10 @@ const LOCAL_WITHIN: Duration = Duration::from_secs(5);
 ///
 /// The container's end has to be down still: with the first carrier, the kernel would begin to look for duplicates of the
 /// link-local address.
-pub(crate) fn set_up(host: &mut Socket, pair: &Pair, ips: &[IpConfig]) -> Result<(), Error> {
+///
+/// # Errors
+/// [`Error::AddressTaken`] if the host has a route to one of the addresses already, else the kernel's refusal.
+pub fn set_up(host: &mut Socket, pair: &Pair, ips: &[IpConfig]) -> Result<(), Error> {
     if ips.iter().any(|ip| ip.address.is_ipv6()) {
         sysctl::skip_duplicate_address_detection(&pair.host_name)?;
     }
@@ -67,15 +69,21 @@ fn link_towards(host: &mut Socket, address: IpAddr) -> Result<Option<Link>, Erro
 }
 
 /// Makes the host the container's router: from now on its gateways answer, and packets pass.
-pub(crate) fn open(host: &mut Socket, pair: &Pair, ips: &[IpConfig]) -> Result<(), Error> {
+///
+/// # Errors
+/// The kernel's refusal, also of a sysctl.
+pub fn open(host: &mut Socket, pair: &Pair, ips: &[IpConfig]) -> Result<(), Error> {
     let gateways = gateways(ips);
     host.wait_until_local(pair.host_index, &gateways, LOCAL_WITHIN)?;
-    Ok(router::enable_forwarding(host, &gateways)?)
+    router::enable_forwarding(host, &gateways)
 }
 
 /// For CHECK: addresses and routes of the host's end.
-pub(crate) fn check(host: &mut Socket, end: &Link, attachment: &Attachment, ips: &[IpConfig]) -> Result<(), Error> {
-    let differs = |expected: String, found: &str| host_end_differs(attachment, &end.name, &expected, found).into();
+///
+/// # Errors
+/// [`Error::Differs`].
+pub fn check(host: &mut Socket, end: &Link, attachment: &Attachment, ips: &[IpConfig]) -> Result<(), Error> {
+    let differs = |expected: String, found: &str| host_end_differs(attachment, &end.name, &expected, found);
     let addresses = host.addresses(end.index)?;
     for gateway in gateways(ips) {
         if !addresses.iter().any(|address| address.network.ip() == gateway) {

@@ -1,0 +1,25 @@
+//! What the packet filter has to know of the networks that this host has joined.
+
+use std::net::IpAddr;
+
+use nftables::overlay::Overlay;
+use overlay::{HostId, Network};
+
+use crate::view::View;
+
+/// Who may send is every host of the cluster, not only those of the same networks: a host may join one at any time.
+pub(crate) fn wanted<'a>(networks: impl Iterator<Item = &'a Network>, view: &View, id: &HostId, port: u16) -> Overlay {
+    let peers = view.hosts.iter().filter(|(host, _)| *host != id).flat_map(|(_, host)| host.underlay.iter().copied());
+    let mut overlay =
+        Overlay { port, peers: peers.collect::<std::collections::BTreeSet<IpAddr>>(), ..Overlay::default() };
+    for network in networks {
+        if network.encrypted {
+            overlay.devices.insert(super::wireguard::NAME.to_owned());
+        } else {
+            overlay.vnis.insert(network.vni.number());
+            overlay.devices.insert(network.vni.device());
+        }
+        overlay.subnets.extend(network.subnets.iter().map(|subnet| (subnet.network(), network.internal)));
+    }
+    overlay
+}

@@ -1,0 +1,353 @@
+//! What stands in etcd, as far as it makes sense.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use cni::{Attachment, NetworkName};
+use names::Told;
+use overlay::key::value;
+use overlay::{Block, Claim, Cluster, Endpoint, Host, HostId, Key, Network, Nonsense, Subnet};
+
+/// A key that was set or deleted (`value` is `None`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Change {
+    pub(crate) key: Vec<u8>,
+    pub(crate) value: Option<Vec<u8>>,
+    /// The revision that changed it.
+    pub(crate) revision: i64,
+}
+
+/// Something in etcd, with the revision that a transaction compares.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Known<T> {
+    pub(crate) value: T,
+    pub(crate) revision: i64,
+}
+
+/// Whom a change concerns.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Touched {
+    Nobody,
+    /// Every network: hosts have come, gone, or moved.
+    Hosts,
+    /// Who lives.
+    Alive,
+    Network(NetworkName),
+    /// A container of that host on a network.
+    Endpoint(NetworkName, HostId),
+}
+
+/// All of it, of the networks that this host has joined.
+#[derive(Debug, Default)]
+pub(crate) struct View {
+    pub(crate) cluster: Option<Cluster>,
+    pub(crate) hosts: BTreeMap<HostId, Host>,
+    pub(crate) alive: BTreeSet<HostId>,
+    pub(crate) networks: BTreeMap<NetworkName, NetworkView>,
+    /// What makes no sense, by key.
+    pub(crate) nonsense: BTreeMap<Vec<u8>, String>,
+    /// What this agent has written itself, until the watch brings it: what the watch brings first is older.
+    written: BTreeMap<Vec<u8>, Change>,
+}
+
+/// One network.
+#[derive(Debug, Default)]
+pub(crate) struct NetworkView {
+    pub(crate) network: Option<Known<Network>>,
+    blocks: BTreeMap<Block, Known<HostId>>,
+    addresses: BTreeMap<IpAddr, (Block, Known<Claim>)>,
+    pub(crate) endpoints: BTreeMap<(HostId, Attachment), Endpoint>,
+}
+
+impl View {
+    /// Takes over what is new.
+    pub(crate) fn apply(&mut self, change: &Change) -> Touched {
+        match self.written.get(&change.key) {
+            Some(written) if change.revision < written.revision => return Touched::Nobody,
+            Some(_) => drop(self.written.remove(&change.key)),
+            None => {}
+        }
+        self.take_over(change)
+    }
+
+    /// Takes over what this agent has just written.
+    pub(crate) fn note(&mut self, change: Change) -> Touched {
+        let touched = self.take_over(&change);
+        self.written.insert(change.key.clone(), change);
+        touched
+    }
+
+    /// Takes over all that there was at a revision, in the place of what was known.
+    pub(crate) fn replace(&mut self, all: &[Change], revision: i64) {
+        let written = std::mem::take(&mut self.written);
+        *self = Self::default();
+        self.add_listed(all, revision, written);
+    }
+
+    /// The same for one network.
+    pub(crate) fn replace_network(&mut self, network: &NetworkName, all: &[Change], revision: i64) {
+        let written = std::mem::take(&mut self.written);
+        self.forget(network);
+        self.add_listed(all, revision, written);
+    }
+
+    fn add_listed(&mut self, all: &[Change], revision: i64, written: BTreeMap<Vec<u8>, Change>) {
+        for change in all {
+            self.take_over(change);
+        }
+        for change in written.into_values().filter(|change| change.revision > revision) {
+            self.note(change);
+        }
+    }
+
+    fn take_over(&mut self, change: &Change) -> Touched {
+        self.nonsense.remove(&change.key);
+        match self.try_apply(change) {
+            Ok(touched) => touched,
+            // It has made no sense before either.
+            Err(_) if change.value.is_none() => Touched::Nobody,
+            Err(nonsense) => {
+                self.nonsense.insert(change.key.clone(), nonsense.to_string());
+                // What stood there before counts no longer either.
+                let gone = Change { value: None, ..change.clone() };
+                self.try_apply(&gone).unwrap_or(Touched::Nobody)
+            }
+        }
+    }
+
+    fn try_apply(&mut self, change: &Change) -> Result<Touched, Nonsense> {
+        let key = Key::parse(&change.key)?;
+        let network = key.network().cloned();
+        let mut of_network = network.clone().map(|network| self.networks.entry(network).or_default());
+        match (key, &mut of_network) {
+            (Key::Cluster, _) => self.cluster = change.read()?,
+            (Key::Host(id), _) => {
+                set(&mut self.hosts, id, change.read()?);
+                return Ok(Touched::Hosts);
+            }
+            (Key::Alive(id), _) => {
+                if change.value.is_some() {
+                    self.alive.insert(id)
+                } else {
+                    self.alive.remove(&id)
+                };
+                return Ok(Touched::Alive);
+            }
+            (Key::Network(_), Some(of)) => of.network = change.known()?,
+            (Key::Block(_, block), Some(of)) => set(&mut of.blocks, block, change.known()?),
+            (Key::Address(_, block, address), Some(of)) => {
+                set(&mut of.addresses, address, change.known()?.map(|claim| (block, claim)));
+            }
+            (Key::Endpoint(host, attachment), Some(of)) => {
+                let touched = Touched::Endpoint(attachment.network.clone(), host.clone());
+                set(&mut of.endpoints, (host, attachment), change.read()?);
+                return Ok(touched);
+            }
+            _ => return Ok(Touched::Nobody),
+        }
+        Ok(network.map_or(Touched::Hosts, Touched::Network))
+    }
+
+    /// Forgets all that was known of a network, and of what made no sense in it.
+    pub(crate) fn forget(&mut self, network: &NetworkName) {
+        self.networks.remove(network);
+        let prefix = Key::of_network(network);
+        self.nonsense.retain(|key, _| !key.starts_with(prefix.as_bytes()));
+        self.written.retain(|key, _| !key.starts_with(prefix.as_bytes()));
+    }
+
+    /// What others are told of one host's containers.
+    pub(crate) fn endpoints_of(&self, network: &NetworkName, host: &HostId) -> BTreeMap<Attachment, Endpoint> {
+        let all = self.networks.get(network).into_iter().flat_map(|view| &view.endpoints);
+        let own = all.filter(|((of, _), _)| of == host);
+        own.map(|((_, attachment), endpoint)| (attachment.clone(), endpoint.clone())).collect()
+    }
+
+    /// A network that is there.
+    pub(crate) fn network(&self, name: &NetworkName) -> Option<(&NetworkView, &Known<Network>)> {
+        let view = self.networks.get(name)?;
+        Some((view, view.network.as_ref()?))
+    }
+}
+
+fn set<K: Ord, V>(map: &mut BTreeMap<K, V>, key: K, value: Option<V>) {
+    match value {
+        Some(value) => drop(map.insert(key, value)),
+        None => drop(map.remove(&key)),
+    }
+}
+
+impl Change {
+    fn read<T: serde::de::DeserializeOwned>(&self) -> Result<Option<T>, Nonsense> {
+        self.value.as_ref().map(|text| value(&self.key, text)).transpose()
+    }
+
+    fn known<T: serde::de::DeserializeOwned>(&self) -> Result<Option<Known<T>>, Nonsense> {
+        Ok(self.read()?.map(|value| Known { value, revision: self.revision }))
+    }
+}
+
+impl NetworkView {
+    fn subnet_with(&self, block: Block) -> Option<&Subnet> {
+        self.network.as_ref()?.value.subnets.iter().find(|subnet| subnet.has(block))
+    }
+
+    /// The blocks of the network's subnets with their owners. Others are nonsense.
+    pub(crate) fn blocks(&self) -> impl Iterator<Item = (Block, &Known<HostId>)> {
+        let is_one = |(block, _): &(&Block, _)| self.subnet_with(**block).is_some();
+        self.blocks.iter().filter(is_one).map(|(block, owner)| (*block, owner))
+    }
+
+    /// Whether an address is a host's: in a block of its own, or claimed.
+    pub(crate) fn has(&self, host: &HostId, address: IpAddr) -> bool {
+        match self.addresses().find(|(claimed, ..)| *claimed == address) {
+            Some((_, _, claim)) if claim.value.granted => claim.value.host == *host,
+            _ => {
+                let subnets = self.network.iter().flat_map(|network| &network.value.subnets);
+                let block = subnets.filter_map(|subnet| subnet.block_of(address)).next();
+                block.and_then(|block| self.owner_of(block)).is_some_and(|owner| owner.value == *host)
+            }
+        }
+    }
+
+    /// What a host tells of its containers: those of their addresses that are the host's.
+    pub(crate) fn told_by(&self, host: &HostId) -> Told {
+        let all = self.endpoints.iter().filter(|((of, _), _)| of == host);
+        let known = |endpoint: &Endpoint| {
+            let mut known = endpoint.0.clone();
+            known.addresses.retain(|address| self.has(host, *address));
+            known
+        };
+        let all = all.map(|((_, its), endpoint)| ((its.container.clone(), its.ifname.clone()), known(endpoint)));
+        all.filter(|(_, known)| !known.addresses.is_empty()).collect()
+    }
+
+    /// The hosts that tell of containers.
+    pub(crate) fn tellers(&self) -> BTreeSet<HostId> {
+        self.endpoints.keys().map(|(host, _)| host.clone()).collect()
+    }
+
+    /// Who owns a block.
+    pub(crate) fn owner_of(&self, block: Block) -> Option<&Known<HostId>> {
+        self.blocks.get(&block)
+    }
+
+    /// The blocks of one host.
+    pub(crate) fn blocks_of(&self, host: &HostId) -> impl Iterator<Item = Block> {
+        self.blocks().filter(move |(_, owner)| owner.value == *host).map(|(block, _)| block)
+    }
+
+    /// The addresses that hosts have outside their blocks: those that a container can have, in a block of the network.
+    pub(crate) fn addresses(&self) -> impl Iterator<Item = (IpAddr, Block, &Known<Claim>)> {
+        let all = self.addresses.iter().map(|(address, (block, claim))| (*address, *block, claim));
+        all.filter(|(address, block, _)| self.subnet_with(*block).is_some_and(|subnet| subnet.offers(*address)))
+    }
+
+    /// What cannot be, in words.
+    pub(crate) fn misplaced(&self) -> Vec<String> {
+        if self.network.is_none() {
+            return Vec::new();
+        }
+        let blocks = self.blocks.keys().filter(|block| self.subnet_with(**block).is_none());
+        let in_words = |what: String| format!("{what} is not in a subnet of its network, and ignored");
+        let addresses = self
+            .addresses
+            .iter()
+            .filter(|(address, (block, _))| self.subnet_with(*block).is_none_or(|subnet| !subnet.offers(**address)));
+        let blocks = blocks.map(|block| in_words(format!("block {block}")));
+        blocks.chain(addresses.map(|(address, _)| in_words(format!("address {address}")))).collect()
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    const A: &str = "aaaaaaaa-0000-4000-8000-000000000000";
+
+    fn change(key: &str, value: Option<&Value>) -> Change {
+        let key = format!("{}{key}", overlay::key::PREFIX).into_bytes();
+        Change { key, value: value.map(|value| value.to_string().into_bytes()), revision: 7 }
+    }
+
+    fn config() -> Value {
+        json!({"vni": 4097, "subnets": [{"subnet": "10.1.0.0/24", "blockLength": 29}]})
+    }
+
+    #[test]
+    fn what_makes_sense_is_known_until_it_goes() {
+        let (mut view, name) = (View::default(), NetworkName::new("n").unwrap());
+        let a = HostId::parse(A).unwrap();
+        assert_eq!(view.apply(&change("nets/n/config", Some(&config()))), Touched::Network(name.clone()));
+        view.apply(&change("nets/n/blocks/10.1.0.8-29", Some(&json!(A))));
+        let (network, _) = view.network(&name).unwrap();
+        assert_eq!(network.blocks_of(&a).map(|block| block.to_string()).collect::<Vec<_>>(), ["10.1.0.8/29"]);
+        assert_eq!(view.apply(&change(&format!("alive/{A}"), Some(&json!("")))), Touched::Alive);
+        assert!(view.alive.contains(&a));
+        view.apply(&change("nets/n/blocks/10.1.0.8-29", None));
+        assert_eq!(view.networks[&name].blocks().count(), 0);
+    }
+
+    #[test]
+    fn nonsense_is_noted_ignored_and_harms_nothing_else() {
+        let (mut view, name) = (View::default(), NetworkName::new("n").unwrap());
+        view.apply(&change("nets/n/config", Some(&config())));
+        view.apply(&change("nets/n/blocks/10.1.0.8-29", Some(&json!(A))));
+        for (key, value) in [
+            ("nets/n/blocks/10.9.0.8-29".to_owned(), json!(A)),
+            ("nets/n/blocks/10.1.0.0-24".to_owned(), json!(A)),
+            ("nets/n/addrs/10.9.0.8-29/10.9.0.9".to_owned(), json!({"host": A, "container": "c", "interface": "eth0"})),
+            ("nets/n/addrs/10.1.0.0-29/10.1.0.1".to_owned(), json!({"host": A, "container": "c", "interface": "eth0"})),
+        ] {
+            view.apply(&change(&key, Some(&value)));
+        }
+        assert_eq!(view.networks[&name].blocks().count(), 1);
+        assert_eq!(view.networks[&name].addresses().count(), 0);
+        assert_eq!(view.networks[&name].misplaced().len(), 4);
+        for (key, value) in [
+            ("nets/n/blocks/banana".to_owned(), json!(A)),
+            ("nets/n/blocks/10.1.0.16-29".to_owned(), json!("nobody")),
+            (format!("hosts/{A}"), json!({"name": "x".repeat(10_000), "underlay": [], "mtu": 1})),
+            (format!("nets/n/names/{A}/c:eth0"), json!({"addresses": [], "name": "n".repeat(10_000)})),
+        ] {
+            view.apply(&change(&key, Some(&value)));
+        }
+        assert_eq!(view.nonsense.len(), 4);
+        assert!(view.hosts.is_empty());
+        view.apply(&change("nets/n/blocks/banana", None));
+        assert_eq!(view.nonsense.len(), 3, "{:?}", view.nonsense);
+    }
+
+    #[test]
+    fn what_was_just_written_is_not_undone_by_older_news() {
+        let (mut view, name) = (View::default(), NetworkName::new("n").unwrap());
+        let at = |revision, change: Change| Change { revision, ..change };
+        let block = |value: Option<&str>| change("nets/n/blocks/10.1.0.8-29", value.map(|id| json!(id)).as_ref());
+        let config = at(1, change("nets/n/config", Some(&config())));
+        view.apply(&config);
+        view.note(at(5, block(Some(A))));
+        view.apply(&at(4, block(None)));
+        let count = |view: &View| view.networks[&name].blocks().count();
+        assert_eq!(count(&view), 1);
+        view.replace(std::slice::from_ref(&config), 4);
+        assert_eq!(count(&view), 1, "the list is older");
+        view.replace_network(&name, std::slice::from_ref(&config), 4);
+        assert_eq!(count(&view), 1, "this too");
+        view.apply(&at(5, block(Some(A))));
+        view.apply(&at(6, block(None)));
+        assert_eq!(count(&view), 0);
+        view.note(at(7, block(Some(A))));
+        view.replace(&[config], 8);
+        assert_eq!(count(&view), 0, "deleted meanwhile");
+    }
+
+    #[test]
+    fn a_value_that_becomes_nonsense_takes_the_earlier_one_with_it() {
+        let (mut view, name) = (View::default(), NetworkName::new("n").unwrap());
+        view.apply(&change("nets/n/config", Some(&config())));
+        assert_eq!(view.apply(&change("nets/n/config", Some(&json!([])))), Touched::Network(name.clone()));
+        assert!(view.network(&name).is_none());
+    }
+}

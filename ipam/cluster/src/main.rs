@@ -1,0 +1,3 @@
+//! The `cluster` IPAM plugin.
+
+suite::main!(cluster::Cluster);

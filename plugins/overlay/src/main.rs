@@ -1,0 +1,3 @@
+//! The `overlay` CNI plugin.
+
+suite::main!(overlay_plugin::Overlay);

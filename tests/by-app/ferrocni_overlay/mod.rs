@@ -1,0 +1,15 @@
+//! The agent `ferrocni-overlay`, with the plugins and the command, on several hosts that share an etcd.
+//!
+//! - `blocks`: who owns which addresses
+//! - `check`: what is in the way between hosts
+//! - `failures`: each row of the table in docs/overlay.md
+//! - `names`: containers on different hosts find each other
+//! - `reach`: containers on different hosts reach each other, and nobody else does
+//! - `stored`: what others write into etcd
+
+mod blocks;
+mod check;
+mod failures;
+mod names;
+mod reach;
+mod stored;
