@@ -6,10 +6,13 @@ use clap::Args;
 use cni_runtime::{Cache, ConfigError, Network, Networks, NotFound, Runtime};
 
 use crate::failure::Failure;
-use crate::network::{self, Description};
+use crate::network::{self, Description, podman};
 
 /// Where the state of this command is, and nothing that a restart of the host has to keep.
 const STATE: &str = "/run/ferrocni";
+
+/// Where Podman's network program keeps its state, for as long as the host runs.
+const PODMAN_STATE: &str = "/run/containers/networks/ferrocni";
 
 /// Where networks and plugins are.
 #[derive(Debug, Args)]
@@ -45,6 +48,16 @@ pub(crate) struct Places {
         hide_env_values = true
     )]
     cache_dir: PathBuf,
+    /// Folder with the networks of Podman 5 and later
+    #[arg(
+        long,
+        global = true,
+        env = "PODMAN_NETWORKS_DIR",
+        value_name = "DIR",
+        default_value = podman_network::folder::ROOT,
+        hide_env_values = true
+    )]
+    podman_networks_dir: PathBuf,
 }
 
 /// A host with its networks.
@@ -54,6 +67,23 @@ pub(crate) struct Host {
     plugins: Vec<PathBuf>,
     runtime: Runtime,
     live_runtime: Runtime,
+    podman_networks: PathBuf,
+    podman_runtime: Runtime,
+}
+
+/// Who keeps record of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Keeper {
+    /// Runtimes that share libcni's cache.
+    Runtimes,
+    /// This command: the connection lasts as long as the container runs.
+    Command,
+    /// The network program of Podman 5 and later.
+    Podman,
+}
+
+impl Keeper {
+    pub(crate) const ALL: [Self; 3] = [Self::Runtimes, Self::Command, Self::Podman];
 }
 
 /// Why a network was not found.
@@ -65,6 +95,8 @@ pub(crate) enum LookUpError {
     Unknown(NotFound),
     #[error("{prefix} is the beginning of more than one network's id: {}", names.join(", "))]
     Ambiguous { prefix: String, names: Vec<String> },
+    #[error("network {name} is Podman's, which keeps its addresses: use `podman {instead}`")]
+    Podmans { name: String, instead: &'static str },
 }
 
 impl Host {
@@ -72,12 +104,19 @@ impl Host {
         let plugins: Vec<_> = places.plugin_dir.iter().filter(|dir| !dir.as_os_str().is_empty()).cloned().collect();
         let runtime = Runtime::new(&plugins)?.with_cache(Cache::new(&places.cache_dir));
         let live_runtime = runtime.clone().with_cache(Cache::new(STATE));
-        Ok(Self { folder: places.config_dir.clone(), plugins, runtime, live_runtime })
+        let podman_runtime = runtime.clone().with_cache(Cache::new(PODMAN_STATE));
+        let podman_networks = places.podman_networks_dir.clone();
+        Ok(Self { folder: places.config_dir.clone(), plugins, runtime, live_runtime, podman_networks, podman_runtime })
     }
 
     /// The folder of networks.
     pub(crate) fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    /// The folder of Podman's networks.
+    pub(crate) fn podman_networks(&self) -> &Path {
+        &self.podman_networks
     }
 
     /// Carries out the verbs of the protocol, and remembers what is attached.
@@ -89,6 +128,15 @@ impl Host {
     /// runtime's GC has libcni detach everything there that the runtime does not list.
     pub(crate) fn live_runtime(&self) -> &Runtime {
         &self.live_runtime
+    }
+
+    /// The one that carries out the verbs for connections of that keeper, and records them where it does.
+    pub(crate) fn runtime_of(&self, keeper: Keeper) -> &Runtime {
+        match keeper {
+            Keeper::Runtimes => &self.runtime,
+            Keeper::Command => &self.live_runtime,
+            Keeper::Podman => &self.podman_runtime,
+        }
     }
 
     /// A folder or file of this command's own state.
@@ -110,6 +158,9 @@ impl Host {
     pub(crate) fn networks(&self) -> Result<Networks, ConfigError> {
         let mut networks = Networks::load(&self.folder)?;
         self.each_further(|network| networks.networks.push(network))?;
+        let (podmans, broken) = self.podmans()?;
+        networks.networks.extend(podmans);
+        networks.broken.extend(broken);
         for network in network::without_file(self.runtime.cache()) {
             if networks.find(network.name().as_str()).is_err() {
                 networks.networks.push(network);
@@ -128,6 +179,9 @@ impl Host {
             }
         }
         self.each_further(|network| described.push(Description::of(&network)))?;
+        let (podmans, broken_podmans) = self.podmans()?;
+        described.extend(podmans.iter().map(Description::of));
+        broken.extend(broken_podmans);
         for network in network::without_file(self.runtime.cache()) {
             if described.iter().all(|known| known.name != network.name().as_str()) {
                 described.push(Description::of(&network));
@@ -142,6 +196,29 @@ impl Host {
             Networks::each(&folder)?.flatten().filter(is_list).for_each(&mut take);
         }
         Ok(())
+    }
+
+    /// Those of Podman's files with what is broken, and the ones that containers are on although they have none, as Podman's own
+    /// default network.
+    fn podmans(&self) -> Result<(Vec<Network>, Vec<ConfigError>), ConfigError> {
+        let (mut networks, broken) = podman::networks(&self.podman_networks)?;
+        // What cannot be read is told where connections are.
+        let recorded = self.podman_runtime.cache().list().map(|cached| cached.attached).unwrap_or_default();
+        for network in recorded.iter().filter_map(|attached| attached.configured().ok().flatten()) {
+            if networks.iter().all(|known| known.name() != network.name()) {
+                networks.push(network);
+            }
+        }
+        Ok((networks, broken))
+    }
+
+    /// The same as [`Host::network`], for something that this command cannot do to Podman's networks; `instead` is Podman's command.
+    pub(crate) fn network_to_change(&self, wanted: &str, instead: &'static str) -> Result<Network, LookUpError> {
+        let network = self.network(wanted)?;
+        if podman::is_podmans(&network) {
+            return Err(LookUpError::Podmans { name: network.name().to_string(), instead });
+        }
+        Ok(network)
     }
 
     /// The network of that name, id or beginning of an id.
