@@ -2,8 +2,10 @@
 //!
 //! - `ferrocni`: the command, a module for each of its own
 //! - `ferrocni_dns`: the server of names
+//! - `netavark`: what Podman 5 executes
 
 #![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
 
 mod ferrocni;
 mod ferrocni_dns;
+mod netavark;
