@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Measures ferrocni against the Go reference suite (Debian's containernetworking-plugins), and names against dnsmasq and
-# aardvark-dns, and the command alone, and prints a table of each.
+# Measures ferrocni against the Go reference suite (Debian's containernetworking-plugins), names against dnsmasq and aardvark-dns,
+# the command alone, and netavark against Debian 13's, and prints a table of each.
 # Everything happens on throw-away hosts: this machine's links, rules and sysctls are not touched.
 # Words after the script's name go to the benchmark; --help lists them.
 set -euo pipefail
@@ -30,6 +30,9 @@ bench=${CARGO_TARGET_DIR:-$root/target}/$CARGO_BUILD_TARGET/release/bench
 "$bench" "$@"
 "$bench" --names "$@"
 "$bench" --command "$@"
+
+scripts/test.sh --clients
+"$bench" --netavark "${CARGO_TARGET_DIR:-$root/target}/clients/debian-13/usr" "$@"
 
 # Not every kernel has ipvlan; both sides run in the virtual machine then, so the ratio counts and the times do not.
 if unshare --net sh -c 'ip link add p type veth peer name o && ip link add i link p type ipvlan' 2>/dev/null; then

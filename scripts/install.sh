@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Puts every ferrocni plugin into DIR (default /opt/cni/bin), and the command `ferrocni` into BIN, building them first if the
-# sources are newer. Without arguments BIN is /usr/local/bin, and the command's manual and completions go where they are looked
-# for, as do the systemd units, none of which is enabled; with DIR alone it is DIR.
+# Puts every ferrocni plugin into DIR (default /opt/cni/bin), and the commands into BIN, building them first if the sources are newer.
+# Without arguments BIN is /usr/local/bin, Podman's network program goes to /usr/local/libexec/ferrocni, and the command's manual and
+# completions go where they are looked for, as do the systemd units, none of which is enabled; with DIR alone it is DIR.
 # Each file is replaced by a rename: a runtime that starts one at that moment gets the old or the new, never half of one.
 #
 #   scripts/install.sh [DIR [BIN]]
@@ -23,6 +23,8 @@ cd "$root"
 names() { for main in "$@"; do basename "${main%/src/main.rs}"; done; }
 plugins=$(names plugins/*/src/main.rs ipam/*/src/main.rs)
 commands=$(names apps/*/src/main.rs)
+# It has the name of the program that it stands for, so nobody finds it who has not been told where it is.
+[ $# -gt 0 ] || commands=${commands/netavark/}
 CARGO_BUILD_TARGET=$(scripts/target.sh)
 export CARGO_BUILD_TARGET
 scripts/needs.sh
@@ -42,6 +44,10 @@ put "$dir" $plugins
 # shellcheck disable=SC2086
 put "$bin" $commands
 if [ $# = 0 ]; then
+    helpers=/usr/local/libexec/ferrocni
+    mkdir -p "$helpers"
+    put "$helpers" netavark
+    scripts/podman-links.sh "$helpers"
     "$bin/ferrocni" man /usr/local/share/man/man1
     completions=/usr/local/share/bash-completion/completions
     mkdir -p "$completions"

@@ -62,6 +62,7 @@ lay_out() {
     install -d "$root"/usr/{bin,lib/cni,libexec/ferrocni,lib/systemd/system,share/{bash-completion/completions,zsh/vendor-completions,fish/vendor_completions.d,man/man1}}
     for program in $plugins; do install -m 0755 "$programs/$program" "$root/usr/lib/cni/"; done
     for program in $apps; do install -m 0755 "$programs/$program" "$root/$(folder_of "$program")/"; done
+    scripts/podman-links.sh "$root/usr/libexec/ferrocni"
     "$programs/ferrocni" man "$root/usr/share/man/man1"
     gzip -n9 "$root"/usr/share/man/man1/*
     "$programs/ferrocni" completion bash >"$root/usr/share/bash-completion/completions/ferrocni"

@@ -5,6 +5,7 @@
 #
 #   scripts/test.sh                              the whole of it
 #   scripts/test.sh --feature ipvlan             only what needs this feature of the kernel
+#   scripts/test.sh --clients                    no test: what the tests run against, in cargo's target folder
 #   CNI_BIN_DIR=/usr/lib/cni scripts/test.sh     the same tests on other plugins, here the Go reference
 #   CNI_BIN_DIR=/usr/lib/cni scripts/test.sh --named bridge::    only tests with this in their names
 #
@@ -16,7 +17,7 @@ cd "$(dirname "$0")/.."
 PACKAGES=(iproute2 iputils-ping procps conntrack nftables iptables dbus-daemon firewalld strace busybox-static
     iperf3 socat tcpdump tini dnsmasq-base aardvark-dns golang-github-containernetworking-plugin-dnsname systemd podman podman-compose
     containerd runc python3-grpcio containernetworking-plugins golang-go gcc libc6-dev
-    etcd-server etcd-client openssl protobuf-compiler libprotobuf-dev musl-tools jq xz-utils ca-certificates)
+    etcd-server etcd-client openssl mmdebstrap protobuf-compiler libprotobuf-dev musl-tools jq xz-utils ca-certificates)
 
 # Packages that would start a daemon, with its unit, and one of them with rules for the whole machine.
 DAEMONS=(firewalld:firewalld containerd:containerd etcd-server:etcd)
@@ -129,6 +130,23 @@ fetch() {
     (cd "$folder" && quietly "${apt[@]}" $command "${packages[@]}")
 }
 
+# Debian 13's Podman, netavark and aardvark-dns with what they are linked to. They are unpacked only: the tests lay them
+# over a throw-away host's own programs.
+unpack_debian_13() {
+    local folder=$TARGET/clients/debian-13 work list
+    [ ! -d "$folder" ] || return 0
+    step "unpacking Podman 5 from Debian 13"
+    work=$(mktemp -d)
+    list=$(source_list_for netavark deb trixie "$work")
+    quietly mmdebstrap --variant=extract --include=podman,netavark,aardvark-dns,runc,passt,uidmap \
+        --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
+        --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/libexec/podman/podman-testing' \
+        trixie "$work/debian-13" "$list"
+    mkdir -p "$TARGET/clients"
+    mv "$work/debian-13" "$folder"
+    rm -rf "$work"
+}
+
 # Makes a source list in folder $4, and prints its path: the machine's own entry that package $1 is from, with its server,
 # options and key, but of type $2 (deb or deb-src) and, if $3 says one, for another release.
 source_list_for() {
@@ -181,9 +199,9 @@ on_the_reference() {
 run_named() {
     local target names found= failed=
     : >"$LOG"
-    for target in by-plugin conformance clients; do
+    for target in by-plugin by-app conformance clients; do
         mapfile -t names < <(cargo test --locked --quiet -p tests --test "$target" -- --list --format terse |
-            sed -n 's/: test$//p' | { grep -F -- "$1" || true; } | without_known_differences "$target")
+            sed -n 's/: test$//p' | { grep -F -- "$1" || true; } | with_reference | without_known_differences "$target")
         [ ${#names[@]} -gt 0 ] || continue
         found=yes
         step "$target: ${#names[@]} tests"
@@ -191,6 +209,11 @@ run_named() {
     done
     [ -n "$found" ] || fail "there are no tests to run with $1 in their names"
     [ -z "$failed" ] || fail "some tests failed, see $LOG"
+}
+
+# Passes on the names of tests, without those of what only we have if the reference is tested.
+with_reference() {
+    if on_the_reference; then sed '/^ferrocni::/d'; else cat; fi
 }
 
 # Passes on the names of tests of target $1, without those in which the reference differs if it is tested; says how many.
@@ -255,6 +278,8 @@ passed() {
 require_root_and_rust
 install_packages
 build_cnitool
+unpack_debian_13
+[ "${1-}" != --clients ] || exit 0
 CARGO_BUILD_TARGET=$(scripts/target.sh)
 export CARGO_BUILD_TARGET
 step "build for $CARGO_BUILD_TARGET"

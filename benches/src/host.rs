@@ -116,6 +116,18 @@ fn mount_private() -> Result<()> {
     Ok(())
 }
 
+/// Lays another release's programs and libraries, its folder `usr`, over those of the host that the calling thread is in.
+pub(crate) fn lay_over(usr: &Path) -> Result<()> {
+    const PLACE: &str = "/run/usr";
+    let failed = Error::system("mount");
+    let none = None::<&str>;
+    fs::create_dir(PLACE).map_err(Error::file(PLACE))?;
+    // An overlay's option could not have every path in it.
+    mount(Some(usr), PLACE, none, MsFlags::MS_BIND, none).map_err(&failed)?;
+    let layers = format!("lowerdir={PLACE}:/usr");
+    mount(Some("overlay"), "/usr", Some("overlay"), MsFlags::empty(), Some(layers.as_str())).map_err(&failed)
+}
+
 /// Runs `ip` where the calling thread is.
 pub(crate) fn ip(arguments: &[&str]) -> Result<()> {
     let status = Command::new("ip").args(arguments).status().map_err(Error::file("ip"))?;

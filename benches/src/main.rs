@@ -11,6 +11,7 @@ mod host;
 mod lane;
 mod machine;
 mod names;
+mod netavark;
 mod networks;
 mod options;
 mod packets;
@@ -28,6 +29,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use crate::error::{Error, Result};
+use crate::netavark::Program;
 use crate::options::{Options, Task};
 use crate::suite::Suite;
 
@@ -73,6 +75,9 @@ fn bench(options: &Options) -> Result<()> {
     if options.command {
         return bench_command(ours, options);
     }
+    if let Some(usr) = &options.netavark {
+        return bench_netavark(ours, usr, options);
+    }
     let programs = if options.ipvlan { &networks::IPVLAN_PROGRAMS[..] } else { &networks::PROGRAMS };
     let installed = tempfile::tempdir_in(INSTALLED).map_err(Error::file(INSTALLED))?;
     let install = |name, from: &Path| Suite::install(from, programs, &installed.path().join(name));
@@ -95,6 +100,18 @@ fn bench_command(ours: &Path, options: &Options) -> Result<()> {
     let programs = installed.path().join("ours");
     Suite::install(ours, &networks::COMMAND_PROGRAMS, &programs)?;
     print(&command::measure(&programs, options)?.to_string())
+}
+
+/// Debian's is executed where it is, with its libraries; the page cache has read ours from a linker's output.
+fn bench_netavark(ours: &Path, usr: &Path, options: &Options) -> Result<()> {
+    let installed = tempfile::tempdir_in(INSTALLED).map_err(Error::file(INSTALLED))?;
+    let ours = Suite::install(ours, &["netavark"], &installed.path().join("ours"))?.path("netavark");
+    let theirs = usr.join("lib/podman/netavark");
+    if !theirs.is_file() {
+        return Err(Error::NoPlugin { path: theirs });
+    }
+    let sides = [Program::Ours(ours), Program::Debian(usr.to_owned())];
+    print(&report::measure_netavark(&sides, options)?.to_string())
 }
 
 fn print(text: &str) -> Result<()> {

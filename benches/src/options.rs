@@ -8,11 +8,12 @@ use crate::error::{Error, Result};
 pub(crate) const HELP: &str = "\
 Measures ferrocni's plugins and the Go reference's in turn, each on a throw-away host of its own.
 
-usage: bench [--ipvlan | --names | --command] [--quick] [--rounds N] [--ours DIR] [--reference DIR]
+usage: bench [--ipvlan | --names | --command | --netavark USR] [--quick] [--rounds N] [--ours DIR] [--reference DIR]
 
   --ipvlan         ipvlan and nothing else: scripts/bench.sh measures it in a virtual machine where the kernel has none
   --names          names and nothing else, against dnsmasq with Debian's dnsname, and against aardvark-dns
   --command        the command and nothing else: it has no other side
+  --netavark USR   netavark and nothing else, against Debian 13's, whose folder /usr is USR
   --quick          one round, small numbers: shows that everything runs, not how fast
   --rounds N       how often ADD, CHECK and DEL are measured (40)
   --ours DIR       ferrocni's plugins (the folder of this program)
@@ -28,6 +29,8 @@ pub(crate) struct Options {
     pub(crate) names: bool,
     /// Whether it is the command that is measured, and nothing else.
     pub(crate) command: bool,
+    /// Debian 13's `/usr`, if it is netavark that is measured, and nothing else.
+    pub(crate) netavark: Option<PathBuf>,
     /// How often ADD, CHECK and DEL are measured.
     pub(crate) rounds: usize,
     /// How many containers start at once.
@@ -40,6 +43,8 @@ pub(crate) struct Options {
     pub(crate) ports_of_one: u16,
     /// Beside how many other containers packets are measured.
     pub(crate) crowds: [u16; 3],
+    /// Beside how many other containers netavark is measured.
+    pub(crate) others: u16,
     /// How many reservations fill a network.
     pub(crate) reservations: u32,
     /// How many containers have names on the networks together.
@@ -74,12 +79,14 @@ impl Options {
             ipvlan: false,
             names: false,
             command: false,
+            netavark: None,
             rounds: 40,
             rush: 100,
             rushes: 2,
             ports: 5000,
             ports_of_one: 20_000,
             crowds: [0, 400, 5000],
+            others: 5000,
             reservations: 10_000,
             named: 1000,
             names_of_one: 5000,
@@ -98,6 +105,7 @@ impl Options {
             ports: 20,
             ports_of_one: 40,
             crowds: [0, 2, 4],
+            others: 4,
             reservations: 200,
             named: 20,
             names_of_one: 20,
@@ -125,6 +133,7 @@ pub(crate) fn parse(words: Vec<OsString>) -> Result<Task> {
             Some("--ipvlan") => options.ipvlan = true,
             Some("--names") => options.names = true,
             Some("--command") => options.command = true,
+            Some("--netavark") => options.netavark = Some(value(&word, words.next())?.into()),
             Some("--rounds") => options.rounds = rounds(&value(&word, words.next())?)?,
             Some("--ours") => options.ours = Some(value(&word, words.next())?.into()),
             Some("--reference") => options.theirs = value(&word, words.next())?.into(),

@@ -59,7 +59,7 @@ fn add_and_delete(suite: &Suite, containers: &[Container]) -> Result<Rush> {
 }
 
 /// Does something for each of `all` at the same time; the seconds from the first start to the last end.
-fn at_once<T: Sync, R: Send>(all: &[T], act: impl Fn(&T) -> R + Sync) -> (f64, Vec<R>) {
+pub(crate) fn at_once<T: Sync, R: Send>(all: &[T], act: impl Fn(&T) -> R + Sync) -> (f64, Vec<R>) {
     let start = Barrier::new(all.len() + 1);
     let one = |each| {
         start.wait();

@@ -3,6 +3,7 @@
 use crate::error::{Error, Failure, Result};
 use crate::host::Host;
 use crate::lane::{Lane, Verbs, take_turns};
+use crate::netavark::{self, Program, Side};
 use crate::options::Options;
 use crate::packets::Paid;
 use crate::parallel::{Rush, rush};
@@ -46,6 +47,57 @@ pub(crate) fn measure(sides: &[Suite; 2], options: &Options) -> Result<Table> {
     footprints(&mut table, ours, theirs)?;
     all_at_once(&mut table, sides, options)?;
     Ok(table)
+}
+
+/// Measures netavark, ours first.
+pub(crate) fn measure_netavark(sides: &[Program; 2], options: &Options) -> Result<Table> {
+    let mut table = Table::default();
+    let [ours, theirs] = sides;
+    progress("netavark: setup and teardown");
+    let verbs = netavark::take_turns([&Side::new(ours)?, &Side::new(theirs)?], options.rounds)?;
+    table.heading("netavark: bridge, two ports", "ours, ms", "Debian 13's, ms");
+    comings_and_goings(&mut table, &verbs, 6.0)?;
+    let others = options.others;
+    progress(&format!("netavark beside {others} other containers"));
+    let crowded = [Side::crowded(ours, others)?, Side::crowded(theirs, others)?];
+    let verbs = netavark::take_turns([&crowded[0], &crowded[1]], options.rounds.div_ceil(8))?;
+    let mark =
+        table.note("Debian's netavark did not connect them: the rules of one are repeated, and there are no links");
+    table.heading(&format!("the same beside {others} containers{mark}"), "ours, ms", "Debian 13's, ms");
+    comings_and_goings(&mut table, &verbs, 300.0)?;
+    drop(crowded);
+    netavark_at_once(&mut table, sides, options)?;
+    Ok(table)
+}
+
+fn comings_and_goings(table: &mut Table, verbs: &netavark::Verbs, ratio: f64) -> Result<()> {
+    for (name, pairs) in [("setup", &verbs.setup), ("teardown", &verbs.teardown)] {
+        table.row(&times(name, pairs, Goal::RatioAtLeast(ratio))?);
+    }
+    Ok(())
+}
+
+fn netavark_at_once(table: &mut Table, [ours, theirs]: &[Program; 2], options: &Options) -> Result<()> {
+    let count = options.rush;
+    progress(&format!("netavark: {count} at once"));
+    let number = u16::try_from(count).unwrap_or(u16::MAX);
+    let [(mine, _host), (other, _other_host)] = [netavark::rush(ours, number)?, netavark::rush(theirs, number)?];
+    table.heading(&format!("{count} at once"), "ours, s", "Debian 13's, s");
+    for (name, mine, other) in
+        [("setup, wall time", mine.setup, other.setup), ("teardown, wall time", mine.teardown, other.teardown)]
+    {
+        let ratio = Some(other / mine);
+        table.row(&Row { name: name.into(), left: figure(mine), right: figure(other), ratio, ..Row::default() });
+    }
+    let told = |table: &mut Table, rush: &netavark::Rush| {
+        let mark = rush.failure.as_ref().map(|failure| table.note(&failure.to_string())).unwrap_or_default();
+        let [set_up, torn_down] = rush.succeeded;
+        format!("{set_up} / {torn_down} of {count}{mark}")
+    };
+    let (left, right) = (told(table, &mine), told(table, &other));
+    let goal = Goal::Told("all".into(), mine.succeeded == [count; 2]);
+    table.row(&Row { name: "set up / torn down".into(), left, right, ratio: None, goal });
+    Ok(())
 }
 
 /// Measures the three verbs of a chain; the goals are those of ADD and of DEL.

@@ -16,7 +16,7 @@ use crate::waiting::CALLS;
 const CNI_VERSION: &str = "1.0.0";
 
 /// The reference starts `iptables` and finds it here.
-const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+pub(crate) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// A folder of plugins.
 #[derive(Debug, Clone)]
@@ -229,7 +229,8 @@ impl Invocation<'_> {
     }
 }
 
-fn converse(child: &mut Child, input: &[u8]) -> std::io::Result<Vec<u8>> {
+/// Gives a child its input and takes its output.
+pub(crate) fn converse(child: &mut Child, input: &[u8]) -> std::io::Result<Vec<u8>> {
     if let Some(mut stdin) = child.stdin.take() {
         match stdin.write_all(input) {
             // A plugin may say no before it has read everything.

@@ -96,6 +96,28 @@ fn quick_run_of_the_command_prints_every_row() {
 }
 
 #[test]
+fn quick_run_of_netavark_prints_every_row() {
+    let program = std::path::Path::new(env!("CARGO_BIN_EXE_bench"));
+    let target = program.ancestors().nth(3).expect("cargo names folders after the target and the profile");
+    let debian = target.join("clients/debian-13/usr");
+    let mut bench = Command::new(program);
+    let output = bench.args(["--quick", "--netavark"]).arg(&debian).output().expect("the benchmark starts");
+    let table = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{table}{}", String::from_utf8_lossy(&output.stderr));
+    for row in [
+        "netavark: bridge, two ports",
+        "  setup ",
+        "  teardown ",
+        "the same beside 4 containers",
+        "8 at once",
+        "  setup, wall time",
+        "  set up / torn down                   8 / 8 of 8",
+    ] {
+        assert!(table.lines().any(|line| line.starts_with(row)), "no {row:?} in\n{table}");
+    }
+}
+
+#[test]
 fn a_folder_without_plugins_is_named_in_one_line() {
     let output =
         Command::new(env!("CARGO_BIN_EXE_bench")).args(["--ours", "/"]).output().expect("the benchmark starts");

@@ -2,9 +2,11 @@
 //!
 //! - `gateway`: the host's link into a VLAN
 //! - `ports`: which VLANs the containers' ports are in, and who reaches whom
+//! - `netavark`: Podman 5's networks in a VLAN of their bridge
 //! - `upkeep`: CHECK, STATUS, and the reference in our place or before us
 
 mod gateway;
+mod netavark;
 mod ports;
 mod upkeep;
 

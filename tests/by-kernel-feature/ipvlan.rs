@@ -4,12 +4,14 @@
 //! - `chained`: addresses and parents from a previous plugin, and parents in the container
 //! - `checking`: what CHECK notices
 //! - `lifetime`: DEL, GC, STATUS, many at once, killed in the middle, in a client's hands
+//! - `netavark`: Podman 5's networks of that driver
 //! - `reach`: who reaches whom in which mode, and at once
 //! - `sharing`: several networks on one parent
 
 mod chained;
 mod checking;
 mod lifetime;
+mod netavark;
 mod reach;
 mod sharing;
 

@@ -1,7 +1,7 @@
 //! Links of type macvlan whose master is a VLAN, made for it where there is none.
 
 use serde_json::{Value, json};
-use tests::{Chain, Container, Host, Inside as _, address, assert_impossible, at_once, wire};
+use tests::{Chain, Container, Host, Inside as _, address, assert_impossible, at_once, netavark, wire};
 
 use super::examples::assert_puts_containers_into_vlan_20;
 
@@ -282,4 +282,26 @@ fn check_notices_another_link_in_the_parent_s_place() {
 #[test]
 fn the_example_puts_containers_into_a_vlan_of_the_wire() {
     assert_puts_containers_into_vlan_20("macvlan-trunk");
+}
+
+/// The driver that `podman network create -d` takes beside Podman's own.
+#[test]
+fn netavark_s_driver_of_that_name_makes_the_tagged_parent() {
+    let (host, outside) = trunk();
+    host.run(["mkdir", "-p", "/run/containers/networks"]);
+    let (c1, c2) = (host.container("c1"), host.container("c2"));
+    let mut network = netavark::with_options(netavark::on_the_wire("macvlan-trunk", "lan"), &json!({"vlan": "20"}));
+    network["subnets"] = json!([{"subnet": "10.20.0.0/24", "gateway": "10.20.0.1"}]);
+    let calls = [(&c1, "10.20.0.9"), (&c2, "10.20.0.8")].map(|(container, address)| {
+        container.run(["ip", "link", "set", "lo", "up"]);
+        host.netavark(container).on(&network, "eth0", &[address])
+    });
+    host.assert_leaves_nothing(|| {
+        calls.iter().for_each(|call| drop(call.setup().ok()));
+        outside.assert_pings("10.20.0.9");
+        calls[0].teardown().ok();
+        outside.assert_pings("10.20.0.8");
+        calls[1].teardown().ok();
+        assert_eq!(parents(&host), NOTHING);
+    });
 }

@@ -1,4 +1,8 @@
 //! Routing tables of their own for groups of links; the plugin `vrf`.
+//!
+//! - `netavark`: bridges of Podman 5's networks in a VRF of the host
+
+mod netavark;
 
 use serde_json::{Value, json};
 use tests::{Chain, Cni, Container, Host, Inside as _, every_plugin_rules, example, reference_differs, wire};

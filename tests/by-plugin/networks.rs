@@ -30,12 +30,25 @@ pub(crate) fn point_to_point(number: u8, chained: &[Value]) -> Value {
     json!({"name": format!("net{number}"), "plugins": plugins})
 }
 
-/// What today's table has more than that of an earlier layout.
+/// What today's table has more than that of the layout before.
+const SINCE_LAYOUT_4: &str = "
+    delete chain inet ferrocni layout-5
+    flush chain inet ferrocni member
+    add rule inet ferrocni member jump admin
+    add rule inet ferrocni member ip daddr @closed4 jump unpublished
+    add rule inet ferrocni member ip6 daddr @closed6 jump unpublished
+    add rule inet ferrocni member iifname @isolated_bridges jump isolation
+    delete set inet ferrocni confined4
+    delete set inet ferrocni confined6
+";
+
+/// What that has more than the one before.
 const SINCE_LAYOUT_3: &str = "
-    delete chain inet ferrocni layout-4
     flush chain inet ferrocni answers
     delete chain inet ferrocni answers
 ";
+
+/// What that has more than those before.
 const SINCE_LAYOUT_2: &str = "
     flush chain inet ferrocni member
     add rule inet ferrocni member jump admin
@@ -51,10 +64,16 @@ const SINCE_LAYOUT_2: &str = "
 ";
 
 /// For each earlier layout, what nft has to do to today's table to make it of that.
-pub(crate) fn earlier_layouts() -> [String; 3] {
-    let marker = |layout: u8| format!("add chain inet ferrocni layout-{layout}\n");
-    let of_2 = format!("{SINCE_LAYOUT_3}{SINCE_LAYOUT_2}");
-    [of_2.clone(), format!("{of_2}{}", marker(2)), format!("{SINCE_LAYOUT_3}{}", marker(3))]
+pub(crate) fn earlier_layouts() -> [String; 4] {
+    let layout = |number: u8| format!("add chain inet ferrocni layout-{number}\n");
+    let of_3 = format!("{SINCE_LAYOUT_4}{SINCE_LAYOUT_3}");
+    let unnumbered = format!("{of_3}{SINCE_LAYOUT_2}");
+    [
+        unnumbered.clone(),
+        format!("{unnumbered}{}", layout(2)),
+        format!("{of_3}{}", layout(3)),
+        format!("{SINCE_LAYOUT_4}{}", layout(4)),
+    ]
 }
 
 /// Makes today's table one of an earlier layout.

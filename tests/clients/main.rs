@@ -6,6 +6,7 @@
 //! - `compose`: a compose file on networks of both
 //! - `podman`: Podman with its CNI backend
 //! - `nerdctl`: containers as nerdctl has them
+//! - `podman5`: Podman 5 with netavark
 //! - `containerd`: containerd's `ctr run --cni`
 //! - `cri`: pods of containerd's CRI
 //! - `docker`: the lines of docs/docker.md, with containers of both on the same networks
@@ -29,6 +30,7 @@ mod machine;
 mod names;
 mod nerdctl;
 mod podman;
+mod podman5;
 mod quickstart;
 mod runtime;
 mod topology;

@@ -33,23 +33,28 @@ graphroot = "/run/podman/storage"
 runroot = "/run/podman/state"
 "#;
 
+/// The program with its configuration, for a shell.
+pub(crate) const PODMAN: &str = "CONTAINERS_CONF=/run/podman/containers.conf \
+    CONTAINERS_STORAGE_CONF=/run/podman/storage.conf podman --log-level=error";
+
 pub(crate) fn host_with_podman() -> Host {
     let host = host_with_plugins();
     assert_eq!(host.run(["ls", PLUGINS]).lines().count(), 9);
     host.write("/run/podman/containers.conf", CONTAINERS_CONF);
-    host.write("/run/podman/storage.conf", STORAGE_CONF);
+    write_storage_conf(&host);
     make_root_file_system(&host);
     host.shell(&format!("tar -C {ROOT} -c . > /run/box.tar"));
     podman(&host, "import /run/box.tar box");
     host
 }
 
+pub(crate) fn write_storage_conf(host: &Host) {
+    host.write("/run/podman/storage.conf", STORAGE_CONF);
+}
+
 #[track_caller]
 pub(crate) fn podman(host: &Host, arguments: &str) -> String {
-    host.shell(&format!(
-        "CONTAINERS_CONF=/run/podman/containers.conf CONTAINERS_STORAGE_CONF=/run/podman/storage.conf \
-         podman --log-level=error {arguments}"
-    ))
+    host.shell(&format!("{PODMAN} {arguments}"))
 }
 
 #[track_caller]
@@ -59,13 +64,13 @@ pub(crate) fn run(host: &Host, name: &str, options: &str) -> (Container, Address
 }
 
 #[track_caller]
-fn inspect(host: &Host, name: &str) -> (Container, Addresses) {
+pub(crate) fn inspect(host: &Host, name: &str) -> (Container, Addresses) {
     inspect_on(host, name, None)
 }
 
 /// With the addresses that it has on that network, or on its only one.
 #[track_caller]
-fn inspect_on(host: &Host, name: &str, network: Option<&str>) -> (Container, Addresses) {
+pub(crate) fn inspect_on(host: &Host, name: &str, network: Option<&str>) -> (Container, Addresses) {
     let inspected: Value = serde_json::from_str(&podman(host, &format!("inspect {name}"))).unwrap();
     let settings = &inspected[0]["NetworkSettings"];
     let networks = settings["Networks"].as_object().unwrap();

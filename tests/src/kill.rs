@@ -2,7 +2,8 @@
 
 use std::os::unix::process::ExitStatusExt as _;
 
-use crate::cni::{Cni, Outcome};
+use crate::cni::Cni;
+use crate::command::Finished;
 
 /// The system calls by which a plugin changes anything outside itself. Opening is one of them: it may create. Which of
 /// several for the same thing it makes is the C library's choice.
@@ -41,8 +42,8 @@ impl Cni<'_> {
     /// # Panics
     /// If strace is missing.
     #[track_caller]
-    pub fn killed_at_every_change(&self, mut after: impl FnMut(&str)) -> usize {
-        CHANGING.iter().map(|syscall| self.killed_at_every(syscall, &mut after)).sum()
+    pub fn killed_at_every_change(&self, after: impl FnMut(&str)) -> usize {
+        at_every_change(|wrapper| self.run_under(wrapper).finished, after)
     }
 
     /// The same for one system call: where processes are slow to start, `sendto`, with which the kernel is asked, tells most.
@@ -51,21 +52,32 @@ impl Cni<'_> {
     /// If strace is missing.
     #[track_caller]
     pub fn killed_at_every(&self, syscall: &str, mut after: impl FnMut(&str)) -> usize {
-        for nth in 1.. {
-            let outcome = self.run_killed(syscall, nth);
-            after(&format!("{syscall} {nth}"));
-            if outcome.finished.status.signal() != Some(SIGKILL) {
-                assert!(outcome.is_ok(), "not killed, and yet failed: {}", outcome.finished);
-                return nth - 1;
-            }
-        }
-        unreachable!("a plugin makes finitely many system calls")
+        at_every(syscall, &|wrapper| self.run_under(wrapper).finished, &mut after)
     }
+}
 
-    /// A call that this machine's kernel does not have (`open` on arm64) is one that no plugin makes.
-    fn run_killed(&self, syscall: &str, nth: usize) -> Outcome {
-        let trace = format!("trace=?{syscall}");
-        let inject = format!("inject=?{syscall}:signal=KILL:when={nth}");
-        self.run_under(&["strace", "-qqq", "-o", "/dev/null", "-e", &trace, "-e", &inject])
+/// [`Cni::killed_at_every_change`] of whatever `run` runs under the wrapper that it is given.
+#[track_caller]
+pub(crate) fn at_every_change(run: impl Fn(&[&str]) -> Finished, mut after: impl FnMut(&str)) -> usize {
+    CHANGING.iter().map(|syscall| at_every(syscall, &run, &mut after)).sum()
+}
+
+#[track_caller]
+fn at_every(syscall: &str, run: &impl Fn(&[&str]) -> Finished, after: &mut impl FnMut(&str)) -> usize {
+    for nth in 1.. {
+        let finished = killed(syscall, nth, run);
+        after(&format!("{syscall} {nth}"));
+        if finished.status.signal() != Some(SIGKILL) {
+            assert!(finished.status.success(), "not killed, and yet failed: {finished}");
+            return nth - 1;
+        }
     }
+    unreachable!("a program makes finitely many system calls")
+}
+
+/// A call that this machine's kernel does not have (`open` on arm64) is one that nobody makes.
+fn killed(syscall: &str, nth: usize, run: &impl Fn(&[&str]) -> Finished) -> Finished {
+    let trace = format!("trace=?{syscall}");
+    let inject = format!("inject=?{syscall}:signal=KILL:when={nth}");
+    run(&["strace", "-qqq", "-o", "/dev/null", "-e", &trace, "-e", &inject])
 }

@@ -14,11 +14,12 @@ use crate::host::{Container, Host};
 
 /// Everything that plugins can leave on a host, as readable lines: in the host and in each namespace below
 /// `/run/netns` the links (with alias and master), addresses, routes of all tables, rules, nftables and
-/// iptables; the files below `/var/lib/cni`, `/run/ferrocni` and `/run/cni/tuning`.
+/// iptables; the files below `/var/lib/cni`, `/run/ferrocni`, `/run/cni/tuning` and
+/// `/run/containers/networks`.
 ///
 /// Not in it, because it belongs to nobody in particular: sysctls, neighbours, what the kernel adds by
-/// itself (link-local addresses, multicast routes, tunnels that nobody uses), the skeleton of our nftables
-/// tables and of the reference's iptables chains, the lock and the last address of host-local, the server of names.
+/// itself (link-local addresses, multicast routes, tunnels that nobody uses), the skeletons of our nftables
+/// tables, of netavark's and of the reference's iptables chains, the lock and the last address of host-local, the server of names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Snapshot {
     /// Each line with how often it is there.

@@ -80,7 +80,8 @@ impl Place {
             Ok::<_, io::Error>(socket)
         };
         let (udp, tcp) = (make(Type::DGRAM)?, make(Type::STREAM)?);
-        setsockopt(&udp, sockopt::RcvBufForce, &QUEUE)?;
+        // Root of a user namespace has to do with what the host allows.
+        setsockopt(&udp, sockopt::RcvBufForce, &QUEUE).or_else(|_| setsockopt(&udp, sockopt::RcvBuf, &QUEUE))?;
         tcp.set_reuse_address(true)?;
         udp.bind(&address.into())?;
         tcp.bind(&address.into())?;

@@ -10,7 +10,7 @@ use netlink::{Netns, Socket, if_found};
 use serde::{Deserialize, Serialize};
 
 use crate::failure::Failure;
-use crate::host::Host;
+use crate::host::{Host, Keeper};
 use crate::target::{Engine, Names, bare_id};
 
 const LOOPBACK: &str = "lo";
@@ -23,8 +23,8 @@ pub(crate) struct Connection {
     pub(crate) name: String,
     /// Who runs the container.
     pub(crate) engine: Engine,
-    /// Made by `network connect`: it lasts as long as the container runs, and its runtime does not know of it.
-    pub(crate) is_live: bool,
+    /// Who keeps record of it.
+    pub(crate) keeper: Keeper,
     /// It has an interface of its own: on the networks `host` and `none` it has not.
     has_interface: bool,
     pub(crate) mac: Option<String>,
@@ -68,29 +68,31 @@ impl Connections {
 
     /// Of all networks, as it is recorded and no more.
     pub(crate) fn recorded(host: &Host) -> Result<(Vec<Attached>, Vec<CacheError>), CacheError> {
-        let [(mut by_runtimes, _), (live, _)] = read_caches(host, connections)?;
-        by_runtimes.attached.extend(live.attached);
-        by_runtimes.broken.extend(live.broken);
-        Ok((by_runtimes.attached, by_runtimes.broken))
+        let (mut attached, mut broken) = (Vec::new(), Vec::new());
+        for (cached, _) in read_caches(host, connections)? {
+            attached.extend(cached.attached);
+            broken.extend(cached.broken);
+        }
+        Ok((attached, broken))
     }
 
     fn gather(host: &Host, read: impl Fn(&Cache) -> Result<Cached, CacheError>) -> Result<Self, CacheError> {
         let names = Names::load();
         let mut found = Self { all: Vec::new(), broken: Vec::new() };
-        for (cached, is_live) in read_caches(host, read)? {
-            found.all.extend(cached.attached.into_iter().map(|recorded| Connection::of(recorded, is_live, &names)));
+        for (cached, keeper) in read_caches(host, read)? {
+            found.all.extend(cached.attached.into_iter().map(|recorded| Connection::of(recorded, keeper, &names)));
             found.broken.extend(cached.broken);
         }
         Ok(found)
     }
 }
 
-/// What every runtime has recorded, and what this command has that lasts as long as the container runs.
+/// What every keeper has recorded.
 fn read_caches(
     host: &Host,
     read: impl Fn(&Cache) -> Result<Cached, CacheError>,
-) -> Result<[(Cached, bool); 2], CacheError> {
-    Ok([(read(host.runtime().cache())?, false), (read(host.live_runtime().cache())?, true)])
+) -> Result<Vec<(Cached, Keeper)>, CacheError> {
+    Keeper::ALL.into_iter().map(|keeper| Ok((read(host.runtime_of(keeper).cache())?, keeper))).collect()
 }
 
 /// That containerd has brought a pod's loopback up by a plugin is no connection.
@@ -101,7 +103,7 @@ fn connections(cache: &Cache) -> Result<Cached, CacheError> {
 }
 
 impl Connection {
-    pub(crate) fn of(recorded: Attached, is_live: bool, names: &Names) -> Self {
+    pub(crate) fn of(recorded: Attached, keeper: Keeper, names: &Names) -> Self {
         // What cannot be read is not shown; that it is attached is known all the same.
         let result = recorded.parsed_result().unwrap_or_default();
         let ifname = recorded.endpoint.ifname.as_str().to_owned();
@@ -109,13 +111,18 @@ impl Connection {
         Self {
             name: name_of(&recorded, names),
             engine,
-            is_live,
+            keeper,
             has_interface: has_interface(&result, &ifname),
             mac: mac_of(&result, &ifname),
             addresses: result.ips_of(&ifname).map(|ip| ip.address).collect(),
             ports: ports_of(&recorded),
             recorded,
         }
+    }
+
+    /// Made by `network connect` or `run`: its runtime, if it has one, does not know of it.
+    pub(crate) fn is_live(&self) -> bool {
+        self.keeper == Keeper::Command
     }
 
     pub(crate) fn attachment(&self) -> Attachment {
@@ -162,8 +169,7 @@ impl Connection {
     /// Detaches what no container has any more, as it was attached.
     pub(crate) fn sweep(&self, host: &Host, network: &Network) -> Result<(), Failure> {
         let then = self.recorded.configured().ok().flatten();
-        let runtime = if self.is_live { host.live_runtime() } else { host.runtime() };
-        Ok(runtime.del(then.as_ref().unwrap_or(network), &self.recorded.endpoint)?)
+        Ok(host.runtime_of(self.keeper).del(then.as_ref().unwrap_or(network), &self.recorded.endpoint)?)
     }
 }
 

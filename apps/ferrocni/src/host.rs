@@ -7,10 +7,13 @@ use clap::Args;
 use cni_runtime::{Cache, ConfigError, Network, Networks, NotFound, Runtime};
 
 use crate::failure::Failure;
-use crate::network::{self, Description};
+use crate::network::{self, Description, podman};
 
 /// Where the state of this command is, and nothing that a restart of the host has to keep.
 const STATE: &str = "/run/ferrocni";
+
+/// Where Podman's network program keeps its state, for as long as the host runs.
+const PODMAN_STATE: &str = "/run/containers/networks/ferrocni";
 
 /// Where networks and plugins are.
 #[derive(Debug, Args)]
@@ -46,6 +49,16 @@ pub(crate) struct Places {
         hide_env_values = true
     )]
     cache_dir: PathBuf,
+    /// Folder with the networks of Podman 5 and later
+    #[arg(
+        long,
+        global = true,
+        env = "PODMAN_NETWORKS_DIR",
+        value_name = "DIR",
+        default_value = podman_network::folder::ROOT,
+        hide_env_values = true
+    )]
+    podman_networks_dir: PathBuf,
 }
 
 /// A host with its networks.
@@ -55,6 +68,23 @@ pub(crate) struct Host {
     plugins: Vec<PathBuf>,
     runtime: Runtime,
     live_runtime: Runtime,
+    podman_networks: PathBuf,
+    podman_runtime: Runtime,
+}
+
+/// Who keeps record of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Keeper {
+    /// Runtimes that share libcni's cache.
+    Runtimes,
+    /// This command: the connection lasts as long as the container runs.
+    Command,
+    /// The network program of Podman 5 and later.
+    Podman,
+}
+
+impl Keeper {
+    pub(crate) const ALL: [Self; 3] = [Self::Runtimes, Self::Command, Self::Podman];
 }
 
 /// Why a network was not found.
@@ -66,6 +96,8 @@ pub(crate) enum LookUpError {
     Unknown(NotFound),
     #[error("{prefix} is the beginning of more than one network's id: {}", names.join(", "))]
     Ambiguous { prefix: String, names: Vec<String> },
+    #[error("network {name} is Podman's, which keeps its addresses: use `podman {instead}`")]
+    Podmans { name: String, instead: &'static str },
 }
 
 impl Host {
@@ -73,12 +105,19 @@ impl Host {
         let plugins: Vec<_> = places.plugin_dir.iter().filter(|dir| !dir.as_os_str().is_empty()).cloned().collect();
         let runtime = Runtime::new(&plugins)?.with_cache(Cache::new(&places.cache_dir));
         let live_runtime = runtime.clone().with_cache(Cache::new(STATE));
-        Ok(Self { folder: places.config_dir.clone(), plugins, runtime, live_runtime })
+        let podman_runtime = runtime.clone().with_cache(Cache::new(PODMAN_STATE));
+        let podman_networks = places.podman_networks_dir.clone();
+        Ok(Self { folder: places.config_dir.clone(), plugins, runtime, live_runtime, podman_networks, podman_runtime })
     }
 
     /// The folder of networks.
     pub(crate) fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    /// The folder of Podman's networks.
+    pub(crate) fn podman_networks(&self) -> &Path {
+        &self.podman_networks
     }
 
     /// Carries out the verbs of the protocol, and remembers what is attached.
@@ -90,6 +129,15 @@ impl Host {
     /// runtime's GC has libcni detach everything there that the runtime does not list.
     pub(crate) fn live_runtime(&self) -> &Runtime {
         &self.live_runtime
+    }
+
+    /// The one that carries out the verbs for connections of that keeper, and records them where it does.
+    pub(crate) fn runtime_of(&self, keeper: Keeper) -> &Runtime {
+        match keeper {
+            Keeper::Runtimes => &self.runtime,
+            Keeper::Command => &self.live_runtime,
+            Keeper::Podman => &self.podman_runtime,
+        }
     }
 
     /// A folder or file of this command's own state.
@@ -124,7 +172,7 @@ impl Host {
         Ok((described, broken))
     }
 
-    /// The folder's networks, those in nerdctl's folders, and the ones that are there without a file.
+    /// The folder's networks, those in nerdctl's folders and of Podman's files, and the ones that are there without a file.
     fn each_network(&self, mut take: impl FnMut(Result<Network, ConfigError>)) -> Result<(), ConfigError> {
         let mut names = HashSet::new();
         let mut take_named = |network: Result<Network, ConfigError>| {
@@ -135,8 +183,33 @@ impl Host {
         for folder in folders_in(&self.folder) {
             Networks::each(&folder)?.flatten().filter(is_list).map(Ok).for_each(&mut take_named);
         }
+        let (podmans, broken) = self.podmans()?;
+        podmans.into_iter().map(Ok).chain(broken.into_iter().map(Err)).for_each(&mut take_named);
         network::without_file(self.runtime.cache(), |name| names.contains(name)).map(Ok).for_each(&mut take);
         Ok(())
+    }
+
+    /// Those of Podman's files with what is broken, and the ones that containers are on although they have none, as Podman's own
+    /// default network.
+    fn podmans(&self) -> Result<(Vec<Network>, Vec<ConfigError>), ConfigError> {
+        let (mut networks, broken) = podman::networks(&self.podman_networks)?;
+        // What cannot be read is told where connections are.
+        let recorded = self.podman_runtime.cache().list().map(|cached| cached.attached).unwrap_or_default();
+        for network in recorded.iter().filter_map(|attached| attached.configured().ok().flatten()) {
+            if networks.iter().all(|known| known.name() != network.name()) {
+                networks.push(network);
+            }
+        }
+        Ok((networks, broken))
+    }
+
+    /// The same as [`Host::network`], for something that this command cannot do to Podman's networks; `instead` is Podman's command.
+    pub(crate) fn network_to_change(&self, wanted: &str, instead: &'static str) -> Result<Network, LookUpError> {
+        let network = self.network(wanted)?;
+        if podman::is_podmans(&network) {
+            return Err(LookUpError::Podmans { name: network.name().to_string(), instead });
+        }
+        Ok(network)
     }
 
     /// The network of that name, id or beginning of an id.

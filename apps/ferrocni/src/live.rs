@@ -87,8 +87,7 @@ impl<'a> Live<'a> {
             // The path may be another container's by now.
             endpoint.netns = None;
         }
-        let runtime = if connection.is_live { self.host.live_runtime() } else { self.host.runtime() };
-        runtime.del(network, &endpoint)?;
+        self.host.runtime_of(connection.keeper).del(network, &endpoint)?;
         if let Some(namespace) = namespace {
             self.remember(connection, namespace)?;
         }

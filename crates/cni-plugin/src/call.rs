@@ -54,6 +54,8 @@ pub struct Call {
     pub(crate) path: String,
     /// How many plugins have called one another before this one.
     pub(crate) depth: usize,
+    /// IPAM plugins that are linked are called as functions, wherever they are installed.
+    pub(crate) is_in_process: bool,
     pub(crate) config: Configuration,
     /// What the plugins before have reported, if it is known and need not be read out of the configuration.
     pub(crate) result: Option<Arc<AddResult>>,
@@ -71,6 +73,7 @@ impl Call {
             args: String::new(),
             path: String::new(),
             depth: 0,
+            is_in_process: false,
             config: Configuration { value: config.into(), text: None },
             result: None,
         }
@@ -111,6 +114,13 @@ impl Call {
     #[must_use]
     pub fn path(self, path: impl Into<String>) -> Self {
         Self { path: path.into(), ..self }
+    }
+
+    /// The same for a program that has plugins linked: an IPAM plugin that it has linked too is called as a function, and need not
+    /// be in `CNI_PATH`.
+    #[must_use]
+    pub fn in_process(self) -> Self {
+        Self { is_in_process: true, ..self }
     }
 
     /// ADD, as the plugin `P` gets it.
@@ -184,6 +194,7 @@ impl Call {
             args: variable("CNI_ARGS"),
             path: variable("CNI_PATH"),
             depth: variable(delegate::DEPTH).parse().unwrap_or_default(),
+            is_in_process: false,
             config: Configuration::default(),
             result: None,
         })

@@ -77,14 +77,17 @@ impl<'a> Delegate<'a> {
         path: impl Iterator<Item = &'p Path>,
         siblings: &'a [Sibling],
     ) -> Result<Self, Error> {
+        let linked =
+            siblings.iter().find(|sibling| sibling.name == kind.as_str()).and_then(|found| found.linked.as_ref());
+        if let Some(linked) = linked.filter(|_| call.is_in_process) {
+            return Ok(Self { kind, call, how: How::Linked(linked) });
+        }
         let found = Program::find(&kind, path).map_err(|unseen| Error::from_chain(Code::Io, &unseen))?;
         let Some(program) = found else {
             let code = if call.verb == Verb::Status { Code::Unavailable } else { Code::InvalidConfig };
             return Err(Error::new(code, format!("plugin {kind} is not in CNI_PATH ({})", call.path))
                 .with_details("install it there, or correct the configuration's \"type\""));
         };
-        let linked =
-            siblings.iter().find(|sibling| sibling.name == kind.as_str()).and_then(|found| found.linked.as_ref());
         let how = match linked {
             Some(linked) if is_beside_us(program.path()) => How::Linked(linked),
             _ if call.depth < MAX_DEPTH => How::Executed(program),

@@ -102,7 +102,7 @@ impl Undo {
     }
 
     /// The reply is out: what was done stays.
-    pub(crate) fn commit(self) {
+    pub fn commit(self) {
         drop(self.steps);
     }
 }

@@ -28,12 +28,7 @@ impl Runtime {
                 Err(error) => return Err(self.take_back(network, endpoint, i + 1, result.as_ref(), error)),
             }
         }
-        let attached = Attached {
-            network: network.name().clone(),
-            endpoint: endpoint.clone(),
-            config: Some(network.text().to_owned()),
-            result: result.unwrap_or_default(),
-        };
+        let attached = Attached::new(network, endpoint.clone(), result.unwrap_or_default());
         let count = network.list.plugins.len();
         let recorded = self.cache.write(&attached);
         recorded.map_err(|error| self.take_back(network, endpoint, count, Some(&attached.result), error.into()))?;

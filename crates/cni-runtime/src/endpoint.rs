@@ -6,6 +6,7 @@ use cni::{AddResult, Attachment, ContainerId, IfName, InvalidName, NetworkName, 
 use serde_json::{Map, Value};
 
 use crate::network::Network;
+use crate::outcome;
 use crate::request::Request;
 
 /// A container's side of an attachment: its interface, and what the plugins are told about it.
@@ -57,6 +58,24 @@ impl Endpoint {
         self
     }
 
+    /// What a plugin of the network reads when the verb is about this endpoint, for programs that have the plugin linked. `before` is
+    /// the result of the plugins before it, or of ADD.
+    ///
+    /// # Errors
+    /// The result cannot be said in the network's version.
+    pub fn config(
+        &self,
+        network: &Network,
+        plugin: &PluginConfig,
+        verb: Verb,
+        before: Option<&Value>,
+    ) -> Result<Value, cni::Error> {
+        let list = &network.list;
+        let before = before.map(|result| outcome::in_version(result, list.version)).transpose()?;
+        let keys = before.map(|result| ("prevResult", result)).into_iter().collect();
+        Ok(Request { verb, list, plugin, endpoint: Some(self), keys }.value())
+    }
+
     /// What it is in that network.
     #[must_use]
     pub fn on(&self, network: &NetworkName) -> Attachment {
@@ -80,6 +99,12 @@ pub struct Attached {
 }
 
 impl Attached {
+    /// What was attached by this list, in JSON, with this result.
+    #[must_use]
+    pub fn new(network: &Network, endpoint: Endpoint, result: Value) -> Self {
+        Self { network: network.name().clone(), endpoint, config: Some(network.text().to_owned()), result }
+    }
+
     /// Its primary key.
     #[must_use]
     pub fn attachment(&self) -> Attachment {

@@ -32,6 +32,9 @@ pub struct Setup<'a> {
     pub detect_duplicates: bool,
     /// Whether the interface believes router advertisements, also in a container that forwards; `None` leaves it to the kernel.
     pub router_advertisements: Option<bool>,
+    /// Whether packets are accepted whose answers would leave by another interface (`rp_filter` 2), as on a container that is on
+    /// several networks; `false` leaves it to the kernel.
+    pub loose_reverse_path: bool,
     /// Whether only the gateways can be reached on the link: all other hosts are behind them, even those of the same subnet.
     pub point_to_point: bool,
 }
@@ -45,8 +48,8 @@ pub struct Setup<'a> {
 /// # Errors
 /// The first step that failed. Removing the link is left to the caller.
 pub fn configure(inside: &mut Socket, setup: &Setup<'_>, host_end: Option<(&mut Socket, &Pair)>) -> Result<(), Error> {
-    if setup.has_ipv6() || setup.router_advertisements.is_some() {
-        setup.netns.run(|| set_ipv6_sysctls(setup))??;
+    if setup.has_ipv6() || setup.router_advertisements.is_some() || setup.loose_reverse_path {
+        setup.netns.run(|| set_sysctls(setup))??;
     }
     let Some((host, pair)) = host_end else {
         setup.named(add_addresses_and_routes(inside, setup, Order::AddressesFirst))?;
@@ -81,6 +84,7 @@ impl<'a> Setup<'a> {
             routes,
             detect_duplicates: false,
             router_advertisements: None,
+            loose_reverse_path: false,
             point_to_point: false,
         }
     }
@@ -124,6 +128,22 @@ impl Setup<'_> {
             ..netlink::Route::new(route.dst)
         }
     }
+}
+
+fn set_sysctls(setup: &Setup<'_>) -> Result<(), Error> {
+    if setup.loose_reverse_path {
+        loosen_reverse_path(setup.ifname.as_str())?;
+    }
+    set_ipv6_sysctls(setup)
+}
+
+/// Where source addresses are not validated at all (0), they need not be.
+fn loosen_reverse_path(ifname: &str) -> Result<(), Error> {
+    let key = ["ipv4", "conf", ifname, "rp_filter"];
+    if sysctl::read(&key)? == "1" {
+        sysctl::take_precaution(&key, "2")?;
+    }
+    Ok(())
 }
 
 /// The IPv6 sysctls that have to be set before the link is up. That is only possible from inside the namespace.

@@ -19,6 +19,11 @@ pub enum Error {
         /// Whose interface it is.
         attachment: Attachment,
     },
+    /// A link of the host has the name that its end was to have.
+    #[error(
+        "the host has a link {name} already: choose another name for the host's end of the pair, or remove that first"
+    )]
+    HostNameTaken { name: String },
     /// Another interface has the name.
     #[error("the container has an interface {ifname} already: choose another name (CNI_IFNAME), or remove it first")]
     NameTaken { ifname: IfName },

@@ -12,7 +12,9 @@ const PREFIX: &str = "veth";
 /// The properties of a pair that the plugin decides. Hardware addresses are always set, because udev replaces those that
 /// the kernel chose.
 #[derive(Debug, Clone, Copy)]
-pub struct Options {
+pub struct Options<'a> {
+    /// What the host's end is called; [`host_name`] without, which then is its second name.
+    pub host_name: Option<&'a str>,
     /// The hardware address of the host's end, set when the pair is created.
     pub host_mac: Mac,
     /// The hardware address of the container's end, set when the pair is created.
@@ -27,13 +29,14 @@ pub struct Options {
     pub ipv6_link_local: bool,
 }
 
-impl Options {
+impl Options<'_> {
     /// A pair that is attached to no bridge, with random hardware addresses.
     ///
     /// # Errors
     /// When the kernel has no random numbers to give.
     pub fn new(mtu: Option<u32>) -> Result<Self, Error> {
         Ok(Options {
+            host_name: None,
             host_mac: Mac::random()?,
             container_mac: Mac::random()?,
             mtu,
@@ -47,7 +50,7 @@ impl Options {
 /// A pair as the kernel has created it.
 #[derive(Debug)]
 pub struct Pair {
-    /// The name of the host's end, see [`host_name`].
+    /// The name of the host's end.
     pub host_name: String,
     /// The index of the host's end, in the host's namespace.
     pub host_index: u32,
@@ -83,11 +86,12 @@ pub fn create<C>(
     host: &mut Socket,
     netns: &Netns,
     request: &Add<C>,
-    options: &Options,
+    options: &Options<'_>,
     undo: &mut Undo,
 ) -> Result<Pair, Error> {
     let attachment = &request.attachment;
-    let (name, label) = (host_name(attachment), attachment.label());
+    let (derived, label) = (host_name(attachment), attachment.label());
+    let name = options.host_name.map_or_else(|| derived.clone(), str::to_owned);
     let peer = Peer {
         name: attachment.ifname.as_str(),
         mac: Some(options.container_mac),
@@ -102,6 +106,7 @@ pub fn create<C>(
         master: options.master,
         bridge_port: options.bridge_port,
         alias: Some(&label),
+        alternative_name: options.host_name.map(|_| &*derived),
         ipv6_link_local: options.ipv6_link_local,
         ..Veth::new(&name, peer)
     });
@@ -121,6 +126,9 @@ pub fn create<C>(
 
 fn name_what_is_taken(error: netlink::Error, host_name: &str, attachment: &Attachment) -> Error {
     match error {
+        netlink::Error::LinkExists { name } if name == host_name && name != self::host_name(attachment) => {
+            Error::HostNameTaken { name }
+        }
         netlink::Error::LinkExists { name } if name == host_name => {
             Error::AttachedAlready { attachment: attachment.clone() }
         }
@@ -142,6 +150,21 @@ impl Pair {
         let name = request.attachment.ifname.as_str();
         Interface::new(name).with_mac(self.container_mac).with_mtu(self.mtu).inside(&request.netns)
     }
+}
+
+/// Deletes a pair of the attachment that does not lead into this namespace: the container it led to is gone, and the kernel may not have
+/// got round to it. False if the pair leads there.
+///
+/// # Errors
+/// The kernel's refusal.
+pub fn delete_stale(attachment: &Attachment, netns: &Netns) -> Result<bool, Error> {
+    let mut host = Socket::open()?;
+    let Some(end) = if_found(host.link(host_name(attachment).as_str()))? else { return Ok(true) };
+    if leads_into(&mut host, &end, netns)? {
+        return Ok(false);
+    }
+    if_found(host.delete_link(end.index))?;
+    Ok(true)
 }
 
 /// Deletes the attachment's pair by whichever end can be found: the host's end by the name derived from the attachment, else

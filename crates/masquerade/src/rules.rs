@@ -1,3 +1,5 @@
+use std::net::IpAddr;
+
 use cni_plugin::{Attachment, Undo};
 use ipnetwork::IpNetwork;
 use iptables::Variant;
@@ -5,7 +7,7 @@ use iptables::masquerade::{self as by_iptables, Masquerade};
 use nftables::{Claim, Element, Ruleset, reference};
 use suite::Labelled as _;
 
-use crate::{Backend, Error, elements};
+use crate::{Backend, Error};
 
 /// What an attachment has in the packet filter.
 #[derive(Debug, Clone)]
@@ -18,6 +20,9 @@ pub struct Rules<'a> {
     pub addresses: Vec<IpNetwork>,
     /// What masquerades them; `None` where containers keep their addresses.
     pub masquerade: Option<Backend>,
+    /// The addresses under which packets leave, of which each family's first one counts; for a family without, it is the host's on the
+    /// way. With nftables alone.
+    pub sources: Vec<IpAddr>,
     /// Elements that the plugin needs beside.
     pub others: Vec<Element>,
 }
@@ -28,13 +33,15 @@ impl Rules<'_> {
     /// # Errors
     /// Those of the backend.
     pub fn insert(self, undo: &mut Undo) -> Result<(), Error> {
-        if let Some(claim) = self.claim() {
-            undo.push("remove the nftables rules", {
-                let Claim { label, elements, .. } = claim.clone();
-                move || Ruleset::open()?.remove(&label, &elements).map(drop)
-            });
-            Ruleset::open()?.insert(claim.holder(), &claim.elements)?;
-        }
+        Claim::insert_all(self.claim().as_slice(), undo)?;
+        self.insert_into_iptables(undo)
+    }
+
+    /// The part of [`Rules::insert`] that is none of ferrocni's ruleset, for who inserts the [`Rules::claim`] together with others.
+    ///
+    /// # Errors
+    /// Those of iptables.
+    pub fn insert_into_iptables(&self, undo: &mut Undo) -> Result<(), Error> {
         if self.masquerade == Some(Backend::Iptables) {
             let Attachment { network, container, .. } = self.attachment.clone();
             undo.push("remove the iptables rules", move || by_iptables::remove(network.as_str(), container.as_str()));
@@ -69,7 +76,9 @@ impl Rules<'_> {
         Ok(())
     }
 
-    fn claim(&self) -> Option<Claim> {
+    /// What is to be in ferrocni's ruleset.
+    #[must_use]
+    pub fn claim(&self) -> Option<Claim> {
         let elements = self.elements();
         let has_any = !elements.is_empty();
         has_any.then(|| Claim { label: self.attachment.label(), link: Some(self.link.clone()), elements })
@@ -77,8 +86,16 @@ impl Rules<'_> {
 
     fn elements(&self) -> Vec<Element> {
         let by_nftables = self.masquerade == Some(Backend::Nftables);
-        let masquerades = elements(self.addresses.iter().copied()).filter(|_| by_nftables);
+        let masquerades = self.addresses.iter().map(|address| self.source_nat(*address)).filter(|_| by_nftables);
         masquerades.chain(self.others.iter().cloned()).collect()
+    }
+
+    fn source_nat(&self, subnet: IpNetwork) -> Element {
+        let address = subnet.ip();
+        match self.sources.iter().find(|source| source.is_ipv4() == address.is_ipv4()) {
+            Some(source) => Element::Snat { address, subnet, source: *source },
+            None => Element::Masquerade { address, subnet },
+        }
     }
 
     /// The first element that is neither there nor the reference's doing.

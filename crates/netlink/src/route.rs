@@ -251,10 +251,11 @@ fn list_message(family: Family, link: Option<u32>, table: Option<u32>) -> RouteM
     message
 }
 
-/// Asks for the IPv6 routes that make packets through the link with index `link` this host's own.
+/// Asks for the IPv6 routes through the link with index `link`, among them those that make packets this host's own: of a port of a VRF
+/// these are in that one's table.
 pub(crate) fn push_list_local(outgoing: &mut Outgoing, link: u32) {
     const NLM_F_DUMP: u16 = 0x300;
-    let message = list_message(Family::V6, Some(link), Some(table::LOCAL));
+    let message = list_message(Family::V6, Some(link), None);
     outgoing.push(Request::ListRoutes, RTM_GETROUTE, NLM_F_DUMP, &message);
 }
 

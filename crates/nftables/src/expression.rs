@@ -84,6 +84,11 @@ impl<'a> Expressions<'a> {
         self.meta(meta::IIFNAME, FIRST).compare(cmp::EQUAL, &interface_name(name))
     }
 
+    /// `oifname "name"`.
+    pub(crate) fn oifname(&mut self, name: &str) -> &mut Self {
+        self.meta(meta::OIFNAME, FIRST).compare(cmp::EQUAL, &interface_name(name))
+    }
+
     /// `iifname != "name"`.
     pub(crate) fn iifname_not(&mut self, name: &str) -> &mut Self {
         self.meta(meta::IIFNAME, FIRST).compare(cmp::NOT_EQUAL, &interface_name(name))
@@ -280,6 +285,20 @@ impl<'a> Expressions<'a> {
     /// `masquerade`.
     pub(crate) fn masquerade(&mut self) {
         self.expression("masq", |_| {});
+    }
+
+    /// `snat ip to address` and the like.
+    pub(crate) fn snat(&mut self, to: IpAddr) {
+        self.expression("immediate", |message| {
+            message.be32(immediate::DREG, FIRST);
+            message.nest(immediate::DATA, |message| {
+                message.bytes(data::VALUE, &octets(to));
+            });
+        });
+        self.expression("nat", |message| {
+            message.be32(nat::TYPE, nat::SNAT).be32(nat::FAMILY, u32::from(Version::of(to).number()));
+            message.be32(nat::REG_ADDR_MIN, FIRST);
+        });
     }
 
     /// `drop`.

@@ -21,6 +21,7 @@ pub use error::{Error, Result};
 pub use forwarding::{ForwardChain, Subject};
 pub use object::{Family, Table};
 pub use ruleset::{
-    BRIDGE, Claim, Difference, Element, Holder, Holding, INET, LOOPBACK_ANSWER, Part, Protocol, Ruleset,
+    BRIDGE, Claim, Confinement, Difference, Element, Holder, Holding, INET, LOOPBACK_ANSWER, Part, Protocol, Ruleset,
+    bridge_of_vlan,
 };
 pub use watch::Watch;

@@ -4,6 +4,8 @@
 //! Nothing here makes such rules. Containers attached before this suite was installed have them; they are recognised, and
 //! removed with their container. The tables and their base chains stay, as they stay with the Go suite.
 
+pub mod netavark;
+
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
@@ -273,7 +275,7 @@ fn remove(find: impl Fn(&mut Connection) -> Result<Vec<Message>>) -> Result<()> 
         }
         match connection.commit(batch) {
             Err(error) if error.is_restart() => {}
-            outcome => return outcome.map_err(Error::doing("remove the Go suite's nftables rules")),
+            outcome => return outcome.map_err(Error::doing("remove nftables rules of another program")),
         }
     }
     Err(Error::Contended(ATTEMPTS))

@@ -216,6 +216,7 @@ pub(crate) mod nat {
     pub(crate) const REG_ADDR_MIN: u16 = 3;
     pub(crate) const REG_PROTO_MIN: u16 = 5;
 
+    pub(crate) const SNAT: u32 = 0;
     pub(crate) const DNAT: u32 = 1;
 }
 

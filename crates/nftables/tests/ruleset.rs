@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::process::{Command, Stdio};
 
 use nftables::inspect::Inspector;
-use nftables::{BRIDGE, Difference, Element, Error, Family, Holder, INET, Part, Protocol, Ruleset, Table};
+use nftables::{BRIDGE, Confinement, Difference, Element, Error, Family, Holder, INET, Part, Protocol, Ruleset, Table};
 use nix::sched::{CloneFlags, unshare};
 
 const ALL: [Part; 5] = [Part::Publish, Part::Hairpin, Part::Masquerade, Part::Firewall, Part::AntiSpoof];
@@ -75,6 +75,9 @@ fn everything() -> Vec<Element> {
             Element::Member { address },
             Element::SameBridge { address, bridge: "br_a%".into() },
             Element::Closed { address },
+            Element::Confined { address, to: Confinement::Apart, link: "br_a%".into() },
+            Element::Confined { address: other.parse().unwrap(), to: Confinement::Internal, link: "br0.7".into() },
+            Element::Snat { address: other.parse().unwrap(), subnet, source: host.parse().unwrap() },
             Element::OwnLink { address, link: "br_a%".into() },
             Element::Sender { address, link: "br_a%".into() },
         ]);
@@ -509,26 +512,32 @@ fn an_insert_mends_the_chains_that_it_needs() {
     });
 }
 
-/// What earlier versions made of [`everything_of_before`]. The first is from before layouts had a number, and has a rule that is
-/// another today.
-const EARLIER_LAYOUTS: [&str; 3] =
-    [include_str!("layout_1.nft"), include_str!("layout_2.nft"), include_str!("layout_3.nft")];
+/// What earlier versions made of what they knew, each with its layout. The first is from before layouts had a number, and has a rule
+/// that is another today.
+const EARLIER_LAYOUTS: [(u32, &str); 4] = [
+    (1, include_str!("layout_1.nft")),
+    (2, include_str!("layout_2.nft")),
+    (3, include_str!("layout_3.nft")),
+    (4, include_str!("layout_4.nft")),
+];
 
-/// [`everything`] that those versions knew.
-fn everything_of_before() -> Vec<Element> {
-    let is_new = |element: &Element| {
-        matches!(element, Element::Closed { .. } | Element::OwnLink { .. } | Element::Sender { .. })
+/// [`everything`] that a version with that layout knew.
+fn everything_of(layout: u32) -> Vec<Element> {
+    let since = |element: &Element| match element {
+        Element::Closed { .. } | Element::OwnLink { .. } | Element::Sender { .. } => 3,
+        Element::Confined { .. } | Element::Snat { .. } => 5,
+        _ => 1,
     };
-    everything().into_iter().filter(|element| !is_new(element)).collect()
+    everything().into_iter().filter(|element| since(element) <= layout).collect()
 }
 
 #[test]
 fn tables_of_an_earlier_layout_serve_and_become_today_s_with_the_next_insert() {
-    for tables in EARLIER_LAYOUTS {
+    for (layout, tables) in EARLIER_LAYOUTS {
         in_namespace(|| {
             let mut ruleset = Ruleset::open().unwrap();
             nft(&["-f", "-"], tables);
-            assert_eq!(ruleset.missing(ONE, &everything_of_before()).unwrap(), [], "CHECK of a container of before");
+            assert_eq!(ruleset.missing(ONE, &everything_of(layout)).unwrap(), [], "CHECK of a container of before");
             Ruleset::probe().unwrap();
             let closed = address("10.99.0.2");
             let more = [
@@ -537,11 +546,11 @@ fn tables_of_an_earlier_layout_serve_and_become_today_s_with_the_next_insert() {
                 Element::Closed { address: closed },
             ];
             ruleset.insert(TWO, &more).unwrap();
-            assert_eq!(ruleset.missing(ONE, &everything_of_before()).unwrap(), []);
+            assert_eq!(ruleset.missing(ONE, &everything_of(layout)).unwrap(), []);
             assert_eq!(ruleset.missing(TWO, &more).unwrap(), []);
             let upgraded = listing();
             nft(&["flush", "ruleset"], "");
-            ruleset.insert(Holder { label: ONE, link: Some("vethA") }, &everything_of_before()).unwrap();
+            ruleset.insert(Holder { label: ONE, link: Some("vethA") }, &everything_of(layout)).unwrap();
             ruleset.insert(TWO, &more).unwrap();
             // The kernel keeps a table's comment, and lists chains in the order in which they came.
             let sorted = |text: &str| {
@@ -557,11 +566,11 @@ fn tables_of_an_earlier_layout_serve_and_become_today_s_with_the_next_insert() {
 /// A DEL by this version, before any ADD.
 #[test]
 fn what_came_with_this_layout_can_be_removed_where_the_table_has_an_earlier_one() {
-    for tables in EARLIER_LAYOUTS {
+    for (layout, tables) in EARLIER_LAYOUTS {
         in_namespace(|| {
             let mut ruleset = Ruleset::open().unwrap();
             nft(&["-f", "-"], tables);
-            assert_eq!(ruleset.remove(ONE, &everything()).unwrap(), everything_of_before().len() + 1);
+            assert_eq!(ruleset.remove(ONE, &everything()).unwrap(), everything_of(layout).len() + 1);
             assert_eq!(ruleset.holdings(&ALL).unwrap(), []);
         });
     }
@@ -573,13 +582,13 @@ fn a_table_of_a_later_layout_is_left_alone_and_releases_what_it_holds() {
         let mut ruleset = Ruleset::open().unwrap();
         ruleset.insert(ONE, &everything()).unwrap();
         let others = "add table inet other; add chain inet other layout-99";
-        let later = format!("{others}; delete chain inet ferrocni layout-4; add chain inet ferrocni layout-5\n");
+        let later = format!("{others}; delete chain inet ferrocni layout-5; add chain inet ferrocni layout-6\n");
         nft(&["-f", "-"], &later);
         let before = listing();
         for refused in [ruleset.insert(TWO, &everything()[3..5]), ruleset.repair(ONE, &everything()), Ruleset::probe()]
         {
             let error = refused.unwrap_err();
-            assert!(matches!(error, Error::Newer { layout: 5, .. }), "{error:?}");
+            assert!(matches!(error, Error::Newer { layout: 6, .. }), "{error:?}");
             assert!(error.to_string().contains("install that version"), "{error}");
         }
         assert_eq!(listing(), before);

@@ -66,7 +66,10 @@ pub fn is_stale<C>(request: &Gc<C>, label: &str) -> bool {
 }
 
 /// Refuses, before anything is made, an attachment whose label would not fit where labels go.
-pub(crate) fn check(attachment: &Attachment) -> Result<(), Error> {
+///
+/// # Errors
+/// Code 4, with what to do.
+pub fn check(attachment: &Attachment) -> Result<(), Error> {
     const WITHOUT_NAMES: usize = PREFIX.len() + "//".len();
     let length = attachment.label().len();
     if length <= MAX_LABEL {

@@ -6,7 +6,7 @@ mod living;
 
 #[doc(hidden)]
 pub use dlmalloc::GlobalDlmalloc as Allocator;
-pub use label::{BRIDGE, Labelled, MAX_LABEL, PREFIX, is_stale};
+pub use label::{BRIDGE, Labelled, MAX_LABEL, PREFIX, check, is_stale};
 
 use cni_plugin::{Network, Suite};
 

@@ -1,3 +1,5 @@
+use std::net::IpAddr;
+
 use cni_plugin::{Args, IfName, LinkName, NetworkDns};
 use container_interface::mac::{self, MacKey};
 use masquerade::Backend;
@@ -33,6 +35,10 @@ pub struct Config {
     pub(crate) router_advertisements: Option<bool>,
     pub(crate) disable_container_interface: bool,
     pub(crate) port_isolation: bool,
+    #[serde(deserialize_with = "cni_plugin::json::unless_empty")]
+    pub(crate) host_interface_name: Option<IfName>,
+    pub(crate) loose_reverse_path: bool,
+    pub(crate) outbound_addresses: Vec<IpAddr>,
     pub(crate) dns: NetworkDns,
     args: ConfigArgs,
     runtime_config: MacKey,
@@ -59,6 +65,9 @@ impl Default for Config {
             router_advertisements: None,
             disable_container_interface: false,
             port_isolation: false,
+            host_interface_name: None,
+            loose_reverse_path: false,
+            outbound_addresses: Vec::new(),
             dns: NetworkDns::default(),
             args: ConfigArgs::default(),
             runtime_config: MacKey::default(),
@@ -138,6 +147,9 @@ impl Config {
                 why: "an \"uplink\" carries one VLAN, or what has no tag; for a trunk leave it out, and make the link to the \
                       wire a port of the bridge and of these VLANs yourself",
             });
+        }
+        if !self.outbound_addresses.is_empty() && self.masquerade() != Some(Backend::Nftables) {
+            return Err(Error::NoMasquerade);
         }
         self.uplink()?;
         vlan_gateway::of(self)?;

@@ -21,6 +21,11 @@ pub enum Error {
     /// Masquerade and the check of source addresses.
     #[error(transparent)]
     Rules(#[from] masquerade::Error),
+    /// Addresses to leave under, and nothing that gives them.
+    #[error(
+        "\"outboundAddresses\" are the sources that masquerade gives: set \"ipMasq\": true, and no other \"ipMasqBackend\" than nftables"
+    )]
+    NoMasquerade,
     /// The link that leads out of the bridge.
     #[error(transparent)]
     Parent(#[from] parent_interface::Error),
@@ -132,6 +137,14 @@ pub enum Error {
     Differs(#[from] cni_plugin::Difference),
 }
 
+impl Error {
+    /// Whether it is an interface of the same attachment that stands in the way.
+    #[must_use]
+    pub fn is_attached_already(&self) -> bool {
+        matches!(self, Self::Container(container_interface::Error::AttachedAlready { .. }))
+    }
+}
+
 impl From<Error> for cni_plugin::Error {
     fn from(error: Error) -> Self {
         let code = match error {
@@ -143,7 +156,8 @@ impl From<Error> for cni_plugin::Error {
             | Error::OtherAddress { .. }
             | Error::GatewayNameTooLong { .. }
             | Error::UplinkOfOtherVlan { .. }
-            | Error::UplinkNameTooLong { .. } => Code::InvalidConfig,
+            | Error::UplinkNameTooLong { .. }
+            | Error::NoMasquerade => Code::InvalidConfig,
             _ => Code::Internal,
         };
         Self::from_chain(code, &error)

@@ -1,6 +1,6 @@
 //! The pair of links that connects a container: one end a port of the bridge, the other in the container.
 
-use cni_plugin::{Add, Undo};
+use cni_plugin::{Add, IfName, Undo};
 use container_interface::veth::{self, Options, Pair};
 use netlink::{BridgePort, Link, LinkChange, Mac, Netns, Socket};
 
@@ -21,6 +21,7 @@ pub(crate) fn create(
         None => Mac::random()?,
     };
     let options = Options {
+        host_name: config.host_interface_name.as_ref().map(IfName::as_str),
         host_mac: highest(Mac::random()?),
         container_mac,
         mtu,

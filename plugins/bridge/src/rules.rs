@@ -1,6 +1,6 @@
 //! The packet filter's part of an attachment: masquerade, and the check of source MAC addresses.
 
-use cni_plugin::{Add, AddResult, Attachment, Check, Del, Failures, Gc, Interface, Undo};
+use cni_plugin::{Add, AddResult, Attachment, Check, Del, Failures, Gc, Interface};
 use container_interface::veth::{self, Pair};
 use masquerade::{Backend, Rules};
 use netlink::Mac;
@@ -11,17 +11,17 @@ use crate::{Config, Error};
 /// The parts of the ruleset that are this plugin's.
 const PARTS: &[Part] = &[Part::Masquerade, Part::AntiSpoof];
 
-/// Puts an attachment's rules into the kernel, in one transaction.
-pub(crate) fn insert(request: &Add<Config>, pair: &Pair, result: &AddResult, undo: &mut Undo) -> Result<(), Error> {
+/// An attachment's rules.
+pub(crate) fn of<'a>(request: &'a Add<Config>, pair: &Pair, result: &AddResult) -> Rules<'a> {
     let config = &request.network.config;
-    let rules = Rules {
+    Rules {
         attachment: &request.attachment,
         link: pair.host_name.clone(),
         addresses: result.ips.iter().map(|ip| ip.address).collect(),
         masquerade: config.masquerade(),
+        sources: config.outbound_addresses.clone(),
         others: config.macspoofchk.then(|| guard(&request.attachment, pair.container_mac)).into_iter().collect(),
-    };
-    Ok(rules.insert(undo)?)
+    }
 }
 
 /// The port takes frames from the container's own MAC address only.
@@ -82,6 +82,7 @@ fn expected(request: &Check<Config>) -> Rules<'_> {
         link: veth::host_name(attachment),
         addresses: request.expected.ips_of(attachment.ifname.as_str()).map(|ip| ip.address).collect(),
         masquerade: config.masquerade(),
+        sources: config.outbound_addresses.clone(),
         others: mac.map(|mac| guard(attachment, mac)).into_iter().collect(),
     }
 }

@@ -13,6 +13,14 @@ use crate::{Config, Error, port, vlan};
 /// How long a new pair may take to carry packets; it is a matter of milliseconds.
 const RUNNING_WITHIN: Duration = Duration::from_secs(5);
 
+/// How the aliases of the bridge's ports begin.
+const ALIAS: &str = "the host's gateway in VLAN";
+
+/// Whether a link is the bridge's end of such a pair.
+pub(crate) fn is_port_of_one(port: &Link) -> bool {
+    port.alias.as_deref().is_some_and(|alias| alias.starts_with(ALIAS))
+}
+
 /// Name and VLAN of the link; `None` for a network that has no gateway, or no VLAN.
 pub(crate) fn of(config: &Config) -> Result<Option<(IfName, VlanId)>, Error> {
     let Some(vlan) = config.vlan.filter(|_| config.is_gateway()) else { return Ok(None) };
@@ -47,7 +55,7 @@ fn create(host: &mut Socket, bridge: &Link, name: &IfName, vlan: VlanId) -> Resu
         mac: Some(mac),
         mtu: Some(bridge.mtu),
         master: Some(bridge.index),
-        alias: Some(&format!("the host's gateway in VLAN {vlan} of {}", bridge.name)),
+        alias: Some(&format!("{ALIAS} {vlan} of {}", bridge.name)),
         ipv6_link_local: false,
         ..Veth::new(&port, peer)
     });

@@ -1,4 +1,5 @@
 use iptables::Chain;
+use nftables::Confinement;
 use serde::{Deserialize, Deserializer};
 
 use crate::{Error, Host};
@@ -14,6 +15,8 @@ pub struct Config {
     pub(crate) firewalld_zone: String,
     pub(crate) ingress_policy: IngressPolicy,
     pub(crate) unpublished_ports: UnpublishedPorts,
+    #[serde(deserialize_with = "confinement")]
+    pub(crate) confinement: Option<Confinement>,
 }
 
 impl Default for Config {
@@ -24,6 +27,7 @@ impl Default for Config {
             firewalld_zone: DEFAULT_ZONE.to_owned(),
             ingress_policy: IngressPolicy::default(),
             unpublished_ports: UnpublishedPorts::default(),
+            confinement: None,
         }
     }
 }
@@ -96,6 +100,15 @@ impl Config {
             BackendKey::Choose | BackendKey::Unknown if host.runs_firewalld()? => Backend::Firewalld,
             BackendKey::Choose | BackendKey::Unknown => Backend::Nftables,
         })
+    }
+}
+
+fn confinement<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Confinement>, D::Error> {
+    match String::deserialize(deserializer)?.as_str() {
+        "" => Ok(None),
+        "network" => Ok(Some(Confinement::Internal)),
+        "outside" => Ok(Some(Confinement::Apart)),
+        other => Err(serde::de::Error::custom(format_args!("{other:?} is no confinement: use network or outside"))),
     }
 }
 

@@ -34,6 +34,12 @@ pub enum Error {
          and \"unpublishedPorts\" closes no other way: chain this plugin after bridge or ptp, or leave \"unpublishedPorts\" out"
     )]
     NoLink,
+    /// A container to be confined to its network, on a way that does not lead through the host.
+    #[error(
+        "the result of the previous plugin lists no interface of the host that leads to the container, and \"confinement\" is about \
+         what the host forwards: chain this plugin after bridge or ptp, or leave \"confinement\" out"
+    )]
+    NoLinkToConfine,
     /// CHECK: a rule is missing or changed.
     #[error("the packet filter differs: {difference}")]
     Rules {
@@ -49,7 +55,7 @@ impl From<Error> for cni_plugin::Error {
     fn from(error: Error) -> Self {
         let code = match error {
             Error::Cni(inner) => return inner,
-            Error::NoBridge | Error::NoLink => Code::InvalidConfig,
+            Error::NoBridge | Error::NoLink | Error::NoLinkToConfine => Code::InvalidConfig,
             _ => Code::Internal,
         };
         Self::from_chain(code, &error)

@@ -12,10 +12,10 @@ use iptables::{Chain, Family, Interface, Variant};
 use netlink::{Link, Socket};
 use suite::Labelled as _;
 
+use crate::Error;
 use crate::config::{Backend, IngressPolicy};
 use crate::host::{self, Host};
 use crate::member::Member;
-use crate::{Error, member};
 
 /// Accepts the container's traffic in every iptables that would drop it.
 pub(crate) fn accept(member: &Member<'_>, backend: Backend, host: &Host, undo: &mut Undo) -> Result<(), Error> {
@@ -69,7 +69,7 @@ fn users(name: &str) -> netlink::Result<Vec<Link>> {
     if link.kind.as_deref() == Some("bridge") {
         return socket.links_with_master(link.index);
     }
-    let Some(bridge) = member::bridge_of_vlan(name) else { return Ok(vec![link]) };
+    let Some(bridge) = nftables::bridge_of_vlan(name) else { return Ok(vec![link]) };
     let bridge = socket.link(bridge)?;
     let ports = socket.links_with_master(bridge.index)?;
     Ok(ports.into_iter().filter(|port| port.peer_netns_id.is_some()).collect())

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod admission;
 mod config;
 mod error;
 mod forward;
@@ -11,6 +12,7 @@ use cni_plugin::{Add, AddResult, Check, Del, Failures, Gc, HostNetwork, Plugin, 
 use nftables::{Claim, Ruleset};
 use suite::Labelled as _;
 
+pub use admission::Admission;
 pub use config::Config;
 pub use error::Error;
 pub use host::Host;
@@ -32,41 +34,28 @@ impl Plugin for Firewall {
     const HOST_NETWORK: HostNetwork = HostNetwork::NothingToDo;
 
     fn add(request: &Add<Config>, undo: &mut Undo) -> Result<AddResult, Error> {
-        let config = &request.network.config;
         let result = request.network.chained_on()?;
-        let member = Member::new(config, &request.attachment, result)?;
-        if config.has_unknown_backend() {
+        if request.network.config.has_unknown_backend() {
             request.network.note("this \"backend\" is unknown, and taken for none: this host's own is chosen");
         }
-        if !member.addresses.is_empty() {
-            let host = Host::default();
-            let backend = config.backend(&host)?;
-            member::enlist(&member, backend, undo)?;
-            forward::accept(&member, backend, &host, undo)?;
-            if backend == Backend::Firewalld {
-                zone::bind(&member, undo)?;
-            }
+        let host = Host::default();
+        if let Some(admission) = Admission::new(request, &host)? {
+            Claim::insert_all(&[admission.claim()], undo)?;
+            admission.carry_out(undo)?;
         }
         Ok(result.clone())
     }
 
     fn del(request: &Del<Config>) -> Result<(), Error> {
-        let mut failures = Failures::new();
-        let config = &request.network.config;
-        let label = request.attachment.label();
-        let Some(mut ruleset) = failures.note(Ruleset::open().map_err(Error::from)) else {
-            return Ok(failures.into_result()?);
-        };
-        if let Some(addresses) = failures.note(member::addresses(request, &mut ruleset)) {
-            failures.note(forward::withdraw(&addresses));
-            failures.note(forward::open_unused_bridges(|holder| holder == label));
-            failures.note(zone::unbind(config, &addresses));
-        }
-        // Only then: the elements tell a repeated DEL which addresses it is about.
-        failures.into_result()?;
-        match Member::of_removal(request) {
-            Some(member) => ruleset.remove(&label, &member.elements())?,
-            None => ruleset.remove_where(member::PARTS, |holder| holder == label)?,
+        let mut ruleset = Ruleset::open()?;
+        // First: the elements tell a repeated DEL which addresses it is about.
+        withdraw(request, &mut ruleset)?;
+        match removal(request) {
+            Some(claim) => ruleset.remove(&claim.label, &claim.elements)?,
+            None => {
+                let label = request.attachment.label();
+                ruleset.remove_where(member::PARTS, |holder| holder == label)?
+            }
         };
         Ok(())
     }
@@ -112,19 +101,40 @@ impl Plugin for Firewall {
     }
 }
 
+/// The first half of DEL: whatever the host's iptables and firewalld let through for the attachment.
+///
+/// # Errors
+/// Those of the backends, after all of it was tried.
+pub fn withdraw(request: &Del<Config>, ruleset: &mut Ruleset) -> Result<(), Error> {
+    let mut failures = Failures::new();
+    let label = request.attachment.label();
+    if let Some(addresses) = failures.note(member::addresses(request, ruleset)) {
+        failures.note(forward::withdraw(&addresses));
+        failures.note(forward::open_unused_bridges(|holder| holder == label));
+        failures.note(zone::unbind(&request.network.config, &addresses));
+    }
+    Ok(failures.into_result()?)
+}
+
+/// The second half, for who removes it together with others' claims: all that an attachment with this result can have in ferrocni's
+/// ruleset. `None` without a result.
+#[must_use]
+pub fn removal(request: &Del<Config>) -> Option<Claim> {
+    let elements = Member::of_removal(request)?.elements();
+    Some(Claim { label: request.attachment.label(), link: None, elements })
+}
+
 /// For an attachment whose rules were flushed: what is to come back in ferrocni's ruleset is added to `claims`, and what iptables and
 /// firewalld hold is put back. Many attachments share what is known of the `host`.
 ///
 /// # Errors
 /// Those of the backends.
 pub fn restore(request: &Check<Config>, host: &Host, claims: &mut Vec<Claim>) -> Result<(), Error> {
-    let config = &request.network.config;
-    let member = Member::new(config, &request.attachment, &request.expected)?;
-    if member.addresses.is_empty() {
-        return Ok(());
+    match Admission::of(&request.network.config, &request.attachment, &request.expected, host)? {
+        Some(admission) => {
+            claims.push(admission.claim());
+            admission.carry_out(&mut Undo::new())
+        }
+        None => Ok(()),
     }
-    let backend = config.backend(host)?;
-    claims.push(member.claim(backend));
-    forward::accept(&member, backend, host, &mut Undo::new())?;
-    if backend == Backend::Firewalld { zone::bind(&member, &mut Undo::new()) } else { Ok(()) }
 }

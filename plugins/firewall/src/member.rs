@@ -6,10 +6,10 @@
 
 use std::net::IpAddr;
 
-use cni_plugin::{AddResult, Attachment, Del, Undo};
+use cni_plugin::{AddResult, Attachment, Del};
 use container_interface::veth;
 use ipnetwork::IpNetwork;
-use nftables::{Claim, Element, Part, Ruleset};
+use nftables::{Claim, Confinement, Element, Part, Ruleset, bridge_of_vlan};
 use suite::Labelled as _;
 
 use crate::config::{Backend, IngressPolicy, UnpublishedPorts};
@@ -26,6 +26,7 @@ pub(crate) struct Member<'a> {
     pub(crate) addresses: Vec<IpNetwork>,
     policy: IngressPolicy,
     unpublished: UnpublishedPorts,
+    confinement: Option<Confinement>,
     /// The link by which the host reaches the container: the bridge, the host's link into its VLAN, or the host's end of a pair.
     pub(crate) bridge: Option<&'a str>,
     port: Option<&'a str>,
@@ -44,6 +45,7 @@ impl<'a> Member<'a> {
         match member.unpublished {
             _ if !is_complete => Err(Error::NoBridge),
             UnpublishedPorts::Closed if member.bridge.is_none() => Err(Error::NoLink),
+            _ if member.confinement.is_some() && member.bridge.is_none() => Err(Error::NoLinkToConfine),
             _ => Ok(member),
         }
     }
@@ -60,6 +62,7 @@ impl<'a> Member<'a> {
             addresses: result.ips.iter().map(|ip| ip.address).collect(),
             policy: config.ingress_policy,
             unpublished: config.unpublished_ports,
+            confinement: config.confinement,
             bridge: vlan_gateway.or(bridge),
             port,
             link: veth::listed_host_end(attachment, &result.interfaces),
@@ -76,7 +79,8 @@ impl<'a> Member<'a> {
             (Some(_), None) => IngressPolicy::SameBridge,
             _ => IngressPolicy::Open,
         };
-        Some(Self { policy, unpublished: UnpublishedPorts::Closed, ..member })
+        let confinement = member.bridge.map(|_| Confinement::Internal);
+        Some(Self { policy, unpublished: UnpublishedPorts::Closed, confinement, ..member })
     }
 
     pub(crate) fn policy(&self) -> IngressPolicy {
@@ -91,6 +95,9 @@ impl<'a> Member<'a> {
             elements.extend(self.bridge.map(|link| Element::Sender { address, link: link.to_owned() }));
             if self.unpublished == UnpublishedPorts::Closed {
                 elements.extend(self.closed(address));
+            }
+            if let (Some(to), Some(link)) = (self.confinement, self.bridge) {
+                elements.push(Element::Confined { address, to, link: link.to_owned() });
             }
             if self.policy != IngressPolicy::Open {
                 elements.extend(self.bridge.map(|bridge| Element::SameBridge { address, bridge: bridge.to_owned() }));
@@ -132,23 +139,6 @@ impl<'a> Member<'a> {
         }
         elements
     }
-}
-
-/// The bridge of a link that is called as the host's link into one of its VLANs is: `cni0.100`.
-pub(crate) fn bridge_of_vlan(name: &str) -> Option<&str> {
-    let (bridge, vlan) = name.rsplit_once('.')?;
-    vlan.parse::<u16>().is_ok().then_some(bridge)
-}
-
-/// Puts a container's elements into the ruleset.
-pub(crate) fn enlist(member: &Member<'_>, backend: Backend, undo: &mut Undo) -> Result<(), Error> {
-    let claim = member.claim(backend);
-    undo.push("remove the nftables elements", {
-        let Claim { label, elements, .. } = claim.clone();
-        move || Ruleset::open()?.remove(&label, &elements).map(drop)
-    });
-    Ruleset::open()?.insert(claim.holder(), &claim.elements)?;
-    Ok(())
 }
 
 /// For CHECK: every element is there and works.

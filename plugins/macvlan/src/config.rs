@@ -25,12 +25,14 @@ pub struct Config {
     pub(crate) mtu: u32,
     #[serde(rename = "bcqueuelen")]
     broadcast_queue: u32,
+    broadcast_cutoff: Option<i32>,
     #[serde(rename = "enabledad")]
     pub(crate) detect_duplicates: bool,
     pub(crate) router_advertisements: Option<bool>,
     #[serde(deserialize_with = "mac::deserialize_or_none")]
     mac: Option<Mac>,
     pub(crate) dns: Dns,
+    pub(crate) ipam_dns: bool,
     runtime_config: MacKey,
 }
 
@@ -42,11 +44,13 @@ impl Default for Config {
             mode: MacvlanMode::default(),
             mtu: 0,
             broadcast_queue: 0,
+            broadcast_cutoff: None,
             // Other hosts are on the wire, and their addresses are not known here.
             detect_duplicates: true,
             router_advertisements: None,
             mac: None,
             dns: Dns::default(),
+            ipam_dns: false,
             runtime_config: MacKey::default(),
         }
     }
@@ -70,7 +74,7 @@ impl Config {
     /// The container's link, as the kernel is asked for it.
     pub(crate) fn kind(&self) -> LinkKind {
         let broadcast_queue = (self.broadcast_queue != 0).then_some(self.broadcast_queue);
-        LinkKind::Macvlan { mode: self.mode, broadcast_queue }
+        LinkKind::Macvlan { mode: self.mode, broadcast_queue, broadcast_cutoff: self.broadcast_cutoff }
     }
 
     /// The hardware address asked for: the runtime's capability, then `MAC` in `CNI_ARGS`, then the key `mac`.
@@ -94,7 +98,10 @@ mod tests {
         for keys in [json!({}), json!({"master": "", "mode": "", "mac": "", "mtu": 0, "bcqueuelen": 0})] {
             let config = config(&keys).unwrap();
             assert!(config.master().name.is_none() && !config.link_in_container);
-            assert_eq!(config.kind(), LinkKind::Macvlan { mode: MacvlanMode::Bridge, broadcast_queue: None });
+            assert_eq!(
+                config.kind(),
+                LinkKind::Macvlan { mode: MacvlanMode::Bridge, broadcast_queue: None, broadcast_cutoff: None }
+            );
             assert_eq!(config.mac(&Args::default()).unwrap(), None);
         }
     }

@@ -37,7 +37,10 @@ impl Plugin for Macvlan {
         for ip in &mut result.ips {
             ip.interface = Some(0);
         }
-        result.dns = config.dns.clone();
+        // The reference forgets what the IPAM plugin says.
+        if !config.ipam_dns || !config.dns.is_empty() {
+            result.dns = config.dns.clone();
+        }
         let setup = Setup {
             mac: link.mac,
             detect_duplicates: config.detect_duplicates,

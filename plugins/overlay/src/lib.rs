@@ -126,7 +126,7 @@ fn default_routes(result: &AddResult) -> Vec<Route> {
 fn rules<'a>(masquerade: Option<Backend>, attachment: &'a Attachment, result: &AddResult) -> Rules<'a> {
     let addresses = result.ips_of(attachment.ifname.as_str()).map(|ip| ip.address).collect();
     let link = veth::host_name(attachment);
-    Rules { attachment, link, addresses, masquerade, others: Vec::new() }
+    Rules { attachment, link, addresses, masquerade, sources: Vec::new(), others: Vec::new() }
 }
 
 /// A network without a way out has given no default route.

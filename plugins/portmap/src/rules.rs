@@ -12,21 +12,14 @@ use crate::{Config, Error, localhost};
 /// The parts of the ruleset that are this plugin's.
 const PARTS: &[Part] = &[Part::Publish, Part::Hairpin];
 
-pub(crate) fn insert(published: &Published<'_>, undo: &mut Undo) -> Result<(), Error> {
-    let claim = claim(published);
-    undo.push("remove the nftables rules", {
-        let Claim { label, elements, .. } = claim.clone();
-        move || Ruleset::open()?.remove(&label, &elements).map(drop)
-    });
-    Ruleset::open()?.insert(claim.holder(), &claim.elements).map_err(name_the_port)
-}
-
 /// What the attachment has in ferrocni's ruleset.
 pub(crate) fn claim(published: &Published<'_>) -> Claim {
     Claim { label: published.attachment.label(), link: published.link.clone(), elements: published.elements() }
 }
 
-fn name_the_port(error: nftables::Error) -> Error {
+/// Names the port, where the ruleset refuses an element because another container has it.
+#[must_use]
+pub fn explain(error: nftables::Error) -> Error {
     match error {
         nftables::Error::Taken { element, holder } => match *element {
             Element::Publish { host, protocol, port, .. } => Error::Taken { host, protocol, port, holder },
@@ -80,13 +73,18 @@ fn for_each_family(
     Ok(())
 }
 
+/// Removes what iptables publishes for an attachment.
+pub(crate) fn remove_from_iptables(attachment: &Attachment) -> Result<(), Error> {
+    Ok(iptables::portmap::remove(attachment.network.as_str(), attachment.container.as_str())?)
+}
+
 /// Removes an attachment's rules. What ADD was told gives the keys; where it is not told again, or not all of it, they are
 /// searched for by label.
 pub(crate) fn remove(attachment: &Attachment, published: Option<&Published<'_>>) -> Result<(), Error> {
     let label = attachment.label();
     let targets = published.map(Published::addresses);
     let by_reference = reference::remove_ports(attachment.container.as_str(), targets.as_deref());
-    let by_iptables = iptables::portmap::remove(attachment.network.as_str(), attachment.container.as_str());
+    let by_iptables = remove_from_iptables(attachment);
     let mut ruleset = Ruleset::open()?;
     let search = match published {
         Some(published) if published.is_empty() => {
@@ -103,7 +101,7 @@ pub(crate) fn remove(attachment: &Attachment, published: Option<&Published<'_>>)
         ruleset.remove_where(PARTS, |holder| holder == label)?;
     }
     by_reference?;
-    Ok(by_iptables?)
+    by_iptables
 }
 
 /// Whether the reference published the ports, by iptables or in nftables tables of its own.

@@ -98,7 +98,7 @@ fn complete(result: &mut AddResult, config: &Config) -> Result<(), Error> {
 fn rules<'a>(config: &Config, attachment: &'a Attachment, result: &AddResult) -> Rules<'a> {
     let addresses = result.ips_of(attachment.ifname.as_str()).map(|ip| ip.address).collect();
     let link = veth::host_name(attachment);
-    Rules { attachment, link, addresses, masquerade: config.masquerade(), others: Vec::new() }
+    Rules { attachment, link, addresses, masquerade: config.masquerade(), sources: Vec::new(), others: Vec::new() }
 }
 
 /// What it can have there, whatever its configuration was.

@@ -240,7 +240,7 @@ fn assert_is_closed(outside: &Host, to: &Attached) {
 #[test]
 fn the_tables_of_an_earlier_version_close_with_the_next_add() {
     // Those that knew no closed ports: the third layout did.
-    let [first, second, _] = earlier_layouts();
+    let [first, second, ..] = earlier_layouts();
     for earlier in [first, second] {
         let (host, outside) = routed();
         let (one, two) = (network(&host, 1, &closed(), &[]), network(&host, 2, &json!({}), &[]));

@@ -166,13 +166,13 @@ fn a_table_of_a_later_version_says_what_to_do_and_lets_containers_go() {
     let network = publishing(&host, 1, &[("tcp", 8080, 80)]);
     let before = host.snapshot();
     network.add(&web, "eth0").ok();
-    host.run(["nft", "add chain inet ferrocni layout-5; delete chain inet ferrocni layout-4"]);
+    host.run(["nft", "add chain inet ferrocni layout-6; delete chain inet ferrocni layout-5"]);
     for error in [network.add(&other, "eth0").error(), network.status().error()] {
-        assert!(error.msg.contains("layout 5") && error.msg.contains("install that version"), "{error:?}");
+        assert!(error.msg.contains("layout 6") && error.msg.contains("install that version"), "{error:?}");
     }
     network.del(&other, "eth0").ok();
     network.del(&web, "eth0").ok();
-    host.run(["nft", "delete chain inet ferrocni layout-5"]);
+    host.run(["nft", "delete chain inet ferrocni layout-6"]);
     host.snapshot().assert_nothing_since(&before);
 }
 

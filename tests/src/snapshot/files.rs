@@ -4,7 +4,10 @@ use std::fs;
 use std::path::Path;
 
 /// Where they are.
-const FOLDERS: [&str; 3] = ["/var/lib/cni", "/run/ferrocni", "/run/cni/tuning"];
+const FOLDERS: [&str; 4] = ["/var/lib/cni", "/run/ferrocni", "/run/cni/tuning", "/run/containers/networks"];
+
+/// Podman's addresses, and what netavark keeps of no network.
+const OF_PODMAN: [&str; 5] = ["ipam.db", "netavark.lock", "aardvark.lock", "firewall-driver", "firewall-reload.lock"];
 
 /// What the names of the socket, the locks and the log of the server of names begin with.
 const OF_THE_SERVER: &str = "/run/ferrocni/dns.";
@@ -37,11 +40,11 @@ fn walk(folder: &Path, lines: &mut Vec<String>) {
     }
 }
 
-/// host-local's lock and memory, and what ours keeps in its hidden folder, other than links.
+/// host-local's lock and memory, what ours keeps in its hidden folder, other than links, and [`OF_PODMAN`].
 fn belongs_to_the_network(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let is_hidden = path.components().any(|part| part.as_os_str() == ".ferrocni");
-    name == "lock" || name.starts_with("last_reserved_ip.") || is_hidden
+    name == "lock" || name.starts_with("last_reserved_ip.") || is_hidden || OF_PODMAN.contains(&&*name)
 }
 
 fn contents(path: &Path) -> String {

@@ -8,7 +8,7 @@ const IPTABLES: [&str; 5] = ["filter", "nat", "mangle", "raw", "security"];
 /// The chains of our tables that stay. All others are there for a subnet or a bridge, and go with its last
 /// container.
 const SKELETON: [&str; 13] = [
-    "layout-4",
+    "layout-5",
     "localnet",
     "prerouting",
     "answers",
@@ -40,8 +40,13 @@ fn object_lines((kind, object): (&String, &Value)) -> Vec<String> {
     let place = words(&[family, word("table"), word("chain"), name]);
     let elements = object["elem"].as_array().map_or(&[][..], Vec::as_slice);
     let mut lines: Vec<_> = elements.iter().map(|element| format!("nft element {place}: {}", bare(element))).collect();
-    if table != "ferrocni" || !is_skeleton(kind, object) {
-        let expression = object.get("expr").map(|expression| bare(expression).to_string()).unwrap_or_default();
+    let expression = object.get("expr").map(|expression| bare(expression).to_string()).unwrap_or_default();
+    let is_constant = match table {
+        "ferrocni" => is_skeleton(kind, object),
+        "netavark" => is_netavark_s_skeleton(kind, &place, &expression),
+        _ => false,
+    };
+    if !is_constant {
         lines.push(words(&["nft", kind, &place, &expression, word("comment")]));
     }
     lines
@@ -64,6 +69,16 @@ fn is_skeleton(kind: &str, object: &Value) -> bool {
         "chain" => SKELETON.contains(&word("name")),
         "rule" => SKELETON.contains(&word("chain")) && word("chain") != "admin",
         _ => true,
+    }
+}
+
+/// Of Debian's netavark these stay: its table, the chains that have no network in their names, and the rules that are about no
+/// address, port or link.
+fn is_netavark_s_skeleton(kind: &str, place: &str, expression: &str) -> bool {
+    match kind {
+        "chain" => !place.contains(" nv_"),
+        "rule" => !["payload", "ifname"].iter().any(|word| expression.contains(word)),
+        _ => kind == "table",
     }
 }
 
@@ -97,11 +112,18 @@ mod tests {
             {"rule": {"family": "inet", "table": "ferrocni", "chain": "publish"}},
             {"table": {"family": "inet", "name": "other"}},
             {"chain": {"family": "ip", "table": "nat", "name": "CNI-1"}},
+            {"table": {"family": "inet", "name": "netavark"}},
+            {"chain": {"family": "inet", "table": "netavark", "name": "FORWARD"}},
+            {"chain": {"family": "inet", "table": "netavark", "name": "nv_1"}},
+            {"rule": {"family": "inet", "table": "netavark", "chain": "FORWARD", "expr": [{"jump": {"target": "X"}}]}},
+            {"rule": {"family": "inet", "table": "netavark", "chain": "FORWARD", "expr": ["payload"]}},
         ]});
         let expected = [
             "nft chain inet ferrocni web-12",
+            "nft chain inet netavark nv_1",
             "nft element inet ferrocni ports: [\"tcp\",80]",
             "nft rule inet ferrocni admin",
+            "nft rule inet netavark FORWARD [\"payload\"]",
             "nft table inet other",
         ];
         let mut found = lines(&ruleset);

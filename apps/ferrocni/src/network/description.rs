@@ -12,12 +12,12 @@ use ipnetwork::IpNetwork;
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
-use super::{DEFAULT, DNSNAME, HOST, NONE};
+use super::{DEFAULT, DNSNAME, HOST, NONE, podman};
 
 /// A network, as `ls` and `inspect` show it.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Description {
-    /// SHA-256 of the name, in hex: what Podman and nerdctl call the same network by.
+    /// SHA-256 of the name, in hex: what nerdctl and earlier Podmans call the same network by; later ones choose an id.
     pub(crate) id: String,
     pub(crate) name: String,
     /// As Docker says it: the first plugin's type, `null` for the network without interfaces.
@@ -140,7 +140,7 @@ impl Description {
             internal: if kind == OVERLAY {
                 list.args.ferrocni.internal
             } else {
-                kind == "bridge" && !(keys.is_gateway || keys.is_default_gateway)
+                kind == "bridge" && (is_confined(network) || !(keys.is_gateway || keys.is_default_gateway))
             },
             names: network.list.plugins.iter().any(|plugin| plugin.kind.as_str() == DNSNAME),
             labels,
@@ -154,7 +154,7 @@ impl Description {
     }
 
     pub(crate) fn id_of(network: &Network) -> String {
-        Self::id_of_name(network.name())
+        podman::id(network).map_or_else(|| Self::id_of_name(network.name()), str::to_owned)
     }
 
     /// SHA-256 of the name, in hex.
@@ -222,6 +222,13 @@ impl Range {
         let range = address(&self.range_start).zip(address(&self.range_end));
         Some(Subnet { subnet: cni::cidr::parse(&self.subnet).ok()?, gateway: address(&self.gateway), range })
     }
+}
+
+/// Whether the firewall keeps containers within the network.
+fn is_confined(network: &Network) -> bool {
+    let firewall = network.list.plugins.iter().find(|plugin| plugin.kind.as_str() == "firewall");
+    let confinement = firewall.and_then(|plugin| json::get(&plugin.keys, "confinement"));
+    confinement.is_some_and(|confinement| confinement == "network")
 }
 
 fn parse_time(text: &str) -> Option<SystemTime> {

@@ -10,6 +10,7 @@ mod file;
 mod list;
 mod names;
 mod options;
+pub(crate) mod podman;
 mod pool;
 mod removal;
 mod subnet;

@@ -1,15 +1,16 @@
-use netlink_packet_route::link::{InfoData, InfoVeth, LinkAttribute, LinkMessage};
+use netlink_packet_route::link::{InfoData, InfoVeth, LinkAttribute, LinkMessage, Prop};
 use nix::libc;
 use rtnetlink::{LinkMessageBuilder, LinkUnspec, LinkVeth};
 
 use crate::error::{Error, Request, Result};
 use crate::link::{
-    BridgePort, Link, LinkChange, LinkKind, NewLink, RTM_NEWLINK, check_alias, check_name, push_change, read,
+    BridgePort, Link, LinkChange, LinkKind, NewLink, RTM_NEWLINK, RTM_NEWLINKPROP, check_alias, check_name,
+    push_change, read,
 };
 use crate::link_ref::LinkRef;
 use crate::mac::Mac;
 use crate::netns::Netns;
-use crate::outgoing::{NLM_F_CREATE, NLM_F_ECHO, NLM_F_EXCL, Outgoing};
+use crate::outgoing::{NLM_F_APPEND, NLM_F_CREATE, NLM_F_ECHO, NLM_F_EXCL, Outgoing};
 use crate::socket::Socket;
 
 /// A bridge to be created.
@@ -44,6 +45,8 @@ pub struct Veth<'a> {
     pub bridge_port: BridgePort,
     /// Whose it is: our label.
     pub alias: Option<&'a str>,
+    /// A second name, by which it is found as well.
+    pub alternative_name: Option<&'a str>,
     /// Whether this end is set up when the pair is created.
     pub up: bool,
     /// Whether this end gets an IPv6 link-local address, which a port of a bridge has no use for.
@@ -76,6 +79,7 @@ impl<'a> Veth<'a> {
             master: None,
             bridge_port: BridgePort::default(),
             alias: None,
+            alternative_name: None,
             up: true,
             ipv6_link_local: true,
             peer,
@@ -189,6 +193,9 @@ impl Socket {
         };
         let changes = [forgo_link_local.then_some(no_link_local), (rest != LinkChange::default()).then_some(rest)];
         let mut outgoing = Outgoing::default();
+        if let Some(name) = veth.alternative_name {
+            push_alternative_name(&mut outgoing, index, name)?;
+        }
         for change in changes.into_iter().flatten() {
             push_change(&mut outgoing, &index.into(), &change)?;
         }
@@ -210,6 +217,16 @@ impl Socket {
             error => error,
         }
     }
+}
+
+fn push_alternative_name(outgoing: &mut Outgoing, index: u32, name: &str) -> Result<()> {
+    check_name(name)?;
+    let mut message = LinkMessage::default();
+    message.header.index = index;
+    message.attributes.push(LinkAttribute::PropList(vec![Prop::AltIfName(name.to_owned())]));
+    let flags = NLM_F_CREATE | NLM_F_EXCL | NLM_F_APPEND;
+    outgoing.push(Request::ChangeLink(index.into()), RTM_NEWLINKPROP, flags, &message);
+    Ok(())
 }
 
 fn veth_message(veth: &Veth<'_>) -> LinkMessage {

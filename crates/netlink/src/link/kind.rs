@@ -19,6 +19,7 @@ use crate::socket::Socket;
 
 const IFLA_MACVLAN_MODE: u16 = 1;
 const IFLA_MACVLAN_BC_QUEUE_LEN: u16 = 7;
+const IFLA_MACVLAN_BC_CUTOFF: u16 = 9;
 const IFLA_IPVLAN_MODE: u16 = 1;
 const IFLA_IPVLAN_FLAGS: u16 = 2;
 const IFLA_VLAN_ID: u16 = 1;
@@ -65,6 +66,9 @@ pub enum LinkKind {
         mode: MacvlanMode,
         /// How many broadcasts may wait for delivery; the kernel's default without. All links of a parent share the largest.
         broadcast_queue: Option<u32>,
+        /// Broadcasts for more links than this wait in the queue, others are delivered at once; with -1 all are. The kernel's
+        /// default without, as far as it knows the option (6.4).
+        broadcast_cutoff: Option<i32>,
     },
     /// IP addresses of its own behind its parent's Ethernet address (drivers/net/ipvlan).
     Ipvlan {
@@ -257,9 +261,10 @@ impl LinkKind {
 
     fn info(self) -> (InfoKind, Option<InfoData>) {
         match self {
-            LinkKind::Macvlan { mode, broadcast_queue } => {
+            LinkKind::Macvlan { mode, broadcast_queue, broadcast_cutoff } => {
                 let queue = broadcast_queue.map(InfoMacVlan::BcQueueLen);
-                let options = std::iter::once(InfoMacVlan::Mode(mode.into())).chain(queue).collect();
+                let cutoff = broadcast_cutoff.map(InfoMacVlan::BcCutoff);
+                let options = std::iter::once(InfoMacVlan::Mode(mode.into())).chain(queue).chain(cutoff).collect();
                 (InfoKind::MacVlan, Some(InfoData::MacVlan(options)))
             }
             LinkKind::Ipvlan { mode, isolation } => {
@@ -356,7 +361,8 @@ impl Options<'_, '_> {
     }
 
     fn macvlan(&self, mode: MacvlanMode) -> Result<LinkKind> {
-        Ok(LinkKind::Macvlan { mode, broadcast_queue: self.u32(IFLA_MACVLAN_BC_QUEUE_LEN)? })
+        let broadcast_cutoff = self.u32(IFLA_MACVLAN_BC_CUTOFF)?.map(u32::cast_signed);
+        Ok(LinkKind::Macvlan { mode, broadcast_queue: self.u32(IFLA_MACVLAN_BC_QUEUE_LEN)?, broadcast_cutoff })
     }
 
     fn ipvlan(&self, mode: IpvlanMode) -> Result<LinkKind> {

@@ -27,6 +27,7 @@ pub use statistics::Statistics;
 
 pub(crate) const RTM_NEWLINK: u16 = 16;
 pub(crate) const RTM_DELLINK: u16 = 17;
+pub(crate) const RTM_NEWLINKPROP: u16 = 108;
 const IFLA_ALT_IFNAME: u16 = 53;
 
 /// Longest alternative name in bytes (`ALTIFNAMSIZ` without its NUL).

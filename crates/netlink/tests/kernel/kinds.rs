@@ -6,7 +6,8 @@ use serde_json::json;
 use crate::{in_new_netns, ip, ip_link, new_netns, pair, socket};
 
 const MAC: Mac = Mac([2, 0, 0x5e, 0, 0x53, 9]);
-const BRIDGE_MODE: LinkKind = LinkKind::Macvlan { mode: MacvlanMode::Bridge, broadcast_queue: None };
+const BRIDGE_MODE: LinkKind =
+    LinkKind::Macvlan { mode: MacvlanMode::Bridge, broadcast_queue: None, broadcast_cutoff: Some(1) };
 
 #[test]
 fn each_macvlan_mode_is_made_and_read_back() {
@@ -19,7 +20,7 @@ fn each_macvlan_mode_is_made_and_read_back() {
             (MacvlanMode::Bridge, "bridge"),
             (MacvlanMode::Passthru, "passthru"),
         ] {
-            let kind = LinkKind::Macvlan { mode, broadcast_queue: Some(2000) };
+            let kind = LinkKind::Macvlan { mode, broadcast_queue: Some(2000), broadcast_cutoff: Some(-1) };
             let wanted = NewLink { parent: Some(parent), mtu: Some(1400), up: true, ..NewLink::new("m0", kind) };
             let link = socket.create_link(&wanted).expect("made");
             let shown = ip_link("m0");

@@ -1,30 +1,38 @@
 //! Chains that exist only while an element leads to them: one for each subnet or bridge that needs it.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnetwork::{IpNetwork, Ipv4Network, Ipv6Network};
 use nfnetlink::Message;
 
-use super::sets::ISOLATED_BRIDGES;
+use super::element::Confinement;
+use super::sets::{self, ISOLATED_BRIDGES};
 use super::{INET, SHARED_LABEL};
-use crate::expression::{Side, interface_name};
+use crate::expression::{Expressions, Side, Version, interface_name};
 use crate::object::{Held, del_rules, new_chain, new_element, new_rule};
 
 /// The skeleton's chain for addresses all of whose published connections are masqueraded.
 pub(super) const MASQUERADE_PUBLISHED: &str = "masquerade-published";
 const MASQUERADE: &str = "masquerade-";
+const SNAT: &str = "snat-";
 const HAIRPIN: &str = "hairpin-";
 const TO: &str = "to-";
+const APART: &str = "apart-";
+const INTERNAL: &str = "internal-";
 
 /// The on-demand chain that an element leads to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum OnDemand {
     /// Masquerades what leaves the subnet.
     Masquerade(IpNetwork),
+    /// Gives what leaves the subnet this source.
+    Snat(IpNetwork, IpAddr),
     /// Masquerades what reaches a published port from the subnet or from the host's loopback.
     Hairpin(IpNetwork),
     /// Drops what does not come from this bridge.
     ToBridge(String),
+    /// Drops what has to do with containers that are not on this link, or with anyone who is not.
+    Confined(Confinement, String),
 }
 
 impl OnDemand {
@@ -35,6 +43,12 @@ impl OnDemand {
             subnet(rest).map(Self::Masquerade)
         } else if let Some(rest) = name.strip_prefix(HAIRPIN) {
             subnet(rest).map(Self::Hairpin)
+        } else if let Some((of, source)) = name.strip_prefix(SNAT).and_then(|rest| rest.rsplit_once('-')) {
+            Some(Self::Snat(subnet(of)?, source.replace('_', ":").parse().ok()?))
+        } else if let Some(link) = name.strip_prefix(APART) {
+            unescape(link).map(|link| Self::Confined(Confinement::Apart, link))
+        } else if let Some(link) = name.strip_prefix(INTERNAL) {
+            unescape(link).map(|link| Self::Confined(Confinement::Internal, link))
         } else {
             bridge_of(name).map(Self::ToBridge)
         }
@@ -45,8 +59,11 @@ impl OnDemand {
     pub(super) fn name(&self) -> String {
         match self {
             Self::Masquerade(subnet) => format!("{MASQUERADE}{}", subnet.to_string().replace(':', "_")),
+            Self::Snat(subnet, source) => format!("{SNAT}{subnet}-{source}").replace(':', "_"),
             Self::Hairpin(subnet) => format!("{HAIRPIN}{}", subnet.to_string().replace(':', "_")),
             Self::ToBridge(bridge) => format!("{TO}{}", escape(bridge)),
+            Self::Confined(Confinement::Apart, link) => format!("{APART}{}", escape(link)),
+            Self::Confined(Confinement::Internal, link) => format!("{INTERNAL}{}", escape(link)),
         }
     }
 
@@ -54,17 +71,15 @@ impl OnDemand {
     pub(super) fn rules(&self) -> Vec<Message> {
         let name = self.name();
         match self {
-            Self::Masquerade(subnet) => vec![
-                new_rule(INET, &name, |rule| rule.address_in(Side::Destination, *subnet).return_()),
-                new_rule(INET, &name, |rule| rule.address_in(Side::Destination, multicast(*subnet)).return_()),
-                new_rule(INET, &name, |rule| {
-                    rule.masquerade();
-                }),
-            ],
+            Self::Masquerade(subnet) => leaving(&name, *subnet, |rule| {
+                rule.masquerade();
+            }),
+            Self::Snat(subnet, source) => leaving(&name, *subnet, |rule| rule.snat(*source)),
             Self::Hairpin(subnet) => vec![
                 new_rule(INET, &name, |rule| rule.address_in(Side::Source, *subnet).masquerade()),
                 new_rule(INET, &name, |rule| rule.address_in(Side::Source, loopback(*subnet)).masquerade()),
             ],
+            Self::Confined(to, link) => Self::confining(&name, *to, link),
             Self::ToBridge(bridge) => vec![
                 new_rule(INET, &name, |rule| rule.iifname(bridge).return_()),
                 new_rule(INET, &name, |rule| {
@@ -72,6 +87,30 @@ impl OnDemand {
                 }),
             ],
         }
+    }
+
+    /// What stays on the link passes; then comes the confinement. Bridged packets pass under the name of the bridge, whatever their
+    /// VLAN is.
+    fn confining(name: &str, to: Confinement, link: &str) -> Vec<Message> {
+        let stays = |link: &str| new_rule(INET, name, |rule| rule.iifname(link).oifname(link).return_());
+        let mut rules: Vec<_> = std::iter::once(link).chain(bridge_of_vlan(link)).map(stays).collect();
+        match to {
+            Confinement::Internal => rules.push(new_rule(INET, name, |rule| {
+                rule.drop();
+            })),
+            Confinement::Apart => {
+                rules.push(new_rule(INET, name, |rule| rule.ct_state_established_or_related().return_()));
+                rules.push(new_rule(INET, name, |rule| rule.ct_status_dnat().return_()));
+                rules.extend(Version::BOTH.map(|version| {
+                    let members = sets::members(version).name;
+                    new_rule(INET, name, |rule| {
+                        rule.address_in_set(Side::Source, version, members);
+                        rule.address_in_set(Side::Destination, version, members).drop();
+                    })
+                }));
+            }
+        }
+        rules
     }
 
     /// The messages that make it, or that make an existing one whole again. An isolated bridge becomes one by
@@ -89,9 +128,26 @@ impl OnDemand {
     }
 }
 
+/// The rules that do something to what leaves a subnet.
+fn leaving(chain: &str, subnet: IpNetwork, act: impl FnOnce(&mut Expressions<'_>)) -> Vec<Message> {
+    vec![
+        new_rule(INET, chain, |rule| rule.address_in(Side::Destination, subnet).return_()),
+        new_rule(INET, chain, |rule| rule.address_in(Side::Destination, multicast(subnet)).return_()),
+        new_rule(INET, chain, act),
+    ]
+}
+
+/// The bridge of a link that is called as the host's link into one of its VLANs is: `cni0.100`.
+#[must_use]
+pub fn bridge_of_vlan(name: &str) -> Option<&str> {
+    let (bridge, vlan) = name.rsplit_once('.')?;
+    vlan.parse::<u16>().is_ok().then_some(bridge)
+}
+
 /// Whether a chain that an element leads to is one of those above.
 pub(super) fn is_on_demand(name: &str) -> bool {
-    name != MASQUERADE_PUBLISHED && [MASQUERADE, HAIRPIN, TO].iter().any(|prefix| name.starts_with(prefix))
+    name != MASQUERADE_PUBLISHED
+        && [MASQUERADE, SNAT, HAIRPIN, TO, APART, INTERNAL].iter().any(|prefix| name.starts_with(prefix))
 }
 
 /// The bridge that a chain of this name accepts from.

@@ -64,6 +64,15 @@ pub enum Element {
         /// The subnet within which packets are not masqueraded, the container's own.
         subnet: IpNetwork,
     },
+    /// What a container sends out of its subnet leaves under this address.
+    Snat {
+        /// The container's address, of the same family as the others.
+        address: IpAddr,
+        /// The subnet within which packets keep their source, the container's own.
+        subnet: IpNetwork,
+        /// An address of the host.
+        source: IpAddr,
+    },
     /// What a container forwards or is forwarded passes the administrator's chain and isolation.
     Member {
         /// The container's address, IPv4 or IPv6.
@@ -76,6 +85,15 @@ pub enum Element {
         address: IpAddr,
         /// Name of the bridge that the container is connected to.
         bridge: String,
+    },
+    /// A container, which is a [`Element::Member`], has to do with some alone, and these with it.
+    Confined {
+        /// The container's address.
+        address: IpAddr,
+        /// With whom it has to do.
+        to: Confinement,
+        /// The link by which the host reaches it, and its whole network.
+        link: String,
     },
     /// Other machines open connections to a container's published ports only. What [`Element::OwnLink`] and [`Element::Sender`]
     /// name does not come from other machines.
@@ -111,6 +129,15 @@ pub enum Element {
     },
 }
 
+/// With whom a container has to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Confinement {
+    /// With no container of another network, but for published ports.
+    Apart,
+    /// With the containers of its own network, and the host.
+    Internal,
+}
+
 impl fmt::Display for Element {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -127,7 +154,9 @@ impl fmt::Display for Element {
             }
             Self::MasqueradePublished { address } => write!(formatter, "masquerade of connections to {address}"),
             Self::Masquerade { address, subnet } => write!(formatter, "masquerade of {address} in {subnet}"),
+            Self::Snat { address, subnet, source } => write!(formatter, "source {source} for {address} in {subnet}"),
             Self::Member { address } => write!(formatter, "firewall of {address}"),
+            Self::Confined { address, link, .. } => write!(formatter, "confinement of {address} on {link}"),
             Self::SameBridge { address, bridge } => write!(formatter, "isolation of {address} on {bridge}"),
             Self::Closed { address } => write!(formatter, "closed ports of {address}"),
             Self::OwnLink { address, link } => write!(formatter, "access to {address} within {link}"),
@@ -189,7 +218,8 @@ pub(super) fn places(elements: &[Element]) -> impl Iterator<Item = (&'static Set
 enum Wanted {
     Value(Vec<u8>),
     Chain(OnDemand),
-    MasqueradePublished,
+    /// A chain of the skeleton.
+    Jump(&'static str),
 }
 
 impl Wanted {
@@ -203,7 +233,7 @@ impl Wanted {
     fn data(&self) -> Data {
         match self {
             Self::Value(bytes) => Data::Value(bytes.clone()),
-            Self::MasqueradePublished => Data::Jump(MASQUERADE_PUBLISHED.to_owned()),
+            Self::Jump(chain) => Data::Jump((*chain).to_owned()),
             Self::Chain(chain @ OnDemand::ToBridge(_)) => Data::Goto(chain.name()),
             Self::Chain(chain) => Data::Jump(chain.name()),
         }
@@ -222,12 +252,22 @@ impl Element {
                 vec![(sets::hairpin(Version::of(*address)), octets(*address), Some(Wanted::Chain(chain)))]
             }
             Self::MasqueradePublished { address } => {
-                vec![(sets::hairpin(Version::of(*address)), octets(*address), Some(Wanted::MasqueradePublished))]
+                vec![(sets::hairpin(Version::of(*address)), octets(*address), Some(Wanted::Jump(MASQUERADE_PUBLISHED)))]
             }
             Self::Masquerade { address, subnet } => {
                 same_version(*address, subnet.ip())?;
                 let chain = OnDemand::Masquerade(network(*subnet));
                 vec![(sets::masquerade(Version::of(*address)), octets(*address), Some(Wanted::Chain(chain)))]
+            }
+            Self::Snat { address, subnet, source } => {
+                same_version(*address, subnet.ip())?;
+                same_version(*address, *source)?;
+                let chain = OnDemand::Snat(network(*subnet), *source);
+                vec![(sets::masquerade(Version::of(*address)), octets(*address), Some(Wanted::Chain(chain)))]
+            }
+            Self::Confined { address, to, link } => {
+                let chain = OnDemand::Confined(*to, interface(link)?.to_owned());
+                vec![(sets::confined(Version::of(*address)), octets(*address), Some(Wanted::Chain(chain)))]
             }
             Self::Member { address } => vec![(sets::members(Version::of(*address)), octets(*address), None)],
             Self::SameBridge { address, bridge } => {

@@ -55,7 +55,7 @@ static SKELETON: [Wanted; 14] = [
     base(INET, "postrouting", 4, Hook { kind: "nat", number: POSTROUTING, priority: SRCNAT }),
     inner(INET, MASQUERADE_PUBLISHED, 1, 0),
     base(INET, "forward", 4, Hook { kind: "filter", number: FORWARD, priority: FILTER }),
-    inner(INET, "member", 4, 4),
+    inner(INET, "member", 8, 4),
     inner(INET, "admin", 0, 1),
     inner(INET, "unpublished", 7, 2),
     inner(INET, "isolation", 4, 1),
@@ -263,10 +263,10 @@ fn target(held: Held) -> Option<String> {
 /// The chains that entries lead to. No number tells whether these are whole, since it is not known how many elements lead to them.
 fn led_to(entries: &[Entry]) -> Vec<Wanted> {
     let mut chains: Vec<_> = chains_of(entries).iter().map(Wanted::on_demand).collect();
-    let shared = Some(Data::Jump(MASQUERADE_PUBLISHED.to_owned()));
-    if entries.iter().any(|entry| entry.held.data == shared) {
-        chains.extend(in_table(INET).filter(|chain| chain.name == MASQUERADE_PUBLISHED).cloned());
-    }
+    let is_led_to = |chain: &&Wanted| {
+        entries.iter().any(|entry| matches!(&entry.held.data, Some(Data::Jump(name)) if *name == chain.name))
+    };
+    chains.extend(in_table(INET).filter(is_led_to).cloned());
     chains
 }
 

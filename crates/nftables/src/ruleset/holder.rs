@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use cni_plugin::Attachment;
+use cni_plugin::{Attachment, Undo};
 use netlink::{Socket, if_found};
 use suite::Labelled as _;
 
+use super::Ruleset;
 use super::element::{Element, Entry, Part};
 use super::queue::Queue;
 use crate::object::Held;
@@ -39,6 +40,22 @@ pub struct Claim {
 }
 
 impl Claim {
+    /// Inserts what attachments claim, in one transaction, and pushes how to take it back.
+    ///
+    /// # Errors
+    /// Those of [`Ruleset::restore`].
+    pub fn insert_all(claims: &[Self], undo: &mut Undo) -> Result<()> {
+        if claims.is_empty() {
+            return Ok(());
+        }
+        // Before the change: the kernel may carry it out, and its answer may still be lost.
+        undo.push("remove the nftables rules", {
+            let claims = claims.to_vec();
+            move || Ruleset::open()?.remove_all(&claims).map(drop)
+        });
+        Ruleset::open()?.restore(claims)
+    }
+
     /// On whose behalf the elements are inserted.
     #[must_use]
     pub fn holder(&self) -> Holder<'_> {

@@ -37,8 +37,9 @@ use std::fmt;
 use ipnetwork::IpNetwork;
 use nfnetlink::{Batch, subsystem};
 
+pub use chains::bridge_of_vlan;
 pub use check::Difference;
-pub use element::{Element, Part};
+pub use element::{Confinement, Element, Part};
 pub use holder::{Claim, Holder};
 pub use ip::Protocol;
 

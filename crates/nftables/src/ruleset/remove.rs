@@ -3,12 +3,13 @@
 //! Deleting is dear: the kernel waits until no packet can see the elements any more. So there is one
 //! transaction at most, and none if there is nothing of ours.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use nfnetlink::{Batch, Message, subsystem};
 
 use super::chains::{bridge_of, is_on_demand};
 use super::element::{Element, Part, places};
+use super::holder::Claim;
 use super::queue::Queue;
 use super::sets::{self, ISOLATED_BRIDGES};
 use super::{ATTEMPTS, BRIDGE, INET, Ruleset, STALE, conflicts};
@@ -48,6 +49,19 @@ impl Ruleset {
     pub fn remove(&mut self, label: &str, elements: &[Element]) -> Result<usize> {
         let places: Vec<_> = places(elements).collect();
         self.remove_from(|ruleset| Queue::read(&mut ruleset.connection, &places), |holder| holder == label)
+    }
+
+    /// Removes what is claimed, as far as those hold it or wait for it who claim it, whatever its data, in one transaction. Returns how
+    /// many entries of sets that were.
+    ///
+    /// # Errors
+    /// As [`Ruleset::remove`].
+    pub fn remove_all(&mut self, claims: &[Claim]) -> Result<usize> {
+        let mut known = BTreeSet::new();
+        let all = claims.iter().flat_map(|claim| places(&claim.elements));
+        let places: Vec<_> = all.filter(|(set, key)| known.insert((set.name, key.clone()))).collect();
+        let is_claimant = |holder: &str| claims.iter().any(|claim| claim.label == holder);
+        self.remove_from(|ruleset| Queue::read(&mut ruleset.connection, &places), is_claimant)
     }
 
     /// Removes everything in `parts` whose label `pick` picks, and returns how many entries of sets that were.

@@ -106,6 +106,7 @@ const ISOLATED: &str = "container -> which isolated bridge may reach it";
 const CLOSED: &str = "containers whose unpublished ports are closed to other machines";
 const OWN_LINK: &str = "in . out . closed container: packets that stay on its own link";
 const SENDERS: &str = "in . container: packets of this container, and not of another machine";
+const CONFINED: &str = "container -> with whom it has to do";
 const WAITING: &str = "those who have the same, in the order in which they came: the first takes it over";
 
 static PUBLISHED4: Set = shared!("published4", Part::Publish, IPV4_PROTOCOL_PORT, IPV4_PORT, ONE);
@@ -120,6 +121,8 @@ static MEMBERS4: Set = shared!("members4", Part::Firewall, IPV4_KEYS, NOTHING, M
 static MEMBERS6: Set = shared!("members6", Part::Firewall, IPV6_KEYS, NOTHING, MEMBERS);
 static ISOLATED4: Set = shared!("isolated4", Part::Firewall, IPV4_KEYS, VERDICT, ISOLATED);
 static ISOLATED6: Set = shared!("isolated6", Part::Firewall, IPV6_KEYS, VERDICT, ISOLATED);
+static CONFINED4: Set = shared!("confined4", Part::Firewall, IPV4_KEYS, VERDICT, CONFINED);
+static CONFINED6: Set = shared!("confined6", Part::Firewall, IPV6_KEYS, VERDICT, CONFINED);
 static CLOSED4: Set = shared!("closed4", Part::Firewall, IPV4_KEYS, NOTHING, CLOSED);
 static CLOSED6: Set = shared!("closed6", Part::Firewall, IPV6_KEYS, NOTHING, CLOSED);
 static OWN_LINK4: Set = shared!("own_link4", Part::Firewall, IFNAMES_IPV4, NOTHING, OWN_LINK);
@@ -137,7 +140,7 @@ pub(super) static GUARDED_MACS: Set =
     bridge("guarded_macs", Part::AntiSpoof, IFNAME_MAC, "MAC addresses that a guarded port may send from");
 
 /// All sets, in the order in which `nft list ruleset` shows them.
-pub(super) static ALL: [&Set; 22] = [
+pub(super) static ALL: [&Set; 24] = [
     &PUBLISHED4,
     &PUBLISHED4_ANY,
     &PUBLISHED6,
@@ -148,6 +151,8 @@ pub(super) static ALL: [&Set; 22] = [
     &MASQUERADE6,
     &MEMBERS4,
     &MEMBERS6,
+    &CONFINED4,
+    &CONFINED6,
     &CLOSED4,
     &CLOSED6,
     &OWN_LINK4,
@@ -196,6 +201,10 @@ pub(super) fn masquerade(version: Version) -> &'static Set {
 
 pub(super) fn members(version: Version) -> &'static Set {
     by_version(version, &MEMBERS4, &MEMBERS6)
+}
+
+pub(super) fn confined(version: Version) -> &'static Set {
+    by_version(version, &CONFINED4, &CONFINED6)
 }
 
 pub(super) fn closed(version: Version) -> &'static Set {

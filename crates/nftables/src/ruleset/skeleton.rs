@@ -46,7 +46,7 @@ const ABOUT_BRIDGE: &str = "ferrocni: MAC address checks and isolation of bridge
 /// a chain's hook nor a set's type: what gets another one needs another name.
 ///
 /// [`OnDemand`]: super::chains::OnDemand
-pub(crate) const LAYOUT: u32 = 4;
+pub(crate) const LAYOUT: u32 = 5;
 /// The first layout that is told by a chain.
 const FIRST_MARKED: u32 = 2;
 const MARKER: &str = "layout-";
@@ -187,6 +187,11 @@ fn filtering(chains: &mut Chains) {
     chains.rules(|rule, version| {
         rule.address_in_set(Side::Destination, version, sets::closed(version).name).jump("unpublished");
     });
+    for side in [Side::Source, Side::Destination] {
+        chains.rules(|rule, version| {
+            rule.address_vmap(side, version, sets::confined(version).name);
+        });
+    }
     chains.rule(|rule| rule.interface_in(Interface::In, sets::ISOLATED_BRIDGES.name).jump("isolation"));
 
     chains.chain("admin");
@@ -275,13 +280,22 @@ mod tests {
     /// fingerprint here.
     #[test]
     fn a_changed_layout_has_another_number() {
-        let on_demand =
-            ["masquerade-10.0.0.0/8", "masquerade-fd00_1__/64", "hairpin-10.0.0.0/8", "hairpin-fd00_1__/64", "to-br0"];
+        let on_demand = [
+            "masquerade-10.0.0.0/8",
+            "masquerade-fd00_1__/64",
+            "hairpin-10.0.0.0/8",
+            "hairpin-fd00_1__/64",
+            "to-br0",
+            "snat-10.0.0.0/8-192.0.2.1",
+            "snat-fd00_1__/64-2001_db8__1",
+            "apart-br0",
+            "internal-br0.5",
+        ];
         let chains: Vec<_> = on_demand.into_iter().filter_map(OnDemand::named).collect();
         assert_eq!(chains.len(), on_demand.len());
         let chains = chains.iter().flat_map(OnDemand::create);
         let all: Vec<_> = [INET, BRIDGE].into_iter().flat_map(create).chain(chains).collect();
-        assert_eq!((LAYOUT, fingerprint(&all)), (4, 12_145_631_426_722_076_650));
+        assert_eq!((LAYOUT, fingerprint(&all)), (5, 9_483_577_491_587_678_819));
     }
 
     #[test]

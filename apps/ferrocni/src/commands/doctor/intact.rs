@@ -1,7 +1,7 @@
 //! Is everything that ADD made for a container still there? CHECK of its own plugins says it: a missing rule of a published port,
 //! for instance.
 
-use cni_runtime::{Error, PluginError};
+use cni_runtime::{Error, PluginError, Stderr};
 
 use super::finding::Finding;
 use super::survey::Survey;
@@ -25,7 +25,7 @@ fn verify(survey: &Survey<'_>, connection: &Connection) -> Result<(), Error> {
     let then = connection.recorded.configured().ok().flatten();
     let now = survey.network(&connection.recorded.network).map(|known| &known.network);
     let Some(network) = then.as_ref().or(now) else { return Ok(()) };
-    let runtime = if connection.is_live { &survey.live_runtime } else { &survey.runtime };
+    let runtime = survey.host.runtime_of(connection.keeper).clone().with_stderr(Stderr::Capture);
     match runtime.check(network, &connection.recorded.endpoint) {
         // Before CNI 0.4.0, or of a runtime that records no namespace.
         Err(Error::CheckUnsupported { .. } | Error::NoNetns { .. } | Error::NotAttached { .. }) => Ok(()),

@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::attachments::{Connection, Connections};
 use crate::failure::Failure;
 use crate::host::Host;
-use crate::network::Description;
+use crate::network::{Description, podman};
 
 /// The state of a host.
 #[derive(Debug)]
@@ -20,8 +20,6 @@ pub(crate) struct Survey<'a> {
     pub(crate) host: &'a Host,
     /// Its plugins' words are part of their errors.
     pub(crate) runtime: Runtime,
-    /// The same for what this command has connected.
-    pub(crate) live_runtime: Runtime,
     pub(crate) networks: Vec<Known>,
     pub(crate) broken: Vec<ConfigError>,
     pub(crate) attached: Vec<Seen>,
@@ -62,11 +60,12 @@ impl<'a> Survey<'a> {
         let listed = host.networks()?;
         let labels: BTreeSet<_> = links.iter().filter_map(|(link, _)| label_of(link)).collect();
         let seen = |connection| see(connection, &labels);
-        let networks = listed.networks.into_iter().map(Known::new).filter(|known| !known.about.is_builtin());
+        // Podman's network program needs none of what is looked at of a network.
+        let networks = listed.networks.into_iter().filter(|network| !podman::is_podmans(network));
+        let networks = networks.map(Known::new).filter(|known| !known.about.is_builtin());
         Ok(Self {
             host,
             runtime: host.runtime().clone().with_stderr(Stderr::Capture),
-            live_runtime: host.live_runtime().clone().with_stderr(Stderr::Capture),
             networks: networks.collect(),
             broken: listed.broken,
             attached: all.into_iter().map(seen).collect(),

@@ -5,13 +5,14 @@ mod watch;
 
 use std::collections::BTreeMap;
 use std::io::{self, ErrorKind, Write as _};
+use std::path::Path;
 use std::process::ExitCode;
 
 use go_template::Template;
 use serde_json::Value;
 
 use crate::failure::Failure;
-use crate::host::Host;
+use crate::host::{Host, Keeper};
 use crate::output::complain;
 use state::{State, overflow};
 use watch::{Change, Watcher};
@@ -33,16 +34,15 @@ pub(crate) struct Args {
 
 /// The watched folders.
 const NETWORKS: usize = 0;
-const RECORDS: usize = 1;
-const LIVE_RECORDS: usize = 2;
+const PODMAN_NETWORKS: usize = 1;
+/// Those of each keeper's records follow.
+const RECORDS: usize = 2;
 
 pub(super) fn run(host: &Host, args: &Args) -> Result<ExitCode, Failure> {
     let teller = Teller::new(args)?;
-    let mut watcher = Watcher::new(vec![
-        host.folder().to_owned(),
-        host.runtime().cache().folder().to_owned(),
-        host.live_runtime().cache().folder().to_owned(),
-    ])?;
+    let records = Keeper::ALL.map(|keeper| host.runtime_of(keeper).cache().folder());
+    let folders = [host.folder(), host.podman_networks()].into_iter().chain(records);
+    let mut watcher = Watcher::new(folders.map(Path::to_owned).collect())?;
     watcher.watch_inside(NETWORKS)?;
     // Whatever comes after this is told: it was watched before it was read.
     let mut state = State::of(host)?;
@@ -84,9 +84,11 @@ fn events(host: &Host, state: &mut State, change: &Change) -> Result<Vec<Value>,
             events.extend(state.look_at_attachments(host));
             events
         }
-        Change::File(RECORDS | LIVE_RECORDS, name) => state.look_at_attachment(host, name),
-        Change::Folder(RECORDS | LIVE_RECORDS) => state.look_at_attachments(host),
-        Change::Folder(_) | Change::File(..) => state.look_at_networks(host)?,
+        Change::Folder(NETWORKS | PODMAN_NETWORKS) | Change::File(NETWORKS | PODMAN_NETWORKS, _) => {
+            state.look_at_networks(host)?
+        }
+        Change::File(RECORDS.., name) => state.look_at_attachment(host, name),
+        Change::Folder(RECORDS..) => state.look_at_attachments(host),
     })
 }
 

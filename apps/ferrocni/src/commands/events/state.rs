@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::time::SystemTime;
 
-use cni_runtime::{Cache, CacheError};
+use cni_runtime::CacheError;
 use serde_json::{Map, Value, json};
 
 use super::watch::names_in;
 use crate::attachments::Connection;
 use crate::failure::Failure;
-use crate::host::Host;
+use crate::host::{Host, Keeper};
 use crate::target::Names;
 
 /// Networks by name, attachments by the names of their records.
@@ -72,7 +72,8 @@ impl State {
 
     /// What has become of all attachments.
     pub(super) fn look_at_attachments(&mut self, host: &Host) -> Vec<Value> {
-        let mut names: BTreeSet<_> = caches(host).iter().flat_map(|(cache, _)| names_in(cache.folder())).collect();
+        let folders = Keeper::ALL.map(|keeper| host.runtime_of(keeper).cache().folder());
+        let mut names: BTreeSet<_> = folders.into_iter().flat_map(names_in).collect();
         names.extend(self.attached.keys().cloned());
         let called = Names::load();
         names.iter().flat_map(|name| self.look(host, name, &called)).collect()
@@ -99,15 +100,10 @@ impl State {
     }
 }
 
-/// What runtimes have attached, and what was connected while it ran.
-fn caches(host: &Host) -> [(&Cache, bool); 2] {
-    [(host.runtime().cache(), false), (host.live_runtime().cache(), true)]
-}
-
 fn find(host: &Host, name: &str, called: &Names) -> Result<Option<Value>, CacheError> {
-    for (cache, is_live) in caches(host) {
-        if let Some(recorded) = cache.read_named(name)? {
-            return Ok(Some(fields(&Connection::of(recorded, is_live, called))));
+    for keeper in Keeper::ALL {
+        if let Some(recorded) = host.runtime_of(keeper).cache().read_named(name)? {
+            return Ok(Some(fields(&Connection::of(recorded, keeper, called))));
         }
     }
     Ok(None)

@@ -89,7 +89,7 @@ fn unicast(text: &str) -> Result<Mac, String> {
 }
 
 pub(super) fn run(host: &Host, args: &Args) -> Result<ExitCode, Failure> {
-    let network = host.network(&args.network)?;
+    let network = host.network_to_change(&args.network, "network connect")?;
     if [HOST, NONE].contains(&network.name().as_str()) && network.path.is_none() {
         return Err(ConnectError::BuiltIn(network.name().to_string()).into());
     }
@@ -126,7 +126,7 @@ fn open(target: &Target) -> Result<Netns, Failure> {
 /// An interface that somebody has deleted has left an address, which would be in the way.
 fn clear(host: &Host, live: &Live<'_>, network: &Network, target: &Target) -> Result<(), Failure> {
     for connection in Connections::of_network(host, network.name())? {
-        let is_its = connection.is_live && connection.recorded.endpoint.container == target.container;
+        let is_its = connection.is_live() && connection.recorded.endpoint.container == target.container;
         if is_its && !connection.is_alive()? {
             live.disconnect(&connection, Some(network))?;
         }

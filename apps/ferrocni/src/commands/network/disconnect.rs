@@ -50,7 +50,7 @@ pub(super) fn run(host: &Host, args: &Args) -> Result<ExitCode, Failure> {
     let _turn = live.take_turn(target.netns.as_deref())?;
     let connections = connections(host, &name, &target)?;
     for connection in &connections {
-        if !args.force && !connection.is_live && connection.engine != Engine::Ferrocni {
+        if !args.force && !connection.is_live() && connection.engine != Engine::Ferrocni {
             let (container, network, engine) = (target.name, name.to_string(), connection.engine);
             return Err(DisconnectError::Foreign { container, network, engine }.into());
         }

@@ -30,7 +30,7 @@ pub(super) fn run(host: &Host, args: &Args) -> Result<ExitCode, Failure> {
 }
 
 fn remove(host: &Host, name: &str, force: bool) -> Result<(), Failure> {
-    match host.network(name) {
+    match host.network_to_change(name, "network rm") {
         Err(LookUpError::Unknown(_)) if force => Ok(()),
         network => {
             Removal { host, force }.of(&network?)?;

@@ -164,7 +164,7 @@ fn networks(host: &Host, args: &Args) -> Result<Vec<(Attach, Network)>, Failure>
 }
 
 fn network(host: &Host, name: &str) -> Result<Network, Failure> {
-    match host.network(name) {
+    match host.network_to_change(name, "run --network") {
         Err(LookUpError::Unknown(_)) if name == DEFAULT => {
             create_default(host)?;
             Ok(host.network(name)?)
