@@ -57,7 +57,7 @@ machine() {
         for folder in $folders; do mkdir -p \$folder; mount -t tmpfs none \$folder; done
         mount -t proc proc /proc; mount -t sysfs sysfs /sys 2>/dev/null || true
         ip link set lo up; sysctl -qw net.ipv4.ip_forward=1; touch /run/ready; exec sleep infinity"
-    unshare --net --mount --pid --uts --ipc --fork --kill-child bash -c "$shell" &
+    unshare --net --mount --pid --uts --ipc --fork --kill-child bash -c "$shell" 2>>"$work/machines.log" &
     started+=($!)
     local child=
     until [ -n "$child" ] && nsenter --target "$child" --mount test -e /run/ready 2>/dev/null; do
