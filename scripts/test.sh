@@ -174,7 +174,7 @@ source_list_for() {
 check_licences() {
     cargo metadata --locked --format-version 1 | jq -re --argjson allowed "$LICENCES" '
         def acceptable: gsub("[()]"; "") | split(" OR ") - (split(" OR ") - $allowed) | length > 0;
-        [.packages[] | select((.license // "none" | gsub("/"; " OR ")) | split(" AND ") | all(acceptable) | not)]
+        [.packages[] | select((.license // "none" | gsub(" */ *"; " OR ")) | split(" AND ") | all(acceptable) | not)]
         | if length > 0 then (.[] | "not an accepted licence: \(.name) \(.version): \(.license)"), false
           else "all licences are accepted" end'
 }
