@@ -42,6 +42,7 @@ fn full_config(scene: &Scene, plugin: &str) -> Value {
             "isDefaultGateway": true, "forceAddress": false, "ipMasqBackend": "nftables", "mtu": 1400,
             "hairpinMode": true, "promiscMode": false, "macspoofchk": true, "portIsolation": true, "enabledad": false,
             "routerAdvertisements": true, "disableContainerInterface": false, "vlan": 0, "vlanTrunk": null, "preserveDefaultVlan": false, "uplink": "",
+            "hostInterfaceName": "web0", "outboundAddresses": ["192.0.2.1"], "looseReversePath": true,
             "dns": {"nameservers": ["10.1.0.1"], "domain": "a", "search": ["a"], "options": ["ndots:1"]},
             "args": {"cni": {"mac": "02:00:00:00:00:01", "ips": ["10.1.0.77"]}},
         }),
@@ -101,7 +102,7 @@ fn full_config(scene: &Scene, plugin: &str) -> Value {
             "args": {"cni": {"ips": ["10.1.0.77"]}},
         }),
         "macvlan" => json!({
-            "mode": "private", "mtu": 1400, "mac": "02:00:00:00:00:01", "bcqueuelen": 2000,
+            "mode": "private", "mtu": 1400, "mac": "02:00:00:00:00:01", "bcqueuelen": 2000, "broadcastCutoff": 8, "ipamDns": true,
             "linkInContainer": false, "routerAdvertisements": true, "dns": {"nameservers": ["10.1.0.1"]},
             "runtimeConfig": {"mac": "02:00:00:00:00:02", "ips": ["10.1.0.77"]},
         }),
@@ -121,7 +122,7 @@ fn full_config(scene: &Scene, plugin: &str) -> Value {
         }),
         "firewall" => json!({
             "backend": "iptables", "iptablesAdminChainName": "MINE", "firewalldZone": "trusted",
-            "ingressPolicy": "same-bridge", "unpublishedPorts": "closed",
+            "ingressPolicy": "same-bridge", "unpublishedPorts": "closed", "confinement": "network",
         }),
         _ => json!({}),
     };

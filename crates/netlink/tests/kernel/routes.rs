@@ -6,6 +6,9 @@ use serde_json::json;
 
 use crate::{in_new_netns, ip, pair, socket};
 
+/// What a route's origin is unless it says another (include/uapi/linux/rtnetlink.h).
+const RTPROT_STATIC: u8 = 4;
+
 fn network(text: &str) -> IpNetwork {
     text.parse().expect("a network")
 }
@@ -62,7 +65,8 @@ fn every_property_reaches_the_kernel_and_comes_back() {
             };
             socket.add_route(&route).expect("added");
             let family = Family::of(route.destination.ip());
-            assert_eq!(socket.routes(family, Some(link), 4000).expect("listed"), std::slice::from_ref(&route));
+            let made = Route { protocol: Some(RTPROT_STATIC), ..route.clone() };
+            assert_eq!(socket.routes(family, Some(link), 4000).expect("listed"), [made]);
             let option = if family == Family::V4 { "-4" } else { "-6" };
             let seen = ip(&format!("{option} route show table 4000"))[0].clone();
             assert_eq!(
