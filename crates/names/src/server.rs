@@ -13,8 +13,10 @@ use crate::wire::{self, Answer, Lookup, MAX_LINE, Question, Request, Status};
 /// Where the server listens.
 pub const SOCKET: &str = "/run/ferrocni/dns.sock";
 
-/// A server that is well answers in less than a millisecond.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// A server that is well answers in less than a millisecond, but it may be starting, on a host that is busy starting containers.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// It hears of records that go by itself.
+const PATIENCE_TO_FORGET: Duration = Duration::from_secs(2);
 /// As long as it may ask others: three servers, two seconds each.
 const PATIENCE_FOR_OTHERS: Duration = Duration::from_secs(8);
 
@@ -87,7 +89,7 @@ impl Server {
     /// # Errors
     /// [`ServerError`]: there is none, or it could not.
     pub fn serve(&self, attachment: &Attachment) -> Result<(), ServerError> {
-        self.done(&Request::Serve(files::name_of(attachment)), format!("serve {attachment}"))
+        self.done(&Request::Serve(files::name_of(attachment)), PATIENCE, format!("serve {attachment}"))
     }
 
     /// Has it forget the attachment's record, also if that was never served. When this returns, nobody is answered with its
@@ -96,7 +98,7 @@ impl Server {
     /// # Errors
     /// As [`Server::serve`].
     pub fn forget(&self, attachment: &Attachment) -> Result<(), ServerError> {
-        self.done(&Request::Forget(files::name_of(attachment)), format!("forget {attachment}"))
+        self.done(&Request::Forget(files::name_of(attachment)), PATIENCE_TO_FORGET, format!("forget {attachment}"))
     }
 
     /// What the container would be answered. Others are asked, if they would be for the container: that takes six seconds if
@@ -124,8 +126,8 @@ impl Server {
         }
     }
 
-    fn done(&self, request: &Request, action: String) -> Result<(), ServerError> {
-        match self.ask(request, PATIENCE, action)? {
+    fn done(&self, request: &Request, patience: Duration, action: String) -> Result<(), ServerError> {
+        match self.ask(request, patience, action)? {
             Answer::Done => Ok(()),
             _ => Err(self.unexpected()),
         }
@@ -141,8 +143,14 @@ impl Server {
     }
 
     fn exchange(&self, request: &[u8], patience: Duration) -> Result<Vec<u8>, ServerError> {
-        let failed = |action| move |source| ServerError::Failed { action, path: self.0.clone(), source };
-        let mut stream = self.connect()?;
+        let failed = |action| {
+            move |error: io::Error| {
+                // What the kernel says of a time that is over.
+                let source = if error.kind() == io::ErrorKind::WouldBlock { late(patience) } else { error };
+                ServerError::Failed { action, path: self.0.clone(), source }
+            }
+        };
+        let mut stream = self.connect(patience)?;
         stream.set_read_timeout(Some(patience)).map_err(failed("wait for"))?;
         stream.write_all(request).map_err(failed("write to"))?;
         let mut line = Vec::new();
@@ -154,11 +162,11 @@ impl Server {
         Ok(line)
     }
 
-    fn connect(&self) -> Result<UnixStream, ServerError> {
+    fn connect(&self, patience: Duration) -> Result<UnixStream, ServerError> {
         let connected = SockAddr::unix(&self.0).and_then(|address| {
             let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
             // For connect(2) too, which waits while the queue of a server that does not accept is full.
-            socket.set_write_timeout(Some(PATIENCE))?;
+            socket.set_write_timeout(Some(patience))?;
             socket.connect(&address)?;
             Ok(socket.into())
         });
@@ -173,6 +181,10 @@ impl Server {
     fn unexpected(&self) -> ServerError {
         ServerError::Unexpected { path: self.0.clone() }
     }
+}
+
+fn late(patience: Duration) -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, format!("it has not answered within {} seconds", patience.as_secs()))
 }
 
 #[cfg(test)]

@@ -68,7 +68,7 @@ fn in_every_mode_containers_find_each_other_by_name() {
         let network = json!({"name": "net", "plugins": plugins});
         let attach = |name: &str| {
             let container = host.container(name);
-            host.chain(&network).args(&format!("K8S_POD_NAME={name}")).add(&container, "eth0").ok();
+            host.chain(&network).args(&format!("IgnoreUnknown=1;K8S_POD_NAME={name}")).add(&container, "eth0").ok();
             container
         };
         let (_web, peer) = (attach("web"), attach("peer"));
