@@ -12,7 +12,7 @@ use crate::output;
 #[derive(Debug)]
 pub(crate) struct Failure {
     status: u8,
-    error: Box<dyn Error>,
+    error: Box<dyn Error + Send + Sync>,
 }
 
 /// The exit status of failures that have none of their own.
@@ -52,7 +52,7 @@ pub(crate) fn line(error: &(dyn Error + 'static)) -> String {
     causes.map(ToString::to_string).collect::<Vec<_>>().join(": ").replace(['\n', '\r'], " ")
 }
 
-impl<E: Into<Box<dyn Error>>> From<E> for Failure {
+impl<E: Into<Box<dyn Error + Send + Sync>>> From<E> for Failure {
     fn from(error: E) -> Self {
         Self { status: FAILED, error: error.into() }
     }

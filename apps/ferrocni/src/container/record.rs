@@ -59,7 +59,7 @@ pub(crate) struct Program {
 #[error("what is recorded of container {container} cannot be used")]
 pub(crate) struct Unusable {
     pub(crate) container: String,
-    pub(crate) source: Box<dyn std::error::Error>,
+    pub(crate) source: Box<dyn std::error::Error + Send + Sync>,
 }
 
 impl Planned {

@@ -1,7 +1,9 @@
 mod restoration;
 mod watch;
 
+use std::panic::resume_unwind;
 use std::process::ExitCode;
+use std::thread;
 
 use ::names::{Records, Server, redirect, start};
 use cni::Attachment;
@@ -39,10 +41,25 @@ pub(super) fn run(host: &Host, args: &Args) -> Result<ExitCode, Failure> {
 
 fn reload(host: &Host, args: &Args) -> Result<ExitCode, Failure> {
     let only = args.networks.iter().map(|name| host.network(name)).collect::<Result<Vec<_>, _>>()?;
+    // What is inside the containers has nothing to do with what is on the host.
+    thread::scope(|scope| {
+        let names = (!(args.host_only || args.watch)).then(|| scope.spawn(|| restore_names(&only)));
+        let mut outcomes = Outcomes::default();
+        let count = restore_rules(host, &only, &mut outcomes)?;
+        if let Some(names) = names {
+            outcomes.note(names.join().unwrap_or_else(|panic| resume_unwind(panic)));
+        }
+        print_line(format_args!("{count} attachments are as they were"))?;
+        Ok(outcomes.status())
+    })
+}
+
+/// What the attachments have in the host's packet filter. How many there are.
+fn restore_rules(host: &Host, only: &[Network], outcomes: &mut Outcomes) -> Result<usize, Failure> {
     let (recorded, broken) = Connections::recorded(host)?;
     broken.iter().for_each(|broken| complain(line(broken)));
     let is_wanted = |one: &&Attached| only.is_empty() || only.iter().any(|network| *network.name() == one.network);
-    let (mut outcomes, mut restoration, mut count) = (Outcomes::default(), Restoration::default(), 0);
+    let (mut restoration, mut count) = (Restoration::default(), 0);
     let mut progress = Progress::new("looking at attachments", recorded.len());
     for attached in recorded.iter().filter(is_wanted) {
         progress.step();
@@ -52,11 +69,7 @@ fn reload(host: &Host, args: &Args) -> Result<ExitCode, Failure> {
         }
     }
     outcomes.note(restoration.carry_out());
-    if !(args.host_only || args.watch) {
-        outcomes.note(restore_names(&only));
-    }
-    print_line(format_args!("{count} attachments are as they were"))?;
-    Ok(outcomes.status())
+    Ok(count)
 }
 
 /// The ways to the DNS server, inside the containers, and the server itself if there is none.
