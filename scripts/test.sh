@@ -16,7 +16,7 @@ cd "$(dirname "$0")/.."
 # What the harness runs, the clients, the reference plugins (for what ours does not have yet), and compilers.
 PACKAGES=(iproute2 iputils-ping procps conntrack nftables iptables dbus-daemon firewalld strace busybox-static
     iperf3 socat tcpdump tini dnsmasq-base aardvark-dns golang-github-containernetworking-plugin-dnsname systemd podman podman-compose
-    containerd runc python3-grpcio containernetworking-plugins golang-go gcc libc6-dev
+    containerd runc python3-grpcio containernetworking-plugins golang-go gcc g++ libc6-dev
     etcd-server etcd-client openssl mmdebstrap protobuf-compiler libprotobuf-dev musl-tools jq xz-utils ca-certificates)
 
 # Packages that would start a daemon, with its unit, and one of them with rules for the whole machine.
