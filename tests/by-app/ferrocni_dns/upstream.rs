@@ -1,6 +1,6 @@
 //! Another server, which answers as a test wants it to.
 
-use std::io::{Read as _, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -39,7 +39,7 @@ impl Upstream {
     ) -> Self {
         let at: SocketAddr = at.parse().unwrap();
         let (udp, tcp) =
-            inside.namespaces().enter_network_only(|| (UdpSocket::bind(at).unwrap(), TcpListener::bind(at).unwrap()));
+            inside.namespaces().enter_network_only(|| (bind(|| UdpSocket::bind(at)), bind(|| TcpListener::bind(at))));
         let (stopped, asked) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(Vec::new())));
         let answering: Arc<Answering> = Arc::new(answering);
         let threads = vec![
@@ -78,6 +78,17 @@ impl Drop for Upstream {
             let _ = thread.join();
         }
     }
+}
+
+/// An earlier one's sockets may be open for a moment longer: in a process that another test is starting, until it executes its program.
+fn bind<T>(make: impl Fn() -> io::Result<T>) -> T {
+    for _ in 0..100 {
+        match make() {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => thread::sleep(PAUSE),
+            made => return made.unwrap(),
+        }
+    }
+    make().unwrap()
 }
 
 const PAUSE: Duration = Duration::from_millis(20);
