@@ -5,7 +5,7 @@ mod server;
 
 use std::time::Instant;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::statistics::Pairs;
 
 pub(crate) use server::{Kind, Server};
@@ -31,17 +31,17 @@ pub(crate) struct Compared {
 /// Measures beside `containers` on as many networks as there are, and then beside `many` names on one.
 pub(crate) fn compared(sides: [&Kind; 2], containers: usize, many: usize, rounds: usize) -> Result<Compared> {
     let mut compared = Compared::default();
-    let [ours, theirs] = start(sides, containers, server::NETWORKS.len())?;
+    let servers = start(sides, containers, server::NETWORKS.len())?;
     for round in 0..rounds {
-        in_turn([&ours, &theirs], round, &mut compared.answer, client::answer)?;
-        in_turn([&ours, &theirs], round, &mut compared.rate, client::rate)?;
+        compared.answer.measure(servers.each_ref(), round, client::answer)?;
+        compared.rate.measure(servers.each_ref(), round, client::rate)?;
     }
-    in_turn([&ours, &theirs], 0, &mut compared.memory, Server::memory)?;
-    drop([ours, theirs]);
+    compared.memory.measure(servers.each_ref(), 0, Server::memory)?;
+    drop(servers);
     for (names, pairs) in [(FEW, &mut compared.new_beside_few), (many, &mut compared.new_beside_many)] {
-        let [ours, theirs] = start(sides, names, 1)?;
+        let servers = start(sides, names, 1)?;
         for round in 0..rounds {
-            in_turn([&ours, &theirs], round, pairs, new_name)?;
+            pairs.measure(servers.each_ref(), round, new_name)?;
         }
     }
     Ok(compared)
@@ -60,21 +60,4 @@ fn new_name(server: &Server) -> Result<f64> {
     server.withdraw(comes)?;
     client::wait_until_gone(server, server::NEW)?;
     Ok(elapsed)
-}
-
-/// Who goes first changes with each round.
-fn in_turn(
-    [ours, theirs]: [&Server; 2],
-    round: usize,
-    pairs: &mut Pairs,
-    measure: impl Fn(&Server) -> Result<f64>,
-) -> Result<()> {
-    let mut measured = [Error::NothingMeasured, Error::NothingMeasured].map(Err);
-    let order = if round.is_multiple_of(2) { [0, 1] } else { [1, 0] };
-    for side in order {
-        measured[side] = measure([ours, theirs][side]);
-    }
-    let [ours, theirs] = measured;
-    pairs.push(ours?, theirs?);
-    Ok(())
 }

@@ -44,25 +44,11 @@ pub(crate) fn paid(sides: &[Suite; 2], others: u16, rounds: usize) -> Result<Pai
     let crowds = [Crowd::new(&sides[0], others)?, Crowd::new(&sides[1], others)?];
     let mut paid = Paid::default();
     for round in 0..rounds {
-        in_turn(&crowds, round, &mut paid.connect, Crowd::connect)?;
-        in_turn(&crowds, round, &mut paid.inward, |crowd| crowd.stream(None))?;
-        in_turn(&crowds, round, &mut paid.across, |crowd| crowd.stream(Some(&crowd.client)))?;
+        paid.connect.measure(crowds.each_ref(), round, Crowd::connect)?;
+        paid.inward.measure(crowds.each_ref(), round, |crowd| crowd.stream(None))?;
+        paid.across.measure(crowds.each_ref(), round, |crowd| crowd.stream(Some(&crowd.client)))?;
     }
     Ok(paid)
-}
-
-/// Who goes first changes with each round.
-fn in_turn(
-    [ours, theirs]: &[Crowd; 2],
-    round: usize,
-    pairs: &mut Pairs,
-    measure: impl Fn(&Crowd) -> Result<f64>,
-) -> Result<()> {
-    let (first, second) = if round.is_multiple_of(2) { (ours, theirs) } else { (theirs, ours) };
-    let (one, other) = (measure(first)?, measure(second)?);
-    let (ours, theirs) = if round.is_multiple_of(2) { (one, other) } else { (other, one) };
-    pairs.push(ours, theirs);
-    Ok(())
 }
 
 /// A host on a wire to another, with a client and a server on a network that came after many others.

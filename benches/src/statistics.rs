@@ -44,6 +44,26 @@ impl Pairs {
         self.0.push((first, second));
     }
 
+    /// Measures both sides, and remembers that. Who goes first changes with each round.
+    ///
+    /// # Errors
+    /// The first that a measurement comes to.
+    pub(crate) fn measure<T, E>(
+        &mut self,
+        [first, second]: [&T; 2],
+        round: usize,
+        measure: impl Fn(&T) -> Result<f64, E>,
+    ) -> Result<(), E> {
+        if round.is_multiple_of(2) {
+            let measured = measure(first)?;
+            self.push(measured, measure(second)?);
+        } else {
+            let measured = measure(second)?;
+            self.push(measure(first)?, measured);
+        }
+        Ok(())
+    }
+
     /// The first side alone.
     pub(crate) fn first(&self) -> Option<Summary> {
         Summary::of(&self.0.iter().map(|pair| pair.0).collect::<Vec<_>>())
@@ -74,6 +94,19 @@ impl Pairs {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sides_take_turns_in_going_first_and_keep_their_places() {
+        let (order, mut measured) = (std::cell::RefCell::new(Vec::new()), Pairs::default());
+        for round in 0..2 {
+            let measure = |side: &f64| {
+                order.borrow_mut().push(*side);
+                Ok::<_, ()>(*side)
+            };
+            measured.measure([&1.0, &2.0], round, measure).expect("measured");
+        }
+        assert_eq!((order.into_inner(), measured.0), (vec![1.0, 2.0, 2.0, 1.0], vec![(1.0, 2.0); 2]));
+    }
 
     fn pairs(list: &[(f64, f64)]) -> Pairs {
         Pairs(list.to_vec())

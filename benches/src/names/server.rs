@@ -20,6 +20,9 @@ use crate::suite::{Container, Network, Suite};
 const PROBE: &str = "newcomer";
 pub(super) const NEW: &str = "newcomer.dns.podman";
 
+/// A name that is answered.
+pub(super) const KNOWN: &str = "c0.dns.podman";
+
 /// The networks; which of them a name is on has to be known when the program is built, as that of any measured network.
 pub(super) const NETWORKS: [&str; 20] = [
     "net00", "net01", "net02", "net03", "net04", "net05", "net06", "net07", "net08", "net09", "net10", "net11",
@@ -82,13 +85,8 @@ impl Server {
         };
         server.fill(names, networks)?;
         server.processes = server.find_processes(networks)?;
-        super::client::wait_for(&server, server.known())?;
+        super::client::wait_for(&server, KNOWN)?;
         Ok(server)
-    }
-
-    /// A name that is answered.
-    pub(super) fn known(&self) -> &'static str {
-        "c0.dns.podman"
     }
 
     /// Has names answered, as many on each network.
@@ -97,7 +95,7 @@ impl Server {
         if let Kind::Ours(_) = &self.kind {
             for name in 0..names {
                 let (container, result) = prepare(&self.kind, &self.host, &format!("c{name}"), name % networks)?;
-                self.run_dnsname(name % networks, &container, Some(&result))?;
+                self.run_dnsname(name % networks, &container, result)?;
             }
             return Ok(());
         }
@@ -124,7 +122,7 @@ impl Server {
             self.processes.iter().copied().try_for_each(hang_up)?;
             return Ok(None);
         }
-        self.run_dnsname(0, container, Some(result)).map(Some)
+        self.run_dnsname(0, container, result.clone()).map(Some)
     }
 
     /// The container goes.
@@ -155,8 +153,7 @@ impl Server {
         Ok(bytes)
     }
 
-    fn run_dnsname(&self, network: usize, container: &Container, result: Option<&Value>) -> Result<Value> {
-        let result = result.cloned().unwrap_or_default();
+    fn run_dnsname(&self, network: usize, container: &Container, result: Value) -> Result<Value> {
         let (suite, network) = (self.kind.suite(), dnsname(network));
         Ok(self.host.run(|| suite.add_after(&network, container, result))?.outcome)
     }
