@@ -162,6 +162,7 @@ impl Agent {
             News::Changed(changes) => self.apply(&changes),
             News::Lost(reason) => {
                 self.etcd = None;
+                self.view.distrust_written();
                 self.connected_at = None;
                 self.unreachable = Some(reason);
             }
@@ -176,6 +177,7 @@ impl Agent {
         self.unreachable = None;
         self.connected_at.get_or_insert_with(Instant::now);
         self.has_seen_all = true;
+        self.held = true;
         self.dirty.extend(self.joined.keys().cloned());
         for (network, joined) in &mut self.joined {
             joined.published = self.view.endpoints_of(network, &self.id);
@@ -328,6 +330,7 @@ impl Agent {
         if self.has_seen_all {
             if self.held && self.has_heard_for_long() {
                 self.held = false;
+                self.view.forget_remembered();
                 self.dirty.extend(self.joined.keys().cloned());
             }
             for network in std::mem::take(&mut self.dirty) {

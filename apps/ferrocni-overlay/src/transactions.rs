@@ -112,12 +112,13 @@ fn records_of(name: &NetworkName, network: &Network) -> Vec<TxnOp> {
     taken.chain([put(&Key::Network(name.clone()), network)]).collect()
 }
 
-/// A network that etcd has lost, while containers use it.
+/// A network that etcd has lost, while containers use it. Else what is there by that name.
 pub(crate) fn restore_network(name: &NetworkName, network: &Network) -> Txn {
     let subnets = network.subnets.iter().filter_map(|subnet| subnet.whole().ok()).map(Key::Subnet);
     let keys = subnets.chain([Key::Vni(network.vni), Key::Network(name.clone())]);
     let absent: Vec<_> = keys.map(|key| absent(&key)).collect();
-    Txn::new().when(absent).and_then(records_of(name, network))
+    let read = TxnOp::get(Key::Network(name.clone()).to_string(), None);
+    Txn::new().when(absent).and_then(records_of(name, network)).or_else([read])
 }
 
 /// A network that nobody is attached to, with everything that belongs to it.

@@ -55,6 +55,8 @@ pub(crate) struct View {
 pub(crate) struct NetworkView {
     pub(crate) network: Option<Known<Network>>,
     blocks: BTreeMap<Block, Known<HostId>>,
+    /// Those that were there before everything was listed anew, and are not: their owners may not have had the time to restore them.
+    remembered: BTreeMap<Block, HostId>,
     addresses: BTreeMap<IpAddr, (Block, Known<Claim>)>,
     pub(crate) endpoints: BTreeMap<(HostId, Attachment), Endpoint>,
 }
@@ -79,9 +81,22 @@ impl View {
 
     /// Takes over all that there was at a revision, in the place of what was known.
     pub(crate) fn replace(&mut self, all: &[Change], revision: i64) {
-        let written = std::mem::take(&mut self.written);
-        *self = Self::default();
-        self.add_listed(all, revision, written);
+        let before = std::mem::take(self);
+        self.add_listed(all, revision, before.written);
+        for (name, network) in before.networks {
+            self.networks.entry(name).or_default().remember(network);
+        }
+    }
+
+    /// The list that comes next is of an etcd that may have been restored from a backup: what was written before may be lost, and numbers of
+    /// revisions mean something else.
+    pub(crate) fn distrust_written(&mut self) {
+        self.written.clear();
+    }
+
+    /// Everybody had the time to restore what is there.
+    pub(crate) fn forget_remembered(&mut self) {
+        self.networks.values_mut().for_each(|network| network.remembered.clear());
     }
 
     /// The same for one network.
@@ -134,7 +149,10 @@ impl View {
                 return Ok(Touched::Alive);
             }
             (Key::Network(_), Some(of)) => of.network = change.known()?,
-            (Key::Block(_, block), Some(of)) => set(&mut of.blocks, block, change.known()?),
+            (Key::Block(_, block), Some(of)) => {
+                of.remembered.remove(&block);
+                set(&mut of.blocks, block, change.known()?);
+            }
             (Key::Address(_, block, address), Some(of)) => {
                 set(&mut of.addresses, address, change.known()?.map(|claim| (block, claim)));
             }
@@ -196,6 +214,21 @@ impl NetworkView {
     pub(crate) fn blocks(&self) -> impl Iterator<Item = (Block, &Known<HostId>)> {
         let is_one = |(block, _): &(&Block, _)| self.subnet_with(**block).is_some();
         self.blocks.iter().filter(is_one).map(|(block, owner)| (*block, owner))
+    }
+
+    fn remember(&mut self, before: Self) {
+        let known = before.blocks.into_iter().map(|(block, owner)| (block, owner.value));
+        let before = before.remembered.into_iter().chain(known);
+        self.remembered.extend(before.filter(|(block, _)| !self.blocks.contains_key(block)));
+    }
+
+    /// The blocks to which there are to be ways, with their owners: also those of which nothing is heard yet after a time without etcd.
+    pub(crate) fn reached<'a>(&'a self, view: &'a View) -> impl Iterator<Item = (Block, &'a HostId)> {
+        let is_one = |(block, owner): &(&Block, &HostId)| {
+            self.subnet_with(**block).is_some() && view.hosts.contains_key(*owner)
+        };
+        let remembered = self.remembered.iter().filter(is_one).map(|(block, owner)| (*block, owner));
+        self.blocks().map(|(block, owner)| (block, &owner.value)).chain(remembered)
     }
 
     /// Whether an address is a host's: in a block of its own, or claimed.
@@ -339,8 +372,41 @@ mod tests {
         view.apply(&at(6, block(None)));
         assert_eq!(count(&view), 0);
         view.note(at(7, block(Some(A))));
-        view.replace(&[config], 8);
+        view.replace(std::slice::from_ref(&config), 8);
         assert_eq!(count(&view), 0, "deleted meanwhile");
+        view.note(at(9, block(Some(A))));
+        view.distrust_written();
+        view.replace(&[config], 3);
+        assert_eq!(count(&view), 0, "etcd was restored from a backup");
+    }
+
+    #[test]
+    fn ways_to_what_is_not_there_yet_are_kept_until_everybody_had_the_time_to_restore_it() {
+        let (mut view, name) = (View::default(), NetworkName::new("n").unwrap());
+        let config = change("nets/n/config", Some(&config()));
+        let host = change(&format!("hosts/{A}"), Some(&json!({"name": "a", "underlay": ["192.0.2.1"], "mtu": 1500})));
+        let block = change("nets/n/blocks/10.1.0.8-29", Some(&json!(A)));
+        let reached = |view: &View| view.networks[&name].reached(view).count();
+        let restored = |all: &[&Change]| {
+            let mut view = View::default();
+            [&config, &host, &block].into_iter().for_each(|change| drop(view.apply(change)));
+            view.replace(&all.iter().map(|change| (*change).clone()).collect::<Vec<_>>(), 3);
+            view
+        };
+        view.apply(&config);
+        assert_eq!(reached(&view), 0);
+        let mut view = restored(&[&config, &host]);
+        assert_eq!((reached(&view), view.networks[&name].blocks().count()), (1, 0));
+        view.replace(&[config.clone(), host.clone()], 4);
+        assert_eq!(reached(&view), 1, "listed once more");
+        view.apply(&block);
+        assert_eq!(reached(&view), 1, "there again");
+        view.apply(&Change { value: None, ..block.clone() });
+        assert_eq!(reached(&view), 0, "returned");
+        let mut view = restored(&[&config, &host]);
+        view.forget_remembered();
+        assert_eq!(reached(&view), 0, "in time");
+        assert_eq!(reached(&restored(&[&config])), 0, "its host is gone");
     }
 
     #[test]

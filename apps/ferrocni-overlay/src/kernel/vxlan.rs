@@ -75,14 +75,14 @@ impl Wanted {
         let subnets = network.subnets.iter().map(overlay::Subnet::network);
         let mut entries: BTreeSet<Entry> = subnets.map(Entry::Unreachable).collect();
         let mut peers: BTreeMap<&HostId, Option<Peer>> = BTreeMap::new();
-        for (block, owner) in of_network.blocks() {
-            if owner.value == *here.id {
+        for (block, owner) in of_network.reached(view) {
+            if owner == here.id {
                 entries.insert(Entry::Address(block.first()));
                 continue;
             }
-            let peer = *peers.entry(&owner.value).or_insert_with(|| Peer::of(&owner.value, network, view, here));
+            let peer = *peers.entry(owner).or_insert_with(|| Peer::of(owner, network, view, here));
             let Some(peer) = peer else {
-                unreached.insert(owner.value.clone());
+                unreached.insert(owner.clone());
                 continue;
             };
             entries.insert(Entry::Forwarding(peer.mac, peer.address));

@@ -63,11 +63,11 @@ impl Wanted {
         unreached: &mut BTreeSet<HostId>,
     ) {
         self.entries.extend(network.subnets.iter().map(|subnet| Entry::Unreachable(subnet.network())));
-        for (block, owner) in of_network.blocks() {
-            if owner.value == *here.id {
+        for (block, owner) in of_network.reached(view) {
+            if owner == here.id {
                 self.entries.insert(Entry::Address(block.first()));
             } else {
-                self.lead_to(&owner.value, block.network(), network, view, here, unreached);
+                self.lead_to(owner, block.network(), network, view, here, unreached);
             }
         }
         for (address, _, claim) in of_network.addresses() {
