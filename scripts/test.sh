@@ -186,8 +186,23 @@ run_tests() {
     if on_the_reference; then
         run_named ""
     else
-        cargo test --locked --workspace --no-fail-fast 2>&1 | tee "$LOG"
+        cargo test --locked --workspace --no-fail-fast 2>&1 | tee "$LOG" || run_failed_again
     fi
+}
+
+# Runs what has failed beside others once more, one at a time: on a busy machine something may take longer than a test waits for it.
+# What the tests have said is printed, whether they pass then or not.
+run_failed_again() {
+    local names targets target
+    mapfile -t names < <(sed -n 's/^test \(.*\) \.\.\. FAILED$/\1/p' "$LOG")
+    mapfile -t targets < <(sed -n 's/^    `\(-p .*\)`$/\1/p' "$LOG")
+    [ ${#names[@]} -gt 0 ] && [ ${#targets[@]} -gt 0 ] || fail "see $LOG"
+    step "failed beside others:"
+    awk '/^---- .* stdout ----$/ { shown = 40 } /^failures:$/ { shown = 0 } !/^ +([0-9]+: |at )/ && shown-- > 0' "$LOG" | tee "$LOG.failed"
+    for target in "${targets[@]}"; do
+        # shellcheck disable=SC2086
+        cargo test --locked $target -- --exact --test-threads 1 "${names[@]}" 2>&1 | tee -a "$LOG"
+    done
 }
 
 # What Go's linker made.
@@ -280,6 +295,7 @@ install_packages
 build_cnitool
 unpack_debian_13
 [ "${1-}" != --clients ] || exit 0
+rm -f "$LOG.failed"
 CARGO_BUILD_TARGET=$(scripts/target.sh)
 export CARGO_BUILD_TARGET
 step "build for $CARGO_BUILD_TARGET"
@@ -310,5 +326,6 @@ run_tests
 step "fuzzing"
 scripts/fuzz.sh 5
 run_tests_by_kernel_feature
+[ ! -s "$LOG.failed" ] || step "these passed alone only, as told above: $(sed -n 's/^---- \(.*\) stdout ----$/\1/p' "$LOG.failed" | xargs)"
 echo "test.sh: format, lints, documentation, licences and $(passed "$LOG" "$VM_LOG") tests" \
     "($(passed "$VM_LOG") of them in a virtual machine) passed in $SECONDS s"
