@@ -310,6 +310,19 @@ mod tests {
     }
 
     #[test]
+    fn a_request_that_is_turned_to_another_attachment_is_that_ones() {
+        let call = Call::new(json!({"cniVersion": "1.0.0", "name": "n", "mtu": 9}));
+        let result = |server: &str| AddResult::default().with_dns(cni::Dns::of(vec![server.to_owned()]));
+        let mut turned = call.clone().after(result("192.0.2.1").into()).check::<Quiet>().unwrap();
+        let other = call.container("c2").ifname("net1").netns("/n").after(result("192.0.2.2").into());
+        let other = other.check::<Quiet>().unwrap();
+        turned.turn_to(Attachment::new("n", "c2", "net1").unwrap(), "/n", result("192.0.2.2"));
+        // The call has been given the result, or has not.
+        turned.network.call.result.clone_from(&other.network.call.result);
+        assert_eq!(format!("{turned:?}"), format!("{other:?}"));
+    }
+
+    #[test]
     fn a_verb_needs_a_version_that_has_it() {
         let old = Call::new(json!({"cniVersion": "0.3.1", "name": "n"}));
         assert!(old.del::<Quiet>().is_ok());

@@ -44,6 +44,22 @@ pub struct Check<C> {
     pub expected: AddResult,
 }
 
+impl<C> Check<C> {
+    /// The same request about another attachment of the network, as its CHECK would be if it differed in nothing else: for programs that
+    /// ask a plugin about many.
+    pub fn turn_to(&mut self, attachment: Attachment, netns: impl Into<PathBuf>, expected: AddResult) {
+        let call = &mut self.network.call;
+        self.netns = netns.into();
+        call.container = attachment.container.to_string();
+        call.ifname = attachment.ifname.to_string();
+        call.netns = self.netns.display().to_string();
+        call.result = None;
+        self.network.prev_result = Some(expected.clone());
+        self.attachment = attachment;
+        self.expected = expected;
+    }
+}
+
 /// GC: remove what belongs to attachments that no longer exist.
 #[derive(Debug)]
 #[non_exhaustive]

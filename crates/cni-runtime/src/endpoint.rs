@@ -76,6 +76,13 @@ impl Endpoint {
         Ok(Request { verb, list, plugin, endpoint: Some(self), keys }.value())
     }
 
+    /// Of the capability arguments, those that the plugin takes (`runtimeConfig`).
+    #[must_use]
+    pub fn arguments_of(&self, plugin: &PluginConfig) -> Map<String, Value> {
+        let taken = self.capability_args.iter().filter(|(name, _)| plugin.declares(name));
+        taken.map(|(name, value)| (name.clone(), value.clone())).collect()
+    }
+
     /// What it is in that network.
     #[must_use]
     pub fn on(&self, network: &NetworkName) -> Attachment {

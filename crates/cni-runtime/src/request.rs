@@ -36,7 +36,7 @@ impl Request<'_> {
         remove(&mut config, "capabilities");
         replace(&mut config, "cniVersion", json!(self.list.version.as_str()));
         replace(&mut config, "name", json!(self.list.name));
-        let arguments = self.arguments();
+        let arguments = self.endpoint.map(|endpoint| endpoint.arguments_of(self.plugin)).unwrap_or_default();
         if !arguments.is_empty() {
             replace(&mut config, "runtimeConfig", arguments.into());
         }
@@ -44,13 +44,6 @@ impl Request<'_> {
             replace(&mut config, key, value);
         }
         config.into()
-    }
-
-    /// Of the capability arguments, those that the plugin takes.
-    fn arguments(&self) -> Map<String, Value> {
-        let given = self.endpoint.into_iter().flat_map(|endpoint| &endpoint.capability_args);
-        let taken = given.filter(|(name, _)| self.plugin.declares(name));
-        taken.map(|(name, value)| (name.clone(), value.clone())).collect()
     }
 }
 

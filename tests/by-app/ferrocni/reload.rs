@@ -34,13 +34,15 @@ fn assert_same(now: &str, before: &str) {
 fn after_a_flush_the_rules_of_all_are_back() {
     let (host, outside, containers) = scene();
     let _servers = [containers[0].listen_tcp(80), containers[1].listen_tcp(80)];
+    let like_c3 = host.container("c4");
+    attach(&host, "app", &like_c3, &json!([]));
     let reach = || [8080, 8081].map(|port| outside.assert_reaches_tcp(&format!("192.0.2.1:{port}")));
     reach();
     let before = ruleset(&host);
     for damage in ["nft flush ruleset", "nft delete table inet ferrocni", "nft delete table bridge ferrocni", "true"] {
         host.shell(damage);
         let said = host.ferrocni(["reload"]).ok();
-        assert_eq!(said, "3 attachments are as they were\n");
+        assert_eq!(said, "4 attachments are as they were\n");
         assert_same(&ruleset(&host), &before);
         reach();
     }

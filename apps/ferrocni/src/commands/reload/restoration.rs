@@ -4,9 +4,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use cni::{AddResult, PluginConfig};
-use cni_plugin::Call;
+use cni_plugin::{Call, Check, Plugin};
 use cni_runtime::{Attached, Network};
 use nftables::{Claim, Ruleset};
+use serde_json::{Map, Value};
 
 use crate::failure::Failure;
 
@@ -14,31 +15,37 @@ use crate::failure::Failure;
 #[derive(Debug, Default)]
 pub(super) struct Restoration {
     /// Networks as attachments have recorded them: most are on the same few.
-    networks: HashMap<String, Network>,
-    plugins: Plugins,
+    networks: HashMap<String, Known>,
+    found: Found,
 }
 
 /// What the plugins have asked for, and what they share.
 #[derive(Debug, Default)]
-struct Plugins {
+struct Found {
     claims: Vec<Claim>,
     host: firewall::Host,
     loopback: portmap::Loopback,
+}
+
+/// A network and its plugins.
+#[derive(Debug)]
+struct Known {
+    network: Network,
+    parts: Vec<Part>,
 }
 
 impl Restoration {
     /// Adds what the attachment's plugins had put into the packet filter. What is not in ferrocni's ruleset is back at once.
     pub(super) fn collect(&mut self, attached: &Attached) -> Result<(), Failure> {
         let Some(config) = &attached.config else { return Ok(()) };
-        let network = match self.networks.get(config) {
-            Some(network) => network,
-            None => self.networks.entry(config.clone()).or_insert(Network::from_text(config)?),
+        let Known { network, parts } = match self.networks.get_mut(config) {
+            Some(known) => known,
+            None => self.networks.entry(config.clone()).or_insert(Known::of(Network::from_text(config)?)),
         };
         let within = |what: &str| format!("{}, {what}", attached.attachment());
-        let result = Arc::new(attached.parsed_result().map_err(|error| error.within(&within("its result")))?);
-        for plugin in &network.list.plugins {
-            let call = || call(attached, network, plugin, &result);
-            let restored = self.plugins.restore(plugin.kind.as_str(), call);
+        let result = attached.parsed_result().map_err(|error| error.within(&within("its result")))?;
+        for (part, plugin) in parts.iter_mut().zip(&network.list.plugins) {
+            let restored = part.restore(&One { attached, network, plugin, result: &result }, &mut self.found);
             restored.map_err(|error| error.within(&within(&format!("plugin {}", plugin.kind))))?;
         }
         Ok(())
@@ -46,7 +53,7 @@ impl Restoration {
 
     /// All at once, or each by itself where one of them cannot be: its port may be another's by now.
     pub(super) fn carry_out(&self) -> Result<(), Failure> {
-        let claims = &self.plugins.claims;
+        let claims = &self.found.claims;
         let mut ruleset = Ruleset::open()?;
         if ruleset.restore(claims).is_ok() {
             return Ok(());
@@ -60,33 +67,84 @@ impl Restoration {
     }
 }
 
-impl Plugins {
-    /// The plugins that have something in the packet filter. Errors are said as the plugin itself says them.
-    fn restore(&mut self, plugin: &str, call: impl Fn() -> Call) -> Result<(), cni::Error> {
+impl Known {
+    fn of(network: Network) -> Self {
+        let parts = network.list.plugins.iter().map(|plugin| Part::of(plugin.kind.as_str())).collect();
+        Self { network, parts }
+    }
+}
+
+/// A plugin that has something in the packet filter, or not.
+#[derive(Debug)]
+enum Part {
+    Bridge(Last<bridge::Bridge>),
+    Overlay(Last<overlay_plugin::Overlay>),
+    Ptp(Last<ptp::Ptp>),
+    Portmap(Last<portmap::Portmap>),
+    Firewall(Last<firewall::Firewall>),
+    Nothing,
+}
+
+impl Part {
+    fn of(plugin: &str) -> Self {
         match plugin {
-            "bridge" => Ok(bridge::restore(&call().check::<bridge::Bridge>()?, &mut self.claims)?),
-            "overlay" => Ok(overlay_plugin::restore(&call().check::<overlay_plugin::Overlay>()?, &mut self.claims)?),
-            "ptp" => Ok(ptp::restore(&call().check::<ptp::Ptp>()?, &mut self.claims)?),
-            "portmap" => {
-                let request = call().check::<portmap::Portmap>()?;
-                Ok(portmap::restore(&request, &mut self.loopback, &mut self.claims)?)
-            }
-            "firewall" => {
-                let request = call().check::<firewall::Firewall>()?;
-                Ok(firewall::restore(&request, &self.host, &mut self.claims)?)
-            }
-            _ => Ok(()),
+            "bridge" => Self::Bridge(Last::new()),
+            "overlay" => Self::Overlay(Last::new()),
+            "ptp" => Self::Ptp(Last::new()),
+            "portmap" => Self::Portmap(Last::new()),
+            "firewall" => Self::Firewall(Last::new()),
+            _ => Self::Nothing,
+        }
+    }
+
+    /// Errors are said as the plugin itself says them.
+    fn restore(&mut self, one: &One<'_>, Found { claims, host, loopback }: &mut Found) -> Result<(), cni::Error> {
+        match self {
+            Self::Bridge(last) => Ok(bridge::restore(last.about(one)?, claims)?),
+            Self::Overlay(last) => Ok(overlay_plugin::restore(last.about(one)?, claims)?),
+            Self::Ptp(last) => Ok(ptp::restore(last.about(one)?, claims)?),
+            Self::Portmap(last) => Ok(portmap::restore(last.about(one)?, loopback, claims)?),
+            Self::Firewall(last) => Ok(firewall::restore(last.about(one)?, host, claims)?),
+            Self::Nothing => Ok(()),
         }
     }
 }
 
-/// A CHECK of the plugin, which is asked for what it has.
-fn call(attached: &Attached, network: &Network, plugin: &PluginConfig, result: &Arc<AddResult>) -> Call {
-    let endpoint = &attached.endpoint;
-    let netns = endpoint.netns.as_deref().map(|path| path.display().to_string()).unwrap_or_default();
-    Call::new(attached.check_config(network, plugin))
-        .container(endpoint.container.as_str())
-        .ifname(endpoint.ifname.as_str())
-        .netns(netns)
-        .after(Arc::clone(result))
+/// A plugin's part in an attachment.
+struct One<'a> {
+    attached: &'a Attached,
+    network: &'a Network,
+    plugin: &'a PluginConfig,
+    result: &'a AddResult,
+}
+
+/// The last CHECK that a plugin of a network was asked for, and the capability arguments that it had.
+#[derive(Debug)]
+struct Last<P: Plugin> {
+    request: Option<(Map<String, Value>, Check<P::Config>)>,
+}
+
+impl<P: Plugin> Last<P> {
+    fn new() -> Self {
+        Self { request: None }
+    }
+
+    /// A CHECK of this attachment. The configuration is read again only if it differs: it is most of the work.
+    fn about(&mut self, one: &One<'_>) -> Result<&Check<P::Config>, cni::Error> {
+        let (endpoint, attachment) = (&one.attached.endpoint, one.attached.attachment());
+        let (arguments, netns) = (endpoint.arguments_of(one.plugin), endpoint.netns.clone().unwrap_or_default());
+        let last = match self.request.take() {
+            Some((of, mut last)) if of == arguments => {
+                last.turn_to(attachment, netns, one.result.clone());
+                last
+            }
+            _ => Call::new(one.attached.check_config(one.network, one.plugin))
+                .container(endpoint.container.as_str())
+                .ifname(endpoint.ifname.as_str())
+                .netns(netns.display().to_string())
+                .after(Arc::new(one.result.clone()))
+                .check::<P>()?,
+        };
+        Ok(&self.request.insert((arguments, last)).1)
+    }
 }
