@@ -233,7 +233,7 @@ impl Agent {
         let (Some(joined), Some(of_network)) = (self.joined.get_mut(name), self.view.networks.get(name)) else {
             return Ok(());
         };
-        let own = of_network.addresses().filter(|(_, _, claim)| claim.value.host == self.id);
+        let own = of_network.addresses_of(&self.id);
         let own: Vec<_> = own.map(|(address, block, claim)| (address, block, claim.clone())).collect();
         let known: BTreeSet<IpAddr> = own.iter().map(|(address, ..)| *address).collect();
         joined.used.retain(|address| known.contains(address));
