@@ -16,7 +16,9 @@ usage: bench [--ipvlan | --names | --command | --netavark USR | --overlay | --ov
   --command        the command and nothing else: it has no other side
   --netavark USR   netavark and nothing else, against Debian 13's, whose folder /usr is USR
   --overlay        networks over many hosts and nothing else, against a bare VXLAN and ptp
-  --overlay-scale  the same with 500 simulated agents, and with 10,000 other hosts; takes minutes of both processors
+  --overlay-scale  the same with many hosts and nothing else: takes minutes of two processors
+  --agents N       how many simulated agents hear of 50 starts a second in all (500); 0 leaves this out
+  --peers N        how many other hosts one agent has (10000, at most 16000); 0 leaves this out
   --quick          one round, small numbers: shows that everything runs, not how fast
   --rounds N       how often ADD, CHECK and DEL are measured (40)
   --ours DIR       ferrocni's plugins (the folder of this program)
@@ -159,6 +161,8 @@ pub(crate) fn parse(words: Vec<OsString>) -> Result<Task> {
             Some("--overlay") => options.overlay = true,
             Some("--overlay-scale") => options.overlay_scale = true,
             Some("--netavark") => options.netavark = Some(value(&word, words.next())?.into()),
+            Some("--agents") => options.agents = number(&word, &value(&word, words.next())?, 100_000)?,
+            Some("--peers") => options.peers = number(&word, &value(&word, words.next())?, 16_000)?,
             Some("--rounds") => options.rounds = rounds(&value(&word, words.next())?)?,
             Some("--ours") => options.ours = Some(value(&word, words.next())?.into()),
             Some("--reference") => options.theirs = value(&word, words.next())?.into(),
@@ -170,6 +174,13 @@ pub(crate) fn parse(words: Vec<OsString>) -> Result<Task> {
 
 fn value(option: &OsString, value: Option<OsString>) -> Result<OsString> {
     value.ok_or_else(|| Error::Usage(format!("{} needs a value", option.display())))
+}
+
+fn number(option: &OsString, text: &OsString, most: usize) -> Result<usize> {
+    let number = text.to_str().and_then(|text| text.parse().ok()).filter(|number| *number <= most);
+    number.ok_or_else(|| {
+        Error::Usage(format!("{} wants a number up to {most}, not {}", option.display(), text.display()))
+    })
 }
 
 fn rounds(text: &OsString) -> Result<usize> {
@@ -200,7 +211,14 @@ mod tests {
 
     #[test]
     fn zero_rounds_missing_values_and_unknown_words_are_refused() {
-        for words in [&["--rounds", "0"][..], &["--rounds", "x"], &["--ours"], &["--fast"], &["peak-memory"]] {
+        for words in [
+            &["--rounds", "0"][..],
+            &["--rounds", "x"],
+            &["--ours"],
+            &["--peers", "20000"],
+            &["--fast"],
+            &["peak-memory"],
+        ] {
             assert!(matches!(parsed(words), Err(Error::Usage(_))), "{words:?}");
         }
     }

@@ -5,9 +5,13 @@ mod cluster;
 mod peers;
 mod traffic;
 
+use std::fs;
 use std::path::Path;
 
-use crate::error::Result;
+use serde_json::Value;
+
+use crate::error::{Error, Result};
+use crate::host::Host;
 use crate::lane::{Lane, Verbs, take_turns};
 use crate::networks;
 use crate::options::Options;
@@ -25,11 +29,14 @@ pub(crate) const PROGRAMS: [&str; 5] = ["ferrocni", "ferrocni-overlay", "overlay
 
 /// What was measured: the overlay first, then what it is compared with.
 pub(crate) struct Compared {
-    /// Bits in a second between two containers: over the overlay, and over a VXLAN device in each of them.
+    /// Bits in a second between the two hosts: over the overlay's device, and over a VXLAN device that is nobody's.
+    pub(crate) streams_of_hosts: Pairs,
+    /// Between two containers: over the overlay, and over a VXLAN device in each of them.
     pub(crate) streams: Pairs,
     /// The same against links and routes made by hand, over a VXLAN device of the hosts.
     pub(crate) streams_by_hand: Pairs,
-    /// Seconds until a datagram is answered.
+    /// Seconds until a datagram is answered, the same three.
+    pub(crate) answers_of_hosts: Pairs,
     pub(crate) answers: Pairs,
     pub(crate) answers_by_hand: Pairs,
     /// ADD, CHECK and DEL against ptp's.
@@ -47,7 +54,11 @@ pub(crate) fn compared(ours: &Suite, options: &Options, progress: impl Fn(&str))
     let lanes = Lanes::new(&cluster, ours)?;
     let (mut streams, mut streams_by_hand) = (Pairs::default(), Pairs::default());
     let (mut answers, mut answers_by_hand) = (Pairs::default(), Pairs::default());
+    let (mut streams_of_hosts, mut answers_of_hosts) = (Pairs::default(), Pairs::default());
+    let of_hosts = [&lanes.hosts_by_overlay, &lanes.hosts_bare];
     for round in 0..rounds.div_ceil(2) {
+        streams_of_hosts.measure(of_hosts, round, |lane| lanes.stream(lane))?;
+        answers_of_hosts.measure(of_hosts, round, |lane| lanes.answer(lane))?;
         streams.measure([&lanes.overlay, &lanes.bare], round, |lane| lanes.stream(lane))?;
         streams_by_hand.measure([&lanes.overlay, &lanes.by_hand], round, |lane| lanes.stream(lane))?;
         answers.measure([&lanes.overlay, &lanes.bare], round, |lane| lanes.answer(lane))?;
@@ -62,7 +73,23 @@ pub(crate) fn compared(ours: &Suite, options: &Options, progress: impl Fn(&str))
     progress("the same while etcd is down");
     cluster.stop_etcd()?;
     let verbs_without_etcd = take_turns(&sides[0], &sides[1], rounds)?;
-    Ok(Compared { streams, streams_by_hand, answers, answers_by_hand, verbs, verbs_without_etcd })
+    Ok(Compared {
+        streams_of_hosts,
+        streams,
+        streams_by_hand,
+        answers_of_hosts,
+        answers,
+        answers_by_hand,
+        verbs,
+        verbs_without_etcd,
+    })
+}
+
+/// What a host's agent has left of the network for plugins.
+fn state(host: &Host) -> Result<Value> {
+    let path = format!("/run/ferrocni/overlay/networks/{}", networks::OVERLAY);
+    let text = host.run(|| fs::read(&path).map_err(Error::file(&path)))?;
+    Ok(serde_json::from_slice(&text).unwrap_or_default())
 }
 
 /// Where the agent says how it is.

@@ -164,7 +164,10 @@ impl Agent {
                 Some(news) = self.session.news.recv() => self.hear(news).await,
                 Some(question) = self.questions.recv() => self.answer(question).await,
                 renamed = self.names.changed() => self.rename(renamed),
-                _ = beat.tick() => self.beat().await,
+                _ = beat.tick() => {
+                    self.beat().await;
+                    self.reclaim().await;
+                }
                 _ = minute.tick() => self.compare().await,
                 () = sleep_until(deadline) => {}
                 _ = terminate.recv() => return Ok(()),
@@ -337,7 +340,6 @@ impl Agent {
         let compared = self.kernel.compare().err().map(|error| line(&error));
         self.obstacle("kernel", compared);
         self.dirty.extend(self.joined.keys().cloned());
-        self.reclaim().await;
     }
 
     /// Records of names have changed on these lists. One that is not called like its network may be of any.

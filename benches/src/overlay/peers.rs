@@ -100,20 +100,17 @@ struct Others<'a> {
 
 impl<'a> Others<'a> {
     fn new(host: &'a Host) -> Result<Self> {
-        let path = format!("/run/ferrocni/overlay/networks/{}", networks::OVERLAY);
-        let text = host.run(|| fs::read(&path).map_err(Error::file(&path)))?;
-        let state: Value = serde_json::from_slice(&text).unwrap_or_default();
+        let state = super::state(host)?;
         let blocks = state["blocks"].as_array().into_iter().flatten().filter_map(Value::as_str);
         let first = |block: &str| block.split('/').next()?.parse().ok();
         Ok(Self { host, taken: blocks.filter_map(first).collect() })
     }
 
+    /// The host's own blocks are left out.
     fn block_of(&self, number: usize) -> Ipv4Addr {
-        let block =
-            |number: usize| Ipv4Addr::from(u32::from(SUBNET) + LENGTH * u32::try_from(number).unwrap_or_default());
-        // The host's own blocks lie together: those from there on move on.
-        let own = (0..=number).map(block).filter(|block| self.taken.contains(block)).count();
-        block(number + own)
+        let block = u32::from(SUBNET) + LENGTH * u32::try_from(number).unwrap_or_default();
+        let beside = |block, own: &Ipv4Addr| if u32::from(*own) <= block { block + LENGTH } else { block };
+        self.taken.iter().fold(block, beside).into()
     }
 
     /// Hosts, each with a block and a container.

@@ -1,4 +1,4 @@
-//! Packets between two containers on different hosts, in three ways.
+//! Packets between two hosts, and between two containers on them, in different ways.
 
 use std::net::{Ipv4Addr, UdpSocket};
 use std::path::{Path, PathBuf};
@@ -20,18 +20,21 @@ const PORT: u16 = 7;
 /// Longer than any answer should take.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// A container on the first host, and one on the second with its address.
+/// A container on the first host, and one on the second with its address; or the hosts themselves.
 pub(super) struct Way {
-    client: PathBuf,
-    server: PathBuf,
+    client: Option<PathBuf>,
+    server: Option<PathBuf>,
     address: Ipv4Addr,
 }
 
-/// The three ways.
+/// The ways.
 pub(super) struct Lanes<'a> {
     hosts: &'a [Host; 2],
-    /// The overlay.
+    /// The overlay, between containers.
     pub(super) overlay: Way,
+    /// The overlay between the hosts, and a VXLAN device between the same.
+    pub(super) hosts_by_overlay: Way,
+    pub(super) hosts_bare: Way,
     /// The same two namespaces, with a VXLAN device in each.
     pub(super) bare: Way,
     /// Two others, with links and routes by hand over a VXLAN device of the hosts: what any design that routes pays.
@@ -48,8 +51,8 @@ impl<'a> Lanes<'a> {
             addresses.push(address);
         }
         let way = |namespaces: &[PathBuf], address| Way {
-            client: namespaces[0].clone(),
-            server: namespaces[1].clone(),
+            client: namespaces.first().cloned(),
+            server: namespaces.get(1).cloned(),
             address,
         };
         let overlay = way(&namespaces, addresses[1]);
@@ -60,7 +63,9 @@ impl<'a> Lanes<'a> {
         }
         let bare = way(&namespaces, Ipv4Addr::new(10, 98, 0, 2));
         let by_hand = way(&by_hand, Ipv4Addr::new(10, 97, 2, 2));
-        Ok(Self { hosts, overlay, bare, by_hand })
+        let hosts_by_overlay = way(&[], own_address(&hosts[1])?);
+        let hosts_bare = way(&[], Ipv4Addr::new(10, 97, 0, 2));
+        Ok(Self { hosts, overlay, hosts_by_overlay, hosts_bare, bare, by_hand })
     }
 
     /// Bits in a second of one TCP stream.
@@ -70,8 +75,8 @@ impl<'a> Lanes<'a> {
             command.args(["--server", "--one-off"]).stdout(Stdio::null()).stderr(Stdio::null());
             command.spawn().map_err(Error::file("iperf3"))
         };
-        let mut server = self.hosts[1].inside(&way.server, serve)?;
-        let measured = self.hosts[0].inside(&way.client, || stream_to(way.address));
+        let mut server = at(&self.hosts[1], way.server.as_deref(), serve)?;
+        let measured = at(&self.hosts[0], way.client.as_deref(), || stream_to(way.address));
         if measured.is_err() {
             let _ = server.kill();
         }
@@ -87,8 +92,8 @@ impl<'a> Lanes<'a> {
             socket.set_read_timeout(Some(PATIENCE)).map_err(failed())?;
             Ok(socket)
         };
-        let server = self.hosts[1].inside(&way.server, || open(PORT))?;
-        let client = self.hosts[0].inside(&way.client, || open(0))?;
+        let server = at(&self.hosts[1], way.server.as_deref(), || open(PORT))?;
+        let client = at(&self.hosts[0], way.client.as_deref(), || open(0))?;
         client.connect((way.address, PORT)).map_err(failed())?;
         let times = thread::scope(|scope| {
             scope.spawn(|| {
@@ -108,6 +113,21 @@ impl<'a> Lanes<'a> {
         })?;
         Ok(Summary::of(&times).ok_or(Error::NothingMeasured)?.median)
     }
+}
+
+/// Does something in a container, or on the host itself.
+fn at<T: Send>(host: &Host, namespace: Option<&Path>, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+    match namespace {
+        Some(namespace) => host.inside(namespace, work),
+        None => host.run(work),
+    }
+}
+
+/// The address that a host itself has in the overlay: the first of its block.
+fn own_address(host: &Host) -> Result<Ipv4Addr> {
+    let state = super::state(host)?;
+    let block = state["blocks"][0].as_str().and_then(|block| block.split('/').next());
+    block.and_then(|first| first.parse().ok()).ok_or(Error::NothingMeasured)
 }
 
 /// A container on the overlay, and its address.

@@ -157,6 +157,28 @@ fn a_dead_host_s_containers_go_with_its_lease_and_its_blocks_when_it_is_removed(
 }
 
 #[test]
+fn a_host_that_is_silent_for_long_loses_its_blocks_where_that_is_wished() {
+    let mut cluster = Cluster::with(3, &json!({"timeToLive": 2, "reclaimAfter": 2}));
+    cluster.create(&["net"]);
+    let [(a, _), _] = pair(&cluster);
+    let last = cluster.nodes[2].host.container("last");
+    let address = cluster.nodes[2].attach(&last, "net");
+    let blocks = cluster.keys("nets/net/blocks/");
+    cluster.nodes[2].kill_agent();
+    eventually("its block is free", || {
+        cluster.keys("nets/net/blocks/").len() == 2 && cluster.keys("hosts/").len() == 2
+    });
+    for node in &cluster.nodes[..2] {
+        eventually("nobody has a way there", || node.host.shell("ip route show proto 142").lines().count() == 2);
+        assert_eq!(node.agent()["problems"], json!([]));
+    }
+    // It was not dead, and nobody has its block: that is its own again.
+    cluster.nodes[2].start_agent();
+    eventually("it has it again", || cluster.keys("nets/net/blocks/") == blocks);
+    eventually("its container is reached", || a.try_run(["ping", "-c1", "-W1", &address]).status.success());
+}
+
+#[test]
 fn a_host_that_was_restarted_has_the_same_blocks() {
     let mut cluster = Cluster::new(2, 60);
     cluster.create(&["net"]);
