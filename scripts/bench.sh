@@ -12,7 +12,7 @@ command -v cargo >/dev/null || PATH=$PATH:$HOME/.cargo/bin
 command -v cargo >/dev/null || die "no Rust toolchain: install one from https://rustup.rs, then run this again"
 
 missing=()
-for package in aardvark-dns containernetworking-plugins dnsmasq-base golang-github-containernetworking-plugin-dnsname iperf3 iproute2 iptables nftables strace; do
+for package in aardvark-dns containernetworking-plugins dnsmasq-base etcd-server golang-github-containernetworking-plugin-dnsname iperf3 iproute2 iptables nftables socat strace; do
     dpkg-query --show --showformat='${db:Status-Status}' "$package" 2>/dev/null | grep -qx installed || missing+=("$package")
 done
 if [ ${#missing[@]} -gt 0 ]; then
@@ -30,6 +30,7 @@ bench=${CARGO_TARGET_DIR:-$root/target}/$CARGO_BUILD_TARGET/release/bench
 "$bench" "$@"
 "$bench" --names "$@"
 "$bench" --command "$@"
+"$bench" --overlay "$@"
 
 scripts/test.sh --clients
 "$bench" --netavark "${CARGO_TARGET_DIR:-$root/target}/clients/debian-13/usr" "$@"

@@ -70,6 +70,15 @@ pub(crate) enum Error {
         /// The name.
         name: String,
     },
+    /// etcd refuses, or cannot be reached.
+    #[error("etcd")]
+    Etcd(#[from] etcd_client::Error),
+    /// Something that a measurement has to wait for.
+    #[error("{what}: not within two minutes")]
+    Overdue {
+        /// What does not happen.
+        what: &'static str,
+    },
     /// There was nothing to sum up.
     #[error("nothing was measured: --rounds must be at least 1")]
     NothingMeasured,

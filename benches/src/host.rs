@@ -5,6 +5,7 @@
 
 use std::fs::{self, File};
 use std::net::Ipv4Addr;
+use std::os::fd::AsRawFd as _;
 use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -62,6 +63,27 @@ impl Host {
             ip(&["link", "set", "wire", "up"])
         })?;
         Ok(namespace)
+    }
+
+    /// Puts another host on this one's wire: this one is [`PUBLIC`] there, the other one 192.0.2.2.
+    pub(crate) fn connect(&self, other: &Self) -> Result<()> {
+        self.add_wire()?;
+        let network = format!("/proc/{}/fd/{}", std::process::id(), other.network.as_raw_fd());
+        self.run(|| {
+            ip(&["link", "set", "wire", "netns", &network])?;
+            ip(&["address", "add", &format!("{PUBLIC}/24"), "dev", WIRE])
+        })?;
+        other.run(|| {
+            ip(&["link", "set", "wire", "name", WIRE])?;
+            ip(&["address", "add", "192.0.2.2/24", "dev", WIRE])?;
+            ip(&["link", "set", WIRE, "up"])
+        })
+    }
+
+    /// The same host once more.
+    pub(crate) fn again(&self) -> Result<Self> {
+        let again = |file: &File| file.try_clone().map_err(Error::file("a host's namespace"));
+        Ok(Self { network: again(&self.network)?, mounts: again(&self.mounts)? })
     }
 
     /// Runs `work` on a thread inside a network namespace of this host's.

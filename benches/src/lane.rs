@@ -41,6 +41,11 @@ impl Lane {
         if network.needs_wire {
             host.add_wire()?;
         }
+        Self::on(host, suite, network)
+    }
+
+    /// The same on a host that is there.
+    pub(crate) fn on(host: Host, suite: &Suite, network: Network) -> Result<Self> {
         let namespace = host.add_namespace("probe")?;
         let ports = vec![(8080, 80), (8443, 443)];
         let lane = Self { host, suite: suite.clone(), network, namespace, ports };

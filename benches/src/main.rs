@@ -14,6 +14,7 @@ mod names;
 mod netavark;
 mod networks;
 mod options;
+mod overlay;
 mod packets;
 mod parallel;
 mod report;
@@ -78,6 +79,9 @@ fn bench(options: &Options) -> Result<()> {
     if let Some(usr) = &options.netavark {
         return bench_netavark(ours, usr, options);
     }
+    if options.overlay || options.overlay_scale {
+        return bench_overlay(ours, options);
+    }
     let programs = if options.ipvlan { &networks::IPVLAN_PROGRAMS[..] } else { &networks::PROGRAMS };
     let installed = tempfile::tempdir_in(INSTALLED).map_err(Error::file(INSTALLED))?;
     let install = |name, from: &Path| Suite::install(from, programs, &installed.path().join(name));
@@ -100,6 +104,14 @@ fn bench_command(ours: &Path, options: &Options) -> Result<()> {
     let programs = installed.path().join("ours");
     Suite::install(ours, &networks::COMMAND_PROGRAMS, &programs)?;
     print(&command::measure(&programs, options)?.to_string())
+}
+
+fn bench_overlay(ours: &Path, options: &Options) -> Result<()> {
+    let installed = tempfile::tempdir_in(INSTALLED).map_err(Error::file(INSTALLED))?;
+    let ours = Suite::install(ours, &overlay::PROGRAMS, &installed.path().join("ours"))?;
+    let table =
+        if options.overlay { report::measure_overlay(&ours, options)? } else { report::measure_many(&ours, options)? };
+    print(&table.to_string())
 }
 
 /// Debian's is executed where it is, with its libraries; the page cache has read ours from a linker's output.

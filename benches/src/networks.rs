@@ -59,6 +59,19 @@ pub(crate) fn ptp() -> Network {
     network("bench-ptp", vec![json!({"type": "ptp", "ipam": ipam()})])
 }
 
+/// The same with what masquerades, as overlay networks have.
+pub(crate) fn masqueraded_ptp() -> Network {
+    network("bench-ptp", vec![json!({"type": "ptp", "ipMasq": true, "ipam": ipam()})])
+}
+
+/// The overlay network that is measured.
+pub(crate) const OVERLAY: &str = "bench-overlay";
+
+/// A network over many hosts.
+pub(crate) fn overlay() -> Network {
+    network(OVERLAY, vec![json!({"type": "overlay"})])
+}
+
 /// An address of its own on the host's wire.
 pub(crate) fn macvlan() -> Network {
     on_the_wire("bench-macvlan", json!({"type": "macvlan", "master": WIRE, "ipam": ipam()}))

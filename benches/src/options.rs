@@ -2,18 +2,23 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::error::{Error, Result};
 
 pub(crate) const HELP: &str = "\
 Measures ferrocni's plugins and the Go reference's in turn, each on a throw-away host of its own.
 
-usage: bench [--ipvlan | --names | --command | --netavark USR] [--quick] [--rounds N] [--ours DIR] [--reference DIR]
+usage: bench [--ipvlan | --names | --command | --netavark USR | --overlay | --overlay-scale] [--quick] [--rounds N] [--ours DIR] [--reference DIR]
 
   --ipvlan         ipvlan and nothing else: scripts/bench.sh measures it in a virtual machine where the kernel has none
   --names          names and nothing else, against dnsmasq with Debian's dnsname, and against aardvark-dns
   --command        the command and nothing else: it has no other side
   --netavark USR   netavark and nothing else, against Debian 13's, whose folder /usr is USR
+  --overlay        networks over many hosts and nothing else, against a bare VXLAN and ptp
+  --overlay-scale  the same with many hosts and nothing else: takes minutes of two processors
+  --agents N       how many simulated agents hear of 50 starts a second in all (500); 0 leaves this out
+  --peers N        how many other hosts one agent has (10000, at most 16000); 0 leaves this out
   --quick          one round, small numbers: shows that everything runs, not how fast
   --rounds N       how often ADD, CHECK and DEL are measured (40)
   --ours DIR       ferrocni's plugins (the folder of this program)
@@ -31,6 +36,16 @@ pub(crate) struct Options {
     pub(crate) command: bool,
     /// Debian 13's `/usr`, if it is netavark that is measured, and nothing else.
     pub(crate) netavark: Option<PathBuf>,
+    /// Whether it is networks over many hosts that are measured, and nothing else.
+    pub(crate) overlay: bool,
+    /// Whether it is many hosts, and nothing else.
+    pub(crate) overlay_scale: bool,
+    /// How many agents are simulated, of how many containers a second they hear, and for how long.
+    pub(crate) agents: usize,
+    pub(crate) starts: u32,
+    pub(crate) heard: Duration,
+    /// How many other hosts one agent has.
+    pub(crate) peers: usize,
     /// How often ADD, CHECK and DEL are measured.
     pub(crate) rounds: usize,
     /// How many containers start at once.
@@ -80,6 +95,12 @@ impl Options {
             names: false,
             command: false,
             netavark: None,
+            overlay: false,
+            overlay_scale: false,
+            agents: 500,
+            starts: 50,
+            heard: Duration::from_secs(30),
+            peers: 10_000,
             rounds: 40,
             rush: 100,
             rushes: 2,
@@ -99,6 +120,10 @@ impl Options {
 
     fn quick() -> Self {
         Self {
+            agents: 20,
+            starts: 20,
+            heard: Duration::from_secs(2),
+            peers: 200,
             rounds: 1,
             rush: 8,
             rushes: 1,
@@ -133,7 +158,11 @@ pub(crate) fn parse(words: Vec<OsString>) -> Result<Task> {
             Some("--ipvlan") => options.ipvlan = true,
             Some("--names") => options.names = true,
             Some("--command") => options.command = true,
+            Some("--overlay") => options.overlay = true,
+            Some("--overlay-scale") => options.overlay_scale = true,
             Some("--netavark") => options.netavark = Some(value(&word, words.next())?.into()),
+            Some("--agents") => options.agents = number(&word, &value(&word, words.next())?, 100_000)?,
+            Some("--peers") => options.peers = number(&word, &value(&word, words.next())?, 16_000)?,
             Some("--rounds") => options.rounds = rounds(&value(&word, words.next())?)?,
             Some("--ours") => options.ours = Some(value(&word, words.next())?.into()),
             Some("--reference") => options.theirs = value(&word, words.next())?.into(),
@@ -145,6 +174,13 @@ pub(crate) fn parse(words: Vec<OsString>) -> Result<Task> {
 
 fn value(option: &OsString, value: Option<OsString>) -> Result<OsString> {
     value.ok_or_else(|| Error::Usage(format!("{} needs a value", option.display())))
+}
+
+fn number(option: &OsString, text: &OsString, most: usize) -> Result<usize> {
+    let number = text.to_str().and_then(|text| text.parse().ok()).filter(|number| *number <= most);
+    number.ok_or_else(|| {
+        Error::Usage(format!("{} wants a number up to {most}, not {}", option.display(), text.display()))
+    })
 }
 
 fn rounds(text: &OsString) -> Result<usize> {
@@ -175,7 +211,14 @@ mod tests {
 
     #[test]
     fn zero_rounds_missing_values_and_unknown_words_are_refused() {
-        for words in [&["--rounds", "0"][..], &["--rounds", "x"], &["--ours"], &["--fast"], &["peak-memory"]] {
+        for words in [
+            &["--rounds", "0"][..],
+            &["--rounds", "x"],
+            &["--ours"],
+            &["--peers", "20000"],
+            &["--fast"],
+            &["peak-memory"],
+        ] {
             assert!(matches!(parsed(words), Err(Error::Usage(_))), "{words:?}");
         }
     }

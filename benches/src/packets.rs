@@ -103,7 +103,8 @@ impl Crowd {
     }
 }
 
-fn stream_to(address: Ipv4Addr) -> Result<f64> {
+/// Bits in a second of one TCP stream to an iperf3 there, which may still be starting.
+pub(crate) fn stream_to(address: Ipv4Addr) -> Result<f64> {
     for _ in 0..TRIES {
         let mut command = Command::new("iperf3");
         command.args(["--time", "1", "--json", "--client", &address.to_string()]);

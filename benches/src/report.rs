@@ -10,7 +10,7 @@ use crate::parallel::{Rush, rush};
 use crate::statistics::{Pairs, Summary};
 use crate::suite::{Network, Suite};
 use crate::table::{Goal, Row, Table, figure, spread};
-use crate::{footprint, names, networks, packets, scale, waiting};
+use crate::{footprint, names, networks, overlay, packets, scale, waiting};
 
 const MILLI: f64 = 1e3;
 
@@ -331,6 +331,92 @@ pub(crate) fn measure_names(ours: Suite, theirs: &Suite, options: &Options) -> R
         });
     }
     Ok(table)
+}
+
+/// Measures networks over many hosts, between two of them.
+pub(crate) fn measure_overlay(ours: &Suite, options: &Options) -> Result<Table> {
+    /// Microseconds in a second, and a gigabit in bits.
+    const MICRO: f64 = 1e6;
+    const GIGABIT: f64 = 1e-9;
+    let mut table = Table::default();
+    let compared = overlay::compared(ours, options, progress)?;
+    let row = |name: &str, pairs: &Pairs, unit, goal| -> Result<Row> {
+        let (left, right) = (spread(&known(pairs.first())?, unit), spread(&known(pairs.second())?, unit));
+        Ok(Row { name: name.into(), left, right, ratio: pairs.first_to_second(), goal })
+    };
+    let bare =
+        table.note("a VXLAN device in each of the two containers' own namespaces: nothing is routed or filtered");
+    let by_hand = table
+        .note("two containers with a pair of links each, and routes over a VXLAN device of the hosts, made by hand");
+    table.heading("between two hosts", "overlay", "VXLAN");
+    let (streams, answers) = (&compared.streams_of_hosts, &compared.answers_of_hosts);
+    table.row(&row("a TCP stream, Gbit/s", streams, GIGABIT, Goal::RatioAtLeast(0.97))?);
+    table.row(&row("an answer over UDP, µs", answers, MICRO, Goal::RatioAtMost(1.05))?);
+    table.heading("between containers on them", "overlay", "VXLAN");
+    let streams = &compared.streams_by_hand;
+    table.row(&row(&format!("a TCP stream, Gbit/s{bare}"), &compared.streams, GIGABIT, Goal::None)?);
+    table.row(&row(&format!("a TCP stream, Gbit/s{by_hand}"), streams, GIGABIT, Goal::RatioAtLeast(0.97))?);
+    table.row(&row(&format!("an answer over UDP, µs{bare}"), &compared.answers, MICRO, Goal::None)?);
+    let answers = &compared.answers_by_hand;
+    table.row(&row(&format!("an answer over UDP, µs{by_hand}"), answers, MICRO, Goal::RatioAtMost(1.05))?);
+    for (name, verbs) in [("etcd is up", &compared.verbs), ("etcd is down", &compared.verbs_without_etcd)] {
+        table.heading(name, "overlay, ms", "ptp(ipMasq), ms");
+        table.row(&row("ADD", &verbs.add, MILLI, Goal::RatioAtMost(1.3))?);
+        table.row(&row("CHECK", &verbs.check, MILLI, Goal::None)?);
+        table.row(&row("DEL", &verbs.del, MILLI, Goal::None)?);
+    }
+    Ok(table)
+}
+
+/// Measures them with many hosts, which are simulated.
+pub(crate) fn measure_many(ours: &Suite, options: &Options) -> Result<Table> {
+    let mut table = Table::default();
+    if options.peers > 0 {
+        many_peers(&mut table, ours, options)?;
+    }
+    if options.agents > 0 {
+        many_agents(&mut table, options)?;
+    }
+    Ok(table)
+}
+
+fn many_peers(table: &mut Table, ours: &Suite, options: &Options) -> Result<()> {
+    let peers = options.peers;
+    progress(&format!("one agent with {peers} other hosts"));
+    let many = overlay::many(ours, options)?;
+    let [routes, neighbours, forwarding] = many.entries;
+    let mark = table.note(&format!(
+        "in the kernel: {routes} routes, {neighbours} neighbours, {forwarding} forwarding entries; what an event costs is time that the agent \
+         had a processor"
+    ));
+    let [elsewhere, host, here] = many.event;
+    table.heading(&format!("one agent{mark}"), &format!("{peers} others"), "none");
+    two(table, "memory, MB", many.memory, 1.0 / MEGABYTE);
+    two(table, "a container starts elsewhere, µs", elsewhere, 1e6);
+    two(table, "a host comes, µs", host, 1e6);
+    two(table, "ADD and DEL here, µs", here, 1e6);
+    table.heading(&format!("with {peers} others"), "first", "again");
+    two(table, "the agent's start, s", many.start, 1.0);
+    Ok(())
+}
+
+fn many_agents(table: &mut Table, options: &Options) -> Result<()> {
+    let Options { agents, starts, .. } = options;
+    progress(&format!("{agents} simulated agents, {starts} starts a second in all"));
+    let heard = overlay::simulated(options)?;
+    let mark = table.note(&format!("{:.0} deliveries a second, all to one program", heard.deliveries));
+    table.heading(&format!("{agents} simulated agents, {starts} starts/s{mark}"), "median", "99 %");
+    two(table, "heard of elsewhere after, ms", heard.delay, MILLI);
+    table.heading("etcd, one member", "with starts", "without");
+    two(table, "share of a processor, %", heard.processor, 100.0);
+    table.heading("etcd, one member", "with agents", "without");
+    two(table, "memory, MB", heard.memory, 1.0 / MEGABYTE);
+    Ok(())
+}
+
+fn two(table: &mut Table, name: &str, values: [f64; 2], unit: f64) {
+    let [left, right] = values.map(|value| figure(value * unit));
+    table.row(&Row { name: name.into(), left, right, ..Row::default() });
 }
 
 /// Where Debian has it.

@@ -95,6 +95,47 @@ fn quick_run_of_the_command_prints_every_row() {
     assert!(table.lines().all(|line| line.chars().count() <= 100), "wider than 100 columns:\n{table}");
 }
 
+/// Of ours alone: two hosts with agents, and an etcd.
+#[test]
+fn quick_run_of_networks_over_many_hosts_prints_every_row() {
+    for (lane, rows) in [
+        (
+            "--overlay",
+            &[
+                ("  a TCP stream, Gbit/s", 3),
+                ("  an answer over UDP, µs", 3),
+                ("etcd is up", 1),
+                ("etcd is down", 1),
+                ("  ADD", 2),
+                ("  CHECK", 2),
+                ("  DEL", 2),
+            ][..],
+        ),
+        (
+            "--overlay-scale",
+            &[
+                ("with 200 others", 1),
+                ("  the agent's start, s", 1),
+                ("  a container starts elsewhere, µs", 1),
+                ("  a host comes, µs", 1),
+                ("  ADD and DEL here, µs", 1),
+                ("20 simulated agents, 20 starts/s", 1),
+                ("  heard of elsewhere after, ms", 1),
+                ("  share of a processor, %", 1),
+                ("  memory, MB", 2),
+            ],
+        ),
+    ] {
+        let output = Command::new(env!("CARGO_BIN_EXE_bench")).args([lane, "--quick"]).output().expect("it starts");
+        let table = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success(), "{table}{}", String::from_utf8_lossy(&output.stderr));
+        for (row, count) in rows {
+            assert_eq!(table.lines().filter(|line| line.starts_with(row)).count(), *count, "{row:?} in\n{table}");
+        }
+        assert!(table.lines().all(|line| line.chars().count() <= 100), "wider than 100 columns:\n{table}");
+    }
+}
+
 #[test]
 fn quick_run_of_netavark_prints_every_row() {
     let program = std::path::Path::new(env!("CARGO_BIN_EXE_bench"));

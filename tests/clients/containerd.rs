@@ -57,16 +57,21 @@ pub(crate) struct Running {
     pub(crate) id: String,
     ctr: Background,
     pub(crate) container: Container,
-    addresses: Addresses,
+    pub(crate) addresses: Addresses,
 }
 
 /// The machine's cgroups are shared by all test hosts, so the id has to be unique.
 pub(crate) fn run(host: &Host, name: &str) -> Running {
+    run_on(host, "ctr", name)
+}
+
+/// On the network of that name, which has to be the first in the folder.
+pub(crate) fn run_on(host: &Host, network: &str, name: &str) -> Running {
     let id = format!("{name}-{}", process::id());
     let script = "trap 'exit 0' TERM; sleep 1000 & wait";
     let ctr = host.spawn(["ctr", "run", "--rm", "--cni", "--rootfs", ROOT, &id, "/bin/sh", "-c", script]);
     // libcni writes this file when the last plugin has succeeded.
-    let result = format!("/var/lib/cni/results/ctr-default-{id}-eth0");
+    let result = format!("/var/lib/cni/results/{network}-default-{id}-eth0");
     host.shell(&format!("for i in $(seq 500); do [ -s {result} ] && exit; sleep 0.02; done; cat {result}"));
     let cached: Value = serde_json::from_str(&host.read(&result).unwrap()).unwrap();
     let addresses = Addresses { v4: address(&cached["result"], 0), v6: address(&cached["result"], 1) };

@@ -24,7 +24,12 @@ pub(crate) fn install_plugins(host: &Host) {
 
 /// Puts names beside them, the plugin and its server: from then on Podman has them in new networks, as `ferrocni` has.
 pub(crate) fn install_names(host: &Host) {
-    for program in ["dnsname", "ferrocni-dns"] {
+    install(host, &["dnsname", "ferrocni-dns"]);
+}
+
+/// Puts these programs there as well.
+pub(crate) fn install(host: &Host, programs: &[&str]) {
+    for program in programs {
         link(host, &bin_dir().join(program));
     }
 }
@@ -37,9 +42,14 @@ fn link(host: &Host, program: &Path) {
 /// A host with the tested plugins in place and nothing in /opt/cni but them.
 pub(crate) fn host_with_plugins() -> Host {
     let host = Host::new();
-    host.run(["mkdir", PLUGINS]);
-    install_plugins(&host);
+    make_folder_of_plugins(&host);
     host
+}
+
+/// The same on a host that is there.
+pub(crate) fn make_folder_of_plugins(host: &Host) {
+    host.run(["mkdir", PLUGINS]);
+    install_plugins(host);
 }
 
 /// Makes [`ROOT`].

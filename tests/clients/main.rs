@@ -10,6 +10,7 @@
 //! - `containerd`: containerd's `ctr run --cni`
 //! - `cri`: pods of containerd's CRI
 //! - `docker`: the lines of docs/docker.md, with containers of both on the same networks
+//! - `overlay`: containers of Podman and containerd on different hosts, on one network
 //! - `runtime`: `crates/cni-runtime`, on what these have attached
 //! - `connect`: `ferrocni network connect` on running containers of both
 //! - `names`: names of Podman's and containerd's containers
@@ -29,6 +30,7 @@ mod docker;
 mod machine;
 mod names;
 mod nerdctl;
+mod overlay;
 mod podman;
 mod podman5;
 mod quickstart;

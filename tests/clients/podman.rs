@@ -40,12 +40,17 @@ pub(crate) const PODMAN: &str = "CONTAINERS_CONF=/run/podman/containers.conf \
 pub(crate) fn host_with_podman() -> Host {
     let host = host_with_plugins();
     assert_eq!(host.run(["ls", PLUGINS]).lines().count(), 9);
-    host.write("/run/podman/containers.conf", CONTAINERS_CONF);
-    write_storage_conf(&host);
-    make_root_file_system(&host);
-    host.shell(&format!("tar -C {ROOT} -c . > /run/box.tar"));
-    podman(&host, "import /run/box.tar box");
+    set_up(&host);
     host
+}
+
+/// Podman and an image on a host with plugins.
+pub(crate) fn set_up(host: &Host) {
+    host.write("/run/podman/containers.conf", CONTAINERS_CONF);
+    write_storage_conf(host);
+    make_root_file_system(host);
+    host.shell(&format!("tar -C {ROOT} -c . > /run/box.tar"));
+    podman(host, "import /run/box.tar box");
 }
 
 pub(crate) fn write_storage_conf(host: &Host) {

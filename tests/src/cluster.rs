@@ -19,12 +19,14 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// The folder of certificates on each machine.
 const PKI: &str = "/etc/ferrocni/pki";
 
-/// Several hosts on one switch, on which etcd runs at 192.0.2.254 behind TLS, open to those with a certificate.
+/// Several hosts on one switch, with an etcd behind TLS, open to those with a certificate. It has one member, which runs on the switch at
+/// 192.0.2.254, or three, which run on the first three hosts.
 #[derive(Debug)]
 pub struct Cluster {
     // Before its host: a host ends when the last of its processes was waited for.
     etcd: Option<Background>,
-    /// The switch; etcd is there, and `etcdctl` can be used without a certificate.
+    endpoints: String,
+    /// The switch, from which `etcdctl` is used.
     pub switch: Host,
     /// The hosts, at 192.0.2.1 and so on.
     pub nodes: Vec<Node>,
@@ -34,6 +36,7 @@ pub struct Cluster {
 #[derive(Debug)]
 pub struct Node {
     agent: Option<Background>,
+    member: Option<Background>,
     /// The host.
     pub host: Host,
     /// Its name, `node1` and so on.
@@ -53,6 +56,27 @@ impl Cluster {
     /// If something does not start.
     #[must_use]
     pub fn with(hosts: u8, configuration: &Value) -> Self {
+        let mut cluster = Self::without_etcd(vec!["https://192.0.2.254:2379".to_owned()]);
+        cluster.start_etcd();
+        cluster.plug_in(hosts, configuration);
+        cluster.start_agents();
+        cluster
+    }
+
+    /// Three hosts with a member of etcd each. All agents know all members.
+    #[must_use]
+    pub fn of_members(time_to_live: u32) -> Self {
+        let mut cluster = Self::without_etcd((1..=3).map(|number| format!("https://192.0.2.{number}:2379")).collect());
+        cluster.plug_in(3, &json!({"timeToLive": time_to_live}));
+        for node in &mut cluster.nodes {
+            node.start_member();
+        }
+        cluster.wait_for_etcd();
+        cluster.start_agents();
+        cluster
+    }
+
+    fn without_etcd(endpoints: Vec<String>) -> Self {
         let switch = Host::new();
         switch.shell(
             "ip link add lan type bridge
@@ -61,44 +85,45 @@ impl Cluster {
              ip link set lan up",
         );
         write_certificates(&switch);
-        let mut cluster = Self { switch, nodes: Vec::new(), etcd: None };
-        cluster.start_etcd();
-        for number in 1..=hosts {
-            let mut node = Node::new(&cluster.switch, number, configuration);
-            node.start_agent();
-            cluster.nodes.push(node);
-        }
-        for node in &cluster.nodes {
-            node.wait_until_connected();
-        }
-        cluster
+        Self { switch, nodes: Vec::new(), etcd: None, endpoints: endpoints.join(",") }
     }
 
-    /// Starts etcd, and waits until it answers.
+    fn plug_in(&mut self, hosts: u8, configuration: &Value) {
+        let mut all = configuration.clone();
+        all["endpoints"] = self.endpoints.split(',').collect();
+        self.nodes = (1..=hosts).map(|number| Node::new(&self.switch, number, &all)).collect();
+    }
+
+    fn start_agents(&mut self) {
+        self.nodes.iter_mut().for_each(Node::start_agent);
+        self.nodes.iter().for_each(Node::wait_until_connected);
+    }
+
+    /// Starts etcd on the switch, and waits until it answers.
     pub fn start_etcd(&mut self) {
-        let urls = "https://192.0.2.254:2379";
-        let local = "http://127.0.0.1:2379";
-        let certificates = ["cert", "key", "trusted-ca"].map(|kind| match kind {
-            "cert" => format!("--cert-file={PKI}/host.pem"),
-            "key" => format!("--key-file={PKI}/host.key"),
-            _ => format!("--trusted-ca-file={PKI}/ca.pem"),
-        });
-        let arguments = [
-            "etcd".to_owned(),
-            "--data-dir=/run/etcd".to_owned(),
-            format!("--listen-client-urls={urls},{local}"),
-            format!("--advertise-client-urls={urls}"),
-            "--listen-peer-urls=http://127.0.0.1:2380".to_owned(),
-            "--client-cert-auth".to_owned(),
-            "--log-level=error".to_owned(),
-        ];
-        self.etcd = Some(self.switch.spawn(arguments.into_iter().chain(certificates)));
-        self.eventually("etcd answers", || {
-            self.switch.try_run(["env", "ETCDCTL_API=3", "etcdctl", "endpoint", "health"]).status.success()
-        });
+        let here = ["--data-dir=/run/etcd", "--listen-peer-urls=http://127.0.0.1:2380"];
+        self.etcd = Some(spawn_etcd(&self.switch, "192.0.2.254", &here.map(str::to_owned)));
+        self.wait_for_etcd();
     }
 
-    /// Kills etcd.
+    /// Waits until all members answer.
+    pub fn wait_for_etcd(&self) {
+        eventually("etcd answers", || self.try_etcdctl(&["endpoint", "health"]).status.success());
+    }
+
+    /// The place among the hosts of the member that leads the others.
+    ///
+    /// # Panics
+    /// If none does.
+    #[must_use]
+    pub fn leader(&self) -> usize {
+        let status: Value = serde_json::from_str(&self.etcdctl(&["endpoint", "status", "-w", "json"])).expect("JSON");
+        let of_members = status.as_array().expect("a status of each member").iter().map(|member| &member["Status"]);
+        let leads = |status: &Value| status["leader"] == status["header"]["member_id"];
+        of_members.map(leads).position(|leads| leads).expect("one leads")
+    }
+
+    /// Kills the etcd on the switch.
     pub fn stop_etcd(&mut self) {
         self.etcd = None;
     }
@@ -107,7 +132,29 @@ impl Cluster {
     #[track_caller]
     #[allow(clippy::must_use_candidate, reason = "a test may only want it done")]
     pub fn etcdctl(&self, arguments: &[&str]) -> String {
-        self.switch.run(["env", "ETCDCTL_API=3", "etcdctl"].iter().chain(arguments))
+        self.try_etcdctl(arguments).ok()
+    }
+
+    #[track_caller]
+    fn try_etcdctl(&self, arguments: &[&str]) -> crate::Finished {
+        let options = self.etcdctl_options();
+        let before = ["env", "ETCDCTL_API=3", "etcdctl"].map(str::to_owned);
+        let arguments = arguments.iter().map(|argument| (*argument).to_owned());
+        self.switch.try_run(before.into_iter().chain(options).chain(arguments))
+    }
+
+    /// Lines of shell with `etcdctl`, on the switch.
+    #[track_caller]
+    pub fn script(&self, lines: &str) {
+        let options = self.etcdctl_options().join(" ");
+        self.switch
+            .shell(&format!("etcdctl() {{ ETCDCTL_API=3 command etcdctl {options} \"$@\" >/dev/null; }}\n{lines}"));
+    }
+
+    fn etcdctl_options(&self) -> [String; 4] {
+        let file = |option: &str, file: &str| format!("--{option}={PKI}/{file}");
+        let endpoints = format!("--endpoints={}", self.endpoints);
+        [endpoints, file("cacert", "ca.pem"), file("cert", "host.pem"), file("key", "host.key")]
     }
 
     /// The keys below `/ferrocni/v1/` and this prefix, without that.
@@ -167,13 +214,50 @@ impl Node {
         host.plug_into(switch, "lan", number);
         write_certificates(&host);
         let mut all = json!({
-            "endpoints": ["https://192.0.2.254:2379"],
             "ca": format!("{PKI}/ca.pem"), "certificate": format!("{PKI}/host.pem"), "key": format!("{PKI}/host.key"),
             "underlay": "uplink", "name": name,
         });
         all.as_object_mut().expect("an object").extend(configuration.as_object().expect("an object").clone());
         host.write("/etc/ferrocni/overlay.json", all.to_string());
-        Self { host, name, agent: None }
+        Self { host, name, agent: None, member: None }
+    }
+
+    /// Starts the host's member of an etcd of three.
+    pub fn start_member(&mut self) {
+        let all: Vec<_> = (1..=3).map(|number| format!("node{number}=http://192.0.2.{number}:2380")).collect();
+        let own = self.name.replace("node", "192.0.2.");
+        self.member = Some(spawn_etcd(
+            &self.host,
+            &own,
+            &[
+                format!("--name={}", self.name),
+                "--data-dir=/var/lib/ferrocni/etcd".to_owned(),
+                format!("--listen-peer-urls=http://{own}:2380"),
+                format!("--initial-advertise-peer-urls=http://{own}:2380"),
+                format!("--initial-cluster={}", all.join(",")),
+            ],
+        ));
+    }
+
+    /// Kills the host's member of etcd.
+    pub fn kill_member(&mut self) {
+        self.member = None;
+    }
+
+    /// Cuts the host off from all members of etcd but its own, and that from the others. Containers' packets pass.
+    pub fn cut_off(&self) {
+        self.host.shell(
+            "nft add table inet cut
+             for way in 'input iifname' 'output oifname'; do
+                 nft add chain inet cut ${way% *} \"{ type filter hook ${way% *} priority 0; }\"
+                 nft add rule inet cut ${way% *} ${way#* } uplink meta l4proto tcp drop
+             done",
+        );
+    }
+
+    /// Joins it to the others again.
+    pub fn join_again(&self) {
+        self.host.shell("nft delete table inet cut");
     }
 
     /// Starts the agent.
@@ -262,6 +346,23 @@ impl Node {
     }
 }
 
+/// An etcd whose clients reach it at that address, and inside its host without a certificate.
+fn spawn_etcd(host: &Host, address: &str, options: &[String]) -> Background {
+    let (url, local) = (format!("https://{address}:2379"), "http://127.0.0.1:2379");
+    let mut arguments = vec![
+        "etcd".to_owned(),
+        format!("--listen-client-urls={url},{local}"),
+        format!("--advertise-client-urls={url}"),
+        "--client-cert-auth".to_owned(),
+        format!("--cert-file={PKI}/host.pem"),
+        format!("--key-file={PKI}/host.key"),
+        format!("--trusted-ca-file={PKI}/ca.pem"),
+        "--log-level=error".to_owned(),
+    ];
+    arguments.extend_from_slice(options);
+    host.spawn(arguments)
+}
+
 /// An authority, and a certificate for every machine: the addresses are those of all.
 struct Certificates {
     ca: String,
@@ -275,7 +376,7 @@ static CERTIFICATES: LazyLock<Certificates> = LazyLock::new(|| {
     let script = "
         new() { openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj \"/CN=$1\" -keyout $1.key -out $1.pem \"${@:2}\"; }
         new ca -addext basicConstraints=critical,CA:true
-        new host -CA ca.pem -CAkey ca.key -addext subjectAltName=IP:192.0.2.254,IP:127.0.0.1 -addext basicConstraints=CA:false";
+        new host -CA ca.pem -CAkey ca.key -addext subjectAltName=IP:192.0.2.254,IP:192.0.2.1,IP:192.0.2.2,IP:192.0.2.3,IP:127.0.0.1 -addext basicConstraints=CA:false";
     let made = command(["bash", "-euc", script]).current_dir(&folder).output().expect("run openssl");
     assert!(made.status.success(), "openssl: {}", String::from_utf8_lossy(&made.stderr));
     let read = |name: &str| fs::read_to_string(folder.join(name)).expect("openssl has made it");

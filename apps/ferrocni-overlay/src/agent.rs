@@ -14,7 +14,7 @@ use crate::answer::Pending;
 use crate::configuration::Configuration;
 use crate::etcd::{Etcd, Listing};
 use crate::joined::{Joined, catch_up, reservations};
-use crate::kernel::vxlan::{Here, Wanted};
+use crate::kernel::vxlan::{Here, Seen, Wanted};
 use crate::kernel::wireguard::{Here as Inside, Tunnel, Wanted as EncryptedWanted};
 use crate::kernel::{Kernel, guard};
 use crate::lease::Lease;
@@ -52,11 +52,15 @@ pub(crate) struct Agent {
     has_seen_all: bool,
     pub(crate) lease: Option<Lease>,
     pub(crate) pending: Vec<Pending>,
-    /// Networks of which something has changed.
+    /// Networks of which everything is to be looked at.
     pub(crate) dirty: BTreeSet<NetworkName>,
+    /// Networks of which only that is to be looked at which this host has, besides what follows.
+    pub(crate) changed: BTreeSet<NetworkName>,
+    /// To which hosts there may be other ways in the kernel.
+    moved: BTreeMap<NetworkName, Hosts>,
     pub(crate) names: Names,
-    /// Hosts that have told something new of containers.
-    heard: BTreeSet<(NetworkName, HostId)>,
+    /// Which hosts may have told something new of containers.
+    heard: BTreeMap<NetworkName, Hosts>,
     /// Hosts of which nothing is heard yet after a time without etcd are believed to have what they had.
     held: bool,
     /// Since when hosts give no sign of life.
@@ -64,8 +68,28 @@ pub(crate) struct Agent {
     /// What stands in the way, by whom it concerns.
     pub(crate) obstacles: BTreeMap<String, String>,
     matters: Matters,
+    reported: AgentState,
     resyncs: u64,
     _alone: File,
+}
+
+/// Other hosts of a network: a change costs what has changed, not the size of the network.
+#[derive(Debug)]
+enum Hosts {
+    All,
+    These(BTreeSet<HostId>),
+}
+
+impl Hosts {
+    fn none() -> Self {
+        Self::These(BTreeSet::new())
+    }
+
+    fn add(&mut self, others: impl IntoIterator<Item = HostId>) {
+        if let Self::These(hosts) = self {
+            hosts.extend(others);
+        }
+    }
 }
 
 impl Agent {
@@ -98,11 +122,14 @@ impl Agent {
             lease: None,
             pending: Vec::new(),
             dirty: BTreeSet::new(),
+            changed: BTreeSet::new(),
+            moved: BTreeMap::new(),
             names: Names::start()?,
-            heard: BTreeSet::new(),
+            heard: BTreeMap::new(),
             held: false,
             silent_since: BTreeMap::new(),
             matters: Matters::default(),
+            reported: AgentState::default(),
             resyncs: 0,
             _alone: alone,
             configuration,
@@ -137,7 +164,10 @@ impl Agent {
                 Some(news) = self.session.news.recv() => self.hear(news).await,
                 Some(question) = self.questions.recv() => self.answer(question).await,
                 renamed = self.names.changed() => self.rename(renamed),
-                _ = beat.tick() => self.beat().await,
+                _ = beat.tick() => {
+                    self.beat().await;
+                    self.reclaim().await;
+                }
                 _ = minute.tick() => self.compare().await,
                 () = sleep_until(deadline) => {}
                 _ = terminate.recv() => return Ok(()),
@@ -196,16 +226,39 @@ impl Agent {
     pub(crate) fn touch(&mut self, touched: Touched) {
         match touched {
             Touched::Nobody | Touched::Alive => {}
-            Touched::Hosts => self.dirty.extend(self.joined.keys().cloned()),
+            Touched::Everybody => self.dirty.extend(self.joined.keys().cloned()),
+            Touched::Host(host) => {
+                let networks: Vec<_> = self.view.networks_of(&host).cloned().collect();
+                networks.into_iter().for_each(|network| self.moved(network, BTreeSet::from([host.clone()])));
+            }
+            Touched::Holders(network, hosts) if self.joined.contains_key(&network) => self.moved(network, hosts),
             Touched::Endpoint(network, host) if self.joined.contains_key(&network) && host != self.id => {
-                self.heard.insert((network, host));
+                self.heard.entry(network).or_insert_with(Hosts::none).add([host]);
             }
-            Touched::Network(network) | Touched::Endpoint(network, _) if self.joined.contains_key(&network) => {
-                self.dirty.insert(network);
-            }
+            Touched::Endpoint(network, _) if self.joined.contains_key(&network) => drop(self.changed.insert(network)),
+            Touched::Network(network) if self.joined.contains_key(&network) => drop(self.dirty.insert(network)),
             // Nobody here is interested any more.
-            Touched::Network(network) | Touched::Endpoint(network, _) => self.view.forget(&network),
+            Touched::Network(network) | Touched::Holders(network, _) | Touched::Endpoint(network, _) => {
+                self.view.forget(&network);
+            }
         }
+    }
+
+    /// Hosts have other blocks or addresses of a network than before, or are elsewhere.
+    fn moved(&mut self, network: NetworkName, hosts: BTreeSet<HostId>) {
+        let Some(joined) = self.joined.get_mut(&network) else { return };
+        joined.smallest_mtu = None;
+        self.changed.insert(network.clone());
+        self.moved.entry(network).or_insert_with(Hosts::none).add(hosts);
+    }
+
+    /// Everything of a network is to be looked at.
+    fn look_over(&mut self, network: NetworkName) {
+        let Some(joined) = self.joined.get_mut(&network) else { return };
+        joined.smallest_mtu = None;
+        self.changed.insert(network.clone());
+        self.moved.insert(network.clone(), Hosts::All);
+        self.heard.insert(network, Hosts::All);
     }
 
     /// What all hosts agree on, which the first of them writes.
@@ -289,23 +342,27 @@ impl Agent {
         let compared = self.kernel.compare().err().map(|error| line(&error));
         self.obstacle("kernel", compared);
         self.dirty.extend(self.joined.keys().cloned());
-        self.reclaim().await;
     }
 
     /// Records of names have changed on these lists. One that is not called like its network may be of any.
     fn rename(&mut self, renamed: Result<BTreeSet<NetworkName>, Error>) {
         let outcome = renamed.map(|lists| {
             let all_known = lists.iter().all(|list| self.joined.contains_key(list));
-            self.dirty.extend(if all_known { lists } else { self.joined.keys().cloned().collect() });
+            self.changed.extend(if all_known { lists } else { self.joined.keys().cloned().collect() });
         });
         self.obstacle("names", outcome.err().map(|error| line(&error)));
     }
 
     /// Leaves what other hosts have told of a network for the DNS server.
-    fn pass_on(&mut self, name: &NetworkName) -> Result<(), Error> {
-        let tellers = self.view.networks.get(name).map(NetworkView::tellers).unwrap_or_default();
-        let hosts = self.names.hosts_of(name);
-        let others: Vec<_> = hosts.union(&tellers).filter(|host| **host != self.id).cloned().collect();
+    fn pass_on(&mut self, name: &NetworkName, hosts: Hosts) -> Result<(), Error> {
+        let hosts = match hosts {
+            Hosts::These(hosts) => hosts,
+            Hosts::All => {
+                let tellers = self.view.networks.get(name).map(NetworkView::tellers).unwrap_or_default();
+                self.names.hosts_of(name).union(&tellers).cloned().collect()
+            }
+        };
+        let others = hosts.iter().filter(|host| **host != self.id).cloned().collect::<Vec<_>>();
         others.iter().try_for_each(|host| self.pass_on_of(name, host))
     }
 
@@ -313,7 +370,7 @@ impl Agent {
     fn pass_on_of(&mut self, name: &NetworkName, host: &HostId) -> Result<(), Error> {
         let Some(of_network) = self.view.networks.get(name) else { return Ok(()) };
         let told = of_network.told_by(host);
-        if told.is_empty() && !self.has_heard_for_long() && !of_network.tellers().contains(host) {
+        if told.is_empty() && !self.has_heard_for_long() && !of_network.is_told_by(host) {
             self.held = true;
             return Ok(());
         }
@@ -334,13 +391,16 @@ impl Agent {
                 self.dirty.extend(self.joined.keys().cloned());
             }
             for network in std::mem::take(&mut self.dirty) {
+                self.look_over(network);
+            }
+            for network in std::mem::take(&mut self.changed) {
                 let outcome = self.settle_network(&network).await;
                 self.obstacle(network.as_str(), outcome.err().map(|error| line(&error)));
             }
             let strange = self.names.remove_strange(self.joined.keys());
             self.obstacle("names elsewhere", strange.err().map(|error| line(&error)));
-            for (network, host) in std::mem::take(&mut self.heard) {
-                let outcome = self.pass_on_of(&network, &host);
+            for (network, hosts) in std::mem::take(&mut self.heard) {
+                let outcome = self.pass_on(&network, hosts);
                 self.obstacle("names", outcome.err().map(|error| line(&error)));
             }
             let guarded = self.guard();
@@ -361,8 +421,10 @@ impl Agent {
         self.restore_blocks(name, &reserved).await?;
         self.tell_plugins(name, &reserved)?;
         self.program(name)?;
-        let own = self.names.endpoints(name, &reserved);
-        self.pass_on(name)?;
+        let (own, is_on_other_lists) = self.names.endpoints(name, &reserved);
+        if is_on_other_lists {
+            self.heard.insert(name.clone(), Hosts::All);
+        }
         self.publish(name, own).await?;
         self.tidy(name, &reserved).await
     }
@@ -373,8 +435,8 @@ impl Agent {
         name: &NetworkName,
         reserved: &crate::joined::Reservations,
     ) -> Result<(), Error> {
-        let Some((of_network, known)) = self.view.network(name) else { return Ok(()) };
         let mtu = self.smallest_mtu(name);
+        let Some((of_network, known)) = self.view.network(name) else { return Ok(()) };
         let Some(joined) = self.joined.get_mut(name) else { return Ok(()) };
         let state = joined.state(&self.id, &known.value, of_network, mtu, reserved);
         if joined.state.as_ref() != Some(&state) {
@@ -384,12 +446,16 @@ impl Agent {
         Ok(())
     }
 
-    /// The largest packet that fits on every host with containers of a network.
-    fn smallest_mtu(&self, name: &NetworkName) -> u32 {
+    /// The largest packet that fits on every host with containers of a network. Remembered until hosts come, go or move.
+    fn smallest_mtu(&mut self, name: &NetworkName) -> u32 {
         let Some((of_network, known)) = self.view.network(name) else { return 0 };
-        let others =
-            of_network.blocks().filter_map(|(_, owner)| self.view.hosts.get(&owner.value)).map(|host| host.mtu);
-        let smallest = others.chain([self.underlay.mtu]).min().unwrap_or(self.underlay.mtu);
+        let find = || {
+            let hosts = of_network.holders().filter(|host| of_network.blocks_of(host).next().is_some());
+            hosts.filter_map(|host| self.view.hosts.get(host)).map(|host| host.mtu).min()
+        };
+        let remembered = self.joined.get_mut(name).map(|joined| &mut joined.smallest_mtu);
+        let others = remembered.and_then(|remembered| *remembered.get_or_insert_with(find));
+        let smallest = others.map_or(self.underlay.mtu, |others| others.min(self.underlay.mtu));
         self.local().map_or(smallest, |local| crate::kernel::vxlan::inner_mtu(smallest, &known.value, local))
     }
 
@@ -397,18 +463,42 @@ impl Agent {
         self.underlay.address()
     }
 
-    /// Has the kernel follow. An encrypted network has no device that sends in clear, whatever else is missing.
+    /// Has the kernel follow what has changed of a network. An encrypted network has no device that sends in clear, whatever else is
+    /// missing.
     pub(crate) fn program(&mut self, name: &NetworkName) -> Result<(), Error> {
+        let Some(hosts) = self.moved.remove(name) else { return Ok(()) };
+        match &hosts {
+            Hosts::All => drop(self.heard.insert(name.clone(), Hosts::All)),
+            // Which addresses are theirs has changed, so what they tell may be believed now, or no longer.
+            Hosts::These(hosts) => {
+                self.heard.entry(name.clone()).or_insert_with(Hosts::none).add(hosts.iter().cloned())
+            }
+        }
+        let outcome = self.lead_to(name, hosts);
+        if outcome.is_err() {
+            self.moved.insert(name.clone(), Hosts::All);
+        }
+        outcome
+    }
+
+    fn lead_to(&mut self, name: &NetworkName, hosts: Hosts) -> Result<(), Error> {
         let Some((of_network, known)) = self.view.network(name) else { return Ok(()) };
         let Some(local) = self.local() else { return Ok(()) };
         if known.value.encrypted {
             return self.program_encrypted();
         }
         let here = Here { id: &self.id, underlay: &self.underlay, local, port: self.cluster().vxlan_port };
-        let mut unreached = BTreeSet::new();
-        let wanted = Wanted::of(name, &known.value, of_network, &self.view, &here, &mut unreached);
-        self.kernel.program(name, wanted)?;
-        told(&unreached, &format!("it has no address of the same family as {local}, or is not in etcd"))
+        let network = Seen { name, network: &known.value, of_network, view: &self.view, here: &here };
+        let unreached = match hosts {
+            Hosts::These(hosts) if self.kernel.has(name) => self.kernel.lead_to(&network, &hosts)?,
+            _ => self.kernel.program(name, Wanted::of(&network))?,
+        };
+        self.tell_unreached(
+            name.as_str(),
+            unreached,
+            &format!("it has no address of the same family as {local}, or is not in etcd"),
+        );
+        Ok(())
     }
 
     /// The same for all encrypted networks, which share a device.
@@ -423,7 +513,15 @@ impl Agent {
             }
         }
         self.kernel.program_encrypted(wanted)?;
-        told(&unreached, "it has no key, or no address of the same family, or is not in etcd")
+        let some = unreached.first().cloned().map(|host| (unreached.len(), host));
+        self.tell_unreached("encrypted", some, "it has no key, or no address of the same family, or is not in etcd");
+        Ok(())
+    }
+
+    /// Hosts that cannot be reached are no reason not to reach the others, but have to be told of.
+    fn tell_unreached(&mut self, network: &str, unreached: Option<(usize, HostId)>, why: &str) {
+        let told = |(number, host)| format!("{number} hosts cannot be reached, host {host} among them: {why}");
+        self.obstacle(&format!("hosts of {network}"), unreached.map(told));
     }
 
     /// Sees that this host can be in encrypted networks.
@@ -447,6 +545,9 @@ impl Agent {
         }
         publication::remove_state(&self.places, name)?;
         self.names.leave(name);
+        self.moved.remove(name);
+        self.heard.remove(name);
+        self.obstacle(&format!("hosts of {name}"), None);
         let state = self.joined.remove(name).and_then(|joined| joined.state);
         if state.is_some_and(|state| state.network.encrypted) {
             self.leave_encrypted()?;
@@ -480,7 +581,7 @@ impl Agent {
     fn report(&mut self) {
         let of_networks = self.view.networks.iter();
         let misplaced: Vec<_> = of_networks
-            .flat_map(|(name, view)| view.misplaced().into_iter().map(move |what| format!("network {name}: {what}")))
+            .flat_map(|(name, view)| view.misplaced().iter().map(move |what| format!("network {name}: {what}")))
             .collect();
         let nonsense = self.view.nonsense.len() + misplaced.len();
         let unreachable = self.unreachable.iter().map(|reason| format!("etcd cannot be reached: {reason}"));
@@ -510,17 +611,12 @@ impl Agent {
             resyncs: self.resyncs,
             problems: self.matters.list(),
         };
-        if let Err(error) = publication::write_agent(&self.places, &state) {
-            say(&line(&error));
+        if state == self.reported {
+            return;
         }
-    }
-}
-
-fn told(unreached: &BTreeSet<HostId>, why: &str) -> Result<(), Error> {
-    match unreached.first() {
-        None => Ok(()),
-        Some(host) => {
-            Err(Error::Refused(format!("{} hosts cannot be reached, host {host} among them: {why}", unreached.len())))
+        match publication::write_agent(&self.places, &state) {
+            Ok(()) => self.reported = state,
+            Err(error) => say(&line(&error)),
         }
     }
 }

@@ -66,7 +66,7 @@ impl Agent {
             Request::Join(network) => self.join(&network).await,
             Request::Grow { network, ipv4 } => self.grow(&network, ipv4).await,
             Request::Changed(network) => {
-                self.dirty.insert(network);
+                self.changed.insert(network);
                 Ok(Reply::Done)
             }
             Request::Create(asked) => self.create(&asked).await.map(Reply::Created),
@@ -147,16 +147,8 @@ impl Agent {
     fn follow(&mut self, name: &NetworkName) -> Result<Reply, Error> {
         self.tell_plugins(name, &reservations(name)?)?;
         self.dirty.insert(name.clone());
-        self.program_for(name)?;
+        self.program(name)?;
         self.state(name)
-    }
-
-    /// Hosts that cannot be reached are no reason not to reach the others.
-    fn program_for(&mut self, name: &NetworkName) -> Result<(), Error> {
-        match self.program(name) {
-            Err(Error::Refused(reason)) if reason.contains("cannot be reached") => Ok(()),
-            outcome => outcome,
-        }
     }
 
     /// Another block, unless another plugin got one a moment ago.
@@ -210,12 +202,9 @@ impl Agent {
     /// Answers those who wait for another host, as far as it has decided or time is over.
     pub(crate) fn answer_pending(&mut self) {
         for pending in std::mem::take(&mut self.pending) {
-            let claim = self.view.networks.get(&pending.network).and_then(|of_network| {
-                of_network
-                    .addresses()
-                    .find(|(address, ..)| *address == pending.address)
-                    .map(|(_, _, claim)| claim.value.clone())
-            });
+            let of_network = self.view.networks.get(&pending.network);
+            let claim = of_network.and_then(|of_network| of_network.claim_of(pending.address));
+            let claim = claim.map(|claim| claim.value.clone());
             let Pending { network, address, until, owner, reply } = pending;
             let refused = |message| Ok(Reply::Failed { message, temporary: false });
             let outcome = match claim {
@@ -353,7 +342,7 @@ impl Agent {
         let view = self.read_network(name).await?;
         let (of_network, known) = view.network(name).ok_or_else(|| Error::NoNetwork(name.clone()))?;
         let mut endpoints: BTreeMap<HostId, BTreeMap<_, _>> = BTreeMap::new();
-        for ((host, attachment), endpoint) in &of_network.endpoints {
+        for (host, attachment, endpoint) in of_network.endpoints() {
             let name = format!("{}:{}", attachment.container, attachment.ifname);
             endpoints.entry(host.clone()).or_default().insert(name, endpoint.clone());
         }

@@ -17,6 +17,9 @@ use crate::view::NetworkView;
 pub(crate) struct Joined {
     /// What plugins were told.
     pub(crate) state: Option<State>,
+    /// The smallest MTU of the other hosts with blocks, if there are any; remembered until they change.
+    #[allow(clippy::option_option, reason = "not known, and known that there is none, are two things")]
+    pub(crate) smallest_mtu: Option<Option<u32>>,
     /// What other hosts were told.
     pub(crate) published: BTreeMap<Attachment, Endpoint>,
     /// Since when the blocks without containers have none.

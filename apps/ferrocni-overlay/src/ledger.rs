@@ -239,7 +239,7 @@ impl Agent {
         let (Some(joined), Some(of_network)) = (self.joined.get_mut(name), self.view.networks.get(name)) else {
             return Ok(());
         };
-        let own = of_network.addresses().filter(|(_, _, claim)| claim.value.host == self.id);
+        let own = of_network.addresses_of(&self.id);
         let own: Vec<_> = own.map(|(address, block, claim)| (address, block, claim.clone())).collect();
         let known: BTreeSet<IpAddr> = own.iter().map(|(address, ..)| *address).collect();
         joined.used.retain(|address| known.contains(address));
@@ -278,7 +278,7 @@ impl Agent {
     }
 
     /// Blocks of hosts that have been silent for longer than all hosts agree on. Silence counts only while etcd could be heard, and only
-    /// after everybody had time to speak again.
+    /// after everybody had time to speak again. Of all hosts that have noticed, one takes them back.
     pub(crate) async fn reclaim(&mut self) {
         let now = Instant::now();
         let alive = &self.view.alive;
@@ -293,7 +293,7 @@ impl Agent {
         let Some(after) = self.cluster().reclaim_after else { return };
         let after = Duration::from_secs(after.into());
         let dead = self.silent_since.iter().filter(|(_, since)| now.duration_since(**since) >= after);
-        let dead: Vec<_> = dead.map(|(host, _)| host.clone()).collect();
+        let dead: Vec<_> = dead.map(|(host, _)| host).filter(|host| self.follows(host)).cloned().collect();
         for host in dead {
             match self.remove_host(&host).await {
                 Ok(()) => {
@@ -302,6 +302,12 @@ impl Agent {
                 Err(error) => self.lost(&error),
             }
         }
+    }
+
+    /// Whether this host is the next after another one in a circle of those that live.
+    fn follows(&self, host: &HostId) -> bool {
+        let alive = &self.view.alive;
+        alive.range(host..).next().or_else(|| alive.first()) == Some(&self.id)
     }
 }
 

@@ -32,6 +32,8 @@ pub(crate) struct Names {
     told: BTreeMap<Peer, Told>,
     /// The lists by which containers here are on a network.
     lists: BTreeMap<NetworkName, BTreeSet<NetworkName>>,
+    /// Whether there may be files of lists that are no network's any more.
+    has_other_lists: bool,
 }
 
 impl Names {
@@ -49,6 +51,7 @@ impl Names {
             here: BTreeMap::new(),
             told: BTreeMap::new(),
             lists: BTreeMap::new(),
+            has_other_lists: true,
         };
         names.read_all()?;
         for peer in names.elsewhere.peers()? {
@@ -104,12 +107,13 @@ impl Names {
         Ok(lists)
     }
 
-    /// What others are told of this host's containers on a network; the lists by which they are on it are remembered.
+    /// What others are told of this host's containers on a network. The lists by which they are on it are remembered; whether
+    /// they are others than before is returned as well.
     pub(crate) fn endpoints(
         &mut self,
         network: &NetworkName,
         reserved: &Reservations,
-    ) -> BTreeMap<Attachment, Endpoint> {
+    ) -> (BTreeMap<Attachment, Endpoint>, bool) {
         let mut endpoints: BTreeMap<Attachment, Endpoint> = BTreeMap::new();
         for (address, attachment) in reserved {
             endpoints.entry(attachment.clone()).or_default().0.addresses.push(*address);
@@ -124,8 +128,12 @@ impl Names {
                 lists.insert(attachment.network.clone());
             }
         }
-        self.lists.insert(network.clone(), lists);
-        endpoints
+        let is_changed = self.lists.get(network) != Some(&lists);
+        if is_changed {
+            self.lists.insert(network.clone(), lists);
+            self.has_other_lists = true;
+        }
+        (endpoints, is_changed)
     }
 
     /// Leaves what a host has told of a network for the DNS server.
@@ -151,7 +159,7 @@ impl Names {
 
     /// Forgets a network.
     pub(crate) fn leave(&mut self, network: &NetworkName) {
-        self.lists.remove(network);
+        self.has_other_lists |= self.lists.remove(network).is_some();
     }
 
     /// Removes what was told of lists that are no network's any more, once the lists of all networks are known.
@@ -159,7 +167,7 @@ impl Names {
         &mut self,
         mut networks: impl Iterator<Item = &'a NetworkName>,
     ) -> Result<(), Error> {
-        if !networks.all(|network| self.lists.contains_key(network)) {
+        if !self.has_other_lists || !networks.all(|network| self.lists.contains_key(network)) {
             return Ok(());
         }
         let is_strange = |peer: &&Peer| !self.lists.values().any(|lists| lists.contains(peer.network()));
@@ -168,6 +176,7 @@ impl Names {
             self.elsewhere.write(&peer, &Told::new())?;
             self.told.remove(&peer);
         }
+        self.has_other_lists = false;
         Ok(())
     }
 }

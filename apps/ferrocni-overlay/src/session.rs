@@ -1,9 +1,14 @@
 //! The connection to etcd: a task that lists, watches, and begins anew whenever that breaks off.
 //!
+//! All of a conversation is with one of etcd's members. When it breaks off, or that member has no leader, the next one is asked at once: only
+//! when all of them have failed there is a pause. (A client that spreads its requests over all members sends most of them to one
+//! that is down, which has always answered first.)
+//!
 //! A watch that has fallen behind what etcd remembers (compaction) cannot be continued: everything is listed again, and the agent compares.
 //! Nothing is ever replayed.
 
 use std::collections::BTreeSet;
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::time::Duration;
 
 use cni::NetworkName;
@@ -79,10 +84,11 @@ enum End {
 
 impl Task {
     async fn run(mut self) {
-        let mut pause = FIRST_PAUSE;
+        let members = self.configuration.endpoints.len();
+        let (mut member, mut failed, mut pause) = (any_of(members), 0, FIRST_PAUSE);
         loop {
             let began = Instant::now();
-            match self.watch().await {
+            match self.watch(member).await {
                 Ok(End::Agent) => return,
                 Ok(End::Compacted) => continue,
                 Err(error) => {
@@ -92,17 +98,20 @@ impl Task {
                 }
             }
             if began.elapsed() > LONGEST_PAUSE {
-                pause = FIRST_PAUSE;
+                (failed, pause) = (0, FIRST_PAUSE);
             }
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
+            (member, failed) = ((member + 1) % members, failed + 1);
+            if failed >= members {
+                tokio::time::sleep(pause).await;
+                (failed, pause) = (0, (pause * 2).min(LONGEST_PAUSE));
+            }
         }
     }
 
     /// Connects, tells everything, and then what changes.
-    async fn watch(&mut self) -> Result<End, Error> {
+    async fn watch(&mut self, member: usize) -> Result<End, Error> {
         let Configuration { endpoints, options, .. } = &self.configuration;
-        let client = bounded("connect", Client::connect(endpoints, Some(options.clone()))).await?;
+        let client = bounded("connect", Client::connect(&endpoints[member..=member], Some(options.clone()))).await?;
         let mut etcd = Etcd::new(client.clone());
         self.hear_wishes();
         let hosts = etcd.list(&Key::all("hosts"), None).await?;
@@ -187,6 +196,12 @@ impl Task {
             };
         }
     }
+}
+
+/// The hosts begin with different members, so that none has to serve them all.
+fn any_of(members: usize) -> usize {
+    let chance = RandomState::new().build_hasher().finish();
+    usize::try_from(chance % members.max(1) as u64).unwrap_or_default()
 }
 
 /// A prefix ends with a slash; anything else is one key.

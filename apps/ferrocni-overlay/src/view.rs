@@ -1,5 +1,6 @@
 //! What stands in etcd, as far as it makes sense.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
@@ -28,11 +29,16 @@ pub(crate) struct Known<T> {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Touched {
     Nobody,
-    /// Every network: hosts have come, gone, or moved.
-    Hosts,
+    /// Every network.
+    Everybody,
+    /// Every network that this host is in: it has come, gone, or moved.
+    Host(HostId),
     /// Who lives.
     Alive,
+    /// All of a network.
     Network(NetworkName),
+    /// What these hosts have of a network.
+    Holders(NetworkName, BTreeSet<HostId>),
     /// A container of that host on a network.
     Endpoint(NetworkName, HostId),
 }
@@ -58,7 +64,19 @@ pub(crate) struct NetworkView {
     /// Those that were there before everything was listed anew, and are not: their owners may not have had the time to restore them.
     remembered: BTreeMap<Block, HostId>,
     addresses: BTreeMap<IpAddr, (Block, Known<Claim>)>,
-    pub(crate) endpoints: BTreeMap<(HostId, Attachment), Endpoint>,
+    endpoints: BTreeMap<HostId, BTreeMap<Attachment, Endpoint>>,
+    /// The same by their hosts: what one host has is found without a look at all others.
+    held: BTreeMap<HostId, Held>,
+    /// What cannot be, in words, until a block or an address changes.
+    misplaced: OnceCell<Vec<String>>,
+}
+
+/// What one host has of a network.
+#[derive(Debug, Default)]
+struct Held {
+    blocks: BTreeSet<Block>,
+    remembered: BTreeSet<Block>,
+    addresses: BTreeSet<IpAddr>,
 }
 
 impl View {
@@ -96,7 +114,7 @@ impl View {
 
     /// Everybody had the time to restore what is there.
     pub(crate) fn forget_remembered(&mut self) {
-        self.networks.values_mut().for_each(|network| network.remembered.clear());
+        self.networks.values_mut().for_each(NetworkView::forget_remembered);
     }
 
     /// The same for one network.
@@ -137,8 +155,8 @@ impl View {
         match (key, &mut of_network) {
             (Key::Cluster, _) => self.cluster = change.read()?,
             (Key::Host(id), _) => {
-                set(&mut self.hosts, id, change.read()?);
-                return Ok(Touched::Hosts);
+                set(&mut self.hosts, id.clone(), change.read()?);
+                return Ok(Touched::Host(id));
             }
             (Key::Alive(id), _) => {
                 if change.value.is_some() {
@@ -148,22 +166,22 @@ impl View {
                 };
                 return Ok(Touched::Alive);
             }
-            (Key::Network(_), Some(of)) => of.network = change.known()?,
-            (Key::Block(_, block), Some(of)) => {
-                of.remembered.remove(&block);
-                set(&mut of.blocks, block, change.known()?);
+            (Key::Network(_), Some(of)) => of.set_network(change.known()?),
+            (Key::Block(network, block), Some(of)) => {
+                return Ok(Touched::Holders(network, of.set_block(block, change.known()?)));
             }
-            (Key::Address(_, block, address), Some(of)) => {
-                set(&mut of.addresses, address, change.known()?.map(|claim| (block, claim)));
+            (Key::Address(network, block, address), Some(of)) => {
+                let claim = change.known()?.map(|claim| (block, claim));
+                return Ok(Touched::Holders(network, of.set_address(address, claim)));
             }
             (Key::Endpoint(host, attachment), Some(of)) => {
                 let touched = Touched::Endpoint(attachment.network.clone(), host.clone());
-                set(&mut of.endpoints, (host, attachment), change.read()?);
+                of.set_endpoint(&host, attachment, change.read()?);
                 return Ok(touched);
             }
             _ => return Ok(Touched::Nobody),
         }
-        Ok(network.map_or(Touched::Hosts, Touched::Network))
+        Ok(network.map_or(Touched::Everybody, Touched::Network))
     }
 
     /// Forgets all that was known of a network, and of what made no sense in it.
@@ -176,9 +194,12 @@ impl View {
 
     /// What others are told of one host's containers.
     pub(crate) fn endpoints_of(&self, network: &NetworkName, host: &HostId) -> BTreeMap<Attachment, Endpoint> {
-        let all = self.networks.get(network).into_iter().flat_map(|view| &view.endpoints);
-        let own = all.filter(|((of, _), _)| of == host);
-        own.map(|((_, attachment), endpoint)| (attachment.clone(), endpoint.clone())).collect()
+        self.networks.get(network).and_then(|view| view.endpoints.get(host)).cloned().unwrap_or_default()
+    }
+
+    /// The networks in which a host has something.
+    pub(crate) fn networks_of(&self, host: &HostId) -> impl Iterator<Item = &NetworkName> {
+        self.networks.iter().filter(move |(_, view)| view.held.contains_key(host)).map(|(name, _)| name)
     }
 
     /// A network that is there.
@@ -206,6 +227,58 @@ impl Change {
 }
 
 impl NetworkView {
+    fn set_network(&mut self, network: Option<Known<Network>>) {
+        self.misplaced.take();
+        self.network = network;
+    }
+
+    /// Whose block it was, and whose it is.
+    fn set_block(&mut self, block: Block, owner: Option<Known<HostId>>) -> BTreeSet<HostId> {
+        self.misplaced.take();
+        let remembered = self.forget_one(block);
+        let before = self.blocks.get(&block).map(|owner| owner.value.clone());
+        let now = owner.as_ref().map(|owner| owner.value.clone());
+        set(&mut self.blocks, block, owner);
+        if let Some(host) = &before {
+            self.change_held(host, |held| held.blocks.remove(&block));
+        }
+        if let Some(host) = &now {
+            self.change_held(host, |held| held.blocks.insert(block));
+        }
+        before.into_iter().chain(now).chain(remembered).collect()
+    }
+
+    /// The same of an address.
+    fn set_address(&mut self, address: IpAddr, claim: Option<(Block, Known<Claim>)>) -> BTreeSet<HostId> {
+        self.misplaced.take();
+        let before = self.addresses.get(&address).map(|(_, claim)| claim.value.host.clone());
+        let now = claim.as_ref().map(|(_, claim)| claim.value.host.clone());
+        set(&mut self.addresses, address, claim);
+        if let Some(host) = &before {
+            self.change_held(host, |held| held.addresses.remove(&address));
+        }
+        if let Some(host) = &now {
+            self.change_held(host, |held| held.addresses.insert(address));
+        }
+        before.into_iter().chain(now).collect()
+    }
+
+    fn change_held(&mut self, host: &HostId, change: impl FnOnce(&mut Held) -> bool) {
+        let held = self.held.entry(host.clone()).or_default();
+        change(held);
+        if held.blocks.is_empty() && held.remembered.is_empty() && held.addresses.is_empty() {
+            self.held.remove(host);
+        }
+    }
+
+    fn set_endpoint(&mut self, host: &HostId, attachment: Attachment, endpoint: Option<Endpoint>) {
+        let of_host = self.endpoints.entry(host.clone()).or_default();
+        set(of_host, attachment, endpoint);
+        if of_host.is_empty() {
+            self.endpoints.remove(host);
+        }
+    }
+
     fn subnet_with(&self, block: Block) -> Option<&Subnet> {
         self.network.as_ref()?.value.subnets.iter().find(|subnet| subnet.has(block))
     }
@@ -218,23 +291,42 @@ impl NetworkView {
 
     fn remember(&mut self, before: Self) {
         let known = before.blocks.into_iter().map(|(block, owner)| (block, owner.value));
-        let before = before.remembered.into_iter().chain(known);
-        self.remembered.extend(before.filter(|(block, _)| !self.blocks.contains_key(block)));
+        for (block, host) in before.remembered.into_iter().chain(known) {
+            if !self.blocks.contains_key(&block) {
+                self.change_held(&host, |held| held.remembered.insert(block));
+                self.remembered.insert(block, host);
+            }
+        }
     }
 
-    /// The blocks to which there are to be ways, with their owners: also those of which nothing is heard yet after a time without etcd.
+    fn forget_one(&mut self, block: Block) -> Option<HostId> {
+        let host = self.remembered.remove(&block)?;
+        self.change_held(&host, |held| held.remembered.remove(&block));
+        Some(host)
+    }
+
+    fn forget_remembered(&mut self) {
+        for (block, host) in std::mem::take(&mut self.remembered) {
+            self.change_held(&host, |held| held.remembered.remove(&block));
+        }
+    }
+
+    /// One host's blocks to which there are to be ways: also those of which nothing is heard yet after a time without etcd.
+    pub(crate) fn reached_of(&self, host: &HostId, view: &View) -> impl Iterator<Item = Block> {
+        let remembered = self.held.get(host).filter(|_| view.hosts.contains_key(host));
+        let remembered = remembered.into_iter().flat_map(|held| &held.remembered).copied();
+        self.blocks_of(host).chain(remembered.filter(|block| self.subnet_with(*block).is_some()))
+    }
+
+    /// Those of all hosts.
     pub(crate) fn reached<'a>(&'a self, view: &'a View) -> impl Iterator<Item = (Block, &'a HostId)> {
-        let is_one = |(block, owner): &(&Block, &HostId)| {
-            self.subnet_with(**block).is_some() && view.hosts.contains_key(*owner)
-        };
-        let remembered = self.remembered.iter().filter(is_one).map(|(block, owner)| (*block, owner));
-        self.blocks().map(|(block, owner)| (block, &owner.value)).chain(remembered)
+        self.held.keys().flat_map(|host| self.reached_of(host, view).map(move |block| (block, host)))
     }
 
     /// Whether an address is a host's: in a block of its own, or claimed.
     pub(crate) fn has(&self, host: &HostId, address: IpAddr) -> bool {
-        match self.addresses().find(|(claimed, ..)| *claimed == address) {
-            Some((_, _, claim)) if claim.value.granted => claim.value.host == *host,
+        match self.claim_of(address) {
+            Some(claim) if claim.value.granted => claim.value.host == *host,
             _ => {
                 let subnets = self.network.iter().flat_map(|network| &network.value.subnets);
                 let block = subnets.filter_map(|subnet| subnet.block_of(address)).next();
@@ -245,19 +337,39 @@ impl NetworkView {
 
     /// What a host tells of its containers: those of their addresses that are the host's.
     pub(crate) fn told_by(&self, host: &HostId) -> Told {
-        let all = self.endpoints.iter().filter(|((of, _), _)| of == host);
+        let all = self.endpoints.get(host).into_iter().flatten();
         let known = |endpoint: &Endpoint| {
             let mut known = endpoint.0.clone();
             known.addresses.retain(|address| self.has(host, *address));
             known
         };
-        let all = all.map(|((_, its), endpoint)| ((its.container.clone(), its.ifname.clone()), known(endpoint)));
+        let all = all.map(|(its, endpoint)| ((its.container.clone(), its.ifname.clone()), known(endpoint)));
         all.filter(|(_, known)| !known.addresses.is_empty()).collect()
     }
 
     /// The hosts that tell of containers.
     pub(crate) fn tellers(&self) -> BTreeSet<HostId> {
-        self.endpoints.keys().map(|(host, _)| host.clone()).collect()
+        self.endpoints.keys().cloned().collect()
+    }
+
+    /// Whether a host tells of any.
+    pub(crate) fn is_told_by(&self, host: &HostId) -> bool {
+        self.endpoints.contains_key(host)
+    }
+
+    /// All containers with the hosts that tell of them.
+    pub(crate) fn endpoints(&self) -> impl Iterator<Item = (&HostId, &Attachment, &Endpoint)> {
+        self.endpoints.iter().flat_map(|(host, all)| all.iter().map(move |(its, endpoint)| (host, its, endpoint)))
+    }
+
+    /// The hosts that have a block or an address.
+    pub(crate) fn holders(&self) -> impl Iterator<Item = &HostId> {
+        self.held.keys()
+    }
+
+    /// Whether a host has any.
+    pub(crate) fn is_held_by(&self, host: &HostId) -> bool {
+        self.held.contains_key(host)
     }
 
     /// Who owns a block.
@@ -267,17 +379,42 @@ impl NetworkView {
 
     /// The blocks of one host.
     pub(crate) fn blocks_of(&self, host: &HostId) -> impl Iterator<Item = Block> {
-        self.blocks().filter(move |(_, owner)| owner.value == *host).map(|(block, _)| block)
+        let blocks = self.held.get(host).into_iter().flat_map(|held| &held.blocks).copied();
+        blocks.filter(|block| self.subnet_with(*block).is_some())
+    }
+
+    /// The addresses that one host has outside its blocks.
+    pub(crate) fn addresses_of(&self, host: &HostId) -> impl Iterator<Item = (IpAddr, Block, &Known<Claim>)> {
+        let addresses = self.held.get(host).into_iter().flat_map(|held| &held.addresses);
+        let all = addresses.filter_map(|address| Some((*address, self.addresses.get(address)?)));
+        self.that_can_be(all.map(|(address, (block, claim))| (address, *block, claim)))
+    }
+
+    /// Who has claimed an address that a container can have.
+    pub(crate) fn claim_of(&self, address: IpAddr) -> Option<&Known<Claim>> {
+        let (block, claim) = self.addresses.get(&address)?;
+        self.subnet_with(*block)?.offers(address).then_some(claim)
     }
 
     /// The addresses that hosts have outside their blocks: those that a container can have, in a block of the network.
     pub(crate) fn addresses(&self) -> impl Iterator<Item = (IpAddr, Block, &Known<Claim>)> {
         let all = self.addresses.iter().map(|(address, (block, claim))| (*address, *block, claim));
+        self.that_can_be(all)
+    }
+
+    fn that_can_be<'a>(
+        &self,
+        all: impl Iterator<Item = (IpAddr, Block, &'a Known<Claim>)>,
+    ) -> impl Iterator<Item = (IpAddr, Block, &'a Known<Claim>)> {
         all.filter(|(address, block, _)| self.subnet_with(*block).is_some_and(|subnet| subnet.offers(*address)))
     }
 
     /// What cannot be, in words.
-    pub(crate) fn misplaced(&self) -> Vec<String> {
+    pub(crate) fn misplaced(&self) -> &[String] {
+        self.misplaced.get_or_init(|| self.find_misplaced())
+    }
+
+    fn find_misplaced(&self) -> Vec<String> {
         if self.network.is_none() {
             return Vec::new();
         }
@@ -321,6 +458,30 @@ mod tests {
         assert!(view.alive.contains(&a));
         view.apply(&change("nets/n/blocks/10.1.0.8-29", None));
         assert_eq!(view.networks[&name].blocks().count(), 0);
+    }
+
+    #[test]
+    fn what_a_host_has_is_found_by_the_host_and_a_change_says_whom_it_concerns() {
+        const B: &str = "bbbbbbbb-0000-4000-8000-000000000000";
+        let (mut view, name) = (View::default(), NetworkName::new("n").unwrap());
+        let [a, b] = [A, B].map(|id| HostId::parse(id).unwrap());
+        let holders = |hosts: &[&HostId]| Touched::Holders(name.clone(), hosts.iter().copied().cloned().collect());
+        view.apply(&change("nets/n/config", Some(&config())));
+        let block = "nets/n/blocks/10.1.0.8-29";
+        assert_eq!(view.apply(&change(block, Some(&json!(A)))), holders(&[&a]));
+        assert_eq!(view.apply(&change(block, Some(&json!(B)))), holders(&[&a, &b]), "it has moved");
+        assert_eq!((view.networks_of(&a).count(), view.networks_of(&b).count()), (0, 1));
+        let claim = |host: &str| json!({"host": host, "container": "c", "interface": "eth0", "granted": true});
+        let address = "nets/n/addrs/10.1.0.8-29/10.1.0.12";
+        assert_eq!(view.apply(&change(address, Some(&claim(A)))), holders(&[&a]));
+        let of_network = &view.networks[&name];
+        assert_eq!((of_network.addresses_of(&a).count(), of_network.addresses_of(&b).count()), (1, 0));
+        assert_eq!(of_network.holders().collect::<Vec<_>>(), [&a, &b]);
+        assert!(of_network.has(&a, "10.1.0.12".parse().unwrap()));
+        assert!(of_network.has(&b, "10.1.0.13".parse().unwrap()));
+        assert_eq!(view.apply(&change(address, None)), holders(&[&a]));
+        assert_eq!(view.apply(&change(block, None)), holders(&[&b]));
+        assert_eq!(view.networks[&name].holders().count(), 0);
     }
 
     #[test]

@@ -161,6 +161,28 @@ fn a_dead_host_s_containers_go_with_its_lease_and_its_blocks_when_it_is_removed(
 }
 
 #[test]
+fn a_host_that_is_silent_for_long_loses_its_blocks_where_that_is_wished() {
+    let mut cluster = Cluster::with(3, &json!({"timeToLive": 2, "reclaimAfter": 2}));
+    cluster.create(&["net"]);
+    let [(a, _), _] = pair(&cluster);
+    let last = cluster.nodes[2].host.container("last");
+    let address = cluster.nodes[2].attach(&last, "net");
+    let blocks = cluster.keys("nets/net/blocks/");
+    cluster.nodes[2].kill_agent();
+    eventually("its block is free", || {
+        cluster.keys("nets/net/blocks/").len() == 2 && cluster.keys("hosts/").len() == 2
+    });
+    for node in &cluster.nodes[..2] {
+        eventually("nobody has a way there", || node.host.shell("ip route show proto 142").lines().count() == 2);
+        assert_eq!(node.agent()["problems"], json!([]));
+    }
+    // It was not dead, and nobody has its block: that is its own again.
+    cluster.nodes[2].start_agent();
+    eventually("it has it again", || cluster.keys("nets/net/blocks/") == blocks);
+    eventually("its container is reached", || a.try_run(["ping", "-c1", "-W1", &address]).status.success());
+}
+
+#[test]
 fn a_host_that_was_restarted_has_the_same_blocks() {
     let mut cluster = Cluster::new(2, 60);
     cluster.create(&["net"]);
@@ -179,22 +201,91 @@ fn a_host_that_was_restarted_has_the_same_blocks() {
     let _ = address;
 }
 
+/// The host is with the minority of etcd's members.
 #[test]
-fn a_partitioned_host_reaches_whom_it_reaches() {
-    let cluster = Cluster::new(2, 2);
+fn a_partitioned_host_reaches_whom_it_reaches_and_catches_up_with_the_majority() {
+    let cluster = Cluster::of_members(2);
     cluster.create(&["net"]);
     let [(a, address_of_a), (b, address_of_b)] = pair(&cluster);
-    let cut = "nft add table inet cut; nft add chain inet cut o '{ type filter hook output priority 0; }'
-        nft add rule inet cut o ip daddr 192.0.2.254 drop";
-    cluster.nodes[0].host.shell(cut);
-    eventually("the others miss it", || cluster.nodes[1].agent()["alive"] == json!(1));
+    let [minority, majority] = [&cluster.nodes[0], &cluster.nodes[2]];
+    minority.cut_off();
+    eventually("its agent knows", || minority.agent()["connected"] == json!(false));
+    eventually("the others miss it", || majority.agent()["alive"] == json!(2));
     a.assert_pings(&address_of_b);
     b.assert_pings(&address_of_a);
+    let more = minority.host.container("more");
+    b.assert_pings(&minority.attach(&more, "net"));
+    let elsewhere = minority.host.container("elsewhere");
+    let wish = minority.plugin(&elsewhere, "net").args("IP=10.128.255.254").command("ADD").run().error();
+    assert_eq!(wish.code, 11, "{wish:?}");
+    // The majority decides without it.
+    let late = majority.host.container("late");
+    let address = majority.attach(&late, "net");
+    eventually("the majority knows the way", || b.try_run(["ping", "-c1", "-W1", &address]).status.success());
+    assert_eq!(majority.agent()["connected"], json!(true));
+    minority.join_again();
+    eventually("it knows the way, too", || a.try_run(["ping", "-c1", "-W1", &address]).status.success());
+    eventually("its containers are told again", || cluster.keys("nets/net/names/").len() == 4);
+    assert_eq!(cluster.keys("nets/net/blocks/").len(), 3, "nobody else got its block");
+}
+
+#[test]
+fn the_leader_of_etcd_is_lost() {
+    let mut cluster = Cluster::of_members(5);
+    cluster.create(&["net"]);
+    let [(a, _), (_, address_of_b)] = pair(&cluster);
+    let leader = cluster.leader();
+    cluster.nodes[leader].kill_member();
+    a.assert_pings(&address_of_b);
+    let late = cluster.nodes[2].host.container("late");
+    eventually("another leader decides", || cluster.nodes[2].try_attach(&late, "net").is_ok());
+    let result = late.addresses("eth0")[0].clone();
+    let (address, _) = result.split_once('/').expect("an address");
+    eventually("others hear of it", || a.try_run(["ping", "-c1", "-W1", address]).status.success());
+    for node in &cluster.nodes {
+        eventually("nobody is missing", || {
+            node.agent()["connected"] == json!(true) && node.agent()["alive"] == json!(3)
+        });
+    }
+    cluster.nodes[leader].start_member();
+    cluster.wait_for_etcd();
+    eventually("all are told", || cluster.keys("nets/net/names/").len() == 3);
+    a.assert_pings(&address_of_b);
+}
+
+#[test]
+fn the_majority_of_etcd_is_lost_and_comes_back() {
+    let mut cluster = Cluster::of_members(2);
+    cluster.create(&["net"]);
+    let [(a, address_of_a), (b, address_of_b)] = pair(&cluster);
+    let blocks = cluster.keys("nets/net/blocks/");
+    let before = [ways(&cluster.nodes[0]), ways(&cluster.nodes[1])];
+    cluster.nodes[1].kill_member();
+    cluster.nodes[2].kill_member();
+    for node in &cluster.nodes {
+        eventually("the agent knows", || node.agent()["connected"] == json!(false));
+    }
+    // Longer than every lease.
+    std::thread::sleep(std::time::Duration::from_secs(4));
+    a.assert_pings(&address_of_b);
     let more = cluster.nodes[0].host.container("more");
-    let address = cluster.nodes[0].attach(&more, "net");
-    b.assert_pings(&address);
-    cluster.nodes[0].host.shell("nft delete table inet cut");
-    eventually("it is back", || cluster.keys("nets/net/names/").len() == 3);
+    b.assert_pings(&cluster.nodes[0].attach(&more, "net"));
+    let late = cluster.nodes[2].host.container("late");
+    let refused = cluster.nodes[2].try_attach(&late, "net").error();
+    assert!(refused.code == 11 && format!("{refused:?}").contains("etcd"), "{refused:?}");
+    cluster.nodes[1].start_member();
+    cluster.nodes[2].start_member();
+    cluster.wait_for_etcd();
+    for node in &cluster.nodes {
+        eventually("the agent is back", || {
+            node.agent()["connected"] == json!(true) && node.agent()["alive"] == json!(3)
+        });
+    }
+    eventually("containers are told again", || cluster.keys("nets/net/names/").len() == 3);
+    assert_eq!(cluster.keys("nets/net/blocks/"), blocks);
+    assert_eq!([ways(&cluster.nodes[0]), ways(&cluster.nodes[1])], before);
+    b.assert_pings(&address_of_a);
+    eventually("there are new blocks", || cluster.nodes[2].try_attach(&late, "net").is_ok());
 }
 
 #[test]

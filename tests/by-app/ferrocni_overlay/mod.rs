@@ -3,6 +3,7 @@
 //! - `blocks`: who owns which addresses
 //! - `check`: what is in the way between hosts
 //! - `failures`: each row of the table in docs/overlay.md
+//! - `moves`: what packets notice of containers that come and go
 //! - `names`: containers on different hosts find each other
 //! - `reach`: containers on different hosts reach each other, and nobody else does
 //! - `stored`: what others write into etcd
@@ -10,6 +11,7 @@
 mod blocks;
 mod check;
 mod failures;
+mod moves;
 mod names;
 mod reach;
 mod stored;

@@ -20,10 +20,11 @@ use cni::NetworkName;
 use ipnetwork::IpNetwork;
 use netlink::Socket;
 use nftables::overlay::{Guard, Overlay};
+use overlay::HostId;
 
 use crate::Error;
 use crate::underlay::Found;
-use vxlan::{Programmed, Wanted};
+use vxlan::{Programmed, Seen, Wanted};
 use wireguard::Tunnel;
 
 /// What the agent has in the kernel.
@@ -42,12 +43,32 @@ impl Kernel {
         Ok(Self { host: Socket::open()?, guard: Guard::open()?, devices: BTreeMap::new(), tunnel: None, drift: 0 })
     }
 
-    /// Has the kernel be as a network wants it. What fails is read anew the next time.
-    pub(crate) fn program(&mut self, network: &NetworkName, wanted: Wanted) -> Result<(), Error> {
+    /// Has the kernel be as a network wants it; the hosts that cannot be reached, and one of them. What fails is read anew the next
+    /// time.
+    pub(crate) fn program(&mut self, network: &NetworkName, wanted: Wanted) -> Result<Option<(usize, HostId)>, Error> {
         let known = self.devices.remove(network);
         let programmed = vxlan::program(&mut self.host, known, wanted)?;
+        let unreached = programmed.wanted.unreached();
         self.devices.insert(network.clone(), programmed);
-        Ok(())
+        Ok(unreached)
+    }
+
+    /// The same for these hosts only, if the network was programmed before.
+    pub(crate) fn lead_to(
+        &mut self,
+        network: &Seen<'_>,
+        hosts: &BTreeSet<HostId>,
+    ) -> Result<Option<(usize, HostId)>, Error> {
+        let Some(mut programmed) = self.devices.remove(network.name) else { return Ok(None) };
+        programmed.lead_to(&mut self.host, network, hosts)?;
+        let unreached = programmed.wanted.unreached();
+        self.devices.insert(network.name.clone(), programmed);
+        Ok(unreached)
+    }
+
+    /// Whether it is known what a network has.
+    pub(crate) fn has(&self, network: &NetworkName) -> bool {
+        self.devices.contains_key(network)
     }
 
     /// Makes the device of encrypted networks, or takes the one that is there. It fits the network underneath when this returns.

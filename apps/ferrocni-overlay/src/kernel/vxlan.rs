@@ -21,7 +21,10 @@ use crate::view::{NetworkView, View};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Wanted {
     device: Device,
-    entries: BTreeSet<Entry>,
+    /// Whoever else is in the network.
+    always: BTreeSet<Entry>,
+    /// For each host with blocks or addresses of the network, this one among them; none for one that cannot be reached.
+    of_hosts: BTreeMap<HostId, Option<BTreeSet<Entry>>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,54 +57,93 @@ pub(crate) struct Here<'a> {
     pub(crate) port: u16,
 }
 
-impl Wanted {
-    /// What follows from what is known. A host that cannot be reached is in `unreached`.
-    pub(crate) fn of(
-        name: &NetworkName,
-        network: &Network,
-        of_network: &NetworkView,
-        view: &View,
-        here: &Here<'_>,
-        unreached: &mut BTreeSet<HostId>,
-    ) -> Self {
-        let kind = LinkKind::Vxlan { vni: network.vni.number(), port: here.port, local: here.local };
-        let device = Device {
+/// A network with what is known of it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Seen<'a> {
+    pub(crate) name: &'a NetworkName,
+    pub(crate) network: &'a Network,
+    pub(crate) of_network: &'a NetworkView,
+    pub(crate) view: &'a View,
+    pub(crate) here: &'a Here<'a>,
+}
+
+impl Seen<'_> {
+    fn device(&self) -> Device {
+        let Self { network, here, .. } = self;
+        Device {
             name: network.vni.device(),
-            label: label(name),
-            kind,
+            label: label(self.name),
+            kind: LinkKind::Vxlan { vni: network.vni.number(), port: here.port, local: here.local },
             mac: network.vni.mac_of(here.id),
             mtu: inner_mtu(here.underlay.mtu, network, here.local),
-        };
-        let subnets = network.subnets.iter().map(overlay::Subnet::network);
-        let mut entries: BTreeSet<Entry> = subnets.map(Entry::Unreachable).collect();
-        let mut peers: BTreeMap<&HostId, Option<Peer>> = BTreeMap::new();
-        for (block, owner) in of_network.reached(view) {
-            if owner == here.id {
-                entries.insert(Entry::Address(block.first()));
-                continue;
-            }
-            let peer = *peers.entry(owner).or_insert_with(|| Peer::of(owner, network, view, here));
-            let Some(peer) = peer else {
-                unreached.insert(owner.clone());
-                continue;
-            };
-            entries.insert(Entry::Forwarding(peer.mac, peer.address));
+        }
+    }
+
+    /// What a host's blocks and addresses want; `None` if it cannot be reached.
+    fn entries_of(&self, id: &HostId) -> Option<BTreeSet<Entry>> {
+        let blocks = || self.of_network.reached_of(id, self.view);
+        if id == self.here.id {
+            return Some(blocks().map(|block| Entry::Address(block.first())).collect());
+        }
+        let mut entries = BTreeSet::new();
+        if blocks().next().is_none() {
+            return Some(entries);
+        }
+        let peer = Peer::of(id, self)?;
+        entries.insert(Entry::Forwarding(peer.mac, peer.address));
+        for block in blocks() {
             entries.insert(Entry::Neighbour(block.first(), peer.mac));
             entries.insert(Entry::Route(Way { to: block.network(), via: Some(block.first()), mtu: peer.mtu }));
         }
-        for (address, _, claim) in of_network.addresses() {
-            let owner = &claim.value.host;
-            let same_family = |block: &overlay::Block| block.is_ipv4() == address.is_ipv4();
-            let via = of_network.blocks_of(owner).find(same_family).filter(|_| claim.value.granted && owner != here.id);
-            if let (Some(via), Some(Some(peer))) = (via, peers.get(owner)) {
-                entries.insert(Entry::Route(Way {
-                    to: IpNetwork::from(address),
-                    via: Some(via.first()),
-                    mtu: peer.mtu,
-                }));
+        for (address, _, _) in self.of_network.addresses_of(id).filter(|(_, _, claim)| claim.value.granted) {
+            if let Some(via) = blocks().find(|block| block.is_ipv4() == address.is_ipv4()) {
+                let to = IpNetwork::from(address);
+                entries.insert(Entry::Route(Way { to, via: Some(via.first()), mtu: peer.mtu }));
             }
         }
-        Self { device, entries }
+        Some(entries)
+    }
+}
+
+impl Wanted {
+    /// What follows from what is known.
+    pub(crate) fn of(network: &Seen<'_>) -> Self {
+        let always = network.network.subnets.iter().map(|subnet| Entry::Unreachable(subnet.network()));
+        let of_hosts = network.of_network.holders().map(|host| (host.clone(), network.entries_of(host)));
+        Self { device: network.device(), always: always.collect(), of_hosts: of_hosts.collect() }
+    }
+
+    fn entries(&self) -> BTreeSet<Entry> {
+        self.of_hosts.values().flatten().flatten().chain(&self.always).copied().collect()
+    }
+
+    /// How many hosts cannot be reached, and one of them.
+    pub(super) fn unreached(&self) -> Option<(usize, HostId)> {
+        let mut unreached = self.of_hosts.iter().filter(|(_, entries)| entries.is_none()).map(|(host, _)| host);
+        let first = unreached.next()?.clone();
+        Some((1 + unreached.count(), first))
+    }
+}
+
+impl Programmed {
+    /// Has the kernel follow what these hosts have now. On failure nobody knows what it has.
+    pub(super) fn lead_to(
+        &mut self,
+        host: &mut Socket,
+        network: &Seen<'_>,
+        hosts: &BTreeSet<HostId>,
+    ) -> Result<(), Error> {
+        let of_hosts = &mut self.wanted.of_hosts;
+        let (mut now, mut wanted) = (BTreeSet::new(), BTreeSet::new());
+        for id in hosts {
+            now.extend(of_hosts.remove(id).flatten().into_iter().flatten());
+            if network.of_network.is_held_by(id) {
+                let entries = network.entries_of(id);
+                wanted.extend(entries.iter().flatten().copied());
+                of_hosts.insert(id.clone(), entries);
+            }
+        }
+        ways::change(host, self.index, &now, &wanted)
     }
 }
 
@@ -114,7 +156,7 @@ struct Peer {
 }
 
 impl Peer {
-    fn of(id: &HostId, network: &Network, view: &View, here: &Here<'_>) -> Option<Self> {
+    fn of(id: &HostId, Seen { network, view, here, .. }: &Seen<'_>) -> Option<Self> {
         let host = view.hosts.get(id)?;
         let address = host.reached_from(here.local)?;
         let is_smaller = host.mtu < here.underlay.mtu;
@@ -132,14 +174,15 @@ pub(crate) fn inner_mtu(outer: u32, network: &Network, local: IpAddr) -> u32 {
 
 /// Has the kernel be as it is wanted. What it is now is read, unless it is known.
 pub(crate) fn program(host: &mut Socket, known: Option<Programmed>, wanted: Wanted) -> Result<Programmed, Error> {
+    let entries = wanted.entries();
     let (index, now) = match known {
-        Some(Programmed { index, wanted: now }) if now.device == wanted.device => (index, now.entries),
+        Some(Programmed { index, wanted: now }) if now.device == wanted.device => (index, now.entries()),
         _ => {
             let link = device(host, &wanted.device)?;
-            (link.index, ways::read(host, link.index, &wanted.entries)?)
+            (link.index, ways::read(host, link.index, &entries)?)
         }
     };
-    ways::change(host, index, &now, &wanted.entries)?;
+    ways::change(host, index, &now, &entries)?;
     Ok(Programmed { index, wanted })
 }
 
@@ -149,8 +192,9 @@ pub(super) fn differences(host: &mut Socket, wanted: &Wanted) -> Result<u64, Err
     if !wanted.device.is(&link) {
         return Ok(1);
     }
-    let found = ways::read(host, link.index, &wanted.entries)?;
-    Ok(found.symmetric_difference(&wanted.entries).count() as u64)
+    let entries = wanted.entries();
+    let found = ways::read(host, link.index, &entries)?;
+    Ok(found.symmetric_difference(&entries).count() as u64)
 }
 
 /// Removes the device and the routes that do not go with it.
