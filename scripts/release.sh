@@ -36,9 +36,9 @@ esac
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-# What is not committed is in no release.
+# What is not committed is in no release. Tests are of what is there now.
 mkdir "$work/source"
-git archive HEAD | tar -x -C "$work/source"
+if [ -n "$given" ]; then git ls-files -z | tar --null -T - -c; else git archive HEAD; fi | tar -x -C "$work/source"
 cd "$work/source"
 
 # A folder with a main.rs is a program of that name.

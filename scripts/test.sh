@@ -147,6 +147,24 @@ unpack_debian_13() {
     rm -rf "$work"
 }
 
+# Debian 12 and 13 as they are before anybody installs a thing, for the tests of the package: a root file system each.
+make_debian_roots() {
+    local release folder work list
+    for release in bookworm trixie; do
+        folder=$TARGET/clients/root-$release
+        [ ! -d "$folder" ] || continue
+        step "making a root file system of Debian's $release"
+        work=$(mktemp -d)
+        list=$(source_list_for dpkg deb $release "$work")
+        quietly mmdebstrap --variant=essential --dpkgopt='path-exclude=/usr/share/doc/*' \
+            --dpkgopt='path-exclude=/usr/share/locale/*' --dpkgopt='path-exclude=/usr/share/man/*' \
+            $release "$work/root" "$list"
+        mkdir -p "$TARGET/clients"
+        mv "$work/root" "$folder"
+        rm -rf "$work"
+    done
+}
+
 # Makes a source list in folder $4, and prints its path: the machine's own entry that package $1 is from, with its server,
 # options and key, but of type $2 (deb or deb-src) and, if $3 says one, for another release.
 source_list_for() {
@@ -279,6 +297,7 @@ require_root_and_rust
 install_packages
 build_cnitool
 unpack_debian_13
+make_debian_roots
 [ "${1-}" != --clients ] || exit 0
 CARGO_BUILD_TARGET=$(scripts/target.sh)
 export CARGO_BUILD_TARGET

@@ -57,7 +57,7 @@ pub(crate) struct Running {
     pub(crate) id: String,
     ctr: Background,
     pub(crate) container: Container,
-    addresses: Addresses,
+    pub(crate) addresses: Addresses,
 }
 
 /// The machine's cgroups are shared by all test hosts, so the id has to be unique.

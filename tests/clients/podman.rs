@@ -40,6 +40,11 @@ pub(crate) const PODMAN: &str = "CONTAINERS_CONF=/run/podman/containers.conf \
 pub(crate) fn host_with_podman() -> Host {
     let host = host_with_plugins();
     assert_eq!(host.run(["ls", PLUGINS]).lines().count(), 9);
+    with_podman(host)
+}
+
+/// With an image `box`.
+pub(crate) fn with_podman(host: Host) -> Host {
     host.write("/run/podman/containers.conf", CONTAINERS_CONF);
     write_storage_conf(&host);
     make_root_file_system(&host);
