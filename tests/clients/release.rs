@@ -68,9 +68,8 @@ impl Debian {
     fn files(&self) -> Vec<String> {
         let pruned = ["/proc", "/sys", "/dev", "/run", "/var/lib/dpkg", "/var/log"].map(|path| format!("-path {path}"));
         let pruned = format!("find / \\( {} \\) -prune -o", pruned.join(" -o "));
-        let listed = self.run(&format!(
-            "{pruned} -printf '%y %m %U:%G %p %l\\n'; {pruned} -type f -print0 | xargs -0 sha256sum"
-        ));
+        let listed = self
+            .run(&format!("{pruned} -printf '%y %m %U:%G %p %l\\n'; {pruned} -type f -print0 | xargs -0 sha256sum"));
         let mut lines: Vec<_> = listed.lines().map(str::to_owned).collect();
         lines.sort();
         lines
@@ -97,7 +96,8 @@ fn two_programs_talk(debian: &Debian) {
         debian.run(&format!("ferrocni run -d --name {name} --network web sh -c '{program}'"));
     }
     for (name, other) in [("one", "two"), ("two", "one")] {
-        let fetched = debian.run(&format!("until [ -s /srv/{name}/fetched ]; do sleep 0.05; done; cat /srv/{name}/fetched"));
+        let fetched =
+            debian.run(&format!("until [ -s /srv/{name}/fetched ]; do sleep 0.05; done; cat /srv/{name}/fetched"));
         assert_eq!(fetched, format!("of {other}\n"));
     }
 }
@@ -105,7 +105,9 @@ fn two_programs_talk(debian: &Debian) {
 impl Debian {
     /// What the kernel has for the host, to the last empty table.
     fn kernel(&self) -> String {
-        self.host.shell("ip -o link; ip -o address | sed 's/valid_lft.*//'; ip rule; ip route show table all; nft list ruleset")
+        self.host.shell(
+            "ip -o link; ip -o address | sed 's/valid_lft.*//'; ip rule; ip route show table all; nft list ruleset",
+        )
     }
 
     /// A container of `ferrocni run`, and its address.

@@ -76,8 +76,7 @@ pub fn collect<C>(request: &Gc<C>, parts: &[Part]) -> Result<(), Error> {
 pub fn hand_over() -> Result<(), Error> {
     let holdings = Ruleset::open()?.holdings(&[Part::Masquerade])?;
     let holders: BTreeSet<_> = holdings.iter().filter_map(|held| Attachment::from_label(&held.label)).collect();
-    let names: Vec<_> =
-        holders.iter().map(|holder| (holder.network.as_str(), holder.container.as_str())).collect();
+    let names: Vec<_> = holders.iter().map(|holder| (holder.network.as_str(), holder.container.as_str())).collect();
     match by_iptables::add_empty_chains(&names, Variant::Default) {
         Err(error) if error.is_not_installed() => Ok(()),
         done => Ok(done?),
