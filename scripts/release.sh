@@ -11,7 +11,7 @@
 # The same commit gives the same bytes, wherever and whenever it is built with the same toolchain.
 #
 #   scripts/release.sh [OUT]
-#   PROGRAMS=DIR scripts/release.sh [OUT]    packs the programs in DIR instead of building them, for tests
+#   PROGRAMS=DIR scripts/release.sh [OUT]    packs the programs in DIR, hardly compressed, instead of building them: for tests
 set -euo pipefail
 umask 022
 export LC_ALL=C TZ=UTC
@@ -19,6 +19,7 @@ fail() { echo "release.sh: $*" >&2; exit 1; }
 
 cd "$(dirname "$0")/.."
 out=$(mkdir -p "${1:-dist}" && cd "${1:-dist}" && pwd)
+given=${PROGRAMS:+$(cd "$PROGRAMS" && pwd)}
 for program in git jq tar gzip dpkg-deb sha256sum; do
     command -v "$program" >/dev/null || fail "there is no $program: install it first"
 done
@@ -35,9 +36,9 @@ esac
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-# What is not committed is in no release.
+# What is not committed is in no release. Tests are of what is there now.
 mkdir "$work/source"
-git archive HEAD | tar -x -C "$work/source"
+if [ -n "$given" ]; then git ls-files -z | tar --null -T - -c; else git archive HEAD; fi | tar -x -C "$work/source"
 cd "$work/source"
 
 # A folder with a main.rs is a program of that name.
@@ -45,16 +46,32 @@ names() { for main in "$@"; do basename "${main%/src/main.rs}"; done; }
 plugins=$(names plugins/*/src/main.rs ipam/*/src/main.rs)
 apps=$(names apps/*/src/main.rs)
 
-# The paths of this machine are in no program.
+# The paths of this machine are in no program. What the project's own configuration tells the compiler stays; what the environment
+# tells it would take its place.
 build() {
     scripts/needs.sh
-    local remap="--remap-path-prefix=$PWD=/ferrocni --remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo"
+    unset RUSTFLAGS CARGO_ENCODED_RUSTFLAGS
+    local remap="'--remap-path-prefix=$work=/ferrocni', '--remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo'"
     export CARGO_TARGET_DIR=$work/target
-    CARGO_INCREMENTAL=0 RUSTFLAGS="${RUSTFLAGS-} $remap" cargo build --locked --release --bins --quiet
+    CARGO_INCREMENTAL=0 cargo --config "target.'cfg(target_os = \"linux\")'.rustflags = [$remap]" build --locked --release --bins --quiet
     programs=$CARGO_TARGET_DIR/$CARGO_BUILD_TARGET/release
 }
 
-if [ -n "${PROGRAMS-}" ]; then programs=$PROGRAMS; else build; fi
+# A build for tests has ten times the size of its code in it that only debuggers read.
+strip_given() {
+    local program
+    mkdir "$work/programs"
+    for program in $plugins $apps; do strip -o "$work/programs/$program" "$given/$program"; done
+    programs=$work/programs
+}
+
+if [ -n "$given" ]; then
+    strip_given
+    level=1 deb_compression=gzip
+else
+    build
+    level=9 deb_compression=xz
+fi
 
 # The files of an installation below $1. The units name the folder of the programs, which is another one in a package.
 lay_out() {
@@ -79,13 +96,11 @@ folder_of() {
     if [ "$1" = netavark ]; then echo usr/libexec/ferrocni; else echo usr/bin; fi
 }
 
+# In the folders that they have in the sources, so that links from page to page lead somewhere.
 lay_out_documents() {
-    local folder=$1
-    install -d "$folder/examples" "$folder/plugins"
-    install -m 0644 README.md SECURITY.md docs/*.md "$folder/"
-    install -m 0644 conf/*.conflist "$folder/examples/"
-    for page in plugins/*/README.md ipam/*/README.md; do
-        install -m 0644 "$page" "$folder/plugins/$(basename "${page%/README.md}").md"
+    local folder=$1 page
+    for page in README.md SECURITY.md CHANGELOG.md docs/*.md conf/*.conflist conf/overlay/* plugins/*/README.md ipam/*/README.md; do
+        install -D -m 0644 "$page" "$folder/$page"
     done
     gzip -n9 <CHANGELOG.md >"$folder/changelog.gz"
     { sed -n '1,/^$/p' conf/debian/copyright; scripts/linked.sh licences; } >"$folder/copyright"
@@ -101,7 +116,7 @@ make_tarball() {
     local name=ferrocni-$version-$CARGO_BUILD_TARGET
     cp -a "$work/root" "$work/$name"
     install -m 0755 conf/tarball/install.sh "$work/$name/"
-    pack "$work" "$name" | gzip -n9 >"$out/$name.tar.gz"
+    pack "$work" "$name" | gzip -n$level >"$out/$name.tar.gz"
 }
 
 make_deb() {
@@ -115,7 +130,7 @@ make_deb() {
     sed "s/@VERSION@/$version/; s/@ARCH@/$deb_arch/; s/@SIZE@/$(du -sk --apparent-size "$root/usr" | cut -f1)/" \
         conf/debian/control >"$root/DEBIAN/control"
     (cd "$root" && find usr -type f | sort | xargs md5sum) >"$root/DEBIAN/md5sums"
-    dpkg-deb --root-owner-group -Zxz --build "$root" "$out/ferrocni_${version}_$deb_arch.deb" >/dev/null
+    dpkg-deb --root-owner-group --threads-max=1 -Z"$deb_compression" -z"$level" --build "$root" "$out/ferrocni_${version}_$deb_arch.deb" >/dev/null
 }
 
 # An OCI image layout (image-spec 1.1) in one archive: one layer with nothing but static programs.

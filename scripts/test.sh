@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Checks everything, exactly as continuous integration does: format, lints, documentation, licences, tests.
+# Checks everything, exactly as continuous integration does: format, lints, documentation, dependencies, tests.
 # Installs what the tests need (Debian 12) and builds the clients they drive. The tests run in namespaces
 # of their own; the machine's network stays as it is.
 #
@@ -22,9 +22,8 @@ PACKAGES=(iproute2 iputils-ping procps conntrack nftables iptables dbus-daemon f
 # Packages that would start a daemon, with its unit, and one of them with rules for the whole machine.
 DAEMONS=(firewalld:firewalld containerd:containerd etcd-server:etcd)
 
-# Licences that may be linked into an Apache-2.0 program.
-LICENCES='["Apache-2.0", "Apache-2.0 WITH LLVM-exception", "BSD-2-Clause", "BSD-3-Clause", "ISC", "MIT",
-           "Unicode-3.0", "Unlicense", "Zlib"]'
+# What others may use without the rest, in the order in which it would be published.
+PUBLISHED=(ferrocni-cni ferrocni-files ferrocni-cni-plugin ferrocni-cni-runtime)
 
 TARGET=${CARGO_TARGET_DIR:-target}
 LOG=$TARGET/test.log
@@ -147,6 +146,24 @@ unpack_debian_13() {
     rm -rf "$work"
 }
 
+# Debian 12 and 13 as they are before anybody installs a thing, for the tests of the package: a root file system each.
+make_debian_roots() {
+    local release folder work list
+    for release in bookworm trixie; do
+        folder=$TARGET/clients/root-$release
+        [ ! -d "$folder" ] || continue
+        step "making a root file system of Debian's $release"
+        work=$(mktemp -d)
+        list=$(source_list_for dpkg deb $release "$work")
+        quietly mmdebstrap --variant=essential --dpkgopt='path-exclude=/usr/share/doc/*' \
+            --dpkgopt='path-exclude=/usr/share/locale/*' --dpkgopt='path-exclude=/usr/share/man/*' \
+            $release "$work/root" "$list"
+        mkdir -p "$TARGET/clients"
+        mv "$work/root" "$folder"
+        rm -rf "$work"
+    done
+}
+
 # Makes a source list in folder $4, and prints its path: the machine's own entry that package $1 is from, with its server,
 # options and key, but of type $2 (deb or deb-src) and, if $3 says one, for another release.
 source_list_for() {
@@ -170,13 +187,21 @@ source_list_for() {
     esac
 }
 
-# Each part of a licence expression that is joined by AND has to offer a licence from the list.
-check_licences() {
-    cargo metadata --locked --format-version 1 | jq -re --argjson allowed "$LICENCES" '
-        def acceptable: gsub("[()]"; "") | split(" OR ") - (split(" OR ") - $allowed) | length > 0;
-        [.packages[] | select((.license // "none" | gsub(" */ *"; " OR ")) | split(" AND ") | all(acceptable) | not)]
-        | if length > 0 then (.[] | "not an accepted licence: \(.name) \(.version): \(.license)"), false
-          else "all licences are accepted" end'
+# Each of them is whole without the workspace's folders, as far as packing can tell; that they compile is known.
+pack_crates() {
+    cargo package --locked --allow-dirty --no-verify "${PUBLISHED[@]/#/--package=}"
+}
+
+# With the oldest Rust that Cargo.toml promises, where rustup has it or can bring it. Elsewhere clippy (incompatible_msrv) and
+# scripts/dependencies.sh have to do.
+check_oldest_rust() {
+    local oldest
+    oldest=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
+    if timeout 120 rustup toolchain install "$oldest" --profile minimal --target "$CARGO_BUILD_TARGET" >/dev/null 2>&1; then
+        cargo "+$oldest" check --locked --workspace --bins --target-dir "$TARGET/oldest-rust"
+    else
+        echo "there is no Rust $oldest here, and rustup brings none: only lints and what crates say of themselves are checked"
+    fi
 }
 
 # More threads than cores: the tests mostly wait for the kernel.
@@ -294,6 +319,7 @@ require_root_and_rust
 install_packages
 build_cnitool
 unpack_debian_13
+make_debian_roots
 [ "${1-}" != --clients ] || exit 0
 rm -f "$LOG.failed"
 CARGO_BUILD_TARGET=$(scripts/target.sh)
@@ -319,13 +345,18 @@ cargo clippy --locked --workspace --all-targets -- -D warnings
 cargo clippy --locked -p tests --test by-kernel-feature -- -D warnings
 step "documentation"
 RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --document-private-items
-step "licences"
-check_licences
+step "dependencies"
+scripts/dependencies.sh
+step "the oldest Rust"
+check_oldest_rust
+step "crates that others use"
+pack_crates
+scripts/api.sh
 step "tests"
 run_tests
 step "fuzzing"
 scripts/fuzz.sh 5
 run_tests_by_kernel_feature
 [ ! -s "$LOG.failed" ] || step "these passed alone only, as told above: $(sed -n 's/^---- \(.*\) stdout ----$/\1/p' "$LOG.failed" | xargs)"
-echo "test.sh: format, lints, documentation, licences and $(passed "$LOG" "$VM_LOG") tests" \
+echo "test.sh: format, lints, documentation, dependencies and $(passed "$LOG" "$VM_LOG") tests" \
     "($(passed "$VM_LOG") of them in a virtual machine) passed in $SECONDS s"

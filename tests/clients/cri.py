@@ -1,4 +1,4 @@
-"""Calls containerd's CRI as a kubelet does: `cri.py run NAME HOST_PORT`, `cri.py remove ID`.
+"""Calls containerd's CRI as a kubelet does: `cri.py run NAME HOST_PORT`, `cri.py install IMAGE FOLDER`, `cri.py remove ID`.
 
 Messages are written field by field (numbers from runtime/v1/api.proto): two calls do not need a compiler for all of them.
 """
@@ -30,11 +30,36 @@ def call(channel, method, message):
 
 
 def run(channel, name, port):
-    metadata = field(1, name) + field(2, f"uid-of-{name}") + field(3, "shop")
     mapping = field(2, 80) + field(3, int(port))
-    config = field(1, metadata) + field(2, name) + field(3, "/run") + field(5, mapping) + field(8, b"")
-    answer = call(channel, "RunPodSandbox", field(1, config))
-    print(answer[2 : 2 + answer[1]].decode())
+    print(sandbox(channel, pod(name, hostname=name) + field(5, mapping) + field(8, b"")))
+
+
+def install(channel, image, folder):
+    """The container of conf/kubernetes/daemonset.yaml."""
+    on_the_host = pod("install", hostname="") + field(8, field(2, field(1, field(1, 2))))
+    identifier = sandbox(channel, on_the_host)
+    mount = field(1, f"/host{folder}") + field(2, folder)
+    capabilities = field(1, "DAC_OVERRIDE") + field(2, "ALL")
+    security = field(1, capabilities) + field(5, field(1, 0)) + field(7, 1) + field(11, 1)
+    arguments = field(4, "--stay") + field(4, f"/host{folder}")
+    container = field(1, field(1, "install")) + field(2, field(1, image)) + arguments + field(7, mount)
+    container += field(15, field(2, security))
+    message = field(1, identifier) + field(2, container) + field(3, on_the_host)
+    call(channel, "StartContainer", field(1, first_text(call(channel, "CreateContainer", message))))
+    print(identifier)
+
+
+def pod(name, hostname):
+    metadata = field(1, name) + field(2, f"uid-of-{name}") + field(3, "shop")
+    return field(1, metadata) + field(2, hostname) + field(3, "/run")
+
+
+def sandbox(channel, config):
+    return first_text(call(channel, "RunPodSandbox", field(1, config)))
+
+
+def first_text(answer):
+    return answer[2 : 2 + answer[1]].decode()
 
 
 def remove(channel, sandbox):
@@ -43,4 +68,4 @@ def remove(channel, sandbox):
 
 
 with grpc.insecure_channel("unix:///run/containerd/containerd.sock") as connection:
-    {"run": run, "remove": remove}[sys.argv[1]](connection, *sys.argv[2:])
+    {"run": run, "install": install, "remove": remove}[sys.argv[1]](connection, *sys.argv[2:])

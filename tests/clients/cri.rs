@@ -2,7 +2,7 @@
 //! the same things about a pod.
 
 use serde_json::{Value, json};
-use tests::{Host, Inside as _, names};
+use tests::{Background, Host, Inside as _, names};
 
 use crate::machine::{ROOT, assert_nothing_left, host_with_plugins, install_names, make_root_file_system};
 
@@ -41,9 +41,18 @@ const MAKE_IMAGE: &str = r#"
 "#;
 
 #[track_caller]
-fn cri(host: &Host, arguments: &[&str]) -> String {
+pub(crate) fn cri(host: &Host, arguments: &[&str]) -> String {
     let client = concat!(env!("CARGO_MANIFEST_DIR"), "/clients/cri.py");
     host.run([&["/usr/bin/python3", client], arguments].concat()).trim().to_owned()
+}
+
+/// With the image of pods. It ends with the returned value.
+pub(crate) fn start_containerd(host: &Host) -> Background {
+    make_root_file_system(host);
+    host.write("/run/containerd.toml", CONFIG);
+    let containerd = host.spawn(["containerd", "--config", "/run/containerd.toml", "--log-level", "error"]);
+    host.shell(&MAKE_IMAGE.replace("ROOT", ROOT));
+    containerd
 }
 
 #[test]
@@ -51,12 +60,9 @@ fn a_pod_is_shown_connected_and_let_go() {
     let host = host_with_plugins();
     install_names(&host);
     let outside = host.neighbour();
-    make_root_file_system(&host);
-    host.write("/run/containerd.toml", CONFIG);
     let _ = host.ferrocni(["network", "create", "-o", "intercept=true", "--subnet", "10.1.0.0/24", "pods"]).ok();
     let _ = host.ferrocni(["network", "create", "--subnet", "10.9.0.0/24", "private"]).ok();
-    let _containerd = host.spawn(["containerd", "--config", "/run/containerd.toml", "--log-level", "error"]);
-    host.shell(&MAKE_IMAGE.replace("ROOT", ROOT));
+    let _containerd = start_containerd(&host);
     let before = host.snapshot();
     let id = cri(&host, &["run", "web", "8080"]);
 
@@ -98,7 +104,7 @@ fn a_pod_is_shown_connected_and_let_go() {
     let _ = host.ferrocni(["network", "rm", "private", "pods"]).ok();
 }
 
-fn inspected_netns(host: &Host, id: &str) -> String {
+pub(crate) fn inspected_netns(host: &Host, id: &str) -> String {
     let cached: Value =
         serde_json::from_str(&host.read(format!("/var/lib/cni/results/pods-{id}-eth0")).unwrap()).unwrap();
     cached["result"]["interfaces"]

@@ -52,6 +52,13 @@ pub(crate) fn make_folder_of_plugins(host: &Host) {
     install_plugins(host);
 }
 
+/// A host with the reference suite's plugins there, as Debian has them.
+pub(crate) fn host_with_reference() -> Host {
+    let host = Host::new();
+    host.shell(&format!("mkdir {PLUGINS}; cd /usr/lib/cni; cp {} {PLUGINS}", TESTED.join(" ")));
+    host
+}
+
 /// Makes [`ROOT`].
 pub(crate) fn make_root_file_system(host: &Host) {
     host.shell(&format!(

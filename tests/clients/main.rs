@@ -15,7 +15,9 @@
 //! - `connect`: `ferrocni network connect` on running containers of both
 //! - `names`: names of Podman's and containerd's containers
 //! - `topology`: what they have attached, in one picture
+//! - `upgrade`: containers of all these while the plugins are exchanged
 //! - `quickstart`: scripts/quickstart.sh, step by step
+//! - `release`: the package, in root file systems of Debian 12 and 13
 //! - `machine`: what they need on the host: plugins in a folder, a root file system, two networks' traffic
 
 #![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
@@ -34,5 +36,7 @@ mod overlay;
 mod podman;
 mod podman5;
 mod quickstart;
+mod release;
 mod runtime;
 mod topology;
+mod upgrade;

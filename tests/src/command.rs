@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::namespaces::Namespaces;
 use crate::snapshot::network::is_unused_tunnel;
 use crate::traffic;
-use crate::traffic::Listener;
+use crate::traffic::{Conversation, Listener};
 
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -203,6 +203,18 @@ pub trait Inside {
     /// The same over UDP.
     fn listen_udp(&self, port: u16) -> Listener {
         traffic::listen_udp(self.namespaces(), port)
+    }
+
+    /// Begins to talk with `server`, which is at `to`, over one connection that must not break off.
+    ///
+    /// # Panics
+    /// If there is no connection.
+    #[track_caller]
+    fn converse(&self, server: &impl Inside, to: &str) -> Conversation
+    where
+        Self: Sized,
+    {
+        traffic::converse(self.namespaces(), server.namespaces(), to)
     }
 
     /// Connects to a [`listen_tcp`](Self::listen_tcp) at `to` (`10.1.0.2:80`, `[fd00::2]:80`) and returns

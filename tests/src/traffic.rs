@@ -5,7 +5,7 @@ use std::io::{self, Read as _, Write as _};
 use std::net::{Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::AsRawFd as _;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -91,6 +91,72 @@ pub(crate) fn ask_udp(namespaces: &Namespaces, to: &str) -> io::Result<SocketAdd
     let length = socket.recv(&mut answer)?;
     let seen = String::from_utf8_lossy(&answer[..length]);
     seen.parse().map_err(|_| io::Error::other(format!("something else answered: {seen:?}")))
+}
+
+/// One TCP connection over which a client sends a number and the server sends it back, again and again, until it is dropped.
+#[derive(Debug)]
+pub struct Conversation {
+    stopped: Arc<AtomicBool>,
+    exchanges: Arc<AtomicU64>,
+    client: Option<JoinHandle<io::Result<()>>>,
+}
+
+impl Conversation {
+    /// Requires that it goes on from here, on the same connection.
+    ///
+    /// # Panics
+    /// If it has broken off.
+    #[track_caller]
+    pub fn assert_goes_on(&self) {
+        let (before, start) = (self.exchanges.load(Ordering::SeqCst), Instant::now());
+        while self.exchanges.load(Ordering::SeqCst) <= before + 1 {
+            assert!(start.elapsed() < PATIENCE, "a TCP connection has broken off after {before} exchanges");
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+}
+
+impl Drop for Conversation {
+    fn drop(&mut self) {
+        self.stopped.store(true, Ordering::SeqCst);
+        let ended = self.client.take().map(JoinHandle::join);
+        if !thread::panicking() {
+            assert!(matches!(ended, Some(Ok(Ok(())))), "a TCP connection has broken off: {ended:?}");
+        }
+    }
+}
+
+pub(crate) fn converse(client: &Namespaces, server: &Namespaces, to: &str) -> Conversation {
+    let to = address(to);
+    let listener = server
+        .enter_network_only(|| TcpListener::bind((Ipv6Addr::UNSPECIFIED, to.port())))
+        .unwrap_or_else(|error| panic!("listen on TCP port {}: {error}", to.port()));
+    let connected = until_it_works(|| client.enter_network_only(|| TcpStream::connect_timeout(&to, DEADLINE)));
+    let connected = connected.unwrap_or_else(|error| panic!("{to} over TCP: {error}"));
+    let (accepted, _) = listener.accept().expect("accept a connection that is there");
+    thread::spawn(move || io::copy(&mut &accepted, &mut &accepted));
+    let (stopped, exchanges) = <(Arc<AtomicBool>, Arc<AtomicU64>)>::default();
+    let client = exchange(connected, Arc::clone(&stopped), Arc::clone(&exchanges));
+    Conversation { stopped, exchanges, client: Some(client) }
+}
+
+fn exchange(mut stream: TcpStream, stopped: Arc<AtomicBool>, exchanges: Arc<AtomicU64>) -> JoinHandle<io::Result<()>> {
+    thread::spawn(move || {
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_nodelay(true)?;
+        while !stopped.load(Ordering::SeqCst) {
+            let sent = exchanges.load(Ordering::SeqCst).to_be_bytes();
+            let mut received = [0; 8];
+            stream.write_all(&sent)?;
+            stream.read_exact(&mut received)?;
+            if received != sent {
+                return Err(io::Error::other(format!("sent {sent:?} and received {received:?}")));
+            }
+            exchanges.fetch_add(1, Ordering::SeqCst);
+            thread::sleep(Duration::from_millis(1));
+        }
+        Ok(())
+    })
 }
 
 /// Tries again after a failure, until patience ends.

@@ -50,6 +50,24 @@ pub fn add(masquerade: &Masquerade<'_>, variant: Variant) -> Result<()> {
     Ok(())
 }
 
+/// Gives each of these `(network, container)` a chain, without rules and entered from nowhere, if it has none. The Go suite's DEL
+/// fails where the chain that it wants to remove is missing, and removes one without rules.
+///
+/// # Errors
+/// Those of the program.
+pub fn add_empty_chains(attachments: &[(&str, &str)], variant: Variant) -> Result<()> {
+    let chains = attachments.iter().map(|(network, container)| Chain::of_attachment("", network, container));
+    let chains: Vec<_> = chains.collect();
+    for family in Family::ALL {
+        change(family, variant, Table::Nat, |saved, restore| {
+            for chain in chains.iter().filter(|chain| !saved.has_chain(chain)) {
+                restore.create_chain(chain);
+            }
+        })?;
+    }
+    Ok(())
+}
+
 /// Verifies that every rule is there.
 ///
 /// # Errors

@@ -7,8 +7,11 @@
 mod error;
 mod rules;
 
+use std::collections::BTreeSet;
+
 use cni_plugin::{Attachment, Gc};
 use ipnetwork::IpNetwork;
+use iptables::Variant;
 use iptables::masquerade as by_iptables;
 use nftables::{Element, Part, Ruleset, reference};
 use serde::Deserialize;
@@ -63,6 +66,21 @@ pub fn collect<C>(request: &Gc<C>, parts: &[Part]) -> Result<(), Error> {
     ruleset.remove_where(parts, |holder| suite::is_stale(request, holder))?;
     removed_there?;
     Ok(removed?)
+}
+
+/// Before the reference suite takes over: whoever is masqueraded by elements keeps these, and gets what that suite's DEL needs in order
+/// not to fail.
+///
+/// # Errors
+/// Those of either backend. Without iptables that suite cannot masquerade, and its DEL fails whatever is done here.
+pub fn hand_over() -> Result<(), Error> {
+    let holdings = Ruleset::open()?.holdings(&[Part::Masquerade])?;
+    let holders: BTreeSet<_> = holdings.iter().filter_map(|held| Attachment::from_label(&held.label)).collect();
+    let names: Vec<_> = holders.iter().map(|holder| (holder.network.as_str(), holder.container.as_str())).collect();
+    match by_iptables::add_empty_chains(&names, Variant::Default) {
+        Err(error) if error.is_not_installed() => Ok(()),
+        done => Ok(done?),
+    }
 }
 
 /// For STATUS: the backend, if there is to be one, can take the rules that an ADD would need.

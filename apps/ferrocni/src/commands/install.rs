@@ -26,6 +26,8 @@ pub(crate) struct Args {
     #[arg(long, conflicts_with = "undo")]
     stay: bool,
     /// Take away the plugins that were copied there, and bring back what they replaced
+    ///
+    /// Containers keep their networks, and the plugins that come back can remove them.
     #[arg(long)]
     undo: bool,
     /// Folder for the plugins, for instance /opt/cni/bin
@@ -44,6 +46,8 @@ struct Unfinished {
 
 pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
     if args.undo {
+        // While ours are still there, so that an interrupted one can be repeated.
+        masquerade::hand_over()?;
         return undo(&args.to);
     }
     // Before anything is done: a signal that comes meanwhile is not lost.

@@ -1,7 +1,7 @@
 mod names;
 mod units;
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use cni::Attachment;
@@ -34,7 +34,7 @@ struct Connected(Vec<String>);
 pub(super) fn run(host: &Host, args: &Args) -> Result<ExitCode, Failure> {
     let connected = connected(host)?;
     if !args.force && !connected.is_empty() {
-        return Err(Connected(connected.into_iter().collect()).into());
+        return Err(Connected(connected).into());
     }
     for unit in units::remove()? {
         print_line(format_args!("unit {unit} is removed"))?;
@@ -54,17 +54,25 @@ pub(super) fn run(host: &Host, args: &Args) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The living attachments: those with a link on the host, and what runtimes have recorded.
-fn connected(host: &Host) -> Result<BTreeSet<String>, Failure> {
+/// The living attachments: those with a link on the host, and what runtimes have recorded, with what they call the container.
+fn connected(host: &Host) -> Result<Vec<String>, Failure> {
     let links = Socket::open()?.links()?;
     let labels = links.iter().filter_map(|link| link.alias.as_deref());
-    let mut connected: BTreeSet<_> = labels.filter_map(Attachment::from_label).collect();
+    let labelled = labels.filter_map(Attachment::from_label);
+    let mut connected: BTreeMap<_, _> = labelled.map(|attachment| (attachment, None)).collect();
     for connection in Connections::of_host(host)?.all {
         if connection.is_alive()? {
-            connected.insert(connection.attachment());
+            connected.insert(connection.attachment(), Some(connection.name));
         }
     }
-    Ok(connected.iter().map(ToString::to_string).collect())
+    Ok(connected.iter().map(|(attachment, name)| called(attachment, name.as_deref())).collect())
+}
+
+fn called(attachment: &Attachment, name: Option<&str>) -> String {
+    match name.filter(|name| *name != attachment.container.as_str()) {
+        Some(name) => format!("{name} ({attachment})"),
+        None => attachment.to_string(),
+    }
 }
 
 /// Those that plugins have made, and that have no ports any more.
