@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Measures ferrocni against the Go reference suite (Debian's containernetworking-plugins), names against dnsmasq and aardvark-dns,
-# the command alone, and netavark against Debian 13's, and prints a table of each.
+# the command alone, networks over many hosts against a bare VXLAN, and netavark against Debian 13's, and prints a table of each.
 # Everything happens on throw-away hosts: this machine's links, rules and sysctls are not touched.
 # Words after the script's name go to the benchmark; --help lists them.
 set -euo pipefail

@@ -17,7 +17,8 @@ usage: bench [--ipvlan | --names | --command | --netavark USR | --overlay | --ov
   --netavark USR   netavark and nothing else, against Debian 13's, whose folder /usr is USR
   --overlay        networks over many hosts and nothing else, against a bare VXLAN and ptp
   --overlay-scale  the same with many hosts and nothing else: takes minutes of two processors
-  --agents N       how many simulated agents hear of 50 starts a second in all (500); 0 leaves this out
+  --agents N       how many agents are simulated (500); 0 leaves this out
+  --starts N       of how many containers they hear in a second, in all (50)
   --peers N        how many other hosts one agent has (10000, at most 16000); 0 leaves this out
   --quick          one round, small numbers: shows that everything runs, not how fast
   --rounds N       how often ADD, CHECK and DEL are measured (40)
@@ -162,6 +163,7 @@ pub(crate) fn parse(words: Vec<OsString>) -> Result<Task> {
             Some("--overlay-scale") => options.overlay_scale = true,
             Some("--netavark") => options.netavark = Some(value(&word, words.next())?.into()),
             Some("--agents") => options.agents = number(&word, &value(&word, words.next())?, 100_000)?,
+            Some("--starts") => options.starts = starts(&word, &value(&word, words.next())?)?,
             Some("--peers") => options.peers = number(&word, &value(&word, words.next())?, 16_000)?,
             Some("--rounds") => options.rounds = rounds(&value(&word, words.next())?)?,
             Some("--ours") => options.ours = Some(value(&word, words.next())?.into()),
@@ -181,6 +183,10 @@ fn number(option: &OsString, text: &OsString, most: usize) -> Result<usize> {
     number.ok_or_else(|| {
         Error::Usage(format!("{} wants a number up to {most}, not {}", option.display(), text.display()))
     })
+}
+
+fn starts(option: &OsString, text: &OsString) -> Result<u32> {
+    Ok(u32::try_from(number(option, text, 10_000)?).unwrap_or_default().max(1))
 }
 
 fn rounds(text: &OsString) -> Result<usize> {

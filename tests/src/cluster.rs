@@ -56,7 +56,7 @@ impl Cluster {
     /// If something does not start.
     #[must_use]
     pub fn with(hosts: u8, configuration: &Value) -> Self {
-        let mut cluster = Self::without_etcd(vec!["https://192.0.2.254:2379".to_owned()]);
+        let mut cluster = Self::without_etcd(&["https://192.0.2.254:2379".to_owned()]);
         cluster.start_etcd();
         cluster.plug_in(hosts, configuration);
         cluster.start_agents();
@@ -66,7 +66,7 @@ impl Cluster {
     /// Three hosts with a member of etcd each. All agents know all members.
     #[must_use]
     pub fn of_members(time_to_live: u32) -> Self {
-        let mut cluster = Self::without_etcd((1..=3).map(|number| format!("https://192.0.2.{number}:2379")).collect());
+        let mut cluster = Self::without_etcd(&[1, 2, 3].map(|number| format!("https://192.0.2.{number}:2379")));
         cluster.plug_in(3, &json!({"timeToLive": time_to_live}));
         for node in &mut cluster.nodes {
             node.start_member();
@@ -76,7 +76,7 @@ impl Cluster {
         cluster
     }
 
-    fn without_etcd(endpoints: Vec<String>) -> Self {
+    fn without_etcd(endpoints: &[String]) -> Self {
         let switch = Host::new();
         switch.shell(
             "ip link add lan type bridge

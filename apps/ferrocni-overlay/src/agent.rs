@@ -471,7 +471,7 @@ impl Agent {
             Hosts::All => drop(self.heard.insert(name.clone(), Hosts::All)),
             // Which addresses are theirs has changed, so what they tell may be believed now, or no longer.
             Hosts::These(hosts) => {
-                self.heard.entry(name.clone()).or_insert_with(Hosts::none).add(hosts.iter().cloned())
+                self.heard.entry(name.clone()).or_insert_with(Hosts::none).add(hosts.iter().cloned());
             }
         }
         let outcome = self.lead_to(name, hosts);
