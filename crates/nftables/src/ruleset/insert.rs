@@ -175,12 +175,13 @@ impl Ruleset {
         let releases = self.releases(&transaction.gone, &transaction.come)?;
         transaction.push("remove an nftables chain that nothing leads to", releases);
         let Transaction { batch, steps, .. } = transaction;
-        match self.connection.commit(batch) {
+        let outcome = self.connection.commit(batch);
+        if let Some(table) = outcome.as_ref().err().and_then(|error| table_in_the_way(error, &steps)) {
+            return Err(Error::Foreign { table });
+        }
+        match outcome {
             Ok(()) => Ok(true),
             Err(error) if error.is_restart() => Ok(false),
-            Err(source) if let (true, Some(Step::Table(table))) = (source.is_exists(), step_of(&source, &steps)) => {
-                Err(skeleton::refused(*table, source))
-            }
             Err(error) if conflicts(&error) && !error.is_not_found() && !insertion.looks => {
                 insertion.looks = true;
                 Ok(false)
@@ -230,6 +231,14 @@ fn in_words(step: Option<&Step>, elements: &[&Element]) -> String {
         None => None,
     }
     .unwrap_or_else(|| "change the nftables ruleset".to_owned())
+}
+
+/// The table that could not be made, because there is one of its name.
+fn table_in_the_way(error: &nfnetlink::Error, steps: &[Step]) -> Option<Table<'static>> {
+    match step_of(error, steps)? {
+        Step::Table(table) if error.is_exists() => Some(*table),
+        _ => None,
+    }
 }
 
 fn step_of<'a>(error: &nfnetlink::Error, steps: &'a [Step]) -> Option<&'a Step> {
