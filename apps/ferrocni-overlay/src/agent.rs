@@ -13,6 +13,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use crate::answer::Pending;
 use crate::configuration::Configuration;
 use crate::etcd::{Etcd, Listing};
+use crate::ingress::Ingress;
 use crate::joined::{Joined, catch_up, reservations};
 use crate::kernel::vxlan::{Here, Wanted};
 use crate::kernel::wireguard::{Here as Inside, Tunnel, Wanted as EncryptedWanted};
@@ -37,7 +38,7 @@ pub(crate) struct Agent {
     pub(crate) configuration: Configuration,
     pub(crate) places: Places,
     pub(crate) id: HostId,
-    underlay: Found,
+    pub(crate) underlay: Found,
     pub(crate) view: View,
     pub(crate) kernel: Kernel,
     pub(crate) joined: BTreeMap<NetworkName, Joined>,
@@ -55,6 +56,7 @@ pub(crate) struct Agent {
     /// Networks of which something has changed.
     pub(crate) dirty: BTreeSet<NetworkName>,
     pub(crate) names: Names,
+    pub(crate) ingress: Ingress,
     /// Hosts that have told something new of containers.
     heard: BTreeSet<(NetworkName, HostId)>,
     /// Hosts of which nothing is heard yet after a time without etcd are believed to have what they had.
@@ -99,6 +101,8 @@ impl Agent {
             pending: Vec::new(),
             dirty: BTreeSet::new(),
             names: Names::start()?,
+            // One that cannot be read is written anew.
+            ingress: Ingress::start(places.ingress_state().unwrap_or_default()),
             heard: BTreeSet::new(),
             held: false,
             silent_since: BTreeMap::new(),
@@ -171,7 +175,9 @@ impl Agent {
     /// Own records are written before anybody else's absence is believed.
     async fn connected(&mut self, etcd: Etcd, all: &Listing) {
         self.resyncs += u64::from(self.has_seen_all);
+        let (shares, numbers) = (self.view.ingress.clone(), self.view.numbers.clone());
         self.view.replace(&all.changes, all.revision);
+        self.ingress.hold(shares, numbers);
         self.etcd = Some(etcd);
         self.unreachable = None;
         self.connected_at.get_or_insert_with(Instant::now);
@@ -193,7 +199,8 @@ impl Agent {
 
     pub(crate) fn touch(&mut self, touched: Touched) {
         match touched {
-            Touched::Nobody | Touched::Alive => {}
+            Touched::Nobody | Touched::Alive | Touched::Numbers => {}
+            Touched::Ingress(port, network, host) => self.ingress.heard(port, &network, &host),
             Touched::Hosts => self.dirty.extend(self.joined.keys().cloned()),
             Touched::Endpoint(network, host) if self.joined.contains_key(&network) && host != self.id => {
                 self.heard.insert((network, host));
@@ -268,6 +275,7 @@ impl Agent {
         self.lease = Some(lease);
         // Everything that ended with an earlier lease is to come back.
         self.joined.values_mut().for_each(|joined| joined.published.clear());
+        self.ingress.forget_published();
         self.dirty.extend(self.joined.keys().cloned());
         Ok(())
     }
@@ -340,14 +348,14 @@ impl Agent {
                 let outcome = self.pass_on_of(&network, &host);
                 self.obstacle("names", outcome.err().map(|error| line(&error)));
             }
-            let guarded = self.guard();
-            self.obstacle("packet filter", guarded.err().map(|error| line(&error)));
+            let settled = self.settle_ingress().await;
+            self.obstacle("published ports", settled.err().map(|error| line(&error)));
         }
         self.answer_pending();
         self.report();
     }
 
-    async fn settle_network(&mut self, name: &NetworkName) -> Result<(), Error> {
+    pub(crate) async fn settle_network(&mut self, name: &NetworkName) -> Result<(), Error> {
         if !self.joined.contains_key(name) {
             return Ok(());
         }
@@ -358,6 +366,10 @@ impl Agent {
         self.restore_blocks(name, &reserved).await?;
         self.tell_plugins(name, &reserved)?;
         self.program(name)?;
+        let behind = self.behind(name, &reserved)?;
+        if let Some(joined) = self.joined.get_mut(name) {
+            joined.behind = behind;
+        }
         let own = self.names.endpoints(name, &reserved);
         self.pass_on(name)?;
         self.publish(name, own).await?;
@@ -430,9 +442,9 @@ impl Agent {
         self.kernel.encrypt(&self.underlay, local, port)
     }
 
-    fn guard(&mut self) -> Result<(), Error> {
+    pub(crate) fn guard(&mut self) -> Result<(), Error> {
         let networks: Vec<_> = self.joined.keys().filter_map(|name| Some(&self.view.network(name)?.1.value)).collect();
-        let wanted = guard::wanted(networks.into_iter(), &self.view, &self.id, self.cluster().vxlan_port);
+        let wanted = guard::wanted(networks.into_iter(), &self.view, &self.id, self.cluster().vxlan_port, self.filtered_ingress());
         self.kernel.guard(&wanted)
     }
 
@@ -503,6 +515,7 @@ impl Agent {
             alive: self.view.alive.len(),
             networks: self.joined.len(),
             drift: self.kernel.drift,
+            ports: self.ingress.answers(),
             nonsense,
             resyncs: self.resyncs,
             problems: self.matters.list(),

@@ -5,7 +5,9 @@ use std::net::IpAddr;
 
 use cni::{Attachment, NetworkName};
 use names::Told;
+use overlay::ingress::{Number, Port};
 use overlay::key::value;
+use crate::ingress::Shares;
 use overlay::{Block, Claim, Cluster, Endpoint, Host, HostId, Key, Network, Nonsense, Subnet};
 
 /// A key that was set or deleted (`value` is `None`).
@@ -33,6 +35,10 @@ pub(crate) enum Touched {
     /// Who lives.
     Alive,
     Network(NetworkName),
+    /// What that host has behind a port that every host answers.
+    Ingress(Port, NetworkName, HostId),
+    /// Which hosts answer such ports.
+    Numbers,
     /// A container of that host on a network.
     Endpoint(NetworkName, HostId),
 }
@@ -44,6 +50,10 @@ pub(crate) struct View {
     pub(crate) hosts: BTreeMap<HostId, Host>,
     pub(crate) alive: BTreeSet<HostId>,
     pub(crate) networks: BTreeMap<NetworkName, NetworkView>,
+    /// What hosts have behind ports that every host answers.
+    pub(crate) ingress: Shares,
+    /// The hosts that answer them.
+    pub(crate) numbers: BTreeMap<Number, HostId>,
     /// What makes no sense, by key.
     pub(crate) nonsense: BTreeMap<Vec<u8>, String>,
     /// What this agent has written itself, until the watch brings it: what the watch brings first is older.
@@ -132,6 +142,15 @@ impl View {
                     self.alive.remove(&id)
                 };
                 return Ok(Touched::Alive);
+            }
+            (Key::Ingress(port, network, host), _) => {
+                let key = (port, network.clone(), host.clone());
+                set(&mut self.ingress, key, change.read()?);
+                return Ok(Touched::Ingress(port, network, host));
+            }
+            (Key::Number(number), _) => {
+                set(&mut self.numbers, number, change.read()?);
+                return Ok(Touched::Numbers);
             }
             (Key::Network(_), Some(of)) => of.network = change.known()?,
             (Key::Block(_, block), Some(of)) => set(&mut of.blocks, block, change.known()?),

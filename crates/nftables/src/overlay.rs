@@ -10,7 +10,11 @@
 //! Forwarded packets stay in their network; what leaves one is the host's own business (masquerade, published ports), unless the
 //! network is internal.
 //!
+//! Ports that every host answers are in [`ingress`].
+//!
 //! Rules are constant; all that changes is in sets. One program makes the table, the agent, and nobody else changes it.
+
+mod ingress;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -26,6 +30,8 @@ use crate::object::{
 };
 use crate::uapi::hook::{FORWARD, OUTPUT, PREROUTING};
 use crate::{Error, Family, Result};
+
+pub use ingress::{Ingress, MARK_BITS, SLOTS, Slots, mark};
 
 /// The table.
 pub const TABLE: Table<'static> = Table { family: Family::Inet, name: "ferrocni_overlay" };
@@ -56,6 +62,8 @@ pub struct Overlay {
     pub peers: BTreeSet<IpAddr>,
     /// The networks' subnets, and whether each is internal.
     pub subnets: BTreeMap<IpNetwork, bool>,
+    /// Ports that every host answers.
+    pub ingress: Ingress,
 }
 
 /// A set of single keys.
@@ -197,6 +205,10 @@ impl Chain {
         self
     }
 
+    fn with(self, more: impl FnOnce(Self) -> Self) -> Self {
+        more(self)
+    }
+
     fn rules(self, fill: impl Fn(&mut Expressions<'_>, Version)) -> Self {
         Version::BOTH.into_iter().fold(self, |chain, version| chain.rule(|rule| fill(rule, version)))
     }
@@ -207,9 +219,10 @@ fn of<'a>(version: Version, v4: &'a str, v6: &'a str) -> &'a str {
 }
 
 /// In the order in which they can be made: what is jumped to comes first.
-fn chains(port: u16) -> [Chain; 5] {
+fn chains(port: u16) -> Vec<Chain> {
     let base = |number, priority| Some(Hook { kind: "filter", number, priority });
-    [
+    let mut chains = ingress::chains();
+    chains.extend([
         Chain::new("untracked", None).rule(|rule| {
             rule.notrack();
         }),
@@ -226,6 +239,7 @@ fn chains(port: u16) -> [Chain; 5] {
                 let subnets = of(version, "subnets4", "subnets6");
                 rule.address_in_set(Side::Source, version, subnets).source_is_elsewhere().counted_drop();
             })
+            .with(ingress::in_prerouting)
             .rules(|rule, version| {
                 let subnets = of(version, "subnets4", "subnets6");
                 rule.interface_in(Interface::In, "devices")
@@ -234,16 +248,19 @@ fn chains(port: u16) -> [Chain; 5] {
             }),
         Chain::new("output", base(OUTPUT, RAW)).rule(|rule| rule.udp_port(port).vni_in("vnis").goto("untracked")),
         Chain::new("forward", base(FORWARD, FILTER))
+            .with(ingress::before_forwarding)
             .rule(|rule| rule.ct_state_established_or_related().return_())
             .rules(|rule, version| rule.addresses_in_set(version, of(version, "within4", "within6")).return_())
             .rule(|rule| rule.ct_status_dnat().return_())
+            .with(ingress::after_published)
             .rules(|rule, version| {
                 rule.address_in_set(Side::Destination, version, of(version, "subnets4", "subnets6")).counted_drop();
             })
             .rules(|rule, version| {
                 rule.address_in_set(Side::Source, version, of(version, "internal4", "internal6")).counted_drop();
             }),
-    ]
+    ]);
+    chains
 }
 
 /// The table in the network namespace of the thread that opened it, and what was last put into it.
@@ -315,6 +332,12 @@ impl Guard {
                 return Ok(false);
             }
         }
+        for (set, content) in ingress::contents(wanted) {
+            let found = self.connection.elements(place(set))?.into_iter().map(ingress::as_content).collect();
+            if content != found {
+                return Ok(false);
+            }
+        }
         Ok(true)
     }
 
@@ -352,6 +375,7 @@ fn anew(wanted: &Overlay) -> Batch {
     for set in RANGES {
         batch.push(new_interval_set(place(set.name), number(), set.keys, set.fields, set.about));
     }
+    ingress::push_sets(&mut batch, &mut number);
     let chains = chains(wanted.port);
     for chain in &chains {
         batch.push(new_chain(TABLE, chain.name, chain.hook));
@@ -370,6 +394,7 @@ fn changes(current: &Overlay, wanted: &Overlay) -> Batch {
 }
 
 fn push_changes(batch: &mut Batch, current: &Overlay, wanted: &Overlay) {
+    ingress::push_changes(batch, current, wanted);
     for set in HASHES {
         let (old, new) = ((set.content)(current), (set.content)(wanted));
         for key in old.difference(&new) {

@@ -6,9 +6,11 @@
 //! - [`vxlan`] has the devices of networks, and the ways to other hosts
 //! - [`wireguard`] has the device of encrypted networks
 //! - [`ways`] has what both need to lead somewhere
+//! - [`ingress`] has the ways for ports that every host answers
 //! - [`guard`] has the packet filter
 
 pub(crate) mod guard;
+pub(crate) mod ingress;
 pub(crate) mod vxlan;
 mod ways;
 pub(crate) mod wireguard;
@@ -18,7 +20,7 @@ use std::net::IpAddr;
 
 use cni::NetworkName;
 use ipnetwork::IpNetwork;
-use netlink::Socket;
+use netlink::{MarkRule, Socket};
 use nftables::overlay::{Guard, Overlay};
 
 use crate::Error;
@@ -32,6 +34,7 @@ pub(crate) struct Kernel {
     host: Socket,
     guard: Guard,
     devices: BTreeMap<NetworkName, Programmed>,
+    ingress: ingress::Ingress,
     pub(crate) tunnel: Option<Tunnel>,
     /// How often something was not as it should be.
     pub(crate) drift: u64,
@@ -39,7 +42,14 @@ pub(crate) struct Kernel {
 
 impl Kernel {
     pub(crate) fn open() -> Result<Self, Error> {
-        Ok(Self { host: Socket::open()?, guard: Guard::open()?, devices: BTreeMap::new(), tunnel: None, drift: 0 })
+        Ok(Self {
+            host: Socket::open()?,
+            guard: Guard::open()?,
+            devices: BTreeMap::new(),
+            ingress: ingress::Ingress::default(),
+            tunnel: None,
+            drift: 0,
+        })
     }
 
     /// Has the kernel be as a network wants it. What fails is read anew the next time.
@@ -77,6 +87,21 @@ impl Kernel {
         wireguard::remove(&mut self.host)
     }
 
+    /// Has the kernel have these ways between hosts for ports that every host answers.
+    pub(crate) fn program_ingress(&mut self, wanted: BTreeMap<bool, Wanted>) -> Result<(), Error> {
+        self.ingress.program(&mut self.host, wanted)
+    }
+
+    /// Has what is marked go back by these rules.
+    pub(crate) fn route_back(&mut self, rules: BTreeSet<MarkRule>) -> Result<(), Error> {
+        self.ingress.route(&mut self.host, rules)
+    }
+
+    /// The socket for links and routes.
+    pub(crate) fn host(&mut self) -> &mut Socket {
+        &mut self.host
+    }
+
     /// Takes away what a network has.
     pub(crate) fn remove(&mut self, network: &NetworkName, device: &str) -> Result<(), Error> {
         self.devices.remove(network);
@@ -98,6 +123,7 @@ impl Kernel {
         if let Some(tunnel) = &mut self.tunnel {
             self.drift += tunnel.compare(&mut self.host)?;
         }
+        self.drift += self.ingress.compare(&mut self.host)?;
         if !self.guard.is_whole()? {
             self.drift += 1;
         }
@@ -111,7 +137,8 @@ impl Kernel {
 
     /// Takes away the routes to nowhere of all other subnets.
     pub(crate) fn keep_unreachable(&mut self, subnets: &BTreeSet<IpNetwork>) -> Result<(), Error> {
-        ways::remove_unreachable(&mut self.host, subnets)
+        let kept = subnets | &self.ingress.subnets();
+        ways::remove_unreachable(&mut self.host, &kept)
     }
 
     /// Takes away the packet filter.

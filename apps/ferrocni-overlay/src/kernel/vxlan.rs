@@ -20,23 +20,23 @@ use crate::view::{NetworkView, View};
 /// What a network wants in the kernel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Wanted {
-    device: Device,
-    entries: BTreeSet<Entry>,
+    pub(super) device: Device,
+    pub(super) entries: BTreeSet<Entry>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Device {
-    name: String,
-    label: String,
-    kind: LinkKind,
-    mac: Mac,
-    mtu: u32,
+pub(super) struct Device {
+    pub(super) name: String,
+    pub(super) label: String,
+    pub(super) kind: LinkKind,
+    pub(super) mac: Mac,
+    pub(super) mtu: u32,
 }
 
 /// What was programmed, on the device with that index.
 #[derive(Debug)]
 pub(crate) struct Programmed {
-    index: u32,
+    pub(super) index: u32,
     pub(super) wanted: Wanted,
 }
 
@@ -155,8 +155,13 @@ pub(super) fn differences(host: &mut Socket, wanted: &Wanted) -> Result<u64, Err
 
 /// Removes the device and the routes that do not go with it.
 pub(crate) fn remove(host: &mut Socket, network: &NetworkName, name: &str) -> Result<(), Error> {
+    remove_labelled(host, &label(network), name)
+}
+
+/// Removes a device if it has that label.
+pub(super) fn remove_labelled(host: &mut Socket, label: &str, name: &str) -> Result<(), Error> {
     if let Some(link) = if_found(host.link(name))?
-        && link.alias.as_deref() == Some(&label(network))
+        && link.alias.as_deref() == Some(label)
     {
         if_found(host.delete_link(link.index))?;
     }
