@@ -421,7 +421,7 @@ impl Agent {
     }
 
     /// The same for all encrypted networks, which share a device.
-    fn program_encrypted(&mut self) -> Result<(), Error> {
+    pub(crate) fn program_encrypted(&mut self) -> Result<(), Error> {
         self.encrypt()?;
         let (Some(local), Some(tunnel)) = (self.local(), &self.kernel.tunnel) else { return Ok(()) };
         let here = Inside { id: &self.id, underlay: &self.underlay, local, key: tunnel.public_key };
@@ -430,6 +430,9 @@ impl Agent {
             if known.value.encrypted {
                 wanted.add(&known.value, of_network, &self.view, &here, &mut unreached);
             }
+        }
+        if let Some(number) = self.number_in_tunnel() {
+            wanted.add_hosts(number, &self.numbers(), &self.view, &here);
         }
         self.kernel.program_encrypted(wanted)?;
         told(&unreached, "it has no key, or no address of the same family, or is not in etcd")
@@ -444,7 +447,13 @@ impl Agent {
 
     pub(crate) fn guard(&mut self) -> Result<(), Error> {
         let networks: Vec<_> = self.joined.keys().filter_map(|name| Some(&self.view.network(name)?.1.value)).collect();
-        let wanted = guard::wanted(networks.into_iter(), &self.view, &self.id, self.cluster().vxlan_port, self.filtered_ingress());
+        let wanted = guard::wanted(
+            networks.into_iter(),
+            &self.view,
+            &self.id,
+            self.cluster().vxlan_port,
+            self.filtered_ingress(),
+        );
         self.kernel.guard(&wanted)
     }
 
@@ -468,9 +477,10 @@ impl Agent {
     }
 
     /// After the last encrypted network there is nothing to encrypt.
-    fn leave_encrypted(&mut self) -> Result<(), Error> {
+    pub(crate) fn leave_encrypted(&mut self) -> Result<(), Error> {
         let is_encrypted = |joined: &Joined| joined.state.as_ref().is_some_and(|state| state.network.encrypted);
-        if self.joined.values().any(is_encrypted) { self.program_encrypted() } else { self.kernel.stop_encrypting() }
+        let is_needed = self.joined.values().any(is_encrypted) || self.number_in_tunnel().is_some();
+        if is_needed { self.program_encrypted() } else { self.kernel.stop_encrypting() }
     }
 
     /// etcd has not answered: those who ask meanwhile need not wait to hear it.
@@ -571,7 +581,13 @@ pub(crate) fn clean() -> Result<(), Error> {
     }
     kept.extend(clean_encrypted(&mut kernel, &places)?);
     kernel.keep_unreachable(&kept)?;
-    if kept.is_empty() { kernel.remove_guard() } else { Ok(()) }
+    if !kept.is_empty() {
+        return Ok(());
+    }
+    kernel.route_back(BTreeSet::new())?;
+    kernel.program_ingress(BTreeMap::new())?;
+    publication::write_ingress(&places, &overlay::IngressState::default())?;
+    kernel.remove_guard()
 }
 
 /// The same for encrypted networks; the subnets of those that stay.

@@ -16,11 +16,11 @@ use tokio::time::Instant;
 
 use crate::Error;
 use crate::agent::Agent;
+use crate::ingress::numbers_of;
 use crate::joined::{Joined, catch_up, reservations};
 use crate::ledger::revision;
 use crate::server::Question;
 use crate::session::Wish;
-use crate::ingress::numbers_of;
 use crate::transactions;
 use crate::view::View;
 
@@ -220,9 +220,10 @@ impl Agent {
         Ok(owner.map(|owner| owner.value))
     }
 
-    /// When somebody has waited long enough.
+    /// When somebody has waited long enough, or something is to be tried again.
     pub(crate) fn next_deadline(&self) -> Instant {
-        self.pending.iter().map(|pending| pending.until).min().unwrap_or_else(|| Instant::now() + LATER)
+        let waiting = self.pending.iter().map(|pending| pending.until).chain(self.ingress.again);
+        waiting.min().unwrap_or_else(|| Instant::now() + LATER)
     }
 
     /// Answers those who wait for another host, as far as it has decided or time is over.

@@ -8,6 +8,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use cni::NetworkName;
 use conntrack::{Filter, Version};
@@ -15,6 +16,7 @@ use ip::Protocol;
 use nftables::overlay::{Ingress as Filtered, Slots, mark};
 use overlay::ingress::{Number, Port, Share, hash, mac_of};
 use overlay::{HostId, IngressState, Key, KnownPort};
+use tokio::time::Instant;
 
 use crate::Error;
 use crate::agent::Agent;
@@ -49,7 +51,14 @@ pub(crate) struct Ingress {
     slots: BTreeMap<(Protocol, u16, bool), (Vec<Target>, Vec<SocketAddr>)>,
     programmed: Filtered,
     told: Option<IngressState>,
+    /// Hosts are reached inside of what is encrypted.
+    in_tunnel: bool,
+    /// When to try again what etcd has not answered in time.
+    pub(crate) again: Option<Instant>,
 }
+
+/// How long to wait before that.
+const AGAIN: Duration = Duration::from_secs(1);
 
 impl Ingress {
     /// With what the agent before this one knew.
@@ -121,13 +130,46 @@ impl Agent {
         if self.ingress.holds_any() && self.has_heard_for_long() {
             self.ingress.let_go();
         }
-        let told = self.tell_ports().await;
+        self.ingress.again = None;
+        // Who hears of a port has to know how its host is reached.
+        let is_needed = !self.shares().is_empty() || !self.own_shares().is_empty();
+        let numbered = if is_needed { self.number().await } else { Ok(None) };
+        let told = if numbered.is_ok() { self.tell_ports().await } else { Ok(()) };
         let shares = self.shares();
-        let numbered = if shares.is_empty() { Ok(None) } else { self.number().await };
-        let number = numbered.as_ref().ok().copied().flatten();
+        if self.etcd.is_some()
+            && [told.as_ref().err(), numbered.as_ref().err()].into_iter().flatten().any(Error::is_temporary)
+        {
+            self.ingress.again = Some(Instant::now() + AGAIN);
+        }
+        let number = numbered.as_ref().ok().copied().flatten().filter(|_| !shares.is_empty());
+        let encrypted = self.encrypt_ingress().await;
         let programmed = self.program_ingress(&shares, number);
         self.report_ingress(&shares, number)?;
-        told.and(numbered.map(drop)).and(programmed)
+        told.and(numbered.map(drop)).and(programmed).and(encrypted)
+    }
+
+    /// This host's number, if ports of encrypted networks are answered, for which hosts reach each other inside of what is encrypted.
+    pub(crate) fn number_in_tunnel(&self) -> Option<Number> {
+        let is_needed = self.shares().values().any(|share| share.encrypted);
+        self.numbers().get(&self.id).copied().filter(|_| is_needed)
+    }
+
+    /// Sees that hosts reach each other there. Others have to know this one's key.
+    async fn encrypt_ingress(&mut self) -> Result<(), Error> {
+        let is_needed = self.number_in_tunnel().is_some();
+        if !is_needed && !std::mem::take(&mut self.ingress.in_tunnel) {
+            return Ok(());
+        }
+        if !is_needed {
+            return self.leave_encrypted();
+        }
+        let is_new = self.kernel.tunnel.is_none();
+        self.encrypt()?;
+        if is_new {
+            self.beat().await;
+        }
+        self.ingress.in_tunnel = true;
+        self.program_encrypted()
     }
 
     /// What all hosts have behind ports: others as they have said, this one as it is.
@@ -227,7 +269,7 @@ impl Agent {
     }
 
     /// Which number each host has: those in etcd first.
-    fn numbers(&self) -> BTreeMap<HostId, Number> {
+    pub(crate) fn numbers(&self) -> BTreeMap<HostId, Number> {
         let mut numbers = BTreeMap::new();
         let mut taken = BTreeSet::new();
         for (number, host) in self.view.numbers.iter().chain(&self.ingress.held_numbers) {
@@ -291,7 +333,8 @@ impl Agent {
             .collect();
         let reached = ways.iter().map(|(encrypted, (_, reached))| (*encrypted, reached.clone())).collect();
         let (filtered, problem) = self.filtered(shares, number, &numbers, &reached);
-        let led_to = |filtered: &Filtered| Filtered { services: BTreeMap::new(), arrivals: BTreeMap::new(), ..filtered.clone() };
+        let led_to =
+            |filtered: &Filtered| Filtered { services: BTreeMap::new(), arrivals: BTreeMap::new(), ..filtered.clone() };
         let before = std::mem::take(&mut self.ingress.programmed);
         // Who may send, and that nothing else may: before there is anything to be reached by.
         self.ingress.programmed = Filtered {
@@ -413,7 +456,8 @@ impl Agent {
             };
             ports.entry((*port, network.clone())).or_insert_with(known).hosts.insert(host.clone(), *share);
         }
-        let numbers = self.numbers().into_iter().map(|(host, number)| (number, host)).collect();
+        let numbers = self.numbers().into_iter().map(|(host, number)| (number, host));
+        let numbers = numbers.filter(|_| !ports.is_empty()).collect();
         let state = IngressState { numbers, ports: ports.into_values().collect() };
         if self.ingress.told.as_ref() != Some(&state) {
             publication::write_ingress(&self.places, &state)?;
@@ -457,7 +501,8 @@ fn kept(before: &Slots, wanted: &Slots) -> Slots {
 fn forgotten(before: &Filtered, now: &Filtered) -> Vec<Filter> {
     let mut filters = Vec::new();
     for (before, now) in [(&before.services, &now.services), (&before.arrivals, &now.arrivals)] {
-        let keys: BTreeSet<_> = before.keys().chain(now.keys()).filter(|(protocol, ..)| *protocol == Protocol::Udp).collect();
+        let keys: BTreeSet<_> =
+            before.keys().chain(now.keys()).filter(|(protocol, ..)| *protocol == Protocol::Udp).collect();
         for key in keys {
             let filter = Filter {
                 version: if key.2 { Version::V4 } else { Version::V6 },
@@ -487,4 +532,3 @@ pub(crate) async fn numbers_of(etcd: &mut Etcd, host: &HostId) -> Result<Vec<Key
     let its = listing.changes.iter().filter(|change| is_its(&change.value));
     Ok(its.filter_map(|change| Key::parse(&change.key).ok()).collect())
 }
-

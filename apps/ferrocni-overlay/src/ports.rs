@@ -26,7 +26,8 @@ impl Held {
         for port in ports {
             if let Some(holder) = published_by(*port) {
                 self.sockets.remove(port);
-                self.problems.insert(*port, format!("{holder} publishes port {port} on this host, which answers that alone"));
+                self.problems
+                    .insert(*port, format!("{holder} publishes port {port} on this host, which answers that alone"));
             } else if !self.sockets.contains_key(port) {
                 match bind(*port) {
                     Ok(sockets) => drop(self.sockets.insert(*port, sockets)),

@@ -34,9 +34,12 @@ pub(crate) fn write_agent(places: &Places, state: &AgentState) -> Result<(), Err
     files::replace(&path, &unfinished, &text).map_err(|source| Error::Write { path, source })
 }
 
-/// Leaves what is known of ports that every host answers.
+/// Leaves what is known of ports that every host answers, if there are any.
 pub(crate) fn write_ingress(places: &Places, state: &IngressState) -> Result<(), Error> {
     let (path, unfinished) = (places.ingress(), places.folder().join(".ingress.json"));
+    if *state == IngressState::default() {
+        return files::remove(&path).map_err(|source| Error::Write { path, source });
+    }
     let text = serde_json::to_vec_pretty(state).unwrap_or_default();
     files::replace(&path, &unfinished, &text).map_err(|source| Error::Write { path, source })
 }

@@ -21,7 +21,9 @@ pub(crate) fn fill(targets: &[Target], salt: &str) -> Vec<SocketAddr> {
     let likings: Vec<_> = targets.iter().map(|target| hash(&[&target.to.to_string()])).collect();
     let mut slots: Vec<Option<SocketAddr>> = vec![None; SLOTS];
     while left.iter().any(|quota| *quota > 0) {
-        for ((target, quota), liking) in targets.iter().zip(&mut left).zip(&likings).filter(|((_, quota), _)| **quota > 0) {
+        for ((target, quota), liking) in
+            targets.iter().zip(&mut left).zip(&likings).filter(|((_, quota), _)| **quota > 0)
+        {
             let free = slots.iter_mut().enumerate().filter(|(_, slot)| slot.is_none());
             if let Some((_, slot)) = free.max_by_key(|(number, _)| mix(*liking, *number as u64)) {
                 *slot = Some(target.to);
@@ -105,8 +107,7 @@ mod tests {
     #[test]
     fn hosts_leave_out_different_ones_if_there_are_too_many() {
         let all = targets(&[1; 200]);
-        let used: std::collections::BTreeSet<_> =
-            (0..20).flat_map(|host| fill(&all, &format!("host{host}"))).collect();
+        let used: std::collections::BTreeSet<_> = (0..20).flat_map(|host| fill(&all, &format!("host{host}"))).collect();
         assert!(used.len() > 190, "{}", used.len());
     }
 }

@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
+use crate::ingress::Shares;
 use cni::{Attachment, NetworkName};
 use names::Told;
 use overlay::ingress::{Number, Port};
 use overlay::key::value;
-use crate::ingress::Shares;
 use overlay::{Block, Claim, Cluster, Endpoint, Host, HostId, Key, Network, Nonsense, Subnet};
 
 /// A key that was set or deleted (`value` is `None`).

@@ -11,7 +11,9 @@ use ipnetwork::IpNetwork;
 use nfnetlink::{Message, family};
 
 use crate::object::write_verdict;
-use crate::uapi::{bitwise, cmp, ct, data, expression, fib, hash, immediate, list, lookup, meta, nat, payload, verdict};
+use crate::uapi::{
+    bitwise, cmp, ct, data, expression, fib, hash, immediate, list, lookup, meta, nat, payload, verdict,
+};
 
 /// The register in which everything begins.
 const FIRST: u32 = 1;

@@ -56,6 +56,10 @@ pub struct Overlay {
     pub port: u16,
     /// The identifiers of the networks that this host has joined.
     pub vnis: BTreeSet<u32>,
+    /// Those that are used inside of what is encrypted, and nowhere else.
+    pub inner_vnis: BTreeSet<u32>,
+    /// The devices that encrypt.
+    pub tunnels: BTreeSet<String>,
     /// Their devices.
     pub devices: BTreeSet<String>,
     /// The addresses of the other hosts.
@@ -83,14 +87,31 @@ struct Ranges {
     content: fn(&Overlay) -> BTreeSet<Interval>,
 }
 
-const HASHES: [Hash; 4] = [
+const HASHES: [Hash; 6] = [
     Hash {
         name: "vnis",
         keys: keys(MARK, 4),
         about: "identifiers of networks, as VXLAN's header has them",
-        content: vnis,
+        content: |wanted| vnis(&wanted.vnis),
     },
-    Hash { name: "devices", keys: keys(NAME, 16), about: "the networks' devices", content: devices },
+    Hash {
+        name: "inner_vnis",
+        keys: keys(MARK, 4),
+        about: "identifiers that are used inside of what is encrypted only",
+        content: |wanted| vnis(&wanted.inner_vnis),
+    },
+    Hash {
+        name: "tunnels",
+        keys: keys(NAME, 16),
+        about: "devices that encrypt",
+        content: |wanted| names(&wanted.tunnels),
+    },
+    Hash {
+        name: "devices",
+        keys: keys(NAME, 16),
+        about: "the networks' devices",
+        content: |wanted| names(&wanted.devices),
+    },
     Hash {
         name: "peers4",
         keys: keys(IPV4, 4),
@@ -158,12 +179,12 @@ const fn keys(kind: u32, length: u32) -> Keys {
     Keys { kind, length, host_order: kind == NAME }
 }
 
-fn vnis(wanted: &Overlay) -> BTreeSet<Vec<u8>> {
-    wanted.vnis.iter().map(|vni| (vni << 8).to_be_bytes().to_vec()).collect()
+fn vnis(vnis: &BTreeSet<u32>) -> BTreeSet<Vec<u8>> {
+    vnis.iter().map(|vni| (vni << 8).to_be_bytes().to_vec()).collect()
 }
 
-fn devices(wanted: &Overlay) -> BTreeSet<Vec<u8>> {
-    wanted.devices.iter().map(|name| interface_name(name).to_vec()).collect()
+fn names(names: &BTreeSet<String>) -> BTreeSet<Vec<u8>> {
+    names.iter().map(|name| interface_name(name).to_vec()).collect()
 }
 
 fn peers(wanted: &Overlay, version: Version) -> BTreeSet<Vec<u8>> {
@@ -233,7 +254,13 @@ fn chains(port: u16) -> Vec<Chain> {
             .rule(|rule| {
                 rule.counted_drop();
             }),
+        Chain::new("inner", None).rule(|rule| rule.interface_in(Interface::In, "tunnels").goto("untracked")).rule(
+            |rule| {
+                rule.counted_drop();
+            },
+        ),
         Chain::new("prerouting", base(PREROUTING, RAW))
+            .rule(|rule| rule.udp_port(port).destination_is_local().vni_in("inner_vnis").goto("inner"))
             .rule(|rule| rule.udp_port(port).destination_is_local().vni_in("vnis").goto("outer"))
             .rules(|rule, version| {
                 let subnets = of(version, "subnets4", "subnets6");
@@ -246,7 +273,9 @@ fn chains(port: u16) -> Vec<Chain> {
                     .address_not_in_set(Side::Source, version, subnets)
                     .counted_drop();
             }),
-        Chain::new("output", base(OUTPUT, RAW)).rule(|rule| rule.udp_port(port).vni_in("vnis").goto("untracked")),
+        Chain::new("output", base(OUTPUT, RAW))
+            .rule(|rule| rule.udp_port(port).vni_in("vnis").goto("untracked"))
+            .rule(|rule| rule.udp_port(port).vni_in("inner_vnis").goto("untracked")),
         Chain::new("forward", base(FORWARD, FILTER))
             .with(ingress::before_forwarding)
             .rule(|rule| rule.ct_state_established_or_related().return_())

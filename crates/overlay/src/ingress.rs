@@ -309,7 +309,8 @@ mod tests {
         for good in [json!({"ipv4": 1}), json!({"ipv6": 2, "encrypted": true, "later": 1})] {
             assert!(serde_json::from_value::<Share>(good).is_ok());
         }
-        for bad in [json!({}), json!({"ipv4": -1}), json!({"ipv4": 0, "ipv6": 0}), json!({"ipv4": 1_000_000}), json!(1)] {
+        for bad in [json!({}), json!({"ipv4": -1}), json!({"ipv4": 0, "ipv6": 0}), json!({"ipv4": 1_000_000}), json!(1)]
+        {
             assert!(serde_json::from_value::<Share>(bad.clone()).is_err(), "{bad}");
         }
         assert!(serde_json::from_value::<Port>(json!({"protocol": "tcp", "port": 0})).is_err());

@@ -150,7 +150,8 @@ mod tests {
         let one = ports(json!({"runtimeConfig": {"portMappings": mappings}})).unwrap();
         let port = Port { protocol: Protocol::Udp, port: 53 };
         assert_eq!(one, [Wanted { port, container_port: 5353, only: None }]);
-        let all = ports(json!({"ingress": true, "runtimeConfig": {"portMappings": [mappings[0], mappings[1]]}})).unwrap();
+        let all =
+            ports(json!({"ingress": true, "runtimeConfig": {"portMappings": [mappings[0], mappings[1]]}})).unwrap();
         assert!(all[0].serves([10, 0, 0, 1].into()) && !all[0].serves(std::net::Ipv6Addr::LOCALHOST.into()));
         assert_eq!(all.len(), 2);
         for bad in [

@@ -43,7 +43,9 @@ impl From<Error> for cni_plugin::Error {
             Error::Cluster(inner) => return inner.into(),
             Error::Masquerade(inner) => return inner.into(),
             Error::Container(inner) => return inner.into(),
-            Error::NoPort(_) | Error::NoProtocol(_) | Error::HostAddress(..) | Error::Internal(_) => Code::InvalidConfig,
+            Error::NoPort(_) | Error::NoProtocol(_) | Error::HostAddress(..) | Error::Internal(_) => {
+                Code::InvalidConfig
+            }
             Error::Overlay(_) => Code::Internal,
             Error::Netlink(netlink::Error::Netns(_)) => Code::InvalidEnvironment,
             Error::Netlink(_) => Code::Internal,

@@ -215,7 +215,8 @@ mod tests {
 
     #[test]
     fn ports_that_every_host_answers_are_another_plugin_s() {
-        let mappings = json!([{"hostPort": 1, "containerPort": 2, "ingress": true}, {"hostPort": 3, "containerPort": 4}]);
+        let mappings =
+            json!([{"hostPort": 1, "containerPort": 2, "ingress": true}, {"hostPort": 3, "containerPort": 4}]);
         let config = config(&json!({"runtimeConfig": {"portMappings": mappings}})).unwrap();
         assert_eq!(config.ports().iter().map(|mapping| mapping.host_port).collect::<Vec<_>>(), [3]);
     }

@@ -11,7 +11,8 @@ fn publishing<'a>(node: &'a Node, container: &Container, port: u16) -> Cni<'a> {
 
 /// The same for a container whose ADD had this result.
 fn publishing_after<'a>(node: &'a Node, container: &Container, port: u16, result: &Value) -> Cni<'a> {
-    let mapping = |protocol: &str| json!({"hostPort": port, "containerPort": 80, "protocol": protocol, "ingress": true});
+    let mapping =
+        |protocol: &str| json!({"hostPort": port, "containerPort": 80, "protocol": protocol, "ingress": true});
     let config = json!({"name": "net", "type": "overlay", "prevResult": result, "runtimeConfig": {
         "portMappings": [mapping("tcp"), mapping("udp"), {"hostPort": 99, "containerPort": 99}],
     }});
@@ -127,9 +128,10 @@ fn connections_are_spread_over_all_containers_and_those_of_a_dead_host_get_none(
     eventually("none is sent there", || {
         let services = cluster.nodes[2].host.shell("nft list map inet ferrocni_overlay services4");
         let id = cluster.nodes[1].id();
-        let number = cluster.keys("ingress-number/").into_iter().find(|key| {
-            cluster.etcdctl(&["get", "--print-value-only", &format!("/ferrocni/v1/{key}")]).contains(&id)
-        });
+        let number = cluster
+            .keys("ingress-number/")
+            .into_iter()
+            .find(|key| cluster.etcdctl(&["get", "--print-value-only", &format!("/ferrocni/v1/{key}")]).contains(&id));
         let number = number.expect("it keeps its number");
         let address = number.replace("ingress-number/", "169.254.0.");
         !services.contains(&format!("{address} ."))
@@ -226,6 +228,7 @@ fn ports_go_on_without_agent_and_etcd_and_are_mended_and_told_again_after() {
     cluster.create(&["--ipv6", "net"]);
     let (server, _) = publish(&cluster.nodes[0], "server");
     let _listening = (server.listen_tcp(80), server.listen_udp(80));
+    cluster.nodes[1].attach(&cluster.nodes[1].host.container("first"), "net");
     wait_until_answered(&cluster, 8080, 2);
     let reached = |cluster: &Cluster| {
         for host in [1, 2] {
@@ -260,17 +263,22 @@ fn ports_go_on_without_agent_and_etcd_and_are_mended_and_told_again_after() {
     reached(&cluster);
     cluster.switch.shell("rm -r /run/etcd");
     cluster.start_etcd();
-    eventually("it is told again", || cluster.keys("ingress/").len() == 4 && cluster.keys("ingress-number/").len() == 2);
+    eventually("it is told again", || {
+        cluster.keys("ingress/").len() == 4 && cluster.keys("ingress-number/").len() == 2
+    });
     reached(&cluster);
     wait_until_answered(&cluster, 8090, 2);
     cluster.switch.assert_reaches_tcp("192.0.2.1:8090");
     publishing(&cluster.nodes[1], &late, 8090).command("DEL").run().ok();
-    for damage in ["ip rule del pref 21421", "ip route flush table all proto 142", "ip link del overlayin", "nft flush ruleset"] {
+    for damage in
+        ["ip rule del pref 21421", "ip route flush table all proto 142", "ip link del overlayin", "nft flush ruleset"]
+    {
         cluster.nodes[0].kill_agent();
         cluster.nodes[0].host.shell(damage);
         cluster.nodes[0].start_agent();
         eventually(damage, || {
-            let without_index = |text: &str| text.lines().filter(|line| !line.contains("8090")).map(str::to_owned).collect::<Vec<_>>();
+            let without_index =
+                |text: &str| text.lines().filter(|line| !line.contains("8090")).map(str::to_owned).collect::<Vec<_>>();
             cluster.nodes[0].host.try_run(["ip", "link", "show", "overlayin"]).status.success()
                 && without_index(&ways(&cluster.nodes[0])).len() == without_index(&before).len()
         });

@@ -15,7 +15,7 @@ use overlay::ingress::{Number, mac_of, vni};
 use overlay::{HostId, mtu};
 
 use super::vxlan::{self, Device, Here, Programmed, Wanted};
-use super::ways::{Back, Entry, PROTOCOL, Way};
+use super::ways::{self, Back, Entry, PROTOCOL, Way};
 use crate::Error;
 use crate::view::View;
 
@@ -73,10 +73,8 @@ pub(crate) fn wanted(own: &Own<'_>, numbers: &BTreeMap<HostId, Number>, view: &V
         mtu: room(here.underlay.mtu, &here, encrypted),
     };
     let (mut entries, mut reached) = (BTreeSet::new(), BTreeSet::new());
-    for address in number.addresses(encrypted) {
-        entries.insert(Entry::Unreachable(all_of(address)));
-        entries.insert(Entry::Address(address));
-    }
+    entries.extend(subnets(encrypted).map(Entry::Unreachable));
+    entries.extend(number.addresses(encrypted).map(Entry::Address));
     for (id, number) in numbers.iter().filter(|(id, _)| *id != here.id) {
         let Some(host) = view.hosts.get(id) else { continue };
         let outer = match (encrypted, &host.wireguard) {
@@ -108,12 +106,21 @@ fn room(outer: u32, here: &Here<'_>, encrypted: bool) -> u32 {
     outer.saturating_sub(overhead)
 }
 
-/// What is for a host that is not there does not leave by the default route.
-fn all_of(address: IpAddr) -> IpNetwork {
+/// Where hosts' addresses are: what is for one that is not there does not leave by the default route.
+fn subnets(encrypted: bool) -> impl Iterator<Item = IpNetwork> {
+    let any = Number::all().next();
+    any.into_iter().flat_map(move |number| number.addresses(encrypted)).map(subnet)
+}
+
+/// The same inside of what is encrypted.
+pub(super) fn subnet_in_tunnel() -> Option<IpNetwork> {
+    Number::all().next().map(|number| subnet(number.address_in_tunnel().into()))
+}
+
+fn subnet(address: IpAddr) -> IpNetwork {
     let prefix = if address.is_ipv4() { 24 } else { 80 };
-    IpNetwork::new(address, prefix).map_or(address.into(), |network| {
-        IpNetwork::new(network.network(), prefix).unwrap_or(address.into())
-    })
+    let network = IpNetwork::new(address, prefix).map(|network| network.network());
+    network.and_then(|network| IpNetwork::new(network, prefix)).unwrap_or(address.into())
 }
 
 /// The rules by which what is marked goes back, to hosts by these ways.
@@ -138,8 +145,12 @@ impl Ingress {
     /// Has the kernel have these ways, and no others.
     pub(crate) fn program(&mut self, host: &mut Socket, wanted: BTreeMap<bool, Wanted>) -> Result<(), Error> {
         for encrypted in [false, true].into_iter().filter(|encrypted| !wanted.contains_key(encrypted)) {
-            self.ways.remove(&encrypted);
-            vxlan::remove_labelled(host, &label(encrypted), device(encrypted))?;
+            let was_there = self.ways.remove(&encrypted).is_some();
+            if vxlan::remove_labelled(host, &label(encrypted), device(encrypted))? || was_there {
+                for subnet in subnets(encrypted) {
+                    ways::remove_unreachable_to(host, subnet)?;
+                }
+            }
         }
         for (encrypted, wanted) in wanted {
             let is_new = !self.ways.contains_key(&encrypted);

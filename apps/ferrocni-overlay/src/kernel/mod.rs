@@ -84,7 +84,8 @@ impl Kernel {
     /// Takes away what encrypted networks have.
     pub(crate) fn stop_encrypting(&mut self) -> Result<(), Error> {
         self.tunnel = None;
-        wireguard::remove(&mut self.host)
+        wireguard::remove(&mut self.host)?;
+        ingress::subnet_in_tunnel().map_or(Ok(()), |subnet| ways::remove_unreachable_to(&mut self.host, subnet))
     }
 
     /// Has the kernel have these ways between hosts for ports that every host answers.
@@ -137,7 +138,8 @@ impl Kernel {
 
     /// Takes away the routes to nowhere of all other subnets.
     pub(crate) fn keep_unreachable(&mut self, subnets: &BTreeSet<IpNetwork>) -> Result<(), Error> {
-        let kept = subnets | &self.ingress.subnets();
+        let mut kept = subnets | &self.ingress.subnets();
+        kept.extend(ingress::subnet_in_tunnel().filter(|_| self.tunnel.is_some()));
         ways::remove_unreachable(&mut self.host, &kept)
     }
 

@@ -155,17 +155,18 @@ pub(super) fn differences(host: &mut Socket, wanted: &Wanted) -> Result<u64, Err
 
 /// Removes the device and the routes that do not go with it.
 pub(crate) fn remove(host: &mut Socket, network: &NetworkName, name: &str) -> Result<(), Error> {
-    remove_labelled(host, &label(network), name)
+    remove_labelled(host, &label(network), name).map(drop)
 }
 
-/// Removes a device if it has that label.
-pub(super) fn remove_labelled(host: &mut Socket, label: &str, name: &str) -> Result<(), Error> {
+/// Removes a device if it has that label; `false` if there is none.
+pub(super) fn remove_labelled(host: &mut Socket, label: &str, name: &str) -> Result<bool, Error> {
     if let Some(link) = if_found(host.link(name))?
         && link.alias.as_deref() == Some(label)
     {
         if_found(host.delete_link(link.index))?;
+        return Ok(true);
     }
-    Ok(())
+    Ok(false)
 }
 
 /// The networks that have a device here, with the devices' names.

@@ -172,6 +172,12 @@ fn unreachable(subnet: IpNetwork) -> Route {
     Route { kind: RouteType::Unreachable, priority: Some(u32::MAX), protocol: Some(PROTOCOL), ..Route::new(subnet) }
 }
 
+/// Removes the route to nowhere of a subnet, if it is there.
+pub(super) fn remove_unreachable_to(host: &mut Socket, subnet: IpNetwork) -> Result<(), Error> {
+    if_found(host.delete_route(&unreachable(subnet)))?;
+    Ok(())
+}
+
 /// Removes the routes to nowhere of subnets that are no network's any more.
 pub(crate) fn remove_unreachable(host: &mut Socket, keep: &BTreeSet<IpNetwork>) -> Result<(), Error> {
     for family in Family::ALL {

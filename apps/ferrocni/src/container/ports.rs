@@ -129,7 +129,9 @@ impl FromStr for Publish {
         let (address, host) = before.map_or(Ok((None, None)), of_host)?;
         let publish = Self { address, host, container, protocol, ingress };
         match host {
-            None if ingress => Err("a port that every host answers has to be named, as in 8080:80,mode=ingress".to_owned()),
+            None if ingress => {
+                Err("a port that every host answers has to be named, as in 8080:80,mode=ingress".to_owned())
+            }
             Some(host) if host.len() != container.len() && container.len() != 0 => {
                 Err("the ranges of ports differ in length".to_owned())
             }
@@ -240,7 +242,7 @@ fn collide(one: &PortMapping, other: &PortMapping) -> bool {
         _ => true,
     };
     // Several containers can be behind a port that every host answers.
-    let together = one.ingress && other.ingress ;
+    let together = one.ingress && other.ingress;
     same_address && !together && one.host_port == other.host_port && one.protocol == other.protocol
 }
 
@@ -323,10 +325,7 @@ mod tests {
             ("8000-8002:80", publish(None, Some((8000, 8002)), (80, 80), Tcp)),
             ("80-82", publish(None, None, (80, 82), Tcp)),
             ("8080:80,mode=host", publish(None, Some((8080, 8080)), (80, 80), Tcp)),
-            (
-                "8080:80/udp,mode=ingress",
-                Publish { ingress: true, ..publish(None, Some((8080, 8080)), (80, 80), Udp) },
-            ),
+            ("8080:80/udp,mode=ingress", Publish { ingress: true, ..publish(None, Some((8080, 8080)), (80, 80), Udp) }),
         ] {
             assert_eq!(text.parse(), Ok(expected), "{text}");
         }

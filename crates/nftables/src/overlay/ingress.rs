@@ -196,9 +196,7 @@ impl SlotMap {
     fn differences(&self, current: &Ingress, wanted: &Ingress) -> (Content, Content) {
         let (current, wanted) = ((self.slots)(current), (self.slots)(wanted));
         let other = |these: &Slots, those: &Slots| -> Content {
-            let differ = these
-                .iter()
-                .filter(|(key, slots)| key.2 == self.is_ipv4 && those.get(key) != Some(slots));
+            let differ = these.iter().filter(|(key, slots)| key.2 == self.is_ipv4 && those.get(key) != Some(slots));
             differ.flat_map(|((protocol, port, _), slots)| elements(*protocol, *port, slots)).collect()
         };
         (other(current, wanted), other(wanted, current))
@@ -233,11 +231,9 @@ pub(super) fn chains() -> Vec<Chain> {
             .rules(|rule, version| {
                 rule.is_reply().first_sent_to(version, of(version, "own4", "own6")).recall_mark(MARK_BITS);
             }),
-        Chain::new("services", None)
-            .rule(|rule| rule.add_mark(FOR_THIS_HOST))
-            .rules(|rule, version| {
-                rule.dnat_by_port_and_slot(version, ASKED, of(version, "services4", "services6"));
-            }),
+        Chain::new("services", None).rule(|rule| rule.add_mark(FOR_THIS_HOST)).rules(|rule, version| {
+            rule.dnat_by_port_and_slot(version, ASKED, of(version, "services4", "services6"));
+        }),
         Chain::new("arrivals", None).rules(|rule, version| {
             rule.dnat_by_port_and_slot(version, SENT_HERE, of(version, "arrivals4", "arrivals6"));
         }),
@@ -311,7 +307,11 @@ fn change(batch: &mut Batch, set: &'static str, old: &Content, new: &Content) {
     }
     for (key, data) in new.iter().filter(|(key, data)| old.get(*key) != Some(data)) {
         let data = data.clone().map(Data::Value);
-        batch.push(new_element(place(set), &Held { key: key.clone(), data, label: LABEL.to_owned(), link: None }, true));
+        batch.push(new_element(
+            place(set),
+            &Held { key: key.clone(), data, label: LABEL.to_owned(), link: None },
+            true,
+        ));
     }
 }
 

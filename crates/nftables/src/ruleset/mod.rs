@@ -44,8 +44,8 @@ pub use holder::{Claim, Holder};
 pub use ip::Protocol;
 
 pub(crate) use chains::{LOOPBACK4, LOOPBACK6};
-pub(crate) use skeleton::{FOR_THIS_HOST, LAYOUT};
 pub use skeleton::LOOPBACK_ANSWER;
+pub(crate) use skeleton::{FOR_THIS_HOST, LAYOUT};
 
 use queue::Queue;
 

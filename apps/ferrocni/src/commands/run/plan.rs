@@ -231,12 +231,9 @@ fn publishes(network: &Network) -> bool {
 }
 
 /// Whether every host is to answer the port: where that is what the network's ports are for, or if it is asked for.
-fn on_every_host(
-    publish: Publish,
-    network: &Network,
-    networks: &[(Attach, Network)],
-) -> Result<Publish, PlanError> {
-    let is_for_all = |plugin: &PluginConfig| cni::json::get(&plugin.keys, "ingress").is_some_and(|value| *value == true);
+fn on_every_host(publish: Publish, network: &Network, networks: &[(Attach, Network)]) -> Result<Publish, PlanError> {
+    let is_for_all =
+        |plugin: &PluginConfig| cni::json::get(&plugin.keys, "ingress").is_some_and(|value| *value == true);
     if !publish.ingress && !overlay(network).is_some_and(is_for_all) {
         return Ok(publish);
     }
@@ -293,7 +290,8 @@ fn labels(args: &Args) -> Result<BTreeMap<String, String>, PlanError> {
 fn asked_ports(args: &Args) -> Vec<Publish> {
     let mut asked = args.publish.clone();
     if args.publish_all {
-        let published = |&(container, protocol)| Publish { address: None, host: None, container, protocol, ingress: false };
+        let published =
+            |&(container, protocol)| Publish { address: None, host: None, container, protocol, ingress: false };
         asked.extend(args.expose.iter().map(published));
     }
     asked

@@ -91,7 +91,13 @@ mod tests {
     use super::*;
 
     fn port(host_ip: &str, host_port: u16, container_port: u16, protocol: &str) -> PortMapping {
-        PortMapping { host_port, container_port, protocol: protocol.to_owned(), host_ip: host_ip.to_owned(), ingress: false }
+        PortMapping {
+            host_port,
+            container_port,
+            protocol: protocol.to_owned(),
+            host_ip: host_ip.to_owned(),
+            ingress: false,
+        }
     }
 
     #[test]
