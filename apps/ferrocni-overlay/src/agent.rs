@@ -365,11 +365,11 @@ impl Agent {
         }
         self.restore_blocks(name, &reserved).await?;
         self.tell_plugins(name, &reserved)?;
-        self.program(name)?;
         let behind = self.behind(name, &reserved)?;
         if let Some(joined) = self.joined.get_mut(name) {
             joined.behind = behind;
         }
+        self.program(name)?;
         let own = self.names.endpoints(name, &reserved);
         self.pass_on(name)?;
         self.publish(name, own).await?;

@@ -88,13 +88,13 @@ impl Agent {
         if self.etcd.is_none() {
             return Err(Error::Unreachable(self.unreachable.clone().unwrap_or_default()));
         }
-        self.settle_network(name).await?;
+        // Hosts that cannot be reached, and what this one does not answer itself, are no reason not to tell the others.
+        let unless_refused = |outcome| if matches!(outcome, Err(Error::Refused(_))) { Ok(()) } else { outcome };
+        unless_refused(self.settle_network(name).await)?;
         let settled = self.settle_ingress().await;
         match self.refused(name, ports) {
             Some(reason) => Err(Error::Refused(reason.clone())),
-            // What this host does not answer, others do.
-            None if matches!(settled, Err(Error::Refused(_))) => Ok(()),
-            None => settled,
+            None => unless_refused(settled),
         }
     }
 

@@ -325,11 +325,13 @@ impl Agent {
         };
         let here = Here { id: &self.id, underlay: &self.underlay, local, port: self.cluster().vxlan_port };
         let numbers = self.numbers();
+        let has_family = |ipv4: &bool| shares.values().any(|share| share.of_family(*ipv4) > 0);
+        let families = [true, false].map(|ipv4| Some(ipv4).filter(has_family));
         let is_encrypted = |encrypted: bool| shares.values().any(|share| share.encrypted == encrypted);
         let ways = [false, true].into_iter().filter(|encrypted| is_encrypted(*encrypted));
         let ways: BTreeMap<_, _> = ways
             .filter(|encrypted| !encrypted || self.kernel.tunnel.is_some())
-            .map(|encrypted| (encrypted, wanted(&Own { here, number, encrypted }, &numbers, &self.view)))
+            .map(|encrypted| (encrypted, wanted(&Own { here, number, encrypted, families }, &numbers, &self.view)))
             .collect();
         let reached = ways.iter().map(|(encrypted, (_, reached))| (*encrypted, reached.clone())).collect();
         let (filtered, problem) = self.filtered(shares, number, &numbers, &reached);
@@ -342,7 +344,8 @@ impl Agent {
             arrivals: kept(&before.arrivals, &filtered.arrivals),
             ..led_to(&filtered)
         };
-        let own = [false, true].map(|encrypted| number.addresses(encrypted));
+        let own = number.addresses(false).into_iter().filter(|address| families.contains(&Some(address.is_ipv4())));
+        let own: Vec<_> = own.collect();
         let guarded = self.guard();
         let back = numbers.iter().filter(|(host, _)| **host != self.id);
         let back: BTreeSet<_> = back
@@ -353,7 +356,7 @@ impl Agent {
             .collect();
         let has_own = !filtered.arrivals.is_empty();
         let wanted = ways.into_iter().map(|(encrypted, (wanted, _))| (encrypted, wanted)).collect();
-        let forwarded = container_interface::router::enable_forwarding(self.kernel.host(), &own.concat());
+        let forwarded = container_interface::router::enable_forwarding(self.kernel.host(), &own);
         let programmed = forwarded.map_err(Error::from).and_then(|()| self.kernel.program_ingress(wanted));
         let routed = self.kernel.route_back(if has_own { rules(&back) } else { BTreeSet::new() });
         guarded.and(programmed)?;

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::{Duration, Instant};
 
 use ip::Protocol;
 use nftables::{Element, Ruleset};
@@ -11,10 +12,15 @@ use nix::errno::Errno;
 use overlay::ingress::Port;
 use socket2::{Domain, Socket, Type};
 
+/// How often it is looked whether a container of this host has got a port meanwhile.
+const LOOK_AFTER: Duration = Duration::from_secs(50);
+
 /// Sockets that are bound and do nothing else.
 #[derive(Debug, Default)]
 pub(crate) struct Held {
     sockets: BTreeMap<Port, Vec<Socket>>,
+    /// When it was looked last whether a container has one of them.
+    looked: Option<Instant>,
     problems: BTreeMap<Port, String>,
 }
 
@@ -22,9 +28,14 @@ impl Held {
     /// Has these ports and no others, and says which it cannot have.
     pub(crate) fn keep(&mut self, ports: &BTreeSet<Port>) -> Vec<String> {
         self.sockets.retain(|port, _| ports.contains(port));
+        let is_time = self.looked.is_none_or(|looked| looked.elapsed() >= LOOK_AFTER);
+        if is_time {
+            self.looked = Some(Instant::now());
+        }
         self.problems.clear();
         for port in ports {
-            if let Some(holder) = published_by(*port) {
+            let looks = is_time || !self.sockets.contains_key(port);
+            if let Some(holder) = looks.then(|| published_by(*port)).flatten() {
                 self.sockets.remove(port);
                 self.problems
                     .insert(*port, format!("{holder} publishes port {port} on this host, which answers that alone"));

@@ -280,6 +280,7 @@ fn ports_go_on_without_agent_and_etcd_and_are_mended_and_told_again_after() {
             let without_index =
                 |text: &str| text.lines().filter(|line| !line.contains("8090")).map(str::to_owned).collect::<Vec<_>>();
             cluster.nodes[0].host.try_run(["ip", "link", "show", "overlayin"]).status.success()
+                && cluster.nodes[0].host.try_run(["nft", "list", "table", "inet", "ferrocni_overlay"]).status.success()
                 && without_index(&ways(&cluster.nodes[0])).len() == without_index(&before).len()
         });
         reached(&cluster);

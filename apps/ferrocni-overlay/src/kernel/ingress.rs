@@ -58,11 +58,19 @@ pub(crate) struct Own<'a> {
     pub(crate) here: Here<'a>,
     pub(crate) number: Number,
     pub(crate) encrypted: bool,
+    /// The families (`true` for IPv4) that any port has: a host may have no IPv6.
+    pub(crate) families: [Option<bool>; 2],
+}
+
+impl Own<'_> {
+    fn has(&self, address: IpAddr) -> bool {
+        self.families.contains(&Some(address.is_ipv4()))
+    }
 }
 
 /// What a way wants in the kernel, and which hosts it leads to.
 pub(crate) fn wanted(own: &Own<'_>, numbers: &BTreeMap<HostId, Number>, view: &View) -> (Wanted, BTreeSet<HostId>) {
-    let Own { here, number, encrypted } = *own;
+    let Own { here, number, encrypted, .. } = *own;
     let local = if encrypted { IpAddr::from(number.address_in_tunnel()) } else { here.local };
     let kind = LinkKind::Vxlan { vni: vni(encrypted).number(), port: here.port, local };
     let device = Device {
@@ -73,8 +81,8 @@ pub(crate) fn wanted(own: &Own<'_>, numbers: &BTreeMap<HostId, Number>, view: &V
         mtu: room(here.underlay.mtu, &here, encrypted),
     };
     let (mut entries, mut reached) = (BTreeSet::new(), BTreeSet::new());
-    entries.extend(subnets(encrypted).map(Entry::Unreachable));
-    entries.extend(number.addresses(encrypted).map(Entry::Address));
+    entries.extend(subnets(encrypted).filter(|subnet| own.has(subnet.ip())).map(Entry::Unreachable));
+    entries.extend(number.addresses(encrypted).into_iter().filter(|address| own.has(*address)).map(Entry::Address));
     for (id, number) in numbers.iter().filter(|(id, _)| *id != here.id) {
         let Some(host) = view.hosts.get(id) else { continue };
         let outer = match (encrypted, &host.wireguard) {
@@ -86,7 +94,7 @@ pub(crate) fn wanted(own: &Own<'_>, numbers: &BTreeMap<HostId, Number>, view: &V
         let mac = mac_of(id, encrypted);
         let mtu = (host.mtu < here.underlay.mtu).then(|| room(host.mtu, &here, encrypted));
         entries.insert(Entry::Forwarding(mac, outer));
-        for address in number.addresses(encrypted) {
+        for address in number.addresses(encrypted).into_iter().filter(|address| own.has(*address)) {
             entries.insert(Entry::Neighbour(address, mac));
             entries.insert(Entry::Route(Way { to: address.into(), via: None, mtu }));
             entries.insert(Entry::Back(Back { table: table_of(*number, encrypted), via: address }));
