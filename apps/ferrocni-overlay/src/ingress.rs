@@ -36,6 +36,9 @@ pub(crate) type Behind = BTreeMap<Port, Vec<SocketAddr>>;
 /// What hosts have behind ports, by network.
 pub(crate) type Shares = BTreeMap<(Port, NetworkName, HostId), Share>;
 
+/// Targets, and the slots that they fill.
+type Filled = (Vec<Target>, Vec<SocketAddr>);
+
 /// What the agent knows of them besides what stands in etcd.
 #[derive(Debug, Default)]
 pub(crate) struct Ingress {
@@ -48,7 +51,7 @@ pub(crate) struct Ingress {
     refused: BTreeMap<(Port, NetworkName), String>,
     /// The ports that no other program of this host gets.
     reserved: Held,
-    slots: BTreeMap<(Protocol, u16, bool), (Vec<Target>, Vec<SocketAddr>)>,
+    slots: BTreeMap<(Protocol, u16, bool), Filled>,
     programmed: Filtered,
     told: Option<IngressState>,
     /// Hosts are reached inside of what is encrypted.

@@ -3,8 +3,10 @@
 
 use std::net::SocketAddr;
 
-use nftables::overlay::SLOTS;
 use overlay::ingress::hash;
+
+/// How many parts there are.
+const SLOTS: usize = nftables::overlay::SLOTS as usize;
 
 /// Somewhere that connections can go.
 #[derive(Debug, Clone, PartialEq, Eq)]

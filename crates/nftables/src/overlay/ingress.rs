@@ -32,7 +32,7 @@ use crate::ruleset::{FOR_THIS_HOST, LOOPBACK4, LOOPBACK6};
 use crate::uapi::hook::{OUTPUT, POSTROUTING, PREROUTING};
 
 /// As many parts a port's connections are spread over.
-pub const SLOTS: usize = 64;
+pub const SLOTS: u8 = 64;
 /// The bits of the packet and the connection mark that say to which host an answer goes back.
 pub const MARK_BITS: u32 = 0xff80_0000;
 
@@ -213,9 +213,9 @@ fn elements(protocol: Protocol, port: u16, slots: &[SocketAddr]) -> Content {
 pub(super) fn chains() -> Vec<Chain> {
     let base = |kind, number, priority| Some(Hook { kind, number, priority });
     vec![
-        Chain::new("entering", None)
-            .rule(|rule| rule.mark_by_iifname_and_mac("entries").return_())
-            .rule(|rule| rule.counted_drop()),
+        Chain::new("entering", None).rule(|rule| rule.mark_by_iifname_and_mac("entries").return_()).rule(|rule| {
+            rule.counted_drop();
+        }),
         Chain::new("let_in", None).rule(|rule| rule.clear_mark(MARK_BITS)),
         Chain::new("remembered", None).rule(|rule| rule.remember_mark(MARK_BITS).goto("let_in")),
         Chain::new("entered", None)
@@ -225,7 +225,9 @@ pub(super) fn chains() -> Vec<Chain> {
                 rule.address_in_set(Side::Destination, version, of(version, "own4", "own6"));
                 rule.iifname_and_port_in(version, of(version, "expected4", "expected6")).goto("remembered");
             })
-            .rule(|rule| rule.counted_drop()),
+            .rule(|rule| {
+                rule.counted_drop();
+            }),
         Chain::new("way_back", base("filter", PREROUTING, MANGLE))
             .rule(|rule| rule.interface_in(Interface::In, DEVICES).goto("entered"))
             .rules(|rule, version| {

@@ -79,8 +79,9 @@ fn ports(wanted: &[String], hosts: &[KnownHost]) -> Result<Vec<(Value, bool)>, F
     let here = hosts.iter().find(|known| known.here).and_then(|known| known.host.as_ref());
     let here = here.map_or_else(|| "this host".to_owned(), |host| host.name.clone());
     let known = Places::default().ingress_state()?.unwrap_or_default().ports;
-    let known =
-        known.into_iter().filter(|port| wanted.is_empty() || wanted.iter().any(|it| port.network.as_str() == **it));
+    let known = known
+        .into_iter()
+        .filter(|port| wanted.is_empty() || wanted.iter().any(|it| port.network.as_str() == it.as_str()));
     let object = |port: overlay::KnownPort| {
         let result = port.problem.unwrap_or_else(|| if port.answered { "ok" } else { "not answered" }.to_owned());
         let address = format!("port {}", port.port);
