@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Shows networks over many hosts on this one: three hosts, which are namespaces with a switch between them, share an etcd. Containers
-# on each fetch a page from each other by name, on a plain network and, if the kernel has WireGuard, on an encrypted one. One host
-# dies. Everything it makes is removed again, also when it fails; this machine's own network is not touched.
+# on each fetch a page from each other by name, on a plain network and, if the kernel has WireGuard, on an encrypted one. One published
+# port answers on all three hosts. One host dies. Everything it makes is removed again, also when it fails; this machine's own network is not touched.
 #
 # CNI_BIN_DIR=DIR uses the programs in DIR instead of building them.
 set -euo pipefail
@@ -143,10 +143,23 @@ show() { # NETWORK OPTION...
 }
 fetch() { on "$1" ferrocni run --network "$2" timeout 5 busybox wget -q -O - "http://$3/"; }
 
+# A container on one host only, and a client that is in none of the networks asks each host for its port.
+publish() { # NETWORK PORT
+    local number
+    on two ferrocni run -d --name "$1-web" --network "$1" -p "$2:80,mode=ingress" busybox httpd -f -p 80 -h "$work/two" >/dev/null
+    for number in 1 2 3; do
+        eventually "$1: 192.0.2.$number answers port $2" ask "192.0.2.$number:$2"
+        say "$1: port $2 of 192.0.2.$number" "$(ask "192.0.2.$number:$2")"
+    done
+}
+ask() { on switch timeout 5 busybox wget -q -O - "http://$1/"; }
+
 show plain
+publish plain 8080
 has_wireguard() { on switch ip link add wireguard type wireguard 2>/dev/null; }
 if has_wireguard; then
     show encrypted --opt encrypted
+    publish encrypted 8081
 else
     say "an encrypted network" "is left out: this kernel has no WireGuard"
 fi
@@ -157,6 +170,7 @@ is_forgotten() { ! on one ferrocni run --network plain busybox nslookup plain-th
 eventually "the names of a dead host are forgotten" is_forgotten
 say "host three is dead" "its containers' names are forgotten"
 say "and the others go on" "$(fetch one plain plain-two)"
+say "port 8080 of 192.0.2.1" "$(ask 192.0.2.1:8080)"
 eventually "host three is removed" on one ferrocni overlay host rm three
 say "ferrocni overlay host rm three" "its addresses are free"
 

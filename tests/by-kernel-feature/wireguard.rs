@@ -113,3 +113,36 @@ fn a_host_sends_from_its_own_blocks_only_and_leaves_nothing() {
         eventually("no agent complains", || node.agent()["problems"] == json!([]));
     }
 }
+
+#[test]
+fn every_host_answers_a_port_with_the_client_s_address_kept_and_nothing_in_clear_between_hosts() {
+    let cluster = Cluster::new(2, 60);
+    cluster.create(&["--opt", "encrypted", "net"]);
+    let [a, b] = [&cluster.nodes[0], &cluster.nodes[1]];
+    let server = a.host.container("server");
+    let config = json!({"name": "net", "type": "overlay", "ingress": true, "runtimeConfig": {
+        "portMappings": [{"hostPort": 8080, "containerPort": 80}],
+    }});
+    let plugin = a.host.cni("overlay").container(&server).config(&config);
+    plugin.command("ADD").run().ok();
+    let _server = server.listen_tcp(80);
+    eventually("the other host leads the port there", || {
+        b.host.shell("nft list map inet ferrocni_overlay services4").contains("tcp . 8080")
+    });
+    cluster.switch.shell(
+        "tcpdump --immediate-mode -Alnei port2 host 192.0.2.1 and host 192.0.2.2 >/run/wire 2>&1 & echo $! >/run/wire.pid
+        until grep -sq 'listening on' /run/wire; do sleep 0.1; done",
+    );
+    for host in [1, 2] {
+        let seen = cluster.switch.assert_reaches_tcp(&format!("192.0.2.{host}:8080"));
+        assert_eq!(seen.ip().to_string(), "192.0.2.254");
+    }
+    let wire = cluster.switch.shell("kill $(cat /run/wire.pid); cat /run/wire");
+    assert_unreadable(&wire, &["192.0.2.254", "8080", "169.254"]);
+    let plugin = a.host.cni("overlay").container(&server).config(&config);
+    plugin.command("DEL").run().ok();
+    for node in &cluster.nodes {
+        eventually("the device is gone", || !node.host.shell("ip -o link").contains("overlaywgin"));
+        eventually("no agent complains", || node.agent()["problems"] == json!([]));
+    }
+}

@@ -13,6 +13,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use crate::answer::Pending;
 use crate::configuration::Configuration;
 use crate::etcd::{Etcd, Listing};
+use crate::ingress::Ingress;
 use crate::joined::{Joined, catch_up, reservations};
 use crate::kernel::vxlan::{Here, Seen, Wanted};
 use crate::kernel::wireguard::{Here as Inside, Tunnel, Wanted as EncryptedWanted};
@@ -37,7 +38,7 @@ pub(crate) struct Agent {
     pub(crate) configuration: Configuration,
     pub(crate) places: Places,
     pub(crate) id: HostId,
-    underlay: Found,
+    pub(crate) underlay: Found,
     pub(crate) view: View,
     pub(crate) kernel: Kernel,
     pub(crate) joined: BTreeMap<NetworkName, Joined>,
@@ -59,6 +60,7 @@ pub(crate) struct Agent {
     /// To which hosts there may be other ways in the kernel.
     moved: BTreeMap<NetworkName, Hosts>,
     pub(crate) names: Names,
+    pub(crate) ingress: Ingress,
     /// Which hosts may have told something new of containers.
     heard: BTreeMap<NetworkName, Hosts>,
     /// Hosts of which nothing is heard yet after a time without etcd are believed to have what they had.
@@ -125,6 +127,8 @@ impl Agent {
             changed: BTreeSet::new(),
             moved: BTreeMap::new(),
             names: Names::start()?,
+            // One that cannot be read is written anew.
+            ingress: Ingress::start(places.ingress_state().unwrap_or_default()),
             heard: BTreeMap::new(),
             held: false,
             silent_since: BTreeMap::new(),
@@ -202,7 +206,9 @@ impl Agent {
     /// Own records are written before anybody else's absence is believed.
     async fn connected(&mut self, etcd: Etcd, all: &Listing) {
         self.resyncs += u64::from(self.has_seen_all);
+        let (shares, numbers) = (self.view.ingress.clone(), self.view.numbers.clone());
         self.view.replace(&all.changes, all.revision);
+        self.ingress.hold(shares, numbers);
         self.etcd = Some(etcd);
         self.unreachable = None;
         self.connected_at.get_or_insert_with(Instant::now);
@@ -225,7 +231,8 @@ impl Agent {
 
     pub(crate) fn touch(&mut self, touched: Touched) {
         match touched {
-            Touched::Nobody | Touched::Alive => {}
+            Touched::Nobody | Touched::Alive | Touched::Numbers => {}
+            Touched::Ingress(port, network, host) => self.ingress.heard(port, &network, &host),
             Touched::Everybody => self.dirty.extend(self.joined.keys().cloned()),
             Touched::Host(host) => {
                 let networks: Vec<_> = self.view.networks_of(&host).cloned().collect();
@@ -323,6 +330,7 @@ impl Agent {
         self.lease = Some(lease);
         // Everything that ended with an earlier lease is to come back.
         self.joined.values_mut().for_each(|joined| joined.published.clear());
+        self.ingress.forget_published();
         self.dirty.extend(self.joined.keys().cloned());
         Ok(())
     }
@@ -403,14 +411,14 @@ impl Agent {
                 let outcome = self.pass_on(&network, hosts);
                 self.obstacle("names", outcome.err().map(|error| line(&error)));
             }
-            let guarded = self.guard();
-            self.obstacle("packet filter", guarded.err().map(|error| line(&error)));
+            let settled = self.settle_ingress().await;
+            self.obstacle("published ports", settled.err().map(|error| line(&error)));
         }
         self.answer_pending();
         self.report();
     }
 
-    async fn settle_network(&mut self, name: &NetworkName) -> Result<(), Error> {
+    pub(crate) async fn settle_network(&mut self, name: &NetworkName) -> Result<(), Error> {
         if !self.joined.contains_key(name) {
             return Ok(());
         }
@@ -420,6 +428,10 @@ impl Agent {
         }
         self.restore_blocks(name, &reserved).await?;
         self.tell_plugins(name, &reserved)?;
+        let behind = self.behind(name, &reserved)?;
+        if let Some(joined) = self.joined.get_mut(name) {
+            joined.behind = behind;
+        }
         self.program(name)?;
         let (own, is_on_other_lists) = self.names.endpoints(name, &reserved);
         if is_on_other_lists {
@@ -502,7 +514,7 @@ impl Agent {
     }
 
     /// The same for all encrypted networks, which share a device.
-    fn program_encrypted(&mut self) -> Result<(), Error> {
+    pub(crate) fn program_encrypted(&mut self) -> Result<(), Error> {
         self.encrypt()?;
         let (Some(local), Some(tunnel)) = (self.local(), &self.kernel.tunnel) else { return Ok(()) };
         let here = Inside { id: &self.id, underlay: &self.underlay, local, key: tunnel.public_key };
@@ -511,6 +523,9 @@ impl Agent {
             if known.value.encrypted {
                 wanted.add(&known.value, of_network, &self.view, &here, &mut unreached);
             }
+        }
+        if let Some(number) = self.number_in_tunnel() {
+            wanted.add_hosts(number, &self.numbers(), &self.view, &here);
         }
         self.kernel.program_encrypted(wanted)?;
         let some = unreached.first().cloned().map(|host| (unreached.len(), host));
@@ -531,9 +546,15 @@ impl Agent {
         self.kernel.encrypt(&self.underlay, local, port)
     }
 
-    fn guard(&mut self) -> Result<(), Error> {
+    pub(crate) fn guard(&mut self) -> Result<(), Error> {
         let networks: Vec<_> = self.joined.keys().filter_map(|name| Some(&self.view.network(name)?.1.value)).collect();
-        let wanted = guard::wanted(networks.into_iter(), &self.view, &self.id, self.cluster().vxlan_port);
+        let wanted = guard::wanted(
+            networks.into_iter(),
+            &self.view,
+            &self.id,
+            self.cluster().vxlan_port,
+            self.filtered_ingress(),
+        );
         self.kernel.guard(&wanted)
     }
 
@@ -560,9 +581,10 @@ impl Agent {
     }
 
     /// After the last encrypted network there is nothing to encrypt.
-    fn leave_encrypted(&mut self) -> Result<(), Error> {
+    pub(crate) fn leave_encrypted(&mut self) -> Result<(), Error> {
         let is_encrypted = |joined: &Joined| joined.state.as_ref().is_some_and(|state| state.network.encrypted);
-        if self.joined.values().any(is_encrypted) { self.program_encrypted() } else { self.kernel.stop_encrypting() }
+        let is_needed = self.joined.values().any(is_encrypted) || self.number_in_tunnel().is_some();
+        if is_needed { self.program_encrypted() } else { self.kernel.stop_encrypting() }
     }
 
     /// etcd has not answered: those who ask meanwhile need not wait to hear it.
@@ -607,6 +629,7 @@ impl Agent {
             alive: self.view.alive.len(),
             networks: self.joined.len(),
             drift: self.kernel.drift,
+            ports: self.ingress.answers(),
             nonsense,
             resyncs: self.resyncs,
             problems: self.matters.list(),
@@ -657,7 +680,13 @@ pub(crate) fn clean() -> Result<(), Error> {
     }
     kept.extend(clean_encrypted(&mut kernel, &places)?);
     kernel.keep_unreachable(&kept)?;
-    if kept.is_empty() { kernel.remove_guard() } else { Ok(()) }
+    if !kept.is_empty() {
+        return Ok(());
+    }
+    kernel.route_back(BTreeSet::new())?;
+    kernel.program_ingress(BTreeMap::new())?;
+    publication::write_ingress(&places, &overlay::IngressState::default())?;
+    kernel.remove_guard()
 }
 
 /// The same for encrypted networks; the subnets of those that stay.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use cni::NetworkName;
 use ipnetwork::IpNetwork;
 use netlink::{RouteType, Socket, table};
+use overlay::ingress::{Port, Share};
 use overlay::{
     Asked, Claim, Described, HolderOfBlock, HostId, Key, KnownHost, Network, Reply, Request, State, Subnet, Vni,
 };
@@ -15,6 +16,7 @@ use tokio::time::Instant;
 
 use crate::Error;
 use crate::agent::Agent;
+use crate::ingress::numbers_of;
 use crate::joined::{Joined, catch_up, reservations};
 use crate::ledger::revision;
 use crate::server::Question;
@@ -65,6 +67,7 @@ impl Agent {
         match request {
             Request::Join(network) => self.join(&network).await,
             Request::Grow { network, ipv4 } => self.grow(&network, ipv4).await,
+            Request::Publish { network, ports } => self.publish_now(&network, &ports).await.map(|()| Reply::Done),
             Request::Changed(network) => {
                 self.changed.insert(network);
                 Ok(Reply::Done)
@@ -77,6 +80,21 @@ impl Agent {
             Request::RemoveHost(host) => self.remove_host(&host).await.map(|()| Reply::Done),
             Request::Probe(network) => self.probe(&network).await.map(|()| Reply::Done),
             Request::Claim { .. } => Ok(Reply::Done),
+        }
+    }
+
+    /// Tells other hosts of ports that a container here publishes on all of them. It is told by now, or never.
+    async fn publish_now(&mut self, name: &NetworkName, ports: &[Port]) -> Result<(), Error> {
+        if self.etcd.is_none() {
+            return Err(Error::Unreachable(self.unreachable.clone().unwrap_or_default()));
+        }
+        // Hosts that cannot be reached, and what this one does not answer itself, are no reason not to tell the others.
+        let unless_refused = |outcome| if matches!(outcome, Err(Error::Refused(_))) { Ok(()) } else { outcome };
+        unless_refused(self.settle_network(name).await)?;
+        let settled = self.settle_ingress().await;
+        match self.refused(name, ports) {
+            Some(reason) => Err(Error::Refused(reason.clone())),
+            None => unless_refused(settled),
         }
     }
 
@@ -194,9 +212,10 @@ impl Agent {
         Ok(owner.map(|owner| owner.value))
     }
 
-    /// When somebody has waited long enough.
+    /// When somebody has waited long enough, or something is to be tried again.
     pub(crate) fn next_deadline(&self) -> Instant {
-        self.pending.iter().map(|pending| pending.until).min().unwrap_or_else(|| Instant::now() + LATER)
+        let waiting = self.pending.iter().map(|pending| pending.until).chain(self.ingress.again);
+        waiting.min().unwrap_or_else(|| Instant::now() + LATER)
     }
 
     /// Answers those who wait for another host, as far as it has decided or time is over.
@@ -354,8 +373,17 @@ impl Agent {
                 .collect(),
             claims: of_network.addresses().map(|(address, _, claim)| (address, claim.value.clone())).collect(),
             endpoints,
+            ports: self.ports_of(name),
             hosts: self.view.hosts.iter().map(|(id, host)| (id.clone(), host.name.clone())).collect(),
         })
+    }
+
+    fn ports_of(&self, name: &NetworkName) -> BTreeMap<String, BTreeMap<HostId, Share>> {
+        let mut ports: BTreeMap<String, BTreeMap<HostId, Share>> = BTreeMap::new();
+        for ((port, _, host), share) in self.view.ingress.iter().filter(|((_, network, _), _)| network == name) {
+            ports.entry(port.to_string()).or_default().insert(host.clone(), *share);
+        }
+        ports
     }
 
     async fn hosts(&mut self) -> Result<Vec<KnownHost>, Error> {
@@ -402,7 +430,9 @@ impl Agent {
                 self.transact("take an address back", transactions::answer_claim(&key, claim, false)).await?;
             }
         }
-        let answer = self.transact("forget a host", transactions::remove_host(host)).await?;
+        let reason = || Error::Unreachable(self.unreachable.clone().unwrap_or_default());
+        let numbers = numbers_of(self.etcd.as_mut().ok_or_else(reason)?, host).await?;
+        let answer = self.transact("forget a host", transactions::remove_host(host, &numbers)).await?;
         if answer.succeeded() { Ok(()) } else { Err(alive()) }
     }
 }

@@ -44,6 +44,12 @@ pub enum Error {
     /// The packet filter.
     #[error(transparent)]
     Nftables(#[from] nftables::Error),
+    /// Connection tracking.
+    #[error(transparent)]
+    Conntrack(#[from] conntrack::Error),
+    /// Forwarding.
+    #[error(transparent)]
+    Forwarding(#[from] container_interface::Error),
     /// A sysctl of a device.
     #[error(transparent)]
     Sysctl(#[from] sysctl::Error),

@@ -10,6 +10,7 @@ use overlay::{ADDRESSES, Block, Claimed, Conflict, Endpoint, HostId, Network, St
 use tokio::time::Instant;
 
 use crate::Error;
+use crate::ingress::Behind;
 use crate::view::NetworkView;
 
 /// What is remembered of it.
@@ -22,6 +23,8 @@ pub(crate) struct Joined {
     pub(crate) smallest_mtu: Option<Option<u32>>,
     /// What other hosts were told.
     pub(crate) published: BTreeMap<Attachment, Endpoint>,
+    /// The containers here behind ports that every host answers.
+    pub(crate) behind: Behind,
     /// Since when the blocks without containers have none.
     pub(crate) empty_since: BTreeMap<Block, Instant>,
     /// A block that is about to be returned: nobody gets an address of it any more.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use cni::{Attachment, NetworkName};
 use etcd_client::{PutOptions, Txn, TxnOp};
-use overlay::{AgentState, Endpoint, HostId, Key, Places, State};
+use overlay::{AgentState, Endpoint, HostId, IngressState, Key, Places, State};
 
 use crate::Error;
 use crate::etcd::Etcd;
@@ -30,6 +30,16 @@ pub(crate) fn remove_state(places: &Places, network: &NetworkName) -> Result<(),
 /// Tells whoever wants to know how the agent is.
 pub(crate) fn write_agent(places: &Places, state: &AgentState) -> Result<(), Error> {
     let (path, unfinished) = (places.agent(), places.folder().join(".agent.json"));
+    let text = serde_json::to_vec_pretty(state).unwrap_or_default();
+    files::replace(&path, &unfinished, &text).map_err(|source| Error::Write { path, source })
+}
+
+/// Leaves what is known of ports that every host answers, if there are any.
+pub(crate) fn write_ingress(places: &Places, state: &IngressState) -> Result<(), Error> {
+    let (path, unfinished) = (places.ingress(), places.folder().join(".ingress.json"));
+    if *state == IngressState::default() {
+        return files::remove(&path).map_err(|source| Error::Write { path, source });
+    }
     let text = serde_json::to_vec_pretty(state).unwrap_or_default();
     files::replace(&path, &unfinished, &text).map_err(|source| Error::Write { path, source })
 }

@@ -142,8 +142,9 @@ impl Task {
 
     /// What is watched: hosts first, which every host may read.
     fn prefixes(&self) -> Vec<String> {
-        let common = [Key::all("hosts"), Key::all("alive"), Key::Cluster.to_string()];
-        common.into_iter().chain(self.networks.iter().map(Key::of_network)).collect()
+        let kinds = ["hosts", "alive", "ingress", "ingress-number"].map(Key::all);
+        let common = kinds.into_iter().chain([Key::Cluster.to_string()]);
+        common.chain(self.networks.iter().map(Key::of_network)).collect()
     }
 
     async fn begin(&self, client: &Client, revision: i64) -> Result<WatchStream, Error> {

@@ -2,6 +2,7 @@
 
 use cni::NetworkName;
 use etcd_client::{Compare, CompareOp, DeleteOptions, GetOptions, PutOptions, Txn, TxnOp};
+use overlay::ingress::{Port, Share};
 use overlay::{Asked, Block, Claim, Cluster, Host, HostId, Key, Network};
 use serde::Serialize;
 
@@ -80,9 +81,29 @@ pub(crate) fn take_block(network: &NetworkName, block: Block, owner: &Known<Host
     Txn::new().when([dead, unchanged(&key, owner)]).and_then([delete(&key)])
 }
 
-/// A dead host, with nothing left that is its own but blocks and addresses.
-pub(crate) fn remove_host(host: &HostId) -> Txn {
-    Txn::new().when([absent(&Key::Alive(host.clone()))]).and_then([delete(&Key::Host(host.clone()))])
+/// A dead host with its numbers, and with nothing left that is its own but blocks and addresses.
+pub(crate) fn remove_host(host: &HostId, numbers: &[Key]) -> Txn {
+    let its = numbers.iter().map(delete).chain([delete(&Key::Host(host.clone()))]);
+    Txn::new().when([absent(&Key::Alive(host.clone()))]).and_then(its.collect::<Vec<_>>())
+}
+
+/// What a host has behind a port that every host answers, as long as no other network has the port. Else who has it.
+pub(crate) fn publish_port(key: &Key, port: Port, network: &NetworkName, share: &Share, lease: i64) -> Txn {
+    let (all, own) = (Key::of_port(port), Key::of_port_on(port, network));
+    let before = Compare::version(&*all, CompareOp::Equal, 0).with_range(&*own);
+    let after = Compare::version(end_of(&own), CompareOp::Equal, 0).with_range(end_of(&all));
+    let put = TxnOp::put(key.to_string(), json(share), Some(PutOptions::new().with_lease(lease)));
+    Txn::new().when([before, after]).and_then([put]).or_else([get_below(&all)])
+}
+
+/// It has nothing there any more.
+pub(crate) fn take_back_port(key: &Key) -> Txn {
+    Txn::new().and_then([delete(key)])
+}
+
+/// A number for a host, if nobody has it. Else who has it.
+pub(crate) fn take_number(key: &Key, host: &HostId) -> Txn {
+    Txn::new().when([absent(key)]).and_then([put(key, host)]).or_else([TxnOp::get(key.to_string(), None)])
 }
 
 /// An address outside the claimant's blocks: nobody has it, and the block's owner is who it was, who has to grant it then.

@@ -4,8 +4,10 @@ use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
+use crate::ingress::Shares;
 use cni::{Attachment, NetworkName};
 use names::Told;
+use overlay::ingress::{Number, Port};
 use overlay::key::value;
 use overlay::{Block, Claim, Cluster, Endpoint, Host, HostId, Key, Network, Nonsense, Subnet};
 
@@ -39,6 +41,10 @@ pub(crate) enum Touched {
     Network(NetworkName),
     /// What these hosts have of a network.
     Holders(NetworkName, BTreeSet<HostId>),
+    /// What that host has behind a port that every host answers.
+    Ingress(Port, NetworkName, HostId),
+    /// Which hosts answer such ports.
+    Numbers,
     /// A container of that host on a network.
     Endpoint(NetworkName, HostId),
 }
@@ -50,6 +56,10 @@ pub(crate) struct View {
     pub(crate) hosts: BTreeMap<HostId, Host>,
     pub(crate) alive: BTreeSet<HostId>,
     pub(crate) networks: BTreeMap<NetworkName, NetworkView>,
+    /// What hosts have behind ports that every host answers.
+    pub(crate) ingress: Shares,
+    /// The hosts that answer them.
+    pub(crate) numbers: BTreeMap<Number, HostId>,
     /// What makes no sense, by key.
     pub(crate) nonsense: BTreeMap<Vec<u8>, String>,
     /// What this agent has written itself, until the watch brings it: what the watch brings first is older.
@@ -165,6 +175,15 @@ impl View {
                     self.alive.remove(&id)
                 };
                 return Ok(Touched::Alive);
+            }
+            (Key::Ingress(port, network, host), _) => {
+                let key = (port, network.clone(), host.clone());
+                set(&mut self.ingress, key, change.read()?);
+                return Ok(Touched::Ingress(port, network, host));
+            }
+            (Key::Number(number), _) => {
+                set(&mut self.numbers, number, change.read()?);
+                return Ok(Touched::Numbers);
             }
             (Key::Network(_), Some(of)) => of.set_network(change.known()?),
             (Key::Block(network, block), Some(of)) => {

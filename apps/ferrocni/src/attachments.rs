@@ -42,6 +42,14 @@ pub(crate) struct PortMapping {
     pub(crate) protocol: String,
     #[serde(default, rename = "hostIP")]
     pub(crate) host_ip: String,
+    /// Every host of an overlay network answers it.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub(crate) ingress: bool,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 fn tcp() -> String {

@@ -5,7 +5,7 @@ use crate::link_ref::LinkRef;
 use crate::neighbour::{self, Forwarding, Neighbour};
 use crate::outgoing::{NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, Outgoing};
 use crate::route::{self, Route};
-use crate::rule::{self, Rule};
+use crate::rule::{self, MarkRule, Rule};
 use crate::socket::Socket;
 use crate::traffic_control::{self, TokenBucket};
 
@@ -201,6 +201,18 @@ impl Batch<'_> {
     /// Deletes the first rule that agrees with what `rule` sets.
     pub fn delete_rule(&mut self, rule: &Rule) -> &mut Self {
         rule::push_delete(&mut self.outgoing, rule);
+        self
+    }
+
+    /// Adds a rule that goes by marks; refused with EEXIST ([`Error::is_exists`]) if it is there.
+    pub fn add_mark_rule(&mut self, rule: &MarkRule) -> &mut Self {
+        rule::push_add_mark(&mut self.outgoing, rule, NLM_F_CREATE | NLM_F_EXCL);
+        self
+    }
+
+    /// Deletes such a rule.
+    pub fn delete_mark_rule(&mut self, rule: &MarkRule) -> &mut Self {
+        rule::push_delete_mark(&mut self.outgoing, rule);
         self
     }
 

@@ -256,6 +256,8 @@ pub enum Request {
     DeleteForwarding { link: LinkRef, mac: Mac },
     AddRule { source: IpNetwork, table: u32 },
     DeleteRule { source: IpNetwork, table: u32 },
+    AddMarkRule(crate::MarkRule),
+    DeleteMarkRule(crate::MarkRule),
     ListRules,
     LimitRate { link: LinkRef },
     AddIngress { link: LinkRef },
@@ -305,6 +307,7 @@ impl Request {
                 | Request::DeleteAddress { .. }
                 | Request::DeleteRoute { .. }
                 | Request::DeleteRule { .. }
+                | Request::DeleteMarkRule(_)
                 | Request::DeleteNeighbour { .. }
                 | Request::DeleteForwarding { .. }
                 | Request::DeleteQdisc { .. }
@@ -358,6 +361,8 @@ impl fmt::Display for Request {
             }
             Request::DeleteFilter { link } => write!(formatter, "delete a filter of link {link}"),
             Request::GetNetnsNumber { path } => write!(formatter, "read the number of namespace {}", path.display()),
+            Request::AddMarkRule(rule) => write!(formatter, "add the routing rule for {rule}"),
+            Request::DeleteMarkRule(rule) => write!(formatter, "delete the routing rule for {rule}"),
             Request::ListRules => write!(formatter, "list the routing rules"),
         }
     }

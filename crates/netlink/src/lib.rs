@@ -79,6 +79,6 @@ pub use neighbour::{Forwarding, Neighbour};
 pub use netns::{Netns, NetnsId};
 pub use netns_error::NetnsError;
 pub use route::{Route, RouteType, scope, table};
-pub use rule::Rule;
+pub use rule::{MarkAction, MarkRule, Rule};
 pub use socket::Socket;
 pub use traffic_control::TokenBucket;

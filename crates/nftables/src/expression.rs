@@ -11,7 +11,9 @@ use ipnetwork::IpNetwork;
 use nfnetlink::{Message, family};
 
 use crate::object::write_verdict;
-use crate::uapi::{bitwise, cmp, ct, data, expression, fib, immediate, list, lookup, meta, nat, payload, verdict};
+use crate::uapi::{
+    bitwise, cmp, ct, data, expression, fib, hash, immediate, list, lookup, meta, nat, payload, verdict,
+};
 
 /// The register in which everything begins.
 const FIRST: u32 = 1;
@@ -67,6 +69,13 @@ pub(crate) enum Side {
 pub(crate) enum Interface {
     In,
     Out,
+}
+
+/// How packets are spread: over so many slots, by a hash that begins with this seed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Spread {
+    pub(crate) slots: u32,
+    pub(crate) seed: u32,
 }
 
 /// The expressions of a rule under construction. Each matching method ends the rule for other packets.
@@ -249,6 +258,67 @@ impl<'a> Expressions<'a> {
             .lookup(set, None, false)
     }
 
+    /// `iifname . meta l4proto . th dport @set`, of one version.
+    pub(crate) fn iifname_and_port_in(&mut self, version: Version, set: &str) -> &mut Self {
+        self.version(version).meta(meta::IIFNAME, FIRST).meta(meta::L4PROTO, piece(4));
+        self.destination_port(piece(5)).lookup(set, None, false)
+    }
+
+    /// `meta mark set iifname . ether saddr map @map`.
+    pub(crate) fn mark_by_iifname_and_mac(&mut self, map: &str) -> &mut Self {
+        self.meta(meta::IIFNAME, FIRST).payload(piece(4), payload::LINK, 6, 6).lookup(map, Some(FIRST), false);
+        self.mark_from_register()
+    }
+
+    /// `meta mark set meta mark & ~<bits>`.
+    pub(crate) fn clear_mark(&mut self, bits: u32) {
+        self.meta(meta::MARK, FIRST).mask(&(!bits).to_ne_bytes()).mark_from_register();
+    }
+
+    /// `ct mark set meta mark & <bits>`.
+    pub(crate) fn remember_mark(&mut self, bits: u32) -> &mut Self {
+        self.meta(meta::MARK, FIRST).mask(&bits.to_ne_bytes()).expression("ct", |message| {
+            message.be32(ct::KEY, ct::MARK).be32(ct::SREG, FIRST);
+        })
+    }
+
+    /// `ct mark & <bits> != 0 meta mark set ct mark & <bits>`.
+    pub(crate) fn recall_mark(&mut self, bits: u32) {
+        self.ct(ct::MARK, None).mask(&bits.to_ne_bytes()).compare(cmp::NOT_EQUAL, &[0; 4]).mark_from_register();
+    }
+
+    /// `ct direction reply`.
+    pub(crate) fn is_reply(&mut self) -> &mut Self {
+        self.ct(ct::WHICH_DIRECTION, None).compare(cmp::EQUAL, &[ct::REPLY])
+    }
+
+    /// `ct original ip daddr @set` and the like: where the connection's first packet was sent.
+    pub(crate) fn first_sent_to(&mut self, version: Version, set: &str) -> &mut Self {
+        let key = if version == Version::V4 { ct::DESTINATION_IPV4 } else { ct::DESTINATION_IPV6 };
+        self.version(version).ct(key, Some(ct::ORIGINAL)).lookup(set, None, false)
+    }
+
+    /// `oifname != @set`.
+    pub(crate) fn leaves_elsewhere_than(&mut self, set: &str) -> &mut Self {
+        self.meta(meta::OIFNAME, FIRST).lookup(set, None, true)
+    }
+
+    /// `dnat ip to meta l4proto . th dport . jhash ip saddr . th sport mod <slots> seed <seed> map @map` and the like: one client's
+    /// connections are spread by the ports that they come from.
+    pub(crate) fn dnat_by_port_and_slot(&mut self, version: Version, spread: Spread, map: &str) -> &mut Self {
+        const INPUT: u32 = 8;
+        let words = version.length() / 4;
+        self.version(version).address(Side::Source, version, piece(INPUT));
+        self.payload(piece(INPUT + words), payload::TRANSPORT, offset_of_port(Side::Source), 2);
+        self.expression("hash", |message| {
+            message.be32(hash::SREG, piece(INPUT)).be32(hash::DREG, piece(2));
+            message.be32(hash::LENGTH, version.length() + 4).be32(hash::MODULUS, spread.slots);
+            message.be32(hash::SEED, spread.seed);
+        });
+        self.meta(meta::L4PROTO, FIRST).destination_port(piece(1));
+        self.dnat_by_map(version, map)
+    }
+
     /// `notrack`.
     pub(crate) fn notrack(&mut self) {
         self.expression("notrack", |_| {});
@@ -393,11 +463,23 @@ impl<'a> Expressions<'a> {
         })
     }
 
-    fn ct_any(&mut self, key: u32, bits: u32) -> &mut Self {
+    fn ct(&mut self, key: u32, direction: Option<u8>) -> &mut Self {
         self.expression("ct", |message| {
             message.be32(ct::DREG, FIRST).be32(ct::KEY, key);
-        });
-        self.mask(&bits.to_ne_bytes()).compare(cmp::NOT_EQUAL, &[0; 4])
+            if let Some(direction) = direction {
+                message.bytes(ct::DIRECTION, &[direction]);
+            }
+        })
+    }
+
+    fn mark_from_register(&mut self) -> &mut Self {
+        self.expression("meta", |message| {
+            message.be32(meta::KEY, meta::MARK).be32(meta::SREG, FIRST);
+        })
+    }
+
+    fn ct_any(&mut self, key: u32, bits: u32) -> &mut Self {
+        self.ct(key, None).mask(&bits.to_ne_bytes()).compare(cmp::NOT_EQUAL, &[0; 4])
     }
 
     fn lookup(&mut self, set: &str, into: Option<u32>, inverted: bool) -> &mut Self {

@@ -10,7 +10,11 @@
 //! Forwarded packets stay in their network; what leaves one is the host's own business (masquerade, published ports), unless the
 //! network is internal.
 //!
+//! Ports that every host answers are in [`ingress`].
+//!
 //! Rules are constant; all that changes is in sets. One program makes the table, the agent, and nobody else changes it.
+
+mod ingress;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -26,6 +30,8 @@ use crate::object::{
 };
 use crate::uapi::hook::{FORWARD, OUTPUT, PREROUTING};
 use crate::{Error, Family, Result};
+
+pub use ingress::{Ingress, MARK_BITS, SLOTS, Slots, mark};
 
 /// The table.
 pub const TABLE: Table<'static> = Table { family: Family::Inet, name: "ferrocni_overlay" };
@@ -50,12 +56,18 @@ pub struct Overlay {
     pub port: u16,
     /// The identifiers of the networks that this host has joined.
     pub vnis: BTreeSet<u32>,
+    /// Those that are used inside of what is encrypted, and nowhere else.
+    pub inner_vnis: BTreeSet<u32>,
+    /// The devices that encrypt.
+    pub tunnels: BTreeSet<String>,
     /// Their devices.
     pub devices: BTreeSet<String>,
     /// The addresses of the other hosts.
     pub peers: BTreeSet<IpAddr>,
     /// The networks' subnets, and whether each is internal.
     pub subnets: BTreeMap<IpNetwork, bool>,
+    /// Ports that every host answers.
+    pub ingress: Ingress,
 }
 
 /// A set of single keys.
@@ -75,14 +87,31 @@ struct Ranges {
     content: fn(&Overlay) -> BTreeSet<Interval>,
 }
 
-const HASHES: [Hash; 4] = [
+const HASHES: [Hash; 6] = [
     Hash {
         name: "vnis",
         keys: keys(MARK, 4),
         about: "identifiers of networks, as VXLAN's header has them",
-        content: vnis,
+        content: |wanted| vnis(&wanted.vnis),
     },
-    Hash { name: "devices", keys: keys(NAME, 16), about: "the networks' devices", content: devices },
+    Hash {
+        name: "inner_vnis",
+        keys: keys(MARK, 4),
+        about: "identifiers that are used inside of what is encrypted only",
+        content: |wanted| vnis(&wanted.inner_vnis),
+    },
+    Hash {
+        name: "tunnels",
+        keys: keys(NAME, 16),
+        about: "devices that encrypt",
+        content: |wanted| names(&wanted.tunnels),
+    },
+    Hash {
+        name: "devices",
+        keys: keys(NAME, 16),
+        about: "the networks' devices",
+        content: |wanted| names(&wanted.devices),
+    },
     Hash {
         name: "peers4",
         keys: keys(IPV4, 4),
@@ -150,12 +179,12 @@ const fn keys(kind: u32, length: u32) -> Keys {
     Keys { kind, length, host_order: kind == NAME }
 }
 
-fn vnis(wanted: &Overlay) -> BTreeSet<Vec<u8>> {
-    wanted.vnis.iter().map(|vni| (vni << 8).to_be_bytes().to_vec()).collect()
+fn vnis(vnis: &BTreeSet<u32>) -> BTreeSet<Vec<u8>> {
+    vnis.iter().map(|vni| (vni << 8).to_be_bytes().to_vec()).collect()
 }
 
-fn devices(wanted: &Overlay) -> BTreeSet<Vec<u8>> {
-    wanted.devices.iter().map(|name| interface_name(name).to_vec()).collect()
+fn names(names: &BTreeSet<String>) -> BTreeSet<Vec<u8>> {
+    names.iter().map(|name| interface_name(name).to_vec()).collect()
 }
 
 fn peers(wanted: &Overlay, version: Version) -> BTreeSet<Vec<u8>> {
@@ -197,6 +226,10 @@ impl Chain {
         self
     }
 
+    fn with(self, more: impl FnOnce(Self) -> Self) -> Self {
+        more(self)
+    }
+
     fn rules(self, fill: impl Fn(&mut Expressions<'_>, Version)) -> Self {
         Version::BOTH.into_iter().fold(self, |chain, version| chain.rule(|rule| fill(rule, version)))
     }
@@ -207,9 +240,10 @@ fn of<'a>(version: Version, v4: &'a str, v6: &'a str) -> &'a str {
 }
 
 /// In the order in which they can be made: what is jumped to comes first.
-fn chains(port: u16) -> [Chain; 5] {
+fn chains(port: u16) -> Vec<Chain> {
     let base = |number, priority| Some(Hook { kind: "filter", number, priority });
-    [
+    let mut chains = ingress::chains();
+    chains.extend([
         Chain::new("untracked", None).rule(|rule| {
             rule.notrack();
         }),
@@ -220,30 +254,42 @@ fn chains(port: u16) -> [Chain; 5] {
             .rule(|rule| {
                 rule.counted_drop();
             }),
+        Chain::new("inner", None).rule(|rule| rule.interface_in(Interface::In, "tunnels").goto("untracked")).rule(
+            |rule| {
+                rule.counted_drop();
+            },
+        ),
         Chain::new("prerouting", base(PREROUTING, RAW))
+            .rule(|rule| rule.udp_port(port).destination_is_local().vni_in("inner_vnis").goto("inner"))
             .rule(|rule| rule.udp_port(port).destination_is_local().vni_in("vnis").goto("outer"))
             .rules(|rule, version| {
                 let subnets = of(version, "subnets4", "subnets6");
                 rule.address_in_set(Side::Source, version, subnets).source_is_elsewhere().counted_drop();
             })
+            .with(ingress::in_prerouting)
             .rules(|rule, version| {
                 let subnets = of(version, "subnets4", "subnets6");
                 rule.interface_in(Interface::In, "devices")
                     .address_not_in_set(Side::Source, version, subnets)
                     .counted_drop();
             }),
-        Chain::new("output", base(OUTPUT, RAW)).rule(|rule| rule.udp_port(port).vni_in("vnis").goto("untracked")),
+        Chain::new("output", base(OUTPUT, RAW))
+            .rule(|rule| rule.udp_port(port).vni_in("vnis").goto("untracked"))
+            .rule(|rule| rule.udp_port(port).vni_in("inner_vnis").goto("untracked")),
         Chain::new("forward", base(FORWARD, FILTER))
+            .with(ingress::before_forwarding)
             .rule(|rule| rule.ct_state_established_or_related().return_())
             .rules(|rule, version| rule.addresses_in_set(version, of(version, "within4", "within6")).return_())
             .rule(|rule| rule.ct_status_dnat().return_())
+            .with(ingress::after_published)
             .rules(|rule, version| {
                 rule.address_in_set(Side::Destination, version, of(version, "subnets4", "subnets6")).counted_drop();
             })
             .rules(|rule, version| {
                 rule.address_in_set(Side::Source, version, of(version, "internal4", "internal6")).counted_drop();
             }),
-    ]
+    ]);
+    chains
 }
 
 /// The table in the network namespace of the thread that opened it, and what was last put into it.
@@ -315,6 +361,12 @@ impl Guard {
                 return Ok(false);
             }
         }
+        for (set, content) in ingress::contents(wanted) {
+            let found = self.connection.elements(place(set))?.into_iter().map(ingress::as_content).collect();
+            if content != found {
+                return Ok(false);
+            }
+        }
         Ok(true)
     }
 
@@ -352,6 +404,7 @@ fn anew(wanted: &Overlay) -> Batch {
     for set in RANGES {
         batch.push(new_interval_set(place(set.name), number(), set.keys, set.fields, set.about));
     }
+    ingress::push_sets(&mut batch, &mut number);
     let chains = chains(wanted.port);
     for chain in &chains {
         batch.push(new_chain(TABLE, chain.name, chain.hook));
@@ -370,6 +423,7 @@ fn changes(current: &Overlay, wanted: &Overlay) -> Batch {
 }
 
 fn push_changes(batch: &mut Batch, current: &Overlay, wanted: &Overlay) {
+    ingress::push_changes(batch, current, wanted);
     for set in HASHES {
         let (old, new) = ((set.content)(current), (set.content)(wanted));
         for key in old.difference(&new) {

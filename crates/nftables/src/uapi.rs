@@ -187,13 +187,32 @@ pub(crate) mod ct {
     pub(crate) const DREG: u16 = 1;
     pub(crate) const KEY: u16 = 2;
 
+    pub(crate) const DIRECTION: u16 = 3;
+    pub(crate) const SREG: u16 = 4;
+
     pub(crate) const STATE: u32 = 0;
+    pub(crate) const WHICH_DIRECTION: u32 = 1;
     pub(crate) const STATUS: u32 = 2;
+    pub(crate) const MARK: u32 = 3;
+    pub(crate) const DESTINATION_IPV4: u32 = 20;
+    pub(crate) const DESTINATION_IPV6: u32 = 22;
+
+    /// `IP_CT_DIR_ORIGINAL`, `IP_CT_DIR_REPLY`.
+    pub(crate) const ORIGINAL: u8 = 0;
+    pub(crate) const REPLY: u8 = 1;
 
     /// `NF_CT_STATE_BIT(IP_CT_ESTABLISHED)`, `NF_CT_STATE_BIT(IP_CT_RELATED)`, `IPS_DST_NAT`.
     pub(crate) const STATE_ESTABLISHED: u32 = 2;
     pub(crate) const STATE_RELATED: u32 = 4;
     pub(crate) const STATUS_DNAT: u32 = 0x20;
+}
+
+pub(crate) mod hash {
+    pub(crate) const SREG: u16 = 1;
+    pub(crate) const DREG: u16 = 2;
+    pub(crate) const LENGTH: u16 = 3;
+    pub(crate) const MODULUS: u16 = 4;
+    pub(crate) const SEED: u16 = 5;
 }
 
 pub(crate) mod fib {

@@ -5,6 +5,9 @@ use std::net::IpAddr;
 
 use cni::{Attachment, ContainerId, IfName, NetworkName};
 
+use ip::Protocol;
+
+use crate::ingress::{Number, Port};
 use crate::{Block, HostId, Nonsense, Vni};
 
 /// What every key begins with; the number grows when what the keys mean changes.
@@ -38,6 +41,10 @@ pub enum Key {
     Address(NetworkName, Block, IpAddr),
     /// `nets/<network>/names/<host>/<container>:<interface>`: an endpoint.
     Endpoint(HostId, Attachment),
+    /// `ingress/<protocol>/<port>/<network>/<host>`: a port that every host answers, and what that host has behind it.
+    Ingress(Port, NetworkName, HostId),
+    /// `ingress-number/<number>`: the host that has it.
+    Number(Number),
 }
 
 impl Key {
@@ -80,6 +87,13 @@ impl Key {
                 let container = ContainerId::new(container).map_err(|error| error.to_string())?;
                 let ifname = IfName::new(interface).map_err(|error| error.to_string())?;
                 Self::Endpoint(HostId::parse(host)?, Attachment { network: name(network)?, container, ifname })
+            }
+            ["ingress", protocol, port, network, host] => {
+                Self::Ingress(self::port(protocol, port)?, name(network)?, HostId::parse(host)?)
+            }
+            ["ingress-number", number] => {
+                let number: u8 = number.parse().map_err(|_| "it is no number up to 255".to_owned())?;
+                Self::Number(Number::try_from(number)?)
             }
             _ => return Err("no key of this kind is known".to_owned()),
         })
@@ -125,6 +139,18 @@ impl Key {
         format!("{PREFIX}nets/{network}/names/{host}/")
     }
 
+    /// What the keys of a port begin with that every host answers.
+    #[must_use]
+    pub fn of_port(port: Port) -> String {
+        format!("{PREFIX}ingress/{}/{}/", port.protocol, port.port)
+    }
+
+    /// Those of them that are of one network.
+    #[must_use]
+    pub fn of_port_on(port: Port, network: &NetworkName) -> String {
+        format!("{}{network}/", Self::of_port(port))
+    }
+
     /// What the keys of a kind begin with: `hosts`, `alive`, `nets`, `subnets`, `vni`.
     #[must_use]
     pub fn all(kind: &str) -> String {
@@ -141,6 +167,13 @@ pub fn value<T: serde::de::DeserializeOwned>(key: &[u8], value: &[u8]) -> Result
         return Err(Nonsense::new(key, "the value is too long"));
     }
     serde_json::from_slice(value).map_err(|error| Nonsense::new(key, error.to_string()))
+}
+
+fn port(protocol: &str, port: &str) -> Result<Port, String> {
+    let known = Protocol::ALL.into_iter().find(|known| known.to_string() == protocol);
+    let protocol = known.ok_or("it is no protocol with ports")?;
+    let port = port.parse().ok().filter(|port| *port != 0).ok_or("it is no port")?;
+    Ok(Port { protocol, port })
 }
 
 fn vni(text: &str) -> Result<Vni, String> {
@@ -170,6 +203,10 @@ impl fmt::Display for Key {
             Self::Endpoint(host, Attachment { network, container, ifname }) => {
                 write!(formatter, "nets/{network}/names/{host}/{container}:{ifname}")
             }
+            Self::Ingress(Port { protocol, port }, network, host) => {
+                write!(formatter, "ingress/{protocol}/{port}/{network}/{host}")
+            }
+            Self::Number(number) => write!(formatter, "ingress-number/{number}"),
         }
     }
 }
@@ -194,6 +231,8 @@ mod tests {
             "nets/n/blocks/10.128.3.64-26".to_owned(),
             "nets/n/addrs/fd00::-112/fd00::5".to_owned(),
             format!("nets/n/names/{ID}/c1:eth0"),
+            format!("ingress/tcp/8080/n/{ID}"),
+            "ingress-number/255".to_owned(),
         ] {
             let text = format!("{PREFIX}{text}");
             assert_eq!(Key::parse(text.as_bytes()).unwrap().to_string(), text);
@@ -216,6 +255,13 @@ mod tests {
             "/ferrocni/v1/nets/n/addrs/fd00::-112/fd00:0::5",
             "/ferrocni/v1/vni/04097",
             "/ferrocni/v1/vni/16777216",
+            "/ferrocni/v1/ingress/tcp/0/n/00000000-0000-4000-8000-000000000000",
+            "/ferrocni/v1/ingress/tcp/65536/n/00000000-0000-4000-8000-000000000000",
+            "/ferrocni/v1/ingress/tcp/080/n/00000000-0000-4000-8000-000000000000",
+            "/ferrocni/v1/ingress/icmp/80/n/00000000-0000-4000-8000-000000000000",
+            "/ferrocni/v1/ingress/tcp/80/n/h1",
+            "/ferrocni/v1/ingress-number/0",
+            "/ferrocni/v1/ingress-number/256",
             "/ferrocni/v1/\u{1b}[2J",
             &format!("/ferrocni/v1/nets/{long}/config"),
         ] {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use cni::{ContainerId, IfName, NetworkName};
 use serde::{Deserialize, Serialize};
 
+use crate::ingress::{Port, Share};
 use crate::{Block, Claim, Endpoint, Error, Host, HostId, Network, Places, State, Subnet};
 
 /// How long the agent may take: it gives etcd less.
@@ -40,6 +41,13 @@ pub enum Request {
         container: ContainerId,
         /// The interface that it is for.
         interface: IfName,
+    },
+    /// Tell other hosts at once of what a container here has left for that, which publishes these ports on every host.
+    Publish {
+        /// The network.
+        network: NetworkName,
+        /// The ports.
+        ports: Vec<Port>,
     },
     /// Containers of this network have come or gone. It is not answered.
     Changed(NetworkName),
@@ -117,6 +125,9 @@ pub struct Described {
     pub claims: BTreeMap<IpAddr, Claim>,
     /// The containers, by host, and then by `<container>:<interface>`.
     pub endpoints: BTreeMap<HostId, BTreeMap<String, Endpoint>>,
+    /// The ports that every host answers, with what hosts have behind each.
+    #[serde(default)]
+    pub ports: BTreeMap<String, BTreeMap<HostId, Share>>,
     /// The names of hosts.
     pub hosts: BTreeMap<HostId, String>,
 }

@@ -7,7 +7,7 @@ use files::Folder;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::{Block, Error, HostId, Network, Subnet};
+use crate::{Block, Error, HostId, IngressState, Network, Subnet};
 
 /// Longer than any file here, in bytes.
 const LIMIT: usize = 16 << 20;
@@ -38,6 +38,20 @@ impl Places {
     #[must_use]
     pub fn agent(&self) -> PathBuf {
         self.0.join("agent.json")
+    }
+
+    /// What is known of ports that every host answers.
+    #[must_use]
+    pub fn ingress(&self) -> PathBuf {
+        self.0.join("ingress.json")
+    }
+
+    /// What is known of ports that every host answers; `None` if no agent has ever known of any since the host was started.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn ingress_state(&self) -> Result<Option<IngressState>, Error> {
+        read(&self.ingress())
     }
 
     /// The folder of networks, a file each.
@@ -159,6 +173,9 @@ pub struct AgentState {
     pub networks: usize,
     /// How often something in the kernel was not as it should be, and was mended.
     pub drift: u64,
+    /// How many ports this host answers for the cluster.
+    #[serde(default)]
+    pub ports: usize,
     /// How many keys and values in etcd make no sense.
     pub nonsense: usize,
     /// How often etcd was read anew because changes were lost.

@@ -21,6 +21,10 @@ impl Vni {
     /// The first that is given to a network: Docker gives those from 4096 on.
     pub const FIRST: Self = Self(4097);
     const LAST: u32 = 0xff_ffff;
+    /// The last of all.
+    pub(crate) const THE_LAST: Self = Self(Self::LAST);
+    /// The one before.
+    pub(crate) const BEFORE_LAST: Self = Self(Self::LAST - 1);
 
     /// The number.
     #[must_use]

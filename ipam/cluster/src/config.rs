@@ -38,6 +38,12 @@ pub struct Ips {
     ips: Vec<String>,
 }
 
+impl From<Vec<String>> for Ips {
+    fn from(ips: Vec<String>) -> Self {
+        Self { ips }
+    }
+}
+
 impl Config {
     /// The overlay network whose addresses are given: the one that `ipam` names, or that of the configuration's own name.
     pub(crate) fn network<C>(&self, network: &Network<C>) -> Result<NetworkName, Error> {

@@ -1,4 +1,5 @@
-use cni_plugin::Code;
+use cni_plugin::{Code, NetworkName};
+use overlay::ingress::Port;
 
 /// What the overlay plugin can fail with.
 #[derive(Debug, thiserror::Error)]
@@ -9,6 +10,21 @@ pub enum Error {
     /// Addresses, and what this host has of the network.
     #[error(transparent)]
     Cluster(#[from] cluster::Error),
+    /// Ports that every host answers.
+    #[error(transparent)]
+    Overlay(#[from] overlay::Error),
+    /// A port is none.
+    #[error("{0} is not a port: use 1 to 65535")]
+    NoPort(i64),
+    /// A protocol has none.
+    #[error("{0:?} has no ports: use tcp, udp or sctp")]
+    NoProtocol(String),
+    /// One host's address.
+    #[error("port {0} is to be answered by every host, and {1:?} is no address that each of them has: leave it out")]
+    HostAddress(Port, String),
+    /// Nothing comes in.
+    #[error("network {0} is internal: nothing outside of it reaches its containers, so that they cannot publish ports")]
+    Internal(NetworkName),
     /// A link, address, route or namespace.
     #[error(transparent)]
     Netlink(#[from] netlink::Error),
@@ -27,6 +43,10 @@ impl From<Error> for cni_plugin::Error {
             Error::Cluster(inner) => return inner.into(),
             Error::Masquerade(inner) => return inner.into(),
             Error::Container(inner) => return inner.into(),
+            Error::NoPort(_) | Error::NoProtocol(_) | Error::HostAddress(..) | Error::Internal(_) => {
+                Code::InvalidConfig
+            }
+            Error::Overlay(_) => Code::Internal,
             Error::Netlink(netlink::Error::Netns(_)) => Code::InvalidEnvironment,
             Error::Netlink(_) => Code::Internal,
         };

@@ -2,6 +2,7 @@
 
 mod config;
 mod error;
+mod ports;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -57,17 +58,19 @@ impl Plugin for Overlay {
         };
         container_interface::configure(&mut Socket::open_in(&netns)?, &setup, Some((&mut host, &pair)))?;
         routed::open(&mut host, &pair, &result.ips)?;
+        ports::publish(network, &request.attachment, &result, internal, undo)?;
         Ok(result)
     }
 
     fn del(request: &Del<Config>) -> Result<(), Error> {
         let mut failures = Failures::new();
+        let network = request.network.config.network(&request.network);
+        failures.note(ports::retract(&network, &request.attachment));
         // Rules before the address that they are about: once released, another container may get it.
         let known = request.network.prev_result.as_ref().map(|result| elements(&request.attachment, result));
         failures.note(masquerade::remove(&request.attachment, PARTS, known.as_deref()));
         failures.note(veth::delete(request));
         if failures.is_empty() {
-            let network = request.network.config.network(&request.network);
             failures.note(cluster::release(&network, &request.attachment));
         }
         Ok(failures.into_result()?)
@@ -86,14 +89,17 @@ impl Plugin for Overlay {
         let mut host = Socket::open()?;
         let end = veth::check_host_end(&mut host, &inside, &netns, attachment)?;
         routed::check(&mut host, &end, attachment, &ips)?;
+        ports::check(request)?;
         Ok(checked_rules(request).check()?)
     }
 
     fn gc(request: &Gc<Config>) -> Result<(), Error> {
         let mut failures = Failures::new();
+        let network = request.network.config.network(&request.network);
+        failures.note(ports::collect(&network, request));
         failures.note(masquerade::collect(request, PARTS));
         failures.note(veth::collect(request));
-        failures.note(cluster::collect(&request.network.config.network(&request.network), request));
+        failures.note(cluster::collect(&network, request));
         Ok(failures.into_result()?)
     }
 

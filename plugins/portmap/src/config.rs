@@ -42,7 +42,15 @@ impl Default for Config {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 struct Runtime {
+    #[serde(deserialize_with = "of_this_host")]
     port_mappings: Vec<PortMapping>,
+}
+
+/// Ports that every host of an overlay network answers are published by that network's plugin.
+fn of_this_host<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<PortMapping>, D::Error> {
+    let mut mappings = Vec::<PortMapping>::deserialize(deserializer)?;
+    mappings.retain(|mapping| !mapping.ingress);
+    Ok(mappings)
 }
 
 /// One published port: the capability `portMappings`.
@@ -57,6 +65,8 @@ pub(crate) struct PortMapping {
     pub(crate) protocol: Protocol,
     #[serde(default, rename = "hostIP", deserialize_with = "ip::deserialize_optional")]
     pub(crate) host_ip: Option<IpAddr>,
+    #[serde(default)]
+    ingress: bool,
 }
 
 impl PortMapping {
@@ -201,6 +211,14 @@ mod tests {
         let mapping = mapping(&json!({"HostPort": 8080, "containerPort": 80, "hostIp": ""})).unwrap();
         assert_eq!((mapping.host_port, mapping.container_port, mapping.protocol), (8080, 80, Protocol::Tcp));
         assert_eq!(mapping.host_ip, None);
+    }
+
+    #[test]
+    fn ports_that_every_host_answers_are_another_plugin_s() {
+        let mappings =
+            json!([{"hostPort": 1, "containerPort": 2, "ingress": true}, {"hostPort": 3, "containerPort": 4}]);
+        let config = config(&json!({"runtimeConfig": {"portMappings": mappings}})).unwrap();
+        assert_eq!(config.ports().iter().map(|mapping| mapping.host_port).collect::<Vec<_>>(), [3]);
     }
 
     #[test]

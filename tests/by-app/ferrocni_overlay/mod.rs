@@ -3,6 +3,7 @@
 //! - `blocks`: who owns which addresses
 //! - `check`: what is in the way between hosts
 //! - `failures`: each row of the table in docs/overlay.md
+//! - `ingress`: ports that every host answers
 //! - `moves`: what packets notice of containers that come and go
 //! - `names`: containers on different hosts find each other
 //! - `reach`: containers on different hosts reach each other, and nobody else does
@@ -11,6 +12,7 @@
 mod blocks;
 mod check;
 mod failures;
+mod ingress;
 mod moves;
 mod names;
 mod reach;

@@ -2,16 +2,27 @@
 
 use std::net::IpAddr;
 
-use nftables::overlay::Overlay;
+use nftables::overlay::{Ingress, Overlay};
 use overlay::{HostId, Network};
 
 use crate::view::View;
 
 /// Who may send is every host of the cluster, not only those of the same networks: a host may join one at any time.
-pub(crate) fn wanted<'a>(networks: impl Iterator<Item = &'a Network>, view: &View, id: &HostId, port: u16) -> Overlay {
+pub(crate) fn wanted<'a>(
+    networks: impl Iterator<Item = &'a Network>,
+    view: &View,
+    id: &HostId,
+    port: u16,
+    ingress: Ingress,
+) -> Overlay {
     let peers = view.hosts.iter().filter(|(host, _)| *host != id).flat_map(|(_, host)| host.underlay.iter().copied());
     let mut overlay =
-        Overlay { port, peers: peers.collect::<std::collections::BTreeSet<IpAddr>>(), ..Overlay::default() };
+        Overlay { port, peers: peers.collect::<std::collections::BTreeSet<IpAddr>>(), ingress, ..Overlay::default() };
+    if !overlay.ingress.devices.is_empty() {
+        overlay.vnis.insert(::overlay::ingress::vni(false).number());
+        overlay.inner_vnis.insert(::overlay::ingress::vni(true).number());
+        overlay.tunnels.insert(super::wireguard::NAME.to_owned());
+    }
     for network in networks {
         if network.encrypted {
             overlay.devices.insert(super::wireguard::NAME.to_owned());

@@ -6,9 +6,11 @@
 //! - [`vxlan`] has the devices of networks, and the ways to other hosts
 //! - [`wireguard`] has the device of encrypted networks
 //! - [`ways`] has what both need to lead somewhere
+//! - [`ingress`] has the ways for ports that every host answers
 //! - [`guard`] has the packet filter
 
 pub(crate) mod guard;
+pub(crate) mod ingress;
 pub(crate) mod vxlan;
 mod ways;
 pub(crate) mod wireguard;
@@ -18,7 +20,7 @@ use std::net::IpAddr;
 
 use cni::NetworkName;
 use ipnetwork::IpNetwork;
-use netlink::Socket;
+use netlink::{MarkRule, Socket};
 use nftables::overlay::{Guard, Overlay};
 use overlay::HostId;
 
@@ -33,6 +35,7 @@ pub(crate) struct Kernel {
     host: Socket,
     guard: Guard,
     devices: BTreeMap<NetworkName, Programmed>,
+    ingress: ingress::Ingress,
     pub(crate) tunnel: Option<Tunnel>,
     /// How often something was not as it should be.
     pub(crate) drift: u64,
@@ -40,7 +43,14 @@ pub(crate) struct Kernel {
 
 impl Kernel {
     pub(crate) fn open() -> Result<Self, Error> {
-        Ok(Self { host: Socket::open()?, guard: Guard::open()?, devices: BTreeMap::new(), tunnel: None, drift: 0 })
+        Ok(Self {
+            host: Socket::open()?,
+            guard: Guard::open()?,
+            devices: BTreeMap::new(),
+            ingress: ingress::Ingress::default(),
+            tunnel: None,
+            drift: 0,
+        })
     }
 
     /// Has the kernel be as a network wants it; the hosts that cannot be reached, and one of them. What fails is read anew the next
@@ -95,7 +105,23 @@ impl Kernel {
     /// Takes away what encrypted networks have.
     pub(crate) fn stop_encrypting(&mut self) -> Result<(), Error> {
         self.tunnel = None;
-        wireguard::remove(&mut self.host)
+        wireguard::remove(&mut self.host)?;
+        ingress::subnet_in_tunnel().map_or(Ok(()), |subnet| ways::remove_unreachable_to(&mut self.host, subnet))
+    }
+
+    /// Has the kernel have these ways between hosts for ports that every host answers.
+    pub(crate) fn program_ingress(&mut self, wanted: BTreeMap<bool, Wanted>) -> Result<(), Error> {
+        self.ingress.program(&mut self.host, wanted)
+    }
+
+    /// Has what is marked go back by these rules.
+    pub(crate) fn route_back(&mut self, rules: BTreeSet<MarkRule>) -> Result<(), Error> {
+        self.ingress.route(&mut self.host, rules)
+    }
+
+    /// The socket for links and routes.
+    pub(crate) fn host(&mut self) -> &mut Socket {
+        &mut self.host
     }
 
     /// Takes away what a network has.
@@ -119,6 +145,7 @@ impl Kernel {
         if let Some(tunnel) = &mut self.tunnel {
             self.drift += tunnel.compare(&mut self.host)?;
         }
+        self.drift += self.ingress.compare(&mut self.host)?;
         if !self.guard.is_whole()? {
             self.drift += 1;
         }
@@ -132,7 +159,9 @@ impl Kernel {
 
     /// Takes away the routes to nowhere of all other subnets.
     pub(crate) fn keep_unreachable(&mut self, subnets: &BTreeSet<IpNetwork>) -> Result<(), Error> {
-        ways::remove_unreachable(&mut self.host, subnets)
+        let mut kept = subnets | &self.ingress.subnets();
+        kept.extend(ingress::subnet_in_tunnel().filter(|_| self.tunnel.is_some()));
+        ways::remove_unreachable(&mut self.host, &kept)
     }
 
     /// Takes away the packet filter.

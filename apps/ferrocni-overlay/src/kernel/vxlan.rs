@@ -20,7 +20,7 @@ use crate::view::{NetworkView, View};
 /// What a network wants in the kernel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Wanted {
-    device: Device,
+    pub(super) device: Device,
     /// Whoever else is in the network.
     always: BTreeSet<Entry>,
     /// For each host with blocks or addresses of the network, this one among them; none for one that cannot be reached.
@@ -28,18 +28,18 @@ pub(crate) struct Wanted {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Device {
-    name: String,
-    label: String,
-    kind: LinkKind,
-    mac: Mac,
-    mtu: u32,
+pub(super) struct Device {
+    pub(super) name: String,
+    pub(super) label: String,
+    pub(super) kind: LinkKind,
+    pub(super) mac: Mac,
+    pub(super) mtu: u32,
 }
 
 /// What was programmed, on the device with that index.
 #[derive(Debug)]
 pub(crate) struct Programmed {
-    index: u32,
+    pub(super) index: u32,
     pub(super) wanted: Wanted,
 }
 
@@ -113,7 +113,12 @@ impl Wanted {
         Self { device: network.device(), always: always.collect(), of_hosts: of_hosts.collect() }
     }
 
-    fn entries(&self) -> BTreeSet<Entry> {
+    /// These, whoever else is there.
+    pub(super) fn always(device: Device, entries: BTreeSet<Entry>) -> Self {
+        Self { device, always: entries, of_hosts: BTreeMap::new() }
+    }
+
+    pub(super) fn entries(&self) -> BTreeSet<Entry> {
         self.of_hosts.values().flatten().flatten().chain(&self.always).copied().collect()
     }
 
@@ -199,12 +204,18 @@ pub(super) fn differences(host: &mut Socket, wanted: &Wanted) -> Result<u64, Err
 
 /// Removes the device and the routes that do not go with it.
 pub(crate) fn remove(host: &mut Socket, network: &NetworkName, name: &str) -> Result<(), Error> {
+    remove_labelled(host, &label(network), name).map(drop)
+}
+
+/// Removes a device if it has that label; `false` if there is none.
+pub(super) fn remove_labelled(host: &mut Socket, label: &str, name: &str) -> Result<bool, Error> {
     if let Some(link) = if_found(host.link(name))?
-        && link.alias.as_deref() == Some(&label(network))
+        && link.alias.as_deref() == Some(label)
     {
         if_found(host.delete_link(link.index))?;
+        return Ok(true);
     }
-    Ok(())
+    Ok(false)
 }
 
 /// The networks that have a device here, with the devices' names.

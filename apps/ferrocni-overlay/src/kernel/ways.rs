@@ -10,7 +10,7 @@ use netlink::{AddressSpec, Batch, Forwarding, Mac, Neighbour, Route, RouteType, 
 use crate::Error;
 
 /// The number by which routes are known as the agent's (`rtm_protocol`); see /etc/iproute2/rt_protos for those of others.
-const PROTOCOL: u8 = 142;
+pub(super) const PROTOCOL: u8 = 142;
 /// As many requests are sent to the kernel at once: some ten kilobytes.
 const CHUNK: usize = 400;
 
@@ -23,6 +23,14 @@ pub(super) enum Entry {
     Forwarding(Mac, IpAddr),
     Neighbour(IpAddr, Mac),
     Route(Way),
+    Back(Back),
+}
+
+/// The way back for what is routed by a table of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Back {
+    pub(super) table: u32,
+    pub(super) via: IpAddr,
 }
 
 /// A route by way of another host.
@@ -54,8 +62,16 @@ pub(super) fn read(host: &mut Socket, index: u32, wanted: &BTreeSet<Entry>) -> R
             _ => None,
         };
         entries.extend(routes.into_iter().filter_map(entry));
+        if wanted.iter().any(|entry| matches!(entry, Entry::Back(_))) {
+            entries.extend(host.routes_in_all_tables(family, Some(index))?.iter().filter_map(back));
+        }
     }
     Ok(entries)
+}
+
+fn back(route: &Route) -> Option<Entry> {
+    let is_ours = route.protocol == Some(PROTOCOL) && route.table != table::MAIN && route.is_default();
+    is_ours.then_some(Entry::Back(Back { table: route.table, via: route.gateway? }))
 }
 
 /// What there can be only one of is replaced, not removed first: packets always find one.
@@ -96,6 +112,7 @@ enum Place {
     Forwarding(Mac),
     Neighbour(IpAddr),
     Route(IpNetwork),
+    Back(u32, bool),
 }
 
 impl Entry {
@@ -106,6 +123,7 @@ impl Entry {
             Self::Forwarding(mac, _) => Place::Forwarding(mac),
             Self::Neighbour(address, _) => Place::Neighbour(address),
             Self::Route(way) => Place::Route(way.to),
+            Self::Back(back) => Place::Back(back.table, back.via.is_ipv4()),
         }
     }
 
@@ -119,6 +137,7 @@ impl Entry {
             Self::Forwarding(mac, host) => batch.set_forwarding(&Forwarding { link, mac, host }),
             Self::Neighbour(address, mac) => batch.set_neighbour(&Neighbour { link, address, mac }),
             Self::Route(way) => batch.replace_route(&way.route(link)),
+            Self::Back(back) => batch.replace_route(&back.route(link)),
         };
     }
 
@@ -129,6 +148,7 @@ impl Entry {
             Self::Forwarding(mac, host) => batch.delete_forwarding(&Forwarding { link, mac, host }),
             Self::Neighbour(address, mac) => batch.delete_neighbour(&Neighbour { link, address, mac }),
             Self::Route(way) => batch.delete_route(&way.route(link)),
+            Self::Back(back) => batch.delete_route(&back.route(link)),
         };
     }
 }
@@ -141,8 +161,21 @@ impl Way {
     }
 }
 
+impl Back {
+    fn route(self, link: u32) -> Route {
+        let Self { table, via } = self;
+        Route { table, onlink: true, protocol: Some(PROTOCOL), ..Route::default_via(via, link) }
+    }
+}
+
 fn unreachable(subnet: IpNetwork) -> Route {
     Route { kind: RouteType::Unreachable, priority: Some(u32::MAX), protocol: Some(PROTOCOL), ..Route::new(subnet) }
+}
+
+/// Removes the route to nowhere of a subnet, if it is there.
+pub(super) fn remove_unreachable_to(host: &mut Socket, subnet: IpNetwork) -> Result<(), Error> {
+    if_found(host.delete_route(&unreachable(subnet)))?;
+    Ok(())
 }
 
 /// Removes the routes to nowhere of subnets that are no network's any more.

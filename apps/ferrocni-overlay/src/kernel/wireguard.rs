@@ -12,6 +12,7 @@ use std::path::Path;
 
 use ipnetwork::IpNetwork;
 use netlink::{Link, LinkChange, LinkKind, NewLink, Socket, if_found};
+use overlay::ingress::Number;
 use overlay::{HostId, Network, mtu};
 use wireguard::{Peer, PrivateKey, PublicKey};
 
@@ -74,6 +75,21 @@ impl Wanted {
             let claim = &claim.value;
             if claim.granted && claim.host != *here.id {
                 self.lead_to(&claim.host, IpNetwork::from(address), network, view, here, unreached);
+            }
+        }
+    }
+
+    /// Adds the addresses of hosts that answer ports for each other.
+    pub(crate) fn add_hosts(&mut self, own: Number, numbers: &BTreeMap<HostId, Number>, view: &View, here: &Here<'_>) {
+        self.entries.extend(super::ingress::subnet_in_tunnel().map(Entry::Unreachable));
+        self.entries.insert(Entry::Address(own.address_in_tunnel().into()));
+        for (id, number) in numbers.iter().filter(|(id, _)| *id != here.id) {
+            let Some((key, endpoint, _)) = end_of(id, view, here) else { continue };
+            let peer = self.peers.entry(key).or_insert_with(|| Peer { endpoint: Some(endpoint), ..Peer::default() });
+            if peer.endpoint == Some(endpoint) && key != here.key {
+                let to = IpNetwork::from(IpAddr::from(number.address_in_tunnel()));
+                peer.allowed.insert(to);
+                self.entries.insert(Entry::Route(Way { to, via: None, mtu: None }));
             }
         }
     }

@@ -14,7 +14,7 @@ use crate::attachments::PortMapping;
 /// How often a port is drawn that has to be free in every family.
 const DRAWS: usize = 1000;
 
-/// `[ADDRESS:][HOST PORTS:]PORTS[/PROTOCOL]`.
+/// `[ADDRESS:][HOST PORTS:]PORTS[/PROTOCOL][,mode=MODE]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Publish {
     pub(crate) address: Option<IpAddr>,
@@ -22,6 +22,8 @@ pub(crate) struct Publish {
     pub(crate) host: Option<Ports>,
     pub(crate) container: Ports,
     pub(crate) protocol: Protocol,
+    /// Every host of the network answers it, and not the container's alone.
+    pub(crate) ingress: bool,
 }
 
 /// The first and the last of a range.
@@ -117,11 +119,19 @@ impl FromStr for Publish {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
+        let (text, ingress) = match text.split_once(',') {
+            None | Some((_, "mode=host")) => (text.split(',').next().unwrap_or(text), false),
+            Some((text, "mode=ingress")) => (text, true),
+            Some((_, other)) => return Err(format!("{other:?} is not known: there are mode=host and mode=ingress")),
+        };
         let (before, container) = text.rsplit_once(':').map_or((None, text), |(before, after)| (Some(before), after));
         let (container, protocol) = exposed(container)?;
         let (address, host) = before.map_or(Ok((None, None)), of_host)?;
-        let publish = Self { address, host, container, protocol };
+        let publish = Self { address, host, container, protocol, ingress };
         match host {
+            None if ingress => {
+                Err("a port that every host answers has to be named, as in 8080:80,mode=ingress".to_owned())
+            }
             Some(host) if host.len() != container.len() && container.len() != 0 => {
                 Err("the ranges of ports differ in length".to_owned())
             }
@@ -194,6 +204,7 @@ impl Claims {
             container_port: container,
             protocol: asked.protocol.to_string(),
             host_ip: asked.address.map(|address| address.to_string()).unwrap_or_default(),
+            ingress: asked.ingress,
         };
         let port = Port(asked.address, host, asked.protocol);
         if self.ports.iter().any(|claimed| collide(claimed, &mapping)) {
@@ -201,6 +212,11 @@ impl Claims {
         }
         if let Some((holder, _)) = taken.iter().find(|(_, claimed)| collide(claimed, &mapping)) {
             return Err(ClaimError::Held { port, holder: holder.clone() });
+        }
+        if asked.ingress {
+            // The agent holds it, on every host.
+            self.ports.push(mapping);
+            return Ok(());
         }
         self.sockets.extend(bind_all(asked, host).map_err(|error| failed(port, error))?);
         self.ports.push(mapping);
@@ -225,7 +241,9 @@ fn collide(one: &PortMapping, other: &PortMapping) -> bool {
         }
         _ => true,
     };
-    same_address && one.host_port == other.host_port && one.protocol == other.protocol
+    // Several containers can be behind a port that every host answers.
+    let together = one.ingress && other.ingress;
+    same_address && !together && one.host_port == other.host_port && one.protocol == other.protocol
 }
 
 /// The addresses to bind to: those of both families, where none is named.
@@ -289,7 +307,7 @@ mod tests {
     fn publish(address: Option<&str>, host: Option<(u16, u16)>, container: (u16, u16), protocol: Protocol) -> Publish {
         let ports = |(first, last)| Ports(first, last);
         let address = address.map(|address| address.parse().unwrap());
-        Publish { address, host: host.map(ports), container: ports(container), protocol }
+        Publish { address, host: host.map(ports), container: ports(container), protocol, ingress: false }
     }
 
     #[test]
@@ -306,6 +324,8 @@ mod tests {
             ("8000-8002:80-82", publish(None, Some((8000, 8002)), (80, 82), Tcp)),
             ("8000-8002:80", publish(None, Some((8000, 8002)), (80, 80), Tcp)),
             ("80-82", publish(None, None, (80, 82), Tcp)),
+            ("8080:80,mode=host", publish(None, Some((8080, 8080)), (80, 80), Tcp)),
+            ("8080:80/udp,mode=ingress", Publish { ingress: true, ..publish(None, Some((8080, 8080)), (80, 80), Udp) }),
         ] {
             assert_eq!(text.parse(), Ok(expected), "{text}");
         }
@@ -327,6 +347,9 @@ mod tests {
             "web:80:80",
             "-1",
             "8080:",
+            "80,mode=ingress",
+            "8080:80,mode=elsewhere",
+            "8080:80,ingress",
             ":",
         ] {
             assert!(text.parse::<Publish>().is_err(), "{text}");
@@ -340,6 +363,7 @@ mod tests {
             container_port: 1,
             protocol: "tcp".into(),
             host_ip: host_ip.into(),
+            ingress: false,
         };
         for (one, other, expected) in [
             ("", "127.0.0.1", true),
@@ -350,6 +374,8 @@ mod tests {
         ] {
             assert_eq!(collide(&at(one), &at(other)), expected, "{one} {other}");
         }
+        let ingress = PortMapping { ingress: true, ..at("") };
+        assert!(!collide(&ingress, &ingress) && collide(&ingress, &at("")));
         assert!(!collide(&at(""), &PortMapping { protocol: "udp".into(), ..at("") }));
     }
 }

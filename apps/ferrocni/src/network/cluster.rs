@@ -155,6 +155,13 @@ fn object(described: &Described) -> Map<String, Value> {
         })
     });
     let claims = described.claims.iter().map(|(address, claim)| json!({"Address": address, "Host": name(&claim.host)}));
+    let ports = described.ports.iter().map(|(port, hosts)| {
+        let hosts: Vec<_> = hosts
+            .iter()
+            .map(|(host, share)| json!({"Host": name(host), "Containers": share.ipv4.max(share.ipv6)}))
+            .collect();
+        json!({"Port": port, "Behind": hosts})
+    });
     let object = json!({
         "Encrypted": described.network.encrypted,
         "VNI": described.network.vni,
@@ -162,6 +169,7 @@ fn object(described: &Described) -> Map<String, Value> {
         "Blocks": blocks,
         "Claims": claims.collect::<Vec<_>>(),
         "Endpoints": endpoints.collect::<Vec<_>>(),
+        "Ports": ports.collect::<Vec<_>>(),
     });
     object.as_object().cloned().unwrap_or_default()
 }

@@ -95,16 +95,20 @@ fn bridge(wanted: &Wanted) -> Value {
 
 /// All else is in etcd.
 fn overlay(wanted: &Wanted) -> Value {
-    let mut plugin = json!({"type": "overlay", "network": wanted.name, "capabilities": {"ips": true}});
+    let mut capabilities = json!({"ips": true});
+    add(&mut capabilities, "portMappings", (!wanted.internal).then_some(true.into()));
+    let mut plugin = json!({"type": "overlay", "network": wanted.name, "capabilities": capabilities});
+    add(&mut plugin, "ingress", wanted.options.ingress.then_some(true.into()));
     add(&mut plugin, "ipMasq", (!wanted.options.masquerade).then_some(false.into()));
     plugin
 }
 
-/// Hosts of the network are no strangers to one another, so that no port is closed to them.
+/// Hosts of the network are no strangers to one another, so that no port is closed to them. Where every host answers all ports, none is
+/// left for one host.
 fn beside_overlay(wanted: &Wanted) -> Vec<Value> {
     let portmap = json!({"type": "portmap", "capabilities": {"portMappings": true}});
     let firewall = json!({"type": "firewall"});
-    if wanted.internal { vec![firewall] } else { vec![portmap, firewall] }
+    if wanted.internal || wanted.options.ingress { vec![firewall] } else { vec![portmap, firewall] }
 }
 
 /// A macvlan or ipvlan interface on a link of the host.

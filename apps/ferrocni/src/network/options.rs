@@ -30,6 +30,8 @@ pub(crate) struct Options {
     pub(crate) host_ip: Option<IpAddr>,
     /// Nothing of an overlay network travels in clear.
     pub(crate) encrypted: bool,
+    /// Every host answers the ports that containers of an overlay network publish.
+    pub(crate) ingress: bool,
     /// Prefix length of the blocks in which an overlay network's IPv4 addresses come to hosts.
     pub(crate) block_length: Option<u8>,
     /// Containers get no default route.
@@ -55,7 +57,7 @@ fn known(driver: Driver) -> &'static str {
         }
         Driver::Macvlan => "there are parent, mtu, mode (bridge, private, vepa, passthru), no_default_route, intercept",
         Driver::Ipvlan => "there are parent, mtu, mode (l2, l3, l3s), no_default_route, intercept",
-        Driver::Overlay => "there are encrypted, mtu, block_length, masquerade, intercept",
+        Driver::Overlay => "there are encrypted, ingress, mtu, block_length, masquerade, intercept",
     }
 }
 
@@ -95,6 +97,7 @@ impl Options {
             (Driver::Bridge | Driver::Overlay, "masquerade") => self.masquerade = flag()?,
             // Docker's has no value.
             (Driver::Overlay, "encrypted") => self.encrypted = value.is_empty() || flag()?,
+            (Driver::Overlay, "ingress") => self.ingress = value.is_empty() || flag()?,
             (Driver::Overlay, "block_length") => {
                 self.block_length = Some(value.parse().map_err(|_| invalid("it is a prefix length".to_owned()))?);
             }

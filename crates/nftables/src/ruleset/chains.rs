@@ -189,8 +189,8 @@ fn unescape(escaped: &str) -> Option<String> {
     String::from_utf8(bytes).ok()
 }
 
-pub(super) const LOOPBACK4: IpNetwork = v4([127, 0, 0, 0], 8);
-const LOOPBACK6: IpNetwork = v6([0, 0, 0, 0, 0, 0, 0, 1], 128);
+pub(crate) const LOOPBACK4: IpNetwork = v4([127, 0, 0, 0], 8);
+pub(crate) const LOOPBACK6: IpNetwork = v6([0, 0, 0, 0, 0, 0, 0, 1], 128);
 const MULTICAST4: IpNetwork = v4([224, 0, 0, 0], 4);
 const MULTICAST6: IpNetwork = v6([0xff00, 0, 0, 0, 0, 0, 0, 0], 8);
 

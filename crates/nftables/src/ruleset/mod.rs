@@ -43,8 +43,9 @@ pub use element::{Confinement, Element, Part};
 pub use holder::{Claim, Holder};
 pub use ip::Protocol;
 
-pub(crate) use skeleton::LAYOUT;
+pub(crate) use chains::{LOOPBACK4, LOOPBACK6};
 pub use skeleton::LOOPBACK_ANSWER;
+pub(crate) use skeleton::{FOR_THIS_HOST, LAYOUT};
 
 use queue::Queue;
 

@@ -62,7 +62,7 @@ pub(super) fn layout_in(chain: &str) -> Option<u32> {
 }
 
 /// The bit of the packet mark that says "sent to an address of this host": 13, the reference's `markMasqBit`.
-const FOR_THIS_HOST: u32 = 1 << 13;
+pub(crate) const FOR_THIS_HOST: u32 = 1 << 13;
 
 /// The packet mark of answers to connections from the host's loopback addresses: 127.0.0.0/8 in bytes.
 pub const LOOPBACK_ANSWER: u32 = 0x7f00_0008;

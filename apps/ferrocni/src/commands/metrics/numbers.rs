@@ -113,6 +113,7 @@ fn over_many_hosts(text: &mut Text) -> Result<(), Failure> {
     gauge("ferrocni_overlay_hosts", "Hosts that share this host's etcd, with this one.", agent.hosts);
     gauge("ferrocni_overlay_hosts_alive", "Those that have shown a sign of life in time.", agent.alive);
     gauge("ferrocni_overlay_networks", "Networks over many hosts that this host has joined.", agent.networks);
+    gauge("ferrocni_overlay_ports", "Ports that every host answers, and this one does.", agent.ports);
     gauge("ferrocni_overlay_nonsense", "Keys and values in etcd that make no sense, and are ignored.", agent.nonsense);
     gauge("ferrocni_overlay_problems", "What stands in the agent's way; its log says what.", agent.problems.len());
     let mut counter = |name, help, number: u64| text.family(name, Kind::Counter, help).number(&[], number);

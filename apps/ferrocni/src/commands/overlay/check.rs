@@ -63,9 +63,31 @@ pub(super) fn run(args: &Check) -> Result<ExitCode, Failure> {
         peers.extend(peers_on(&network, &hosts)?);
     }
     let results = results(&peers)?;
-    let objects: Vec<_> = peers.iter().zip(&results).map(|(peer, result)| object(peer, result)).collect();
+    let ports = ports(&args.networks, &hosts)?;
+    let mut objects: Vec<_> = peers.iter().zip(&results).map(|(peer, result)| object(peer, result)).collect();
+    objects.extend(ports.iter().map(|(object, _)| object.clone()));
     LIST.print(&Form::new(args.format.as_deref(), false), &objects)?;
-    Ok(if results.iter().all(Result::is_ok) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if results.iter().all(Result::is_ok) && ports.iter().all(|(_, is_answered)| *is_answered) {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+/// The ports that every host answers: what this one says of each, and whether it does.
+fn ports(wanted: &[String], hosts: &[KnownHost]) -> Result<Vec<(Value, bool)>, Failure> {
+    let here = hosts.iter().find(|known| known.here).and_then(|known| known.host.as_ref());
+    let here = here.map_or_else(|| "this host".to_owned(), |host| host.name.clone());
+    let known = Places::default().ingress_state()?.unwrap_or_default().ports;
+    let known = known
+        .into_iter()
+        .filter(|port| wanted.is_empty() || wanted.iter().any(|it| port.network.as_str() == it.as_str()));
+    let object = |port: overlay::KnownPort| {
+        let result = port.problem.unwrap_or_else(|| if port.answered { "ok" } else { "not answered" }.to_owned());
+        let address = format!("port {}", port.port);
+        (json!({"Network": port.network, "Host": here, "Address": address, "Result": result}), port.answered)
+    };
+    Ok(known.map(object).collect())
 }
 
 fn joined(wanted: &[String]) -> Result<Vec<NetworkName>, Failure> {

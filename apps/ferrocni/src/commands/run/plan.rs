@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use ::names::{InvalidName, Name};
-use cni::ContainerId;
+use cni::{ContainerId, PluginConfig};
 use cni_runtime::{Endpoint, Network};
 use serde_json::json;
 
@@ -17,7 +17,7 @@ use super::network::Attach;
 use super::wishes::Wishes;
 use crate::attachments::{Connections, PortMapping};
 use crate::commands::network::create_default;
-use crate::container::{Claimed, Claims, Living, Planned, Program, Publish, Record, netns_path};
+use crate::container::{Claimed, Claims, Living, Planned, Ports, Program, Publish, Record, netns_path};
 use crate::failure::Failure;
 use crate::host::{Host, LookUpError};
 use crate::network::{DEFAULT, Description, HOST, NONE};
@@ -40,6 +40,15 @@ enum PlanError {
         "network {network} gives {what} of its own choice only: leave {what} out, or give its first plugin the capability {capability}"
     )]
     NotToChoose { network: String, what: &'static str, capability: &'static str },
+    #[error(
+        "network {0} has no ports that every host answers: that takes an overlay network whose list has capability portMappings for plugin \
+         overlay, as \"ferrocni network create -d overlay\" writes it, and that is not internal"
+    )]
+    NotOnEveryHost(String),
+    #[error("port {0} is to be answered by every host, which has to be told at which port: say -p PORT:{0}")]
+    WhichPort(Ports),
+    #[error("a port that every host answers cannot be published on {0} alone: leave the address out")]
+    WhichAddress(IpAddr),
     #[error("label {0:?} is not KEY=VALUE")]
     Label(String),
     #[error("variable {0:?} has no name")]
@@ -101,7 +110,9 @@ impl Plan {
         };
         for (number, (attach, network)) in self.networks.iter().enumerate() {
             let network = self.names.on(network.name()).apply(network.clone())?;
-            let planned = planned(&record, args, attach, &network, number)?;
+            let is_answered = answered_everywhere(&self.networks).is_some_and(|it| it.name() == network.name());
+            let ports: Vec<_> = record.ports.iter().filter(|port| !port.ingress || is_answered).collect();
+            let planned = planned(&record, args, attach, &network, number, &ports)?;
             record.attachments.push(planned);
         }
         record.attachments = by_priority(&self.networks, record.attachments);
@@ -122,6 +133,7 @@ impl Plan {
         let (address, taken) = (default_address(network), taken(host, living)?);
         for publish in asked {
             let publish = Publish { address: publish.address.or(address), ..publish };
+            let publish = on_every_host(publish, network, &self.networks)?;
             claims.add(&publish, &taken)?;
         }
         Ok(claims)
@@ -218,6 +230,33 @@ fn publishes(network: &Network) -> bool {
     declares(network, "portMappings")
 }
 
+/// Whether every host is to answer the port: where that is what the network's ports are for, or if it is asked for.
+fn on_every_host(publish: Publish, network: &Network, networks: &[(Attach, Network)]) -> Result<Publish, PlanError> {
+    let is_for_all =
+        |plugin: &PluginConfig| cni::json::get(&plugin.keys, "ingress").is_some_and(|value| *value == true);
+    if !publish.ingress && !overlay(network).is_some_and(is_for_all) {
+        return Ok(publish);
+    }
+    if answered_everywhere(networks).is_none() {
+        return Err(PlanError::NotOnEveryHost(network.name().to_string()));
+    }
+    match (publish.host, publish.address) {
+        (None, _) => Err(PlanError::WhichPort(publish.container)),
+        (_, Some(address)) if !address.is_unspecified() => Err(PlanError::WhichAddress(address)),
+        _ => Ok(Publish { ingress: true, ..publish }),
+    }
+}
+
+/// The network whose ports every host answers: the first that can.
+fn answered_everywhere(networks: &[(Attach, Network)]) -> Option<&Network> {
+    let can = |network: &&Network| overlay(network).is_some_and(|plugin| plugin.declares("portMappings"));
+    networks.iter().map(|(_, network)| network).find(can)
+}
+
+fn overlay(network: &Network) -> Option<&PluginConfig> {
+    network.list.plugins.iter().find(|plugin| plugin.kind.as_str() == "overlay")
+}
+
 fn program(args: &Args) -> Result<Program, PlanError> {
     let mut environment = Vec::new();
     for variable in &args.env {
@@ -251,7 +290,8 @@ fn labels(args: &Args) -> Result<BTreeMap<String, String>, PlanError> {
 fn asked_ports(args: &Args) -> Vec<Publish> {
     let mut asked = args.publish.clone();
     if args.publish_all {
-        let published = |&(container, protocol)| Publish { address: None, host: None, container, protocol };
+        let published =
+            |&(container, protocol)| Publish { address: None, host: None, container, protocol, ingress: false };
         asked.extend(args.expose.iter().map(published));
     }
     asked
@@ -290,6 +330,7 @@ fn planned(
     attach: &Attach,
     network: &Network,
     number: usize,
+    ports: &[&PortMapping],
 ) -> Result<Planned, Failure> {
     let ifname = attach.interface.as_ref().map_or_else(|| format!("eth{number}"), ToString::to_string);
     if record.attachments.iter().any(|other| other.ifname() == ifname) {
@@ -298,8 +339,8 @@ fn planned(
     let mut endpoint = Endpoint::new(&record.id, &ifname)?
         .with_arg("IgnoreUnknown", "1")
         .with_arg("K8S_POD_NAME", record.name.as_str());
-    if !record.ports.is_empty() {
-        endpoint = endpoint.with_capability_arg("portMappings", json!(record.ports));
+    if !ports.is_empty() {
+        endpoint = endpoint.with_capability_arg("portMappings", json!(ports));
     }
     let addresses: Vec<_> = attach.addresses().map(|address| address.to_string()).collect();
     if !addresses.is_empty() {

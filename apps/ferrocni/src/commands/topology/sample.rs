@@ -22,7 +22,7 @@ pub(super) fn network(name: &str, driver: &str, interface: &str, subnets: &[&str
 }
 
 pub(super) fn port(host_port: u16, container_port: u16) -> PortMapping {
-    PortMapping { host_port, container_port, protocol: "tcp".to_owned(), host_ip: String::new() }
+    PortMapping { host_port, container_port, protocol: "tcp".to_owned(), host_ip: String::new(), ingress: false }
 }
 
 /// A container with an interface on each of these networks.

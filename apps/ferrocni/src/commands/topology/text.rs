@@ -29,7 +29,7 @@ pub(super) fn ports(ports: &[PortMapping]) -> Vec<String> {
 
 fn follows(one: &PortMapping, next: &PortMapping) -> bool {
     let step = |before: u16, after: u16| before.checked_add(1) == Some(after);
-    (&one.protocol, &one.host_ip) == (&next.protocol, &next.host_ip)
+    (&one.protocol, &one.host_ip, one.ingress) == (&next.protocol, &next.host_ip, next.ingress)
         && step(one.host_port, next.host_port)
         && step(one.container_port, next.container_port)
 }
@@ -37,6 +37,7 @@ fn follows(one: &PortMapping, next: &PortMapping) -> bool {
 fn port_range(first: &PortMapping, last: &PortMapping) -> String {
     let range = |first: u16, last: u16| if first == last { first.to_string() } else { format!("{first}-{last}") };
     let address = match first.host_ip.as_str() {
+        _ if first.ingress => "every host:".to_owned(),
         "" => String::new(),
         address if address.contains(':') => format!("[{address}]:"),
         address => format!("{address}:"),
@@ -90,7 +91,13 @@ mod tests {
     use super::*;
 
     fn port(host_ip: &str, host_port: u16, container_port: u16, protocol: &str) -> PortMapping {
-        PortMapping { host_port, container_port, protocol: protocol.to_owned(), host_ip: host_ip.to_owned() }
+        PortMapping {
+            host_port,
+            container_port,
+            protocol: protocol.to_owned(),
+            host_ip: host_ip.to_owned(),
+            ingress: false,
+        }
     }
 
     #[test]

@@ -1,0 +1,333 @@
+//! Ports that every host answers, with the client's address kept.
+//!
+//! A host that is asked sends the first packet of a connection to a slot, which a hash of its source chooses. Behind a slot is a container
+//! of its own, or another host's address on the way between hosts (a VXLAN device of its own), where that host leads it to a container in
+//! the same way. Both translate the destination only, so that the container sees the client, and for both it is a published port like any
+//! other: nothing else has to be let in.
+//!
+//! The answer has to go back to the host that was asked, which alone can translate it for the client. Who that is, the Ethernet address on
+//! the way between hosts tells: it becomes the connection's mark, the mark of each answer, and routing rules lead what has such a mark
+//! back ([`mark`]). What would leave by another way is dropped. On the device the mark is cleared, or it would lead the outer packet
+//! back into the tunnel.
+//!
+//! - A packet on the way is from a host that may send, is for a port that is led somewhere, or belongs to such a connection.
+//! - Its mark is set before everything else and cleared before it is routed, so that a check of the way back to its source
+//!   (firewalld's `IPv6_rpfilter`) finds that.
+//! - Ports that the host publishes for a container of its own come first, as their chain does.
+//! - What comes from a host of the cluster, or from a container of a network here, gets this host's address there: the host that it is
+//!   sent to would take it for its own, or for forged.
+//! - A container that is led to itself is masqueraded, as with any other published port.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
+
+use ip::Protocol;
+use netlink::Mac;
+use nfnetlink::Batch;
+
+use super::{Chain, IPV4, IPV6, LABEL, MARK, NAME, Overlay, keys, of, place};
+use crate::expression::{Interface, Side, Spread, Version, interface_name, octets};
+use crate::object::{Data, Held, Hook, Keys, Mapped, del_element, new_element, new_set};
+use crate::ruleset::{FOR_THIS_HOST, LOOPBACK4, LOOPBACK6};
+use crate::uapi::hook::{OUTPUT, POSTROUTING, PREROUTING};
+
+/// As many parts a port's connections are spread over.
+pub const SLOTS: u8 = 64;
+/// The bits of the packet and the connection mark that say to which host an answer goes back.
+pub const MARK_BITS: u32 = 0xff80_0000;
+
+/// The mark of what goes back to the host with that number.
+#[must_use]
+pub const fn mark(number: u8, encrypted: bool) -> u32 {
+    (number as u32) << 24 | (encrypted as u32) << 23
+}
+
+/// As many sockets as there are slots, for each port and family (`true` for IPv4).
+pub type Slots = BTreeMap<(Protocol, u16, bool), Vec<SocketAddr>>;
+
+/// What the table has to know of such ports.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Ingress {
+    /// The devices between hosts.
+    pub devices: BTreeSet<String>,
+    /// Who may send there, by device and Ethernet address, with the mark of what goes back.
+    pub entries: BTreeMap<(String, Mac), u32>,
+    /// This host's addresses there.
+    pub own: BTreeSet<IpAddr>,
+    /// The ports that other hosts may send there, by device; `true` for IPv4.
+    pub expected: BTreeSet<(String, Protocol, u16, bool)>,
+    /// What is asked of this host.
+    pub services: Slots,
+    /// What other hosts were asked.
+    pub arrivals: Slots,
+}
+
+const MANGLE: i32 = -150;
+/// After ports that are published on this host alone.
+const DSTNAT: i32 = -90;
+/// Before masquerade of what leaves a container's subnet.
+const SRCNAT: i32 = 90;
+const LAST: i32 = 150;
+
+const ETHER: u32 = 9;
+const PROTOCOL: u32 = 12;
+const PORT: u32 = 13;
+
+/// Two hosts' choices have nothing to do with each other, or some containers would never be chosen.
+const ASKED: Spread = Spread { slots: SLOTS as u32, seed: 0x6665_7272 };
+const SENT_HERE: Spread = Spread { slots: SLOTS as u32, seed: 0x6f63_6e69 };
+
+const DEVICES: &str = "ingress";
+
+/// A set, or a map.
+struct Kind {
+    name: &'static str,
+    keys: Keys,
+    mapped: Mapped,
+    about: &'static str,
+    content: fn(&Ingress) -> Content,
+}
+
+type Content = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
+
+const KINDS: [Kind; 6] = [
+    Kind {
+        name: DEVICES,
+        keys: keys(NAME, 16),
+        mapped: Mapped::Nothing,
+        about: "devices between hosts, for ports that every host answers",
+        content: |wanted| wanted.devices.iter().map(|name| (interface_name(name).to_vec(), None)).collect(),
+    },
+    Kind {
+        name: "entries",
+        keys: keys(NAME << 6 | ETHER, 24),
+        mapped: Mapped::Value { kind: MARK, length: 4 },
+        about: "device . host that may send -> mark of what goes back to it",
+        content: entries,
+    },
+    Kind {
+        name: "own4",
+        keys: keys(IPV4, 4),
+        mapped: Mapped::Nothing,
+        about: "this host's addresses there",
+        content: |wanted| own(wanted, Version::V4),
+    },
+    Kind {
+        name: "own6",
+        keys: keys(IPV6, 16),
+        mapped: Mapped::Nothing,
+        about: "this host's addresses there",
+        content: |wanted| own(wanted, Version::V6),
+    },
+    Kind {
+        name: "expected4",
+        keys: keys((NAME << 6 | PROTOCOL) << 6 | PORT, 24),
+        mapped: Mapped::Nothing,
+        about: "device . port that other hosts may send there",
+        content: |wanted| expected(wanted, true),
+    },
+    Kind {
+        name: "expected6",
+        keys: keys((NAME << 6 | PROTOCOL) << 6 | PORT, 24),
+        mapped: Mapped::Nothing,
+        about: "device . port that other hosts may send there",
+        content: |wanted| expected(wanted, false),
+    },
+];
+
+/// A map of slots.
+struct SlotMap {
+    name: &'static str,
+    is_ipv4: bool,
+    about: &'static str,
+    slots: fn(&Ingress) -> &Slots,
+}
+
+const SERVICES: &str = "a port that every host answers . slot -> container, or the host that has one";
+const ARRIVALS: &str = "a port that another host was asked . slot -> container";
+
+const SLOT_MAPS: [SlotMap; 4] = [
+    SlotMap { name: "services4", is_ipv4: true, about: SERVICES, slots: |wanted| &wanted.services },
+    SlotMap { name: "services6", is_ipv4: false, about: SERVICES, slots: |wanted| &wanted.services },
+    SlotMap { name: "arrivals4", is_ipv4: true, about: ARRIVALS, slots: |wanted| &wanted.arrivals },
+    SlotMap { name: "arrivals6", is_ipv4: false, about: ARRIVALS, slots: |wanted| &wanted.arrivals },
+];
+
+const SLOT_KEYS: Keys = keys((PROTOCOL << 6 | PORT) << 6 | MARK, 12);
+
+fn entries(wanted: &Ingress) -> Content {
+    let key = |device: &str, mac: &Mac| [&interface_name(device)[..], &mac.0, &[0; 2]].concat();
+    let all = wanted.entries.iter();
+    all.map(|((device, mac), mark)| (key(device, mac), Some(mark.to_ne_bytes().to_vec()))).collect()
+}
+
+fn own(wanted: &Ingress, version: Version) -> Content {
+    let of_version = wanted.own.iter().filter(|address| Version::of(**address) == version);
+    of_version.map(|address| (octets(*address), None)).collect()
+}
+
+fn expected(wanted: &Ingress, ipv4: bool) -> Content {
+    let of_family = wanted.expected.iter().filter(|(.., is_ipv4)| *is_ipv4 == ipv4);
+    let key = |device: &str, protocol, port| [&interface_name(device)[..], &port_key(protocol, port)].concat();
+    of_family.map(|(device, protocol, port, _)| (key(device, *protocol, *port), None)).collect()
+}
+
+/// Each field is padded to four bytes.
+fn port_key(protocol: Protocol, port: u16) -> [u8; 8] {
+    let [high, low] = port.to_be_bytes();
+    [protocol.number(), 0, 0, 0, high, low, 0, 0]
+}
+
+impl SlotMap {
+    fn mapped(&self) -> Mapped {
+        if self.is_ipv4 {
+            Mapped::Value { kind: IPV4 << 6 | PORT, length: 8 }
+        } else {
+            Mapped::Value { kind: IPV6 << 6 | PORT, length: 20 }
+        }
+    }
+
+    fn content(&self, wanted: &Ingress) -> Content {
+        let of_family = (self.slots)(wanted).iter().filter(|((.., is_ipv4), _)| *is_ipv4 == self.is_ipv4);
+        of_family.flat_map(|((protocol, port, _), slots)| elements(*protocol, *port, slots)).collect()
+    }
+
+    /// What is another than before, without a look at ports that have stayed the same.
+    fn differences(&self, current: &Ingress, wanted: &Ingress) -> (Content, Content) {
+        let (current, wanted) = ((self.slots)(current), (self.slots)(wanted));
+        let other = |these: &Slots, those: &Slots| -> Content {
+            let differ = these.iter().filter(|(key, slots)| key.2 == self.is_ipv4 && those.get(key) != Some(slots));
+            differ.flat_map(|((protocol, port, _), slots)| elements(*protocol, *port, slots)).collect()
+        };
+        (other(current, wanted), other(wanted, current))
+    }
+}
+
+fn elements(protocol: Protocol, port: u16, slots: &[SocketAddr]) -> Content {
+    let key = |slot: u32| [&port_key(protocol, port)[..], &slot.to_ne_bytes()].concat();
+    let data = |to: &SocketAddr| [&octets(to.ip())[..], &to.port().to_be_bytes(), &[0; 2]].concat();
+    (0..).zip(slots).map(|(slot, to)| (key(slot), Some(data(to)))).collect()
+}
+
+/// In the order in which they can be made: what is jumped to comes first.
+pub(super) fn chains() -> Vec<Chain> {
+    let base = |kind, number, priority| Some(Hook { kind, number, priority });
+    vec![
+        Chain::new("entering", None).rule(|rule| rule.mark_by_iifname_and_mac("entries").return_()).rule(|rule| {
+            rule.counted_drop();
+        }),
+        Chain::new("let_in", None).rule(|rule| rule.clear_mark(MARK_BITS)),
+        Chain::new("remembered", None).rule(|rule| rule.remember_mark(MARK_BITS).goto("let_in")),
+        Chain::new("entered", None)
+            .rule(|rule| rule.is_reply().goto("let_in"))
+            .rule(|rule| rule.ct_state_established_or_related().goto("remembered"))
+            .rules(|rule, version| {
+                rule.address_in_set(Side::Destination, version, of(version, "own4", "own6"));
+                rule.iifname_and_port_in(version, of(version, "expected4", "expected6")).goto("remembered");
+            })
+            .rule(|rule| {
+                rule.counted_drop();
+            }),
+        Chain::new("way_back", base("filter", PREROUTING, MANGLE))
+            .rule(|rule| rule.interface_in(Interface::In, DEVICES).goto("entered"))
+            .rules(|rule, version| {
+                rule.is_reply().first_sent_to(version, of(version, "own4", "own6")).recall_mark(MARK_BITS);
+            }),
+        Chain::new("services", None).rule(|rule| rule.add_mark(FOR_THIS_HOST)).rules(|rule, version| {
+            rule.dnat_by_port_and_slot(version, ASKED, of(version, "services4", "services6"));
+        }),
+        Chain::new("arrivals", None).rules(|rule, version| {
+            rule.dnat_by_port_and_slot(version, SENT_HERE, of(version, "arrivals4", "arrivals6"));
+        }),
+        Chain::new("asked", base("nat", PREROUTING, DSTNAT))
+            .rule(|rule| rule.interface_in(Interface::In, DEVICES).goto("arrivals"))
+            .rule(|rule| rule.destination_is_local().jump("services")),
+        Chain::new("asked_here", base("nat", OUTPUT, DSTNAT))
+            .rule(|rule| rule.address_in(Side::Destination, LOOPBACK4).return_())
+            .rule(|rule| rule.address_in(Side::Destination, LOOPBACK6).return_())
+            .rule(|rule| rule.destination_is_local().jump("services")),
+        Chain::new("own_source", base("nat", POSTROUTING, SRCNAT))
+            .rules(|rule, version| {
+                rule.interface_in(Interface::Out, DEVICES);
+                rule.address_in_set(Side::Source, version, of(version, "peers4", "peers6")).masquerade();
+            })
+            .rules(|rule, version| {
+                rule.interface_in(Interface::Out, DEVICES);
+                rule.address_in_set(Side::Source, version, of(version, "subnets4", "subnets6")).masquerade();
+            })
+            .rules(|rule, version| {
+                rule.has_mark(FOR_THIS_HOST).ct_status_dnat();
+                rule.addresses_in_set(version, of(version, "within4", "within6")).masquerade();
+            }),
+        Chain::new("leaving", base("filter", POSTROUTING, LAST))
+            .rule(|rule| rule.interface_in(Interface::Out, DEVICES).clear_mark(MARK_BITS)),
+    ]
+}
+
+/// In chain `prerouting`, before connections are tracked.
+pub(super) fn in_prerouting(chain: Chain) -> Chain {
+    chain.rule(|rule| rule.interface_in(Interface::In, DEVICES).jump("entering"))
+}
+
+/// In chain `forward`, before anything is let through: an answer that has no way back must not find another.
+pub(super) fn before_forwarding(chain: Chain) -> Chain {
+    chain.rules(|rule, version| {
+        rule.is_reply().first_sent_to(version, of(version, "own4", "own6"));
+        rule.leaves_elsewhere_than(DEVICES).counted_drop();
+    })
+}
+
+/// In chain `forward`, after what was led somewhere: nothing else leaves by these devices.
+pub(super) fn after_published(chain: Chain) -> Chain {
+    chain.rule(|rule| rule.interface_in(Interface::Out, DEVICES).counted_drop())
+}
+
+pub(super) fn push_sets(batch: &mut Batch, mut number: impl FnMut() -> u32) {
+    for kind in KINDS {
+        batch.push(new_set(place(kind.name), number(), kind.keys, kind.mapped, kind.about));
+    }
+    for map in SLOT_MAPS {
+        batch.push(new_set(place(map.name), number(), SLOT_KEYS, map.mapped(), map.about));
+    }
+}
+
+pub(super) fn push_changes(batch: &mut Batch, current: &Overlay, wanted: &Overlay) {
+    let (current, wanted) = (&current.ingress, &wanted.ingress);
+    for kind in KINDS {
+        change(batch, kind.name, &(kind.content)(current), &(kind.content)(wanted));
+    }
+    for map in SLOT_MAPS {
+        let (old, new) = map.differences(current, wanted);
+        change(batch, map.name, &old, &new);
+    }
+}
+
+/// An element whose data is another is removed and made anew: in one transaction, packets see one of them.
+fn change(batch: &mut Batch, set: &'static str, old: &Content, new: &Content) {
+    for (key, _) in old.iter().filter(|(key, data)| new.get(*key) != Some(data)) {
+        batch.push(del_element(place(set), key));
+    }
+    for (key, data) in new.iter().filter(|(key, data)| old.get(*key) != Some(data)) {
+        let data = data.clone().map(Data::Value);
+        batch.push(new_element(
+            place(set),
+            &Held { key: key.clone(), data, label: LABEL.to_owned(), link: None },
+            true,
+        ));
+    }
+}
+
+/// The sets with what has to be in them.
+pub(super) fn contents(wanted: &Overlay) -> Vec<(&'static str, Content)> {
+    let kinds = KINDS.iter().map(|kind| (kind.name, (kind.content)(&wanted.ingress)));
+    kinds.chain(SLOT_MAPS.iter().map(|map| (map.name, map.content(&wanted.ingress)))).collect()
+}
+
+/// An element as [`contents`] has it.
+pub(super) fn as_content(held: Held) -> (Vec<u8>, Option<Vec<u8>>) {
+    let data = match held.data {
+        Some(Data::Value(bytes)) => Some(bytes),
+        _ => None,
+    };
+    (held.key, data)
+}
