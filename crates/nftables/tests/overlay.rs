@@ -27,6 +27,7 @@ fn overlay() -> Overlay {
         devices: BTreeSet::from(["overlay4097".to_owned()]),
         peers: ["192.0.2.2", "192.0.2.3", "2001:db8::2"].map(|peer| peer.parse().expect("an address")).into(),
         subnets: BTreeMap::from(subnets),
+        ..Overlay::default()
     }
 }
 
