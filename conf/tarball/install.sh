@@ -40,6 +40,7 @@ remove_all() {
             fi
         done
     done
+    rmdir "$dir" "$prefix/bin" "$prefix/share" "$prefix/libexec" 2>/dev/null || true
     [ -d /run/systemd/system ] || return 0
     for unit in "$here"/usr/lib/systemd/system/*; do rm -f "$units/${unit##*/}"; done
     systemctl daemon-reload

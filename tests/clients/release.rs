@@ -178,3 +178,20 @@ fn what_is_in_the_plugins_folder_already_stays() {
     debian.run("ferrocni install --undo /opt/cni/bin; dpkg --purge ferrocni");
     assert_same(&files, &debian.files());
 }
+
+#[test]
+fn the_tarball_leaves_what_was_there_before() {
+    let host = Host::new();
+    let tarball = package("ferrocni-", ".tar.gz");
+    host.shell(&format!(
+        "mkdir /run/release /run/plugins /run/prefix; tar -C /run/release --strip-components 1 -xzf '{}'
+         echo theirs >/run/plugins/bridge; echo theirs >/run/prefix/file",
+        tarball.display()
+    ));
+    let files = || host.shell("find /run/plugins /run/prefix | sort; cat /run/plugins/bridge");
+    let before = files();
+    host.run(["/run/release/install.sh", "/run/plugins", "/run/prefix"]);
+    host.shell("/run/prefix/bin/ferrocni network ls; cmp /run/release/usr/lib/cni/bridge /run/plugins/bridge");
+    host.run(["/run/release/install.sh", "--remove", "/run/plugins", "/run/prefix"]);
+    assert_eq!(files(), before);
+}
