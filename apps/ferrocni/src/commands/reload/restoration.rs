@@ -121,12 +121,13 @@ struct One<'a> {
 /// The last CHECK that a plugin of a network was asked for, and the capability arguments that it had.
 #[derive(Debug)]
 struct Last<P: Plugin> {
-    request: Option<(Map<String, Value>, Check<P::Config>)>,
+    request: Option<Check<P::Config>>,
+    arguments: Map<String, Value>,
 }
 
 impl<P: Plugin> Last<P> {
     fn new() -> Self {
-        Self { request: None }
+        Self { request: None, arguments: Map::new() }
     }
 
     /// A CHECK of this attachment. The configuration is read again only if it differs: it is most of the work.
@@ -134,7 +135,7 @@ impl<P: Plugin> Last<P> {
         let (endpoint, attachment) = (&one.attached.endpoint, one.attached.attachment());
         let (arguments, netns) = (endpoint.arguments_of(one.plugin), endpoint.netns.clone().unwrap_or_default());
         let last = match self.request.take() {
-            Some((of, mut last)) if of == arguments => {
+            Some(mut last) if self.arguments == arguments => {
                 last.turn_to(attachment, netns, one.result.clone());
                 last
             }
@@ -145,6 +146,7 @@ impl<P: Plugin> Last<P> {
                 .after(Arc::new(one.result.clone()))
                 .check::<P>()?,
         };
-        Ok(&self.request.insert((arguments, last)).1)
+        self.arguments = arguments;
+        Ok(self.request.insert(last))
     }
 }
