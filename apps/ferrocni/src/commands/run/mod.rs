@@ -76,8 +76,8 @@ pub(crate) struct Args {
     /// Another container that is found by that name as well (may be repeated)
     #[arg(long, value_name = "CONTAINER[:NAME]")]
     link: Vec<LinkTo>,
-    /// Publish ports: [ADDRESS:][HOST PORTS:]PORTS[/PROTOCOL][,mode=ingress]; without host ports, free ones; with mode=ingress, every host
-    /// of an overlay network's cluster answers (may be repeated)
+    /// Publish ports: [ADDRESS:][HOST PORTS:]PORTS[/PROTOCOL]; without host ports, free ones; with ",mode=ingress" behind it, every host of an
+    /// overlay network's cluster answers (may be repeated)
     #[arg(short, long, value_name = "PORTS")]
     publish: Vec<Publish>,
     /// Publish all ports of --expose, on free ports of the host
