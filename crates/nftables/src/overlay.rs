@@ -10,7 +10,7 @@
 //! Forwarded packets stay in their network; what leaves one is the host's own business (masquerade, published ports), unless the
 //! network is internal.
 //!
-//! Ports that every host answers are in [`ingress`].
+//! Ports that every host answers are in `ingress`.
 //!
 //! Rules are constant; all that changes is in sets. One program makes the table, the agent, and nobody else changes it.
 
