@@ -89,7 +89,8 @@ fn full_config(scene: &Scene, plugin: &str) -> Value {
             "args": {"cni": {"ips": ["10.1.0.77/24"]}}, "runtimeConfig": {"ips": ["10.1.0.88"]},
         }),
         "overlay" => json!({
-            "network": "wide", "ipMasq": false, "ipMasqBackend": "nftables", "mtu": 1400, "routerAdvertisements": false,
+            "network": "wide", "ingress": true, "ipMasq": false, "ipMasqBackend": "nftables", "mtu": 1400,
+            "routerAdvertisements": false,
             "dns": {"nameservers": ["10.7.0.1"], "domain": "a", "search": ["a"], "options": ["ndots:1"]},
             "args": {"cni": {"ips": ["10.9.3.77"]}}, "runtimeConfig": {"ips": ["10.9.3.77"]},
         }),

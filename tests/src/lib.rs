@@ -63,4 +63,4 @@ pub use host::{Container, Host, of_the_wire, wire};
 pub use namespaces::Namespaces;
 pub use rules::{assert_impossible, at_once, every_plugin_rules, every_rule_but_blind_del, every_verb_runs_alone};
 pub use snapshot::Snapshot;
-pub use traffic::{Conversation, Listener};
+pub use traffic::{Conversation, Listener, receive};

@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use crate::command::Inside;
+use crate::traffic::receive;
 
 /// Where containers ask.
 const SERVER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(127, 0, 0, 11)), 53);
@@ -73,7 +74,7 @@ pub fn ask(container: &impl Inside, server: SocketAddr, name: &str, kind: u16) -
     socket.connect(server)?;
     socket.send(&question(name, kind))?;
     let mut answer = vec![0; 4096];
-    let length = socket.recv(&mut answer)?;
+    let length = receive(&socket, &mut answer)?;
     answer.truncate(length);
     Ok(answer)
 }

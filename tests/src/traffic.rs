@@ -88,9 +88,23 @@ pub(crate) fn ask_udp(namespaces: &Namespaces, to: &str) -> io::Result<SocketAdd
     socket.set_read_timeout(Some(DEADLINE))?;
     socket.send(b"who am I")?;
     let mut answer = [0; 64];
-    let length = socket.recv(&mut answer)?;
+    let length = receive(&socket, &mut answer)?;
     let seen = String::from_utf8_lossy(&answer[..length]);
     seen.parse().map_err(|_| io::Error::other(format!("something else answered: {seen:?}")))
+}
+
+/// What comes next, for as long as the socket waits. Every signal interrupts a wait that has an end, such as the one that tells that
+/// another test's child has ended.
+///
+/// # Errors
+/// Those of `recv`, but for that interruption.
+pub fn receive(socket: &UdpSocket, buffer: &mut [u8]) -> io::Result<usize> {
+    loop {
+        match socket.recv(buffer) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            received => return received,
+        }
+    }
 }
 
 /// One TCP connection over which a client sends a number and the server sends it back, again and again, until it is dropped.

@@ -119,7 +119,7 @@ pub(super) fn socket(inside: &impl Inside, server: SocketAddr) -> io::Result<Udp
 
 pub(super) fn receive(socket: &UdpSocket) -> io::Result<Answer> {
     let mut buffer = vec![0; 65535];
-    let length = socket.recv(&mut buffer)?;
+    let length = tests::receive(socket, &mut buffer)?;
     buffer.truncate(length);
     Ok(Answer::read(buffer))
 }

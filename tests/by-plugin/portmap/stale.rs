@@ -5,7 +5,7 @@ use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
 
-use tests::{Container, Host, Inside, wire};
+use tests::{Container, Host, Inside, receive, wire};
 
 use super::publishing;
 
@@ -30,7 +30,7 @@ impl Peer {
     /// One packet, one answer; no second try.
     fn ask(&self) -> io::Result<()> {
         self.say();
-        self.socket.recv_from(&mut [0; 64]).map(drop)
+        receive(&self.socket, &mut [0; 64]).map(drop)
     }
 }
 
