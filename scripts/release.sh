@@ -8,7 +8,8 @@
 #   ferrocni-VERSION.cdx.json         what is linked into the programs (CycloneDX), and in the other three their licences
 #   SHA256SUMS
 #
-# The same commit gives the same bytes, wherever and whenever it is built with the same toolchain.
+# The same commit is to give the same bytes, wherever and whenever it is built with the same toolchain: no time and no path of the machine
+# is in them.
 #
 #   scripts/release.sh [OUT]
 #   PROGRAMS=DIR scripts/release.sh [OUT]    packs the programs in DIR, hardly compressed, instead of building them: for tests
