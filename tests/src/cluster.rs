@@ -14,7 +14,7 @@ use crate::host::{Container, Host};
 use crate::{Outcome, address};
 
 /// How long anything may take that is not a matter of a clock, in a virtual machine too.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// The folder of certificates on each machine.
 const PKI: &str = "/etc/ferrocni/pki";
