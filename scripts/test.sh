@@ -307,7 +307,13 @@ run_modules() {
     [ $# -gt 0 ] || return 0
     step "tests of kernel features $where: $*"
     mapfile -t tests < <(tests_of "$@")
-    $runner "$program" --exact "${tests[@]}" 2>&1 | tee -a "$log"
+    if ! $runner "$program" --exact "${tests[@]}" 2>&1 | tee "$log.run"; then
+        mapfile -t tests < <(sed -n 's/^test \(.*\) \.\.\. FAILED.*$/\1/p' "$log.run")
+        [ ${#tests[@]} -gt 0 ] || fail "see $log.run"
+        step "once more, one at a time: ${tests[*]}"
+        $runner "$program" --exact --test-threads 1 "${tests[@]}" 2>&1 | tee -a "$log.run"
+    fi
+    cat "$log.run" >>"$log"
 }
 
 # How many tests passed, by what was printed of them.
