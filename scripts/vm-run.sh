@@ -9,12 +9,12 @@
 # cargo's target directory. The processor is emulated, so no machine needs to be able to virtualise: a boot
 # takes three seconds, programs run about ten times slower than here, and start thirty times slower.
 #
-#   VM_RUN_TIMEOUT=60 scripts/vm-run.sh ...      the seconds it may take with the boot; 900 if not given
+#   VM_RUN_TIMEOUT=60 scripts/vm-run.sh ...      the seconds it may take with the boot; 2400 if not given
 #
 # Exit status: the command's; 124 if its time was over; 125 if there was no virtual machine to run it in.
 set -euo pipefail
 
-TIMEOUT=${VM_RUN_TIMEOUT:-900}
+TIMEOUT=${VM_RUN_TIMEOUT:-2400}
 PACKAGES=(qemu-system-x86 qemu-system-common busybox-static cpio kmod)
 KERNEL=linux-image-cloud-amd64
 VIRTIOFSD=/usr/lib/qemu/virtiofsd
