@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, TryLockError};
+use std::mem::take;
 use std::time::Duration;
 
 use cni::NetworkName;
@@ -206,7 +207,7 @@ impl Agent {
     /// Own records are written before anybody else's absence is believed.
     async fn connected(&mut self, etcd: Etcd, all: &Listing) {
         self.resyncs += u64::from(self.has_seen_all);
-        let (shares, numbers) = (self.view.ingress.clone(), self.view.numbers.clone());
+        let (shares, numbers) = (take(&mut self.view.ingress), take(&mut self.view.numbers));
         self.view.replace(&all.changes, all.revision);
         self.ingress.hold(shares, numbers);
         self.etcd = Some(etcd);
@@ -274,8 +275,7 @@ impl Agent {
             let founded =
                 self.transact("read what all hosts agree on", transactions::found_cluster(&self.configuration.cluster));
             if let Ok(answer) = founded.await {
-                let read = answer.op_responses().into_iter().filter_map(crate::ledger::listed).flatten();
-                self.apply(&read.collect::<Vec<_>>());
+                self.note_read(&answer);
             }
         }
         let (own, agreed) = (self.configuration.cluster, self.cluster());
@@ -363,15 +363,15 @@ impl Agent {
 
     /// Leaves what other hosts have told of a network for the DNS server.
     fn pass_on(&mut self, name: &NetworkName, hosts: Hosts) -> Result<(), Error> {
-        let hosts = match hosts {
+        let mut hosts = match hosts {
             Hosts::These(hosts) => hosts,
             Hosts::All => {
                 let tellers = self.view.networks.get(name).map(NetworkView::tellers).unwrap_or_default();
                 self.names.hosts_of(name).union(&tellers).cloned().collect()
             }
         };
-        let others = hosts.iter().filter(|host| **host != self.id).cloned().collect::<Vec<_>>();
-        others.iter().try_for_each(|host| self.pass_on_of(name, host))
+        hosts.remove(&self.id);
+        hosts.iter().try_for_each(|host| self.pass_on_of(name, host))
     }
 
     /// A host that was not heard of since etcd is back may not have had the time to tell: it is not dead for that.
@@ -379,7 +379,6 @@ impl Agent {
         let Some(of_network) = self.view.networks.get(name) else { return Ok(()) };
         let told = of_network.told_by(host);
         if told.is_empty() && !self.has_heard_for_long() && !of_network.is_told_by(host) {
-            self.held = true;
             return Ok(());
         }
         self.names.tell(name, host, &told)
@@ -396,18 +395,19 @@ impl Agent {
             if self.held && self.has_heard_for_long() {
                 self.held = false;
                 self.view.forget_remembered();
+                self.ingress.let_go();
                 self.dirty.extend(self.joined.keys().cloned());
             }
-            for network in std::mem::take(&mut self.dirty) {
+            for network in take(&mut self.dirty) {
                 self.look_over(network);
             }
-            for network in std::mem::take(&mut self.changed) {
+            for network in take(&mut self.changed) {
                 let outcome = self.settle_network(&network).await;
                 self.obstacle(network.as_str(), outcome.err().map(|error| line(&error)));
             }
             let strange = self.names.remove_strange(self.joined.keys());
             self.obstacle("names elsewhere", strange.err().map(|error| line(&error)));
-            for (network, hosts) in std::mem::take(&mut self.heard) {
+            for (network, hosts) in take(&mut self.heard) {
                 let outcome = self.pass_on(&network, hosts);
                 self.obstacle("names", outcome.err().map(|error| line(&error)));
             }

@@ -18,7 +18,7 @@ use crate::Error;
 use crate::agent::Agent;
 use crate::ingress::numbers_of;
 use crate::joined::{Joined, catch_up, reservations};
-use crate::ledger::revision;
+use crate::ledger::{read_by, revision};
 use crate::server::Question;
 use crate::session::Wish;
 use crate::transactions;
@@ -85,9 +85,7 @@ impl Agent {
 
     /// Tells other hosts of ports that a container here publishes on all of them. It is told by now, or never.
     async fn publish_now(&mut self, name: &NetworkName, ports: &[Port]) -> Result<(), Error> {
-        if self.etcd.is_none() {
-            return Err(Error::Unreachable(self.unreachable.clone().unwrap_or_default()));
-        }
+        self.etcd()?;
         // Hosts that cannot be reached, and what this one does not answer itself, are no reason not to tell the others.
         let unless_refused = |outcome| if matches!(outcome, Err(Error::Refused(_))) { Ok(()) } else { outcome };
         unless_refused(self.settle_network(name).await)?;
@@ -142,8 +140,7 @@ impl Agent {
 
     /// Reads a network that this host may not have joined.
     async fn look_at(&mut self, name: &NetworkName) -> Result<Network, Error> {
-        let reason = || Error::Unreachable(self.unreachable.clone().unwrap_or_default());
-        let etcd = self.etcd.as_mut().ok_or_else(reason)?;
+        let etcd = self.etcd()?;
         let listing = etcd.list(&Key::of_network(name), None).await?;
         // What is known of a network that was joined is later than this, or the same.
         if !self.joined.contains_key(name) {
@@ -247,8 +244,7 @@ impl Agent {
 
     async fn create(&mut self, asked: &Asked) -> Result<Network, Error> {
         for _ in 0..ATTEMPTS {
-            let reason = || Error::Unreachable(self.unreachable.clone().unwrap_or_default());
-            let etcd = self.etcd.as_mut().ok_or_else(reason)?;
+            let etcd = self.etcd()?;
             let mut taken = Taken::default();
             let vnis = etcd.list(&Key::all("vni"), None).await?;
             let subnets = etcd.list(&Key::all("subnets"), Some(vnis.revision)).await?;
@@ -319,8 +315,7 @@ impl Agent {
         if answer.succeeded() {
             return Ok(());
         }
-        let user = answer.op_responses().into_iter().filter_map(crate::ledger::listed).flatten().next();
-        match user.map(|change| Key::parse(&change.key)) {
+        match read_by(&answer).next().map(|change| Key::parse(&change.key)) {
             Some(Ok(Key::Endpoint(host, attachment))) => {
                 let host = self.view.hosts.get(&host).map_or_else(|| host.to_string(), |host| host.name.clone());
                 Err(in_use(name, attachment.container.as_str(), &host))
@@ -331,8 +326,7 @@ impl Agent {
 
     /// All that etcd has of a network.
     async fn read_network(&mut self, name: &NetworkName) -> Result<View, Error> {
-        let reason = || Error::Unreachable(self.unreachable.clone().unwrap_or_default());
-        let etcd = self.etcd.as_mut().ok_or_else(reason)?;
+        let etcd = self.etcd()?;
         let mut view = View::default();
         for change in etcd.list(&Key::of_network(name), None).await?.changes {
             view.apply(&change);
@@ -341,8 +335,7 @@ impl Agent {
     }
 
     async fn names(&mut self) -> Result<Vec<NetworkName>, Error> {
-        let reason = || Error::Unreachable(self.unreachable.clone().unwrap_or_default());
-        let etcd = self.etcd.as_mut().ok_or_else(reason)?;
+        let etcd = self.etcd()?;
         let mut taken = Taken::default();
         etcd.list(&Key::all("vni"), None).await?.changes.iter().for_each(|change| taken.note(change));
         Ok(taken.names.into_keys().collect())
@@ -430,8 +423,7 @@ impl Agent {
                 self.transact("take an address back", transactions::answer_claim(&key, claim, false)).await?;
             }
         }
-        let reason = || Error::Unreachable(self.unreachable.clone().unwrap_or_default());
-        let numbers = numbers_of(self.etcd.as_mut().ok_or_else(reason)?, host).await?;
+        let numbers = numbers_of(self.etcd()?, host).await?;
         let answer = self.transact("forget a host", transactions::remove_host(host, &numbers)).await?;
         if answer.succeeded() { Ok(()) } else { Err(alive()) }
     }

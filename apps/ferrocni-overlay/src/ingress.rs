@@ -24,7 +24,7 @@ use crate::etcd::Etcd;
 use crate::joined::Reservations;
 use crate::kernel::ingress::{Own, device, rules, wanted};
 use crate::kernel::vxlan::Here;
-use crate::ledger::{listed, revision};
+use crate::ledger::{read_by, revision};
 use crate::ports::Held;
 use crate::publication;
 use crate::spread::{Target, fill};
@@ -93,10 +93,6 @@ impl Ingress {
         self.published.clear();
     }
 
-    pub(crate) fn holds_any(&self) -> bool {
-        !self.held.is_empty() || !self.held_numbers.is_empty()
-    }
-
     /// Everybody had the time to speak.
     pub(crate) fn let_go(&mut self) {
         self.held.clear();
@@ -130,9 +126,6 @@ impl Agent {
 
     /// Has everything follow that concerns such ports, the packet filter among it.
     pub(crate) async fn settle_ingress(&mut self) -> Result<(), Error> {
-        if self.ingress.holds_any() && self.has_heard_for_long() {
-            self.ingress.let_go();
-        }
         self.ingress.again = None;
         // Who hears of a port has to know how its host is reached.
         let is_needed = !self.shares().is_empty() || !self.own_shares().is_empty();
@@ -251,12 +244,10 @@ impl Agent {
                 self.ingress.published.insert(key, share);
                 return Ok(());
             }
-            let read = answer.op_responses().into_iter().filter_map(listed).flatten();
-            let networks = read.filter_map(|change| match Key::parse(&change.key) {
+            other = read_by(&answer).find_map(|change| match Key::parse(&change.key) {
                 Ok(Key::Ingress(_, other, _)) if other != *network => Some(other),
                 _ => None,
             });
-            other = networks.into_iter().next();
         }
         let other = other.map_or_else(|| "another network".to_owned(), |other| format!("network {other}"));
         let reason = format!(
@@ -306,8 +297,7 @@ impl Agent {
                 self.note(&key, Some(&id), revision(&answer));
                 return Ok(Some(number));
             }
-            let read: Vec<_> = answer.op_responses().into_iter().filter_map(listed).flatten().collect();
-            self.apply(&read);
+            self.note_read(&answer);
         }
         Err(Error::Refused(
             "255 hosts answer ports for each other, and no more can: this one does not. Remove hosts that are gone (\"ferrocni overlay host \
@@ -364,8 +354,10 @@ impl Agent {
         let routed = self.kernel.route_back(if has_own { rules(&back) } else { BTreeSet::new() });
         guarded.and(programmed)?;
         let forget = forgotten(&before, &filtered);
-        self.ingress.programmed = filtered;
-        self.guard()?;
+        if self.ingress.programmed != filtered {
+            self.ingress.programmed = filtered;
+            self.guard()?;
+        }
         conntrack::remove(&forget)?;
         routed?;
         problem.map_or(Ok(()), |problem| Err(Error::Refused(problem)))

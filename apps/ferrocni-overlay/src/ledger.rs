@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use crate::Error;
 use crate::agent::Agent;
-use crate::etcd::put;
+use crate::etcd::{Etcd, put};
 use crate::joined::{Joined, Reservations, are_free, reservations};
 use crate::publication;
 use crate::transactions;
@@ -25,11 +25,12 @@ const SPARE: Duration = Duration::from_secs(3600);
 const UNUSED: Duration = Duration::from_secs(60);
 
 /// What a transaction has read.
-pub(crate) fn listed(response: TxnOpResponse) -> Option<Vec<Change>> {
-    match response {
-        TxnOpResponse::Get(mut found) => Some(found.take_kvs().into_iter().map(put).collect()),
+pub(crate) fn read_by(answer: &TxnResponse) -> impl Iterator<Item = Change> + use<> {
+    let read = answer.op_responses().into_iter().filter_map(|response| match response {
+        TxnOpResponse::Get(mut found) => Some(found.take_kvs()),
         _ => None,
-    }
+    });
+    read.flatten().map(put)
 }
 
 pub(crate) fn revision(answer: &TxnResponse) -> i64 {
@@ -37,12 +38,15 @@ pub(crate) fn revision(answer: &TxnResponse) -> i64 {
 }
 
 impl Agent {
+    /// etcd, if it can be reached.
+    pub(crate) fn etcd(&mut self) -> Result<&mut Etcd, Error> {
+        let reason = || Error::Unreachable(self.unreachable.clone().unwrap_or_default());
+        self.etcd.as_mut().ok_or_else(reason)
+    }
+
     /// A transaction, if etcd can be reached.
     pub(crate) async fn transact(&mut self, doing: &'static str, transaction: Txn) -> Result<TxnResponse, Error> {
-        let Some(etcd) = &mut self.etcd else {
-            return Err(Error::Unreachable(self.unreachable.clone().unwrap_or_default()));
-        };
-        let outcome = etcd.transaction(doing, transaction).await;
+        let outcome = self.etcd()?.transaction(doing, transaction).await;
         match &outcome {
             Err(error) if error.is_of_etcd() => self.lost(error),
             _ => self.obstacle("etcd", None),
@@ -57,9 +61,9 @@ impl Agent {
         self.touch(touched);
     }
 
-    fn note_read(&mut self, answer: &TxnResponse) {
-        let read: Vec<_> = answer.op_responses().into_iter().filter_map(listed).flatten().collect();
-        self.apply(&read);
+    /// Takes over what a transaction has read.
+    pub(crate) fn note_read(&mut self, answer: &TxnResponse) {
+        self.apply(&read_by(answer).collect::<Vec<_>>());
     }
 
     /// Gets this host a block of a subnet: the first in its own order that nobody owns.

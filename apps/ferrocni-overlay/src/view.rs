@@ -258,12 +258,7 @@ impl NetworkView {
         let before = self.blocks.get(&block).map(|owner| owner.value.clone());
         let now = owner.as_ref().map(|owner| owner.value.clone());
         set(&mut self.blocks, block, owner);
-        if let Some(host) = &before {
-            self.change_held(host, |held| held.blocks.remove(&block));
-        }
-        if let Some(host) = &now {
-            self.change_held(host, |held| held.blocks.insert(block));
-        }
+        self.hand_over(block, before.as_ref(), now.as_ref(), |held| &mut held.blocks);
         before.into_iter().chain(now).chain(remembered).collect()
     }
 
@@ -273,13 +268,24 @@ impl NetworkView {
         let before = self.addresses.get(&address).map(|(_, claim)| claim.value.host.clone());
         let now = claim.as_ref().map(|(_, claim)| claim.value.host.clone());
         set(&mut self.addresses, address, claim);
-        if let Some(host) = &before {
-            self.change_held(host, |held| held.addresses.remove(&address));
-        }
-        if let Some(host) = &now {
-            self.change_held(host, |held| held.addresses.insert(address));
-        }
+        self.hand_over(address, before.as_ref(), now.as_ref(), |held| &mut held.addresses);
         before.into_iter().chain(now).collect()
+    }
+
+    /// Notes whose something was, and whose it is.
+    fn hand_over<T: Ord + Copy>(
+        &mut self,
+        thing: T,
+        before: Option<&HostId>,
+        now: Option<&HostId>,
+        of: impl Fn(&mut Held) -> &mut BTreeSet<T>,
+    ) {
+        if let Some(host) = before {
+            self.change_held(host, |held| of(held).remove(&thing));
+        }
+        if let Some(host) = now {
+            self.change_held(host, |held| of(held).insert(thing));
+        }
     }
 
     fn change_held(&mut self, host: &HostId, change: impl FnOnce(&mut Held) -> bool) {

@@ -48,6 +48,8 @@ fn table_of(number: Number, encrypted: bool) -> u32 {
 #[derive(Debug, Default)]
 pub(crate) struct Ingress {
     ways: BTreeMap<bool, Programmed>,
+    /// It was looked whether an agent before this one has left some.
+    has_looked: bool,
     /// Unknown before they were read.
     rules: Option<BTreeSet<MarkRule>>,
 }
@@ -153,13 +155,18 @@ impl Ingress {
     /// Has the kernel have these ways, and no others.
     pub(crate) fn program(&mut self, host: &mut Socket, wanted: BTreeMap<bool, Wanted>) -> Result<(), Error> {
         for encrypted in [false, true].into_iter().filter(|encrypted| !wanted.contains_key(encrypted)) {
-            let was_there = self.ways.remove(&encrypted).is_some();
+            let was_there = self.ways.contains_key(&encrypted);
+            if self.has_looked && !was_there {
+                continue;
+            }
             if vxlan::remove_labelled(host, &label(encrypted), device(encrypted))? || was_there {
                 for subnet in subnets(encrypted) {
                     ways::remove_unreachable_to(host, subnet)?;
                 }
             }
+            self.ways.remove(&encrypted);
         }
+        self.has_looked = true;
         for (encrypted, wanted) in wanted {
             let is_new = !self.ways.contains_key(&encrypted);
             let programmed = vxlan::program(host, self.ways.remove(&encrypted), wanted)?;
