@@ -25,7 +25,7 @@ use nfnetlink::{Batch, Message, subsystem};
 use crate::connection::Connection;
 use crate::expression::{Expressions, Interface, Side, Version, interface_name, octets};
 use crate::object::{
-    Held, Hook, Interval, Keys, Mapped, Place, Table, del_element, del_table, interval_elements, new_chain,
+    Data, Held, Hook, Interval, Keys, Mapped, Place, Table, del_element, del_table, interval_elements, new_chain,
     new_element, new_interval_set, new_rule, new_set, new_table,
 };
 use crate::uapi::hook::{FORWARD, OUTPUT, PREROUTING};
@@ -70,13 +70,17 @@ pub struct Overlay {
     pub ingress: Ingress,
 }
 
-/// A set of single keys.
+/// A set of single keys, or a map of them.
 struct Hash {
     name: &'static str,
     keys: Keys,
+    mapped: Mapped,
     about: &'static str,
-    content: fn(&Overlay) -> BTreeSet<Vec<u8>>,
+    content: fn(&Overlay) -> Content,
 }
+
+/// The keys of a set, or a map's with their values.
+type Content = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
 
 /// A set of intervals, with the lengths of its fields.
 struct Ranges {
@@ -91,38 +95,44 @@ const HASHES: [Hash; 6] = [
     Hash {
         name: "vnis",
         keys: keys(MARK, 4),
+        mapped: Mapped::Nothing,
         about: "identifiers of networks, as VXLAN's header has them",
         content: |wanted| vnis(&wanted.vnis),
     },
     Hash {
         name: "inner_vnis",
         keys: keys(MARK, 4),
+        mapped: Mapped::Nothing,
         about: "identifiers that are used inside of what is encrypted only",
         content: |wanted| vnis(&wanted.inner_vnis),
     },
     Hash {
         name: "tunnels",
         keys: keys(NAME, 16),
+        mapped: Mapped::Nothing,
         about: "devices that encrypt",
         content: |wanted| names(&wanted.tunnels),
     },
     Hash {
         name: "devices",
         keys: keys(NAME, 16),
+        mapped: Mapped::Nothing,
         about: "the networks' devices",
         content: |wanted| names(&wanted.devices),
     },
     Hash {
         name: "peers4",
         keys: keys(IPV4, 4),
+        mapped: Mapped::Nothing,
         about: "hosts that may send",
-        content: |wanted| peers(wanted, Version::V4),
+        content: |wanted| addresses(&wanted.peers, Version::V4),
     },
     Hash {
         name: "peers6",
         keys: keys(IPV6, 16),
+        mapped: Mapped::Nothing,
         about: "hosts that may send",
-        content: |wanted| peers(wanted, Version::V6),
+        content: |wanted| addresses(&wanted.peers, Version::V6),
     },
 ];
 
@@ -179,16 +189,21 @@ const fn keys(kind: u32, length: u32) -> Keys {
     Keys { kind, length, host_order: kind == NAME }
 }
 
-fn vnis(vnis: &BTreeSet<u32>) -> BTreeSet<Vec<u8>> {
-    vnis.iter().map(|vni| (vni << 8).to_be_bytes().to_vec()).collect()
+fn vnis(vnis: &BTreeSet<u32>) -> Content {
+    vnis.iter().map(|vni| ((vni << 8).to_be_bytes().to_vec(), None)).collect()
 }
 
-fn names(names: &BTreeSet<String>) -> BTreeSet<Vec<u8>> {
-    names.iter().map(|name| interface_name(name).to_vec()).collect()
+fn names(names: &BTreeSet<String>) -> Content {
+    names.iter().map(|name| (interface_name(name).to_vec(), None)).collect()
 }
 
-fn peers(wanted: &Overlay, version: Version) -> BTreeSet<Vec<u8>> {
-    wanted.peers.iter().filter(|peer| Version::of(**peer) == version).map(|peer| octets(*peer)).collect()
+fn addresses(addresses: &BTreeSet<IpAddr>, version: Version) -> Content {
+    let of_version = addresses.iter().filter(|address| Version::of(**address) == version);
+    of_version.map(|address| (octets(*address), None)).collect()
+}
+
+fn hashes() -> impl Iterator<Item = Hash> {
+    HASHES.into_iter().chain(ingress::HASHES)
 }
 
 fn subnets(wanted: &Overlay, version: Version, pick: impl Fn(bool) -> bool) -> BTreeSet<Interval> {
@@ -348,9 +363,9 @@ impl Guard {
                 return Ok(false);
             }
         }
-        for set in HASHES {
-            let found = self.connection.elements(place(set.name))?.into_iter().map(|held| held.key).collect();
-            if (set.content)(wanted) != found {
+        for (set, content) in contents(wanted) {
+            let found = self.connection.elements(place(set))?.into_iter().map(as_content).collect();
+            if content != found {
                 return Ok(false);
             }
         }
@@ -358,12 +373,6 @@ impl Guard {
             let found: BTreeSet<_> =
                 self.connection.elements(place(set.name))?.into_iter().map(|held| held.key).collect();
             if !(set.content)(wanted).iter().all(|interval| found.contains(&interval.first)) {
-                return Ok(false);
-            }
-        }
-        for (set, content) in ingress::contents(wanted) {
-            let found = self.connection.elements(place(set))?.into_iter().map(ingress::as_content).collect();
-            if content != found {
                 return Ok(false);
             }
         }
@@ -398,13 +407,13 @@ fn anew(wanted: &Overlay) -> Batch {
         id += 1;
         id
     };
-    for set in HASHES {
-        batch.push(new_set(place(set.name), number(), set.keys, Mapped::Nothing, set.about));
+    for set in hashes() {
+        batch.push(new_set(place(set.name), number(), set.keys, set.mapped, set.about));
     }
     for set in RANGES {
         batch.push(new_interval_set(place(set.name), number(), set.keys, set.fields, set.about));
     }
-    ingress::push_sets(&mut batch, &mut number);
+    ingress::push_slot_maps(&mut batch, &mut number);
     let chains = chains(wanted.port);
     for chain in &chains {
         batch.push(new_chain(TABLE, chain.name, chain.hook));
@@ -423,17 +432,10 @@ fn changes(current: &Overlay, wanted: &Overlay) -> Batch {
 }
 
 fn push_changes(batch: &mut Batch, current: &Overlay, wanted: &Overlay) {
-    ingress::push_changes(batch, current, wanted);
-    for set in HASHES {
-        let (old, new) = ((set.content)(current), (set.content)(wanted));
-        for key in old.difference(&new) {
-            batch.push(del_element(place(set.name), key));
-        }
-        for key in new.difference(&old) {
-            let held = Held { key: key.clone(), data: None, label: LABEL.to_owned(), link: None };
-            batch.push(new_element(place(set.name), &held, true));
-        }
+    for set in hashes() {
+        change(batch, set.name, &(set.content)(current), &(set.content)(wanted));
     }
+    ingress::push_slots(batch, &current.ingress, &wanted.ingress);
     for set in RANGES {
         let (old, new) = ((set.content)(current), (set.content)(wanted));
         for (intervals, add) in [(old.difference(&new), false), (new.difference(&old), true)] {
@@ -444,4 +446,33 @@ fn push_changes(batch: &mut Batch, current: &Overlay, wanted: &Overlay) {
             }
         }
     }
+}
+
+/// An element whose data is another is removed and made anew: in one transaction, packets see one of them.
+fn change(batch: &mut Batch, set: &'static str, old: &Content, new: &Content) {
+    for (key, _) in old.iter().filter(|(key, data)| new.get(*key) != Some(data)) {
+        batch.push(del_element(place(set), key));
+    }
+    for (key, data) in new.iter().filter(|(key, data)| old.get(*key) != Some(data)) {
+        let data = data.clone().map(Data::Value);
+        batch.push(new_element(
+            place(set),
+            &Held { key: key.clone(), data, label: LABEL.to_owned(), link: None },
+            true,
+        ));
+    }
+}
+
+/// The sets of single keys and the maps with what has to be in them.
+fn contents(wanted: &Overlay) -> impl Iterator<Item = (&'static str, Content)> {
+    hashes().map(|set| (set.name, (set.content)(wanted))).chain(ingress::slots(&wanted.ingress))
+}
+
+/// An element as [`contents`] has it.
+fn as_content(held: Held) -> (Vec<u8>, Option<Vec<u8>>) {
+    let data = match held.data {
+        Some(Data::Value(bytes)) => Some(bytes),
+        _ => None,
+    };
+    (held.key, data)
 }

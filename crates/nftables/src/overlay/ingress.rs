@@ -25,9 +25,9 @@ use ip::Protocol;
 use netlink::Mac;
 use nfnetlink::Batch;
 
-use super::{Chain, IPV4, IPV6, LABEL, MARK, NAME, Overlay, keys, of, place};
+use super::{Chain, Content, Hash, IPV4, IPV6, MARK, NAME, addresses, change, keys, names, of, place};
 use crate::expression::{Interface, Side, Spread, Version, interface_name, octets};
-use crate::object::{Data, Held, Hook, Keys, Mapped, del_element, new_element, new_set};
+use crate::object::{Hook, Keys, Mapped, new_set};
 use crate::ruleset::{FOR_THIS_HOST, LOOPBACK4, LOOPBACK6};
 use crate::uapi::hook::{OUTPUT, POSTROUTING, PREROUTING};
 
@@ -79,59 +79,48 @@ const SENT_HERE: Spread = Spread { slots: SLOTS as u32, seed: 0x6f63_6e69 };
 
 const DEVICES: &str = "ingress";
 
-/// A set, or a map.
-struct Kind {
-    name: &'static str,
-    keys: Keys,
-    mapped: Mapped,
-    about: &'static str,
-    content: fn(&Ingress) -> Content,
-}
-
-type Content = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
-
-const KINDS: [Kind; 6] = [
-    Kind {
+pub(super) const HASHES: [Hash; 6] = [
+    Hash {
         name: DEVICES,
         keys: keys(NAME, 16),
         mapped: Mapped::Nothing,
         about: "devices between hosts, for ports that every host answers",
-        content: |wanted| wanted.devices.iter().map(|name| (interface_name(name).to_vec(), None)).collect(),
+        content: |wanted| names(&wanted.ingress.devices),
     },
-    Kind {
+    Hash {
         name: "entries",
         keys: keys(NAME << 6 | ETHER, 24),
         mapped: Mapped::Value { kind: MARK, length: 4 },
         about: "device . host that may send -> mark of what goes back to it",
-        content: entries,
+        content: |wanted| entries(&wanted.ingress),
     },
-    Kind {
+    Hash {
         name: "own4",
         keys: keys(IPV4, 4),
         mapped: Mapped::Nothing,
         about: "this host's addresses there",
-        content: |wanted| own(wanted, Version::V4),
+        content: |wanted| addresses(&wanted.ingress.own, Version::V4),
     },
-    Kind {
+    Hash {
         name: "own6",
         keys: keys(IPV6, 16),
         mapped: Mapped::Nothing,
         about: "this host's addresses there",
-        content: |wanted| own(wanted, Version::V6),
+        content: |wanted| addresses(&wanted.ingress.own, Version::V6),
     },
-    Kind {
+    Hash {
         name: "expected4",
         keys: keys((NAME << 6 | PROTOCOL) << 6 | PORT, 24),
         mapped: Mapped::Nothing,
         about: "device . port that other hosts may send there",
-        content: |wanted| expected(wanted, true),
+        content: |wanted| expected(&wanted.ingress, true),
     },
-    Kind {
+    Hash {
         name: "expected6",
         keys: keys((NAME << 6 | PROTOCOL) << 6 | PORT, 24),
         mapped: Mapped::Nothing,
         about: "device . port that other hosts may send there",
-        content: |wanted| expected(wanted, false),
+        content: |wanted| expected(&wanted.ingress, false),
     },
 ];
 
@@ -159,11 +148,6 @@ fn entries(wanted: &Ingress) -> Content {
     let key = |device: &str, mac: &Mac| [&interface_name(device)[..], &mac.0, &[0; 2]].concat();
     let all = wanted.entries.iter();
     all.map(|((device, mac), mark)| (key(device, mac), Some(mark.to_ne_bytes().to_vec()))).collect()
-}
-
-fn own(wanted: &Ingress, version: Version) -> Content {
-    let of_version = wanted.own.iter().filter(|address| Version::of(**address) == version);
-    of_version.map(|address| (octets(*address), None)).collect()
 }
 
 fn expected(wanted: &Ingress, ipv4: bool) -> Content {
@@ -282,52 +266,20 @@ pub(super) fn after_published(chain: Chain) -> Chain {
     chain.rule(|rule| rule.interface_in(Interface::Out, DEVICES).counted_drop())
 }
 
-pub(super) fn push_sets(batch: &mut Batch, mut number: impl FnMut() -> u32) {
-    for kind in KINDS {
-        batch.push(new_set(place(kind.name), number(), kind.keys, kind.mapped, kind.about));
-    }
+pub(super) fn push_slot_maps(batch: &mut Batch, mut number: impl FnMut() -> u32) {
     for map in SLOT_MAPS {
         batch.push(new_set(place(map.name), number(), SLOT_KEYS, map.mapped(), map.about));
     }
 }
 
-pub(super) fn push_changes(batch: &mut Batch, current: &Overlay, wanted: &Overlay) {
-    let (current, wanted) = (&current.ingress, &wanted.ingress);
-    for kind in KINDS {
-        change(batch, kind.name, &(kind.content)(current), &(kind.content)(wanted));
-    }
+pub(super) fn push_slots(batch: &mut Batch, current: &Ingress, wanted: &Ingress) {
     for map in SLOT_MAPS {
         let (old, new) = map.differences(current, wanted);
         change(batch, map.name, &old, &new);
     }
 }
 
-/// An element whose data is another is removed and made anew: in one transaction, packets see one of them.
-fn change(batch: &mut Batch, set: &'static str, old: &Content, new: &Content) {
-    for (key, _) in old.iter().filter(|(key, data)| new.get(*key) != Some(data)) {
-        batch.push(del_element(place(set), key));
-    }
-    for (key, data) in new.iter().filter(|(key, data)| old.get(*key) != Some(data)) {
-        let data = data.clone().map(Data::Value);
-        batch.push(new_element(
-            place(set),
-            &Held { key: key.clone(), data, label: LABEL.to_owned(), link: None },
-            true,
-        ));
-    }
-}
-
-/// The sets with what has to be in them.
-pub(super) fn contents(wanted: &Overlay) -> Vec<(&'static str, Content)> {
-    let kinds = KINDS.iter().map(|kind| (kind.name, (kind.content)(&wanted.ingress)));
-    kinds.chain(SLOT_MAPS.iter().map(|map| (map.name, map.content(&wanted.ingress)))).collect()
-}
-
-/// An element as [`contents`] has it.
-pub(super) fn as_content(held: Held) -> (Vec<u8>, Option<Vec<u8>>) {
-    let data = match held.data {
-        Some(Data::Value(bytes)) => Some(bytes),
-        _ => None,
-    };
-    (held.key, data)
+/// The maps with what has to be in them.
+pub(super) fn slots(wanted: &Ingress) -> impl Iterator<Item = (&'static str, Content)> {
+    SLOT_MAPS.into_iter().map(|map| (map.name, map.content(wanted)))
 }
