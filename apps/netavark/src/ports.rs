@@ -42,10 +42,8 @@ impl PortMapping {
 
     pub(crate) fn protocols(&self) -> Result<Vec<Protocol>, Error> {
         let known = |word: &str| match word.trim() {
-            "" | "tcp" => Ok(Protocol::Tcp),
-            "udp" => Ok(Protocol::Udp),
-            "sctp" => Ok(Protocol::Sctp),
-            other => Err(Error::Protocol { mapping: self.to_string(), protocol: other.to_owned() }),
+            "" => Ok(Protocol::Tcp),
+            word => word.parse().map_err(|_| Error::Protocol { mapping: self.to_string(), protocol: word.to_owned() }),
         };
         self.protocol.split(',').map(known).collect()
     }

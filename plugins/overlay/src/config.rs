@@ -69,10 +69,8 @@ impl PortMapping {
     fn wanted(&self) -> Result<Wanted, Error> {
         let port = |number: i64| u16::try_from(number).ok().filter(|port| *port != 0).ok_or(Error::NoPort(number));
         let protocol = match self.protocol.to_ascii_lowercase().as_str() {
-            "" | "tcp" => Protocol::Tcp,
-            "udp" => Protocol::Udp,
-            "sctp" => Protocol::Sctp,
-            _ => return Err(Error::NoProtocol(self.protocol.clone())),
+            "" => Protocol::Tcp,
+            word => word.parse().map_err(|_| Error::NoProtocol(self.protocol.clone()))?,
         };
         let port_of_hosts = Port { protocol, port: port(self.host_port)? };
         let address = match self.host_ip.as_str() {

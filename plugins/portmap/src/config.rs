@@ -173,10 +173,10 @@ fn tcp() -> Protocol {
 
 fn protocol<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Protocol, D::Error> {
     match String::deserialize(deserializer)?.to_ascii_lowercase().as_str() {
-        "tcp" | "" => Ok(Protocol::Tcp),
-        "udp" => Ok(Protocol::Udp),
-        "sctp" => Ok(Protocol::Sctp),
-        other => Err(serde::de::Error::custom(format_args!("{other:?} has no ports: use tcp, udp or sctp"))),
+        "" => Ok(Protocol::Tcp),
+        word => word
+            .parse()
+            .map_err(|_| serde::de::Error::custom(format_args!("{word:?} has no ports: use tcp, udp or sctp"))),
     }
 }
 

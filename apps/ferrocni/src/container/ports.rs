@@ -111,8 +111,8 @@ impl FromStr for Ports {
 /// `80`, `80-89`, `53/udp`: what `--expose` takes, and the end of what `--publish` does.
 pub(crate) fn exposed(text: &str) -> Result<(Ports, Protocol), String> {
     let (ports, protocol) = text.rsplit_once('/').unwrap_or((text, "tcp"));
-    let known = Protocol::ALL.into_iter().find(|known| known.to_string() == protocol.to_ascii_lowercase());
-    Ok((ports.parse()?, known.ok_or_else(|| format!("{protocol:?} is no protocol: use tcp, udp or sctp"))?))
+    let known = protocol.to_ascii_lowercase().parse();
+    Ok((ports.parse()?, known.map_err(|_| format!("{protocol:?} is no protocol: use tcp, udp or sctp"))?))
 }
 
 impl FromStr for Publish {
