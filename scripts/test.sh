@@ -219,7 +219,7 @@ run_tests() {
 # What the tests have said is printed, whether they pass then or not.
 run_failed_again() {
     local names targets target
-    mapfile -t names < <(sed -n 's/^test \(.*\) \.\.\. FAILED$/\1/p' "$LOG")
+    mapfile -t names < <(failed_in "$LOG")
     mapfile -t targets < <(sed -n 's/^    `\(-p .*\)`$/\1/p' "$LOG")
     [ ${#names[@]} -gt 0 ] && [ ${#targets[@]} -gt 0 ] || fail "see $LOG"
     step "failed beside others:"
@@ -228,6 +228,11 @@ run_failed_again() {
         # shellcheck disable=SC2086
         cargo test --locked $target -- --exact --test-threads 1 "${names[@]}" 2>&1 | tee -a "$LOG"
     done
+}
+
+# The names of the tests that failed, by what was printed of them.
+failed_in() {
+    sed -n 's/^test \(.*\) \.\.\. FAILED.*$/\1/p' "$1"
 }
 
 # What Go's linker made.
@@ -308,7 +313,7 @@ run_modules() {
     step "tests of kernel features $where: $*"
     mapfile -t tests < <(tests_of "$@")
     if ! $runner "$program" --exact "${tests[@]}" 2>&1 | tee "$log.run"; then
-        mapfile -t tests < <(sed -n 's/^test \(.*\) \.\.\. FAILED.*$/\1/p' "$log.run")
+        mapfile -t tests < <(failed_in "$log.run")
         [ ${#tests[@]} -gt 0 ] || fail "see $log.run"
         step "once more, one at a time: ${tests[*]}"
         $runner "$program" --exact --test-threads 1 "${tests[@]}" 2>&1 | tee -a "$log.run"
