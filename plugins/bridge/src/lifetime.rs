@@ -1,6 +1,6 @@
 //! Bridges that come before their first container, and go with their last: for who decides about them apart from ADD and DEL.
 
-use netlink::{Link, Socket, if_found};
+use netlink::{Link, LinkKind, Socket, if_found};
 
 use crate::{Config, Error, link, vlan_gateway};
 
@@ -23,6 +23,9 @@ pub fn remove_unused(host: &mut Socket, name: &str) -> Result<(), Error> {
     let Some(bridge) = if_found(host.link(name))?.filter(|link| link.kind.as_deref() == Some("bridge")) else {
         return Ok(());
     };
+    if has_live_container(&bridge) {
+        return Ok(());
+    }
     let ports = host.links_with_master(bridge.index)?;
     if !ports.iter().all(vlan_gateway::is_port_of_one) {
         return Ok(());
@@ -31,4 +34,12 @@ pub fn remove_unused(host: &mut Socket, name: &str) -> Result<(), Error> {
         if_found(host.delete_link(link.index))?;
     }
     Ok(())
+}
+
+/// The kernel looks at all links of the host to list a bridge's ports. A bridge that works has a port that does, and without VLANs none
+/// is the host's own.
+fn has_live_container(bridge: &Link) -> bool {
+    bridge.carrier
+        && bridge.operational
+        && matches!(bridge.options, Some(LinkKind::Bridge { vlan_filtering: false, .. }))
 }

@@ -54,6 +54,9 @@ pub struct Link {
     pub running: bool,
     /// It is up, and something is at the other end of its wire. `running` follows, when the kernel gets round to it.
     pub carrier: bool,
+    /// The kernel has found it to be working (`IF_OPER_UP`, RFC 2863). It is told of nothing for some links (`IF_OPER_UNKNOWN`), a bridge that
+    /// has never had a port among them.
+    pub operational: bool,
     /// It was set to receive everything (`IFF_PROMISC`).
     pub promiscuous: bool,
     /// It was set to receive all multicasts (`IFF_ALLMULTI`).

@@ -11,6 +11,7 @@ const IFLA_MTU: u16 = 4;
 const IFLA_LINK: u16 = 5;
 const IFLA_MASTER: u16 = 10;
 const IFLA_TXQLEN: u16 = 13;
+const IFLA_OPERSTATE: u16 = 16;
 const IFLA_LINKINFO: u16 = 18;
 const IFLA_IFALIAS: u16 = 20;
 const IFLA_AF_SPEC: u16 = 26;
@@ -35,6 +36,8 @@ const IFF_UP: u32 = 0x1;
 const IFF_RUNNING: u32 = 0x40;
 const IFF_PROMISC: u32 = 0x100;
 const IFF_ALLMULTI: u32 = 0x200;
+/// `IF_OPER_UP` (include/uapi/linux/if.h).
+const OPERATIONAL: u8 = 6;
 
 /// Reads an `RTM_NEWLINK` or `RTM_DELLINK`.
 pub(crate) fn read(message: &Message<'_>) -> Result<Link> {
@@ -50,6 +53,7 @@ pub(crate) fn read(message: &Message<'_>) -> Result<Link> {
         up: flags & IFF_UP != 0,
         running: flags & IFF_RUNNING != 0,
         carrier: false,
+        operational: false,
         promiscuous: flags & IFF_PROMISC != 0,
         all_multicast: flags & IFF_ALLMULTI != 0,
         tx_queue_len: 0,
@@ -79,6 +83,7 @@ fn read_attribute(attribute: &Attribute<'_>, link: &mut Link) -> Result<()> {
         // 0: the link underneath is in a namespace this one has no number for.
         IFLA_LINK => link.peer_index = Some(attribute.u32()?).filter(|&index| index != 0),
         IFLA_TXQLEN => link.tx_queue_len = attribute.u32()?,
+        IFLA_OPERSTATE => link.operational = attribute.u8()? == OPERATIONAL,
         IFLA_CARRIER => link.carrier = attribute.u8()? != 0,
         IFLA_MASTER => link.master = Some(attribute.u32()?),
         IFLA_IFALIAS => link.alias = Some(attribute.text()),

@@ -1,3 +1,6 @@
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
 use netlink::{Bridge, BridgePort, Error, LinkChange, LinkRef, Mac, Netns, Socket};
 use serde_json::json;
 
@@ -222,6 +225,29 @@ fn lists_are_of_what_was_asked_for() {
         assert_eq!(names(socket.links().expect("listed")), ["a", "b", "br0", "br1", "lo"]);
         assert_eq!(names(socket.links_with_master(first).expect("listed")), ["a"]);
         assert_eq!(names(socket.links_with_master(4711).expect("listed")), [""; 0]);
+    });
+}
+
+#[test]
+fn a_bridge_is_operational_while_a_port_is() {
+    in_new_netns(|| {
+        let mut socket = socket();
+        let bridge = bridge(&mut socket, "br0");
+        let state = |socket: &mut Socket| {
+            let link = socket.link(bridge).expect("found");
+            (link.carrier, link.operational)
+        };
+        assert_eq!(state(&mut socket), (true, false), "nobody has told the kernel");
+        let (a, _) = pair(&mut socket);
+        socket.change_link(a, &LinkChange { master: Some(bridge), ..LinkChange::default() }).expect("a port");
+        // The kernel sees to it when it gets round to it.
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while state(&mut socket) != (true, true) {
+            assert!(Instant::now() < deadline, "{:?}", state(&mut socket));
+            sleep(Duration::from_millis(10));
+        }
+        socket.delete_link(a).expect("deleted");
+        assert!(!state(&mut socket).0, "the carrier is gone at once");
     });
 }
 
