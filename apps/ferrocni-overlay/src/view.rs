@@ -3,6 +3,7 @@
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use crate::ingress::Shares;
 use cni::{Attachment, NetworkName};
@@ -54,6 +55,8 @@ pub(crate) enum Touched {
 pub(crate) struct View {
     pub(crate) cluster: Option<Cluster>,
     pub(crate) hosts: BTreeMap<HostId, Host>,
+    /// The addresses of all but one, until a host changes.
+    underlay: OnceCell<Arc<BTreeSet<IpAddr>>>,
     pub(crate) alive: BTreeSet<HostId>,
     pub(crate) networks: BTreeMap<NetworkName, NetworkView>,
     /// What hosts have behind ports that every host answers.
@@ -143,6 +146,14 @@ impl View {
         }
     }
 
+    /// The addresses of the hosts, but for this one, which is always the same.
+    pub(crate) fn underlay_but_of(&self, own: &HostId) -> Arc<BTreeSet<IpAddr>> {
+        let others = || self.hosts.iter().filter(|(host, _)| *host != own);
+        self.underlay
+            .get_or_init(|| Arc::new(others().flat_map(|(_, host)| host.underlay.iter().copied()).collect()))
+            .clone()
+    }
+
     fn take_over(&mut self, change: &Change) -> Touched {
         self.nonsense.remove(&change.key);
         match self.try_apply(change) {
@@ -166,6 +177,7 @@ impl View {
             (Key::Cluster, _) => self.cluster = change.read()?,
             (Key::Host(id), _) => {
                 set(&mut self.hosts, id.clone(), change.read()?);
+                self.underlay.take();
                 return Ok(Touched::Host(id));
             }
             (Key::Alive(id), _) => {
@@ -461,6 +473,7 @@ mod tests {
     use serde_json::{Value, json};
 
     const A: &str = "aaaaaaaa-0000-4000-8000-000000000000";
+    const B: &str = "bbbbbbbb-0000-4000-8000-000000000000";
 
     fn change(key: &str, value: Option<&Value>) -> Change {
         let key = format!("{}{key}", overlay::key::PREFIX).into_bytes();
@@ -487,7 +500,6 @@ mod tests {
 
     #[test]
     fn what_a_host_has_is_found_by_the_host_and_a_change_says_whom_it_concerns() {
-        const B: &str = "bbbbbbbb-0000-4000-8000-000000000000";
         let (mut view, name) = (View::default(), NetworkName::new("n").unwrap());
         let [a, b] = [A, B].map(|id| HostId::parse(id).unwrap());
         let holders = |hosts: &[&HostId]| Touched::Holders(name.clone(), hosts.iter().copied().cloned().collect());
@@ -593,6 +605,26 @@ mod tests {
         view.forget_remembered();
         assert_eq!(reached(&view), 0, "in time");
         assert_eq!(reached(&restored(&[&config])), 0, "its host is gone");
+    }
+
+    #[test]
+    fn the_addresses_of_hosts_are_shared_until_one_changes() {
+        let mut view = View::default();
+        let host = |id: &str, address: &str| {
+            change(&format!("hosts/{id}"), Some(&json!({"name": "h", "underlay": [address], "mtu": 1500})))
+        };
+        let of = |addresses: &[&str]| addresses.iter().map(|it| it.parse().unwrap()).collect::<BTreeSet<IpAddr>>();
+        let own = HostId::parse(A).unwrap();
+        view.apply(&host(A, "192.0.2.1"));
+        view.apply(&host(B, "192.0.2.2"));
+        let known = view.underlay_but_of(&own);
+        assert_eq!(*known, of(&["192.0.2.2"]));
+        view.apply(&change("nets/n/config", Some(&config())));
+        assert!(Arc::ptr_eq(&known, &view.underlay_but_of(&own)));
+        view.apply(&host(B, "192.0.2.3"));
+        assert_eq!(*view.underlay_but_of(&own), of(&["192.0.2.3"]));
+        view.apply(&change(&format!("hosts/{B}"), None));
+        assert_eq!(*view.underlay_but_of(&own), of(&[]));
     }
 
     #[test]

@@ -18,6 +18,7 @@ mod ingress;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use ipnetwork::IpNetwork;
 use nfnetlink::{Batch, Message, subsystem};
@@ -62,8 +63,8 @@ pub struct Overlay {
     pub tunnels: BTreeSet<String>,
     /// Their devices.
     pub devices: BTreeSet<String>,
-    /// The addresses of the other hosts.
-    pub peers: BTreeSet<IpAddr>,
+    /// The addresses of the other hosts, thousands perhaps: a change of something else goes by without a look at them if they are shared.
+    pub peers: Arc<BTreeSet<IpAddr>>,
     /// The networks' subnets, and whether each is internal.
     pub subnets: BTreeMap<IpNetwork, bool>,
     /// Ports that every host answers.
@@ -432,6 +433,7 @@ fn changes(current: &Overlay, wanted: &Overlay) -> Batch {
 }
 
 fn push_changes(batch: &mut Batch, current: &Overlay, wanted: &Overlay) {
+    let (current, wanted) = (&without_peers_of(current, wanted), &without_peers_of(wanted, current));
     for set in hashes() {
         change(batch, set.name, &(set.content)(current), &(set.content)(wanted));
     }
@@ -446,6 +448,13 @@ fn push_changes(batch: &mut Batch, current: &Overlay, wanted: &Overlay) {
             }
         }
     }
+}
+
+/// What comes or goes is all that has to be put into the kernel's form.
+fn without_peers_of(one: &Overlay, other: &Overlay) -> Overlay {
+    let is_same = Arc::ptr_eq(&one.peers, &other.peers);
+    let peers = if is_same { BTreeSet::new() } else { &*one.peers - &*other.peers };
+    Overlay { peers: peers.into(), ..one.clone() }
 }
 
 /// An element whose data is another is removed and made anew: in one transaction, packets see one of them.

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
+use std::sync::Arc;
 
 use netlink::Netns;
 use nftables::overlay::{Guard, Overlay};
@@ -25,7 +26,11 @@ fn overlay() -> Overlay {
         port: 4789,
         vnis: BTreeSet::from([4097, 16_777_215]),
         devices: BTreeSet::from(["overlay4097".to_owned()]),
-        peers: ["192.0.2.2", "192.0.2.3", "2001:db8::2"].map(|peer| peer.parse().expect("an address")).into(),
+        peers: ["192.0.2.2", "192.0.2.3", "2001:db8::2"]
+            .map(|peer| peer.parse().expect("an address"))
+            .into_iter()
+            .collect::<BTreeSet<_>>()
+            .into(),
         subnets: BTreeMap::from(subnets),
         ..Overlay::default()
     }
@@ -69,7 +74,7 @@ fn what_changes_is_changed_and_counters_go_on() {
         guard.set(&overlay()).expect("made");
         let before = nft("-a list chain inet ferrocni_overlay outer");
         let mut other = overlay();
-        other.peers.retain(std::net::IpAddr::is_ipv4);
+        Arc::make_mut(&mut other.peers).retain(std::net::IpAddr::is_ipv4);
         other.subnets.remove(&"10.128.0.0/16".parse().expect("a subnet"));
         other.subnets.insert("10.129.0.0/16".parse().expect("a subnet"), true);
         guard.set(&other).expect("changed");
@@ -110,9 +115,10 @@ fn damage_is_noticed_and_mended() {
 #[test]
 fn a_cluster_of_ten_thousand_hosts_fits() {
     in_new_netns(|| {
-        let peers = (0..10_000_u32).map(|host| std::net::Ipv4Addr::from(0x0a00_0000 + host).into()).collect();
+        let peers: BTreeSet<_> =
+            (0..10_000_u32).map(|host| std::net::Ipv4Addr::from(0x0a00_0000 + host).into()).collect();
         let mut guard = Guard::open().expect("a socket");
-        guard.set(&Overlay { peers, ..overlay() }).expect("made");
+        guard.set(&Overlay { peers: peers.into(), ..overlay() }).expect("made");
         assert!(guard.is_whole().expect("an answer"));
         guard.set(&overlay()).expect("changed");
     });

@@ -1,7 +1,5 @@
 //! What the packet filter has to know of the networks that this host has joined.
 
-use std::net::IpAddr;
-
 use nftables::overlay::{Ingress, Overlay};
 use overlay::{HostId, Network};
 
@@ -15,9 +13,7 @@ pub(crate) fn wanted<'a>(
     port: u16,
     ingress: Ingress,
 ) -> Overlay {
-    let peers = view.hosts.iter().filter(|(host, _)| *host != id).flat_map(|(_, host)| host.underlay.iter().copied());
-    let mut overlay =
-        Overlay { port, peers: peers.collect::<std::collections::BTreeSet<IpAddr>>(), ingress, ..Overlay::default() };
+    let mut overlay = Overlay { port, peers: view.underlay_but_of(id), ingress, ..Overlay::default() };
     if !overlay.ingress.devices.is_empty() {
         overlay.vnis.insert(::overlay::ingress::vni(false).number());
         overlay.inner_vnis.insert(::overlay::ingress::vni(true).number());
