@@ -3,16 +3,22 @@
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::thread;
+use std::time::Duration;
 
 use crate::error::{Error, Result};
 
 use super::{Container, Network, Program, Side, bench, call};
 
-/// A bridge has at most 1,023 ports.
-const PER_BRIDGE: u16 = 1000;
+/// What a new link says to its neighbours goes to all ports of a bridge: with a thousand, the kernel is busy with it for minutes.
+const PER_BRIDGE: u16 = 50;
 
 /// Above those of the containers that are measured.
 const FIRST_PORT: u16 = 10_000;
+
+/// How long to wait for each container that was added: the kernel goes on about new links for a while (duplicate addresses, groups,
+/// carriers), and that must not fall into what is measured.
+const AFTER_EACH: Duration = Duration::from_millis(6);
 
 /// The neighbour's address and ports, in the rules that are repeated.
 const NEIGHBOUR: (&str, [&str; 2]) = ("10.88.0.2", ["7000", "7001"]);
@@ -21,9 +27,11 @@ const NEIGHBOUR: (&str, [&str; 2]) = ("10.88.0.2", ["7000", "7001"]);
 /// the neighbour are repeated for each of them, and of links there are none, which is to its advantage.
 pub(super) fn fill(side: &Side, others: u16) -> Result<()> {
     match side.program {
-        Program::Ours(_) => connect(side, others),
-        Program::Debian(_) => side.host.run(|| repeat(others)),
+        Program::Ours(_) => connect(side, others)?,
+        Program::Debian(_) => side.host.run(|| repeat(others))?,
     }
+    thread::sleep(AFTER_EACH * others.into());
+    Ok(())
 }
 
 /// The host ports of a container by its number.
