@@ -4,13 +4,14 @@ use std::path::Path;
 
 use ::names::{Name, Records};
 use cni::{AddResult, Attachment, Interface, NetworkName, json};
-use cni_runtime::{Attached, Cache, CacheError, Cached, Network};
+use cni_runtime::{Attached, Cache, CacheError, Network};
 use ipnetwork::IpNetwork;
 use netlink::{Netns, Socket, if_found};
 use serde::{Deserialize, Serialize};
 
 use crate::failure::Failure;
 use crate::host::{Host, Keeper};
+use crate::parallel::in_parts;
 use crate::target::{Engine, Names, bare_id};
 
 const LOOPBACK: &str = "lo";
@@ -66,48 +67,57 @@ pub(crate) struct Connections {
 impl Connections {
     /// Of all networks.
     pub(crate) fn of_host(host: &Host) -> Result<Self, CacheError> {
-        Self::gather(host, connections)
+        let names = Names::load();
+        let connections = |part: &[RecordFile<'_>]| {
+            let read = part.iter().filter_map(|file| file.read().transpose().map(|recorded| (file.keeper, recorded)));
+            read.map(|(keeper, recorded)| Ok(Connection::of(recorded?, keeper, &names))).collect::<Vec<_>>()
+        };
+        let mut found = Self { all: Vec::new(), broken: Vec::new() };
+        for connection in in_parts(&record_files(host)?, connections).into_iter().flatten() {
+            match connection {
+                Ok(connection) => found.all.push(connection),
+                Err(error) => found.broken.push(error),
+            }
+        }
+        Ok(found)
     }
 
     /// Of one network.
     pub(crate) fn of_network(host: &Host, network: &NetworkName) -> Result<Vec<Connection>, CacheError> {
-        Ok(Self::gather(host, |cache| cache.of_network(network))?.all)
-    }
-
-    /// Of all networks, as it is recorded and no more.
-    pub(crate) fn recorded(host: &Host) -> Result<(Vec<Attached>, Vec<CacheError>), CacheError> {
-        let (mut attached, mut broken) = (Vec::new(), Vec::new());
-        for (cached, _) in read_caches(host, connections)? {
-            attached.extend(cached.attached);
-            broken.extend(cached.broken);
+        let (names, mut all) = (Names::load(), Vec::new());
+        for keeper in Keeper::ALL {
+            let recorded = host.runtime_of(keeper).cache().of_network(network)?.attached;
+            all.extend(recorded.into_iter().map(|recorded| Connection::of(recorded, keeper, &names)));
         }
-        Ok((attached, broken))
-    }
-
-    fn gather(host: &Host, read: impl Fn(&Cache) -> Result<Cached, CacheError>) -> Result<Self, CacheError> {
-        let names = Names::load();
-        let mut found = Self { all: Vec::new(), broken: Vec::new() };
-        for (cached, keeper) in read_caches(host, read)? {
-            found.all.extend(cached.attached.into_iter().map(|recorded| Connection::of(recorded, keeper, &names)));
-            found.broken.extend(cached.broken);
-        }
-        Ok(found)
+        Ok(all)
     }
 }
 
-/// What every keeper has recorded.
-fn read_caches(
-    host: &Host,
-    read: impl Fn(&Cache) -> Result<Cached, CacheError>,
-) -> Result<Vec<(Cached, Keeper)>, CacheError> {
-    Keeper::ALL.into_iter().map(|keeper| Ok((read(host.runtime_of(keeper).cache())?, keeper))).collect()
+/// A file with a record of an attachment.
+#[derive(Debug)]
+pub(crate) struct RecordFile<'a> {
+    keeper: Keeper,
+    cache: &'a Cache,
+    name: String,
 }
 
-/// That containerd has brought a pod's loopback up by a plugin is no connection.
-fn connections(cache: &Cache) -> Result<Cached, CacheError> {
-    let mut cached = cache.list()?;
-    cached.attached.retain(|attached| attached.endpoint.ifname.as_str() != LOOPBACK);
-    Ok(cached)
+/// Those of all networks.
+pub(crate) fn record_files(host: &Host) -> Result<Vec<RecordFile<'_>>, CacheError> {
+    let mut files = Vec::new();
+    for keeper in Keeper::ALL {
+        let cache = host.runtime_of(keeper).cache();
+        files.extend(cache.names()?.into_iter().map(|name| RecordFile { keeper, cache, name }));
+    }
+    Ok(files)
+}
+
+impl RecordFile<'_> {
+    /// What it says; `None` if it has gone meanwhile, or is about no connection: a pod's loopback, which containerd has had a plugin bring
+    /// up.
+    pub(crate) fn read(&self) -> Result<Option<Attached>, CacheError> {
+        let recorded = self.cache.read_named(&self.name)?;
+        Ok(recorded.filter(|attached| attached.endpoint.ifname.as_str() != LOOPBACK))
+    }
 }
 
 impl Connection {

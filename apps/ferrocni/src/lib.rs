@@ -9,6 +9,7 @@ mod links;
 mod live;
 mod network;
 mod output;
+mod parallel;
 mod target;
 
 use std::process::ExitCode;

@@ -175,12 +175,20 @@ impl Cache {
         has_name: N,
         is_it: A,
     ) -> Result<impl Iterator<Item = Result<Attached, CacheError>> + use<'_, N, A>, CacheError> {
-        let records = self.names(has_name)?.into_iter().filter_map(|name| self.read_named(&name).transpose());
+        let records = self.names_that(has_name)?.into_iter().filter_map(|name| self.read_named(&name).transpose());
         Ok(records.filter(move |record| record.as_ref().map_or(true, &is_it)))
     }
 
+    /// What the records' files are called, for who reads them by [`Cache::read_named`], several at once perhaps.
+    ///
+    /// # Errors
+    /// As [`Cache::list`].
+    pub fn names(&self) -> Result<Vec<String>, CacheError> {
+        self.names_that(|_| true)
+    }
+
     /// In order. What begins with a dot is not finished, or not a record: no network's name does.
-    fn names(&self, is_wanted: impl Fn(&str) -> bool) -> Result<Vec<String>, CacheError> {
+    fn names_that(&self, is_wanted: impl Fn(&str) -> bool) -> Result<Vec<String>, CacheError> {
         let names = self.folder.names().map_err(|source| CacheError::File {
             action: "list",
             path: self.folder.path().to_owned(),

@@ -25,7 +25,7 @@ pub(crate) struct Args {
 
 pub(super) fn run(host: &Host, args: &Args) -> Result<ExitCode, Failure> {
     let mut outcomes = Outcomes::default();
-    let mut progress = Progress::new("stopping containers", args.containers.len());
+    let progress = Progress::new("stopping containers", args.containers.len());
     for wanted in &args.containers {
         progress.step();
         outcomes.note(stop(host, wanted, Duration::from_secs(args.time)));

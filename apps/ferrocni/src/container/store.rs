@@ -128,7 +128,7 @@ impl Store {
         let dead = self.look()?.1;
         drop(locked);
         let mut outcomes = Outcomes::default();
-        let mut progress = Progress::new("clearing up after containers that were killed", dead.len());
+        let progress = Progress::new("clearing up after containers that were killed", dead.len());
         for remains in dead {
             progress.step();
             outcomes.note(remains.clear(host));

@@ -1,7 +1,8 @@
 //! How far long work has come, for a person at a terminal.
 
 use std::io::{self, IsTerminal as _, Write as _};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 /// Work that is done before that is not long.
@@ -17,31 +18,33 @@ static IS_SHOWN: AtomicBool = AtomicBool::new(false);
 pub(crate) struct Progress {
     what: &'static str,
     total: usize,
-    done: usize,
+    done: AtomicUsize,
     /// `None` if there is nobody to show it to.
-    next: Option<Instant>,
+    next: Option<Mutex<Instant>>,
 }
 
 impl Progress {
     pub(crate) fn new(what: &'static str, total: usize) -> Self {
-        let next = (total > 1 && io::stderr().is_terminal()).then(|| Instant::now() + LONG);
-        Self { what, total, done: 0, next }
+        let next = (total > 1 && io::stderr().is_terminal()).then(|| Mutex::new(Instant::now() + LONG));
+        Self { what, total, done: AtomicUsize::new(0), next }
     }
 
     /// The next part begins.
-    pub(crate) fn step(&mut self) {
-        self.done += 1;
+    pub(crate) fn step(&self) {
+        let done = self.done.fetch_add(1, Ordering::Relaxed) + 1;
+        // Another thread that has it shows it.
+        let Some(mut next) = self.next.as_ref().and_then(|next| next.try_lock().ok()) else { return };
         let now = Instant::now();
-        if self.next.is_some_and(|next| next <= now) {
-            self.next = Some(now + INTERVAL);
-            self.show();
+        if *next <= now {
+            *next = now + INTERVAL;
+            self.show(done);
         }
     }
 
-    fn show(&self) {
+    fn show(&self, done: usize) {
         IS_SHOWN.store(true, Ordering::Relaxed);
         // It is no loss.
-        let _ = write!(io::stderr().lock(), "\r\x1b[K{}: {} of {}", self.what, self.done, self.total);
+        let _ = write!(io::stderr().lock(), "\r\x1b[K{}: {} of {}", self.what, done, self.total);
     }
 }
 

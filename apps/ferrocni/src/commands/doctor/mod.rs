@@ -79,7 +79,7 @@ pub(super) fn run(host: &Host, args: &Args) -> Result<ExitCode, Failure> {
         return Ok(sweep::run(&survey)?.status());
     }
     let (mut outcomes, mut findings) = (Outcomes::default(), Vec::new());
-    let mut progress = Progress::new("looking at this host", CHECKS.len());
+    let progress = Progress::new("looking at this host", CHECKS.len());
     for (name, check) in CHECKS {
         progress.step();
         let found = outcomes.note(check(&survey)).unwrap_or_default();

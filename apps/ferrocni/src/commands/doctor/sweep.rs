@@ -20,7 +20,7 @@ struct NoNetwork(String, String);
 pub(super) fn run(survey: &Survey<'_>) -> Result<Outcomes, Failure> {
     let mut outcomes = Outcomes::default();
     let leftovers = leftovers::lasting(survey)?;
-    let mut progress = Progress::new("removing leftovers", leftovers.len());
+    let progress = Progress::new("removing leftovers", leftovers.len());
     for leftover in leftovers {
         progress.step();
         let swept = match &leftover {

@@ -25,7 +25,7 @@ pub(super) fn run(host: &Host, args: &Args) -> Result<ExitCode, Failure> {
     }
     let (mut outcomes, mut removed) = (Outcomes::default(), Vec::new());
     let networks = host.networks()?.networks;
-    let mut progress = Progress::new("looking for networks to remove", networks.len());
+    let progress = Progress::new("looking for networks to remove", networks.len());
     for network in &networks {
         progress.step();
         let described = Description::of(network);

@@ -21,7 +21,7 @@ pub(crate) struct Args {
 
 pub(super) fn run(host: &Host, args: &Args) -> Result<ExitCode, Failure> {
     let mut outcomes = Outcomes::default();
-    let mut progress = Progress::new("removing networks", args.networks.len());
+    let progress = Progress::new("removing networks", args.networks.len());
     for name in &args.networks {
         progress.step();
         outcomes.note(remove(host, name, args.force));

@@ -6,15 +6,16 @@ use std::process::ExitCode;
 use std::thread;
 
 use ::names::{Records, Server, redirect, start};
-use cni::Attachment;
-use cni_runtime::{Attached, Network};
+use cni::{Attachment, NetworkName};
+use cni_runtime::{Attached, CacheError, Network};
 
-use crate::attachments::{Connections, has_namespace};
+use crate::attachments::{RecordFile, has_namespace, record_files};
 use crate::failure::{Failure, Outcomes, line};
 use crate::host::Host;
 use crate::output::{Progress, complain, print_line};
+use crate::parallel::in_parts;
 
-use restoration::Restoration;
+use restoration::Collection;
 
 /// Put back the packet filter's rules of all attachments, after the ruleset was flushed or the firewall reloaded, and the ways to
 /// the DNS server inside the containers
@@ -56,35 +57,79 @@ fn reload(host: &Host, args: &Args) -> Result<ExitCode, Failure> {
 
 /// What the attachments have in the host's packet filter. How many there are.
 fn restore_rules(host: &Host, only: &[Network], outcomes: &mut Outcomes) -> Result<usize, Failure> {
-    let (recorded, broken) = Connections::recorded(host)?;
-    broken.iter().for_each(|broken| complain(line(broken)));
-    let is_wanted = |one: &&Attached| only.is_empty() || only.iter().any(|network| *network.name() == one.network);
-    let (mut restoration, mut count) = (Restoration::default(), 0);
-    let mut progress = Progress::new("looking at attachments", recorded.len());
-    for attached in recorded.iter().filter(is_wanted) {
-        progress.step();
-        if outcomes.note(has_namespace(attached).map_err(Failure::from)) == Some(true) {
-            count += 1;
-            outcomes.note(restoration.collect(attached));
+    let files = record_files(host)?;
+    let progress = Progress::new("looking at attachments", files.len());
+    let (mut claims, mut count) = (Vec::new(), 0);
+    for part in in_parts(&files, |files| Part::of(files, only, &progress)) {
+        part.broken.iter().for_each(|broken| complain(line(broken)));
+        for failure in part.failures {
+            outcomes.note::<()>(Err(failure));
         }
+        claims.extend(part.collection.into_claims());
+        count += part.count;
     }
-    outcomes.note(restoration.carry_out());
+    outcomes.note(restoration::restore(&claims));
     Ok(count)
+}
+
+/// A part of what is attached.
+#[derive(Debug, Default)]
+struct Part {
+    collection: Collection,
+    /// How many have a namespace.
+    count: usize,
+    failures: Vec<Failure>,
+    /// What is no record.
+    broken: Vec<CacheError>,
+}
+
+impl Part {
+    fn of(files: &[RecordFile<'_>], only: &[Network], progress: &Progress) -> Self {
+        let mut part = Self::default();
+        for file in files {
+            progress.step();
+            match file.read() {
+                Ok(Some(attached)) if is_wanted(&attached.network, only) => {
+                    part.add(&attached).unwrap_or_else(|failure| part.failures.push(failure));
+                }
+                Ok(_) => {}
+                Err(broken) => part.broken.push(broken),
+            }
+        }
+        part
+    }
+
+    fn add(&mut self, attached: &Attached) -> Result<(), Failure> {
+        if !has_namespace(attached)? {
+            return Ok(());
+        }
+        self.count += 1;
+        self.collection.add(attached)
+    }
+}
+
+fn is_wanted(network: &NetworkName, only: &[Network]) -> bool {
+    only.is_empty() || only.iter().any(|one| one.name() == network)
 }
 
 /// The ways to the DNS server, inside the containers, and the server itself if there is none.
 fn restore_names(only: &[Network]) -> Result<(), Failure> {
-    let records = Records::default().list()?;
-    let is_wanted =
-        |attachment: &Attachment| only.is_empty() || only.iter().any(|network| *network.name() == attachment.network);
-    let (mut running, mut outcome) = (Vec::new(), Ok(()));
-    for (attachment, record) in records.iter().filter(|(attachment, _)| is_wanted(attachment)) {
-        match redirect::restore(record) {
+    let records = Records::default();
+    let mut wanted = records.attachments()?;
+    wanted.retain(|attachment| is_wanted(&attachment.network, only));
+    let restore = |attachment: &Attachment| match records.read(attachment)? {
+        Some(record) => redirect::restore(&record).map_err(Failure::from),
+        None => Ok(false),
+    };
+    let outcomes = in_parts(&wanted, |part| part.iter().map(restore).collect::<Vec<_>>());
+    let (mut running, mut failed) = (Vec::new(), Ok(()));
+    for (attachment, outcome) in wanted.iter().zip(outcomes.into_iter().flatten()) {
+        match outcome {
             Ok(exists) => running.extend(exists.then_some(attachment)),
-            Err(error) => outcome = outcome.and(Err(error)),
+            Err(failure) => failed = failed.and(Err(failure)),
         }
     }
-    outcome?;
+    failed?;
     let server = Server::default();
     if only.is_empty() {
         return Ok(start::serve_all(&server, &running)?);

@@ -11,9 +11,9 @@ use serde_json::{Map, Value};
 
 use crate::failure::Failure;
 
-/// What has to come back.
+/// What of some attachments has to come back.
 #[derive(Debug, Default)]
-pub(super) struct Restoration {
+pub(super) struct Collection {
     /// Networks as attachments have recorded them: most are on the same few.
     networks: HashMap<String, Known>,
     found: Found,
@@ -34,9 +34,9 @@ struct Known {
     parts: Vec<Part>,
 }
 
-impl Restoration {
+impl Collection {
     /// Adds what the attachment's plugins had put into the packet filter. What is not in ferrocni's ruleset is back at once.
-    pub(super) fn collect(&mut self, attached: &Attached) -> Result<(), Failure> {
+    pub(super) fn add(&mut self, attached: &Attached) -> Result<(), Failure> {
         let Some(config) = &attached.config else { return Ok(()) };
         let Known { network, parts } = match self.networks.get_mut(config) {
             Some(known) => known,
@@ -51,20 +51,23 @@ impl Restoration {
         Ok(())
     }
 
-    /// All at once, or each by itself where one of them cannot be: its port may be another's by now.
-    pub(super) fn carry_out(&self) -> Result<(), Failure> {
-        let claims = &self.found.claims;
-        let mut ruleset = Ruleset::open()?;
-        if ruleset.restore(claims).is_ok() {
-            return Ok(());
-        }
-        let mut outcome = Ok(());
-        for claim in claims {
-            let restored = ruleset.insert(claim.holder(), &claim.elements);
-            outcome = outcome.and(restored.map_err(Failure::from));
-        }
-        outcome
+    pub(super) fn into_claims(self) -> Vec<Claim> {
+        self.found.claims
     }
+}
+
+/// All at once, or each by itself where one of them cannot be: its port may be another's by now.
+pub(super) fn restore(claims: &[Claim]) -> Result<(), Failure> {
+    let mut ruleset = Ruleset::open()?;
+    if ruleset.restore(claims).is_ok() {
+        return Ok(());
+    }
+    let mut outcome = Ok(());
+    for claim in claims {
+        let restored = ruleset.insert(claim.holder(), &claim.elements);
+        outcome = outcome.and(restored.map_err(Failure::from));
+    }
+    outcome
 }
 
 impl Known {

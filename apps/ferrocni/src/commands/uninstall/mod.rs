@@ -81,7 +81,7 @@ fn remove_bridges() -> Result<Vec<String>, Failure> {
     let mut removed = Vec::new();
     let is_ours = |link: &Link| link.alias.as_deref() == Some(suite::BRIDGE);
     let bridges: Vec<_> = host.links()?.into_iter().filter(is_ours).collect();
-    let mut progress = Progress::new("removing bridges", bridges.len());
+    let progress = Progress::new("removing bridges", bridges.len());
     for link in bridges {
         progress.step();
         if host.links_with_master(link.index)?.is_empty() && if_found(host.delete_link(link.index))?.is_some() {
