@@ -11,8 +11,8 @@
 //! back into the tunnel.
 //!
 //! - A packet on the way is from a host that may send, is for a port that is led somewhere, or belongs to such a connection.
-//! - Its mark is set before everything else and cleared before it is routed, so that a check of the way back to its source
-//!   (firewalld's `IPv6_rpfilter`) finds that.
+//! - Its mark is set before everything else and cleared right before it is routed, so that a check of the way back to its source
+//!   (firewalld's `IPv6_rpfilter`) finds that. An answer's is set as late: the way back to a container is the usual one.
 //! - Ports that the host publishes for a container of its own come first, as their chain does.
 //! - What comes from a host of the cluster, or from a container of a network here, gets this host's address there: the host that it is
 //!   sent to would take it for its own, or for forged.
@@ -68,6 +68,8 @@ const DSTNAT: i32 = -90;
 /// Before masquerade of what leaves a container's subnet.
 const SRCNAT: i32 = 90;
 const LAST: i32 = 150;
+/// After every check of the way back to a packet's source: iptables' at -150, firewalld's at 10.
+const BEFORE_ROUTING: i32 = 300;
 
 const ETHER: u32 = 9;
 const PROTOCOL: u32 = 12;
@@ -200,10 +202,11 @@ pub(super) fn chains() -> Vec<Chain> {
         Chain::new("entering", None).rule(|rule| rule.mark_by_iifname_and_mac("entries").return_()).rule(|rule| {
             rule.counted_drop();
         }),
-        Chain::new("let_in", None).rule(|rule| rule.clear_mark(MARK_BITS)),
-        Chain::new("remembered", None).rule(|rule| rule.remember_mark(MARK_BITS).goto("let_in")),
+        Chain::new("remembered", None).rule(|rule| {
+            rule.remember_mark(MARK_BITS);
+        }),
         Chain::new("entered", None)
-            .rule(|rule| rule.is_reply().goto("let_in"))
+            .rule(|rule| rule.is_reply().return_())
             .rule(|rule| rule.ct_state_established_or_related().goto("remembered"))
             .rules(|rule, version| {
                 rule.address_in_set(Side::Destination, version, of(version, "own4", "own6"));
@@ -212,8 +215,11 @@ pub(super) fn chains() -> Vec<Chain> {
             .rule(|rule| {
                 rule.counted_drop();
             }),
-        Chain::new("way_back", base("filter", PREROUTING, MANGLE))
-            .rule(|rule| rule.interface_in(Interface::In, DEVICES).goto("entered"))
+        Chain::new("let_in", base("filter", PREROUTING, MANGLE))
+            .rule(|rule| rule.interface_in(Interface::In, DEVICES).goto("entered")),
+        Chain::new("cleared", None).rule(|rule| rule.clear_mark(MARK_BITS)),
+        Chain::new("way_back", base("filter", PREROUTING, BEFORE_ROUTING))
+            .rule(|rule| rule.interface_in(Interface::In, DEVICES).goto("cleared"))
             .rules(|rule, version| {
                 rule.is_reply().first_sent_to(version, of(version, "own4", "own6")).recall_mark(MARK_BITS);
             }),
