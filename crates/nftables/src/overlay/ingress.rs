@@ -27,7 +27,7 @@ use nfnetlink::Batch;
 
 use super::{Chain, Content, Hash, IPV4, IPV6, MARK, NAME, addresses, change, keys, names, of, place};
 use crate::expression::{Interface, Side, Spread, Version, interface_name, octets};
-use crate::object::{Hook, Keys, Mapped, new_set};
+use crate::object::{Hook, Keys, Mapped, Place, new_set};
 use crate::ruleset::{FOR_THIS_HOST, LOOPBACK4, LOOPBACK6};
 use crate::uapi::hook::{OUTPUT, POSTROUTING, PREROUTING};
 
@@ -40,6 +40,15 @@ pub const MARK_BITS: u32 = 0xff80_0000;
 #[must_use]
 pub const fn mark(number: u8, encrypted: bool) -> u32 {
     (number as u32) << 24 | (encrypted as u32) << 23
+}
+
+/// Who asks for a port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asked {
+    /// Clients ask this host.
+    ByClients,
+    /// Hosts that clients have asked send on to this one.
+    ByHosts,
 }
 
 /// As many sockets as there are slots, for each port and family (`true` for IPv4).
@@ -190,9 +199,12 @@ impl SlotMap {
 }
 
 fn elements(protocol: Protocol, port: u16, slots: &[SocketAddr]) -> Content {
-    let key = |slot: u32| [&port_key(protocol, port)[..], &slot.to_ne_bytes()].concat();
     let data = |to: &SocketAddr| [&octets(to.ip())[..], &to.port().to_be_bytes(), &[0; 2]].concat();
-    (0..).zip(slots).map(|(slot, to)| (key(slot), Some(data(to)))).collect()
+    (0..).zip(slots).map(|(slot, to)| (slot_key(protocol, port, slot), Some(data(to)))).collect()
+}
+
+fn slot_key(protocol: Protocol, port: u16, slot: u32) -> Vec<u8> {
+    [&port_key(protocol, port)[..], &slot.to_ne_bytes()].concat()
 }
 
 /// In the order in which they can be made: what is jumped to comes first.
@@ -283,6 +295,31 @@ pub(super) fn push_slots(batch: &mut Batch, current: &Ingress, wanted: &Ingress)
         let (old, new) = map.differences(current, wanted);
         change(batch, map.name, &old, &new);
     }
+}
+
+/// The map for such a port, and the keys of all of its slots there.
+pub(super) fn slots_of(asked: Asked, protocol: Protocol, port: u16, ipv4: bool) -> (Place<'static>, Vec<Vec<u8>>) {
+    let name = match (asked, ipv4) {
+        (Asked::ByClients, true) => "services4",
+        (Asked::ByClients, false) => "services6",
+        (Asked::ByHosts, true) => "arrivals4",
+        (Asked::ByHosts, false) => "arrivals6",
+    };
+    (place(name), (0..u32::from(SLOTS)).map(|slot| slot_key(protocol, port, slot)).collect())
+}
+
+/// Where a slot leads, as its element says.
+pub(super) fn target(data: &[u8]) -> Option<SocketAddr> {
+    let (address, port) = match data {
+        [address @ .., high, low, _, _] => (address, u16::from_be_bytes([*high, *low])),
+        _ => return None,
+    };
+    let address = match address.len() {
+        4 => IpAddr::from(<[u8; 4]>::try_from(address).ok()?),
+        16 => IpAddr::from(<[u8; 16]>::try_from(address).ok()?),
+        _ => return None,
+    };
+    Some((address, port).into())
 }
 
 /// The maps with what has to be in them.
