@@ -203,6 +203,8 @@ fn what_every_host_answers_is_refused_to_portmap_and_what_gc_removes_is_answered
     // A runtime that knows of one container only.
     let list = json!({"name": "net", "plugins": [{"type": "overlay"}]});
     here.host.chain(&list).gc(&[("keep", "eth0")]).ok();
+    let records = here.host.run(["ls", "/run/ferrocni/overlay/published"]);
+    assert!(records.contains("keep") && !records.contains("stale"), "{records}");
     eventually("others are told", || cluster.keys("ingress/").len() == 2);
     eventually("none is answered any more", || cluster.switch.connect_tcp("192.0.2.1:9090").is_err());
     eventually("on no host", || there.agent()["ports"] == json!(2));
