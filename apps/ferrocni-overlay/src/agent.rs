@@ -335,8 +335,8 @@ impl Agent {
         Ok(())
     }
 
-    /// Once a minute: is everything as it should be?
-    async fn compare(&mut self) {
+    /// Once a minute, and when it is asked for: is everything as it should be?
+    pub(crate) async fn compare(&mut self) {
         match Found::look(&self.configuration) {
             Ok(found) if found == self.underlay => self.obstacle("underlay", None),
             Ok(found) => {
@@ -390,7 +390,7 @@ impl Agent {
     }
 
     /// Has this host follow what has changed.
-    async fn settle(&mut self) {
+    pub(crate) async fn settle(&mut self) {
         if self.has_seen_all {
             if self.held && self.has_heard_for_long() {
                 self.held = false;

@@ -72,6 +72,11 @@ impl Agent {
                 self.changed.insert(network);
                 Ok(Reply::Done)
             }
+            Request::Compare => {
+                self.compare().await;
+                self.settle().await;
+                Ok(Reply::Done)
+            }
             Request::Create(asked) => self.create(&asked).await.map(Reply::Created),
             Request::Remove(network) => self.remove(&network).await.map(|()| Reply::Done),
             Request::Networks => self.networks().await.map(Reply::Networks),

@@ -14,7 +14,7 @@ use cni::NetworkName;
 use conntrack::{Filter, Version};
 use ip::Protocol;
 use nftables::overlay::{Ingress as Filtered, Slots, mark};
-use overlay::ingress::{Number, Port, Share, hash, mac_of};
+use overlay::ingress::{Number, Port, Share, device, hash, mac_of};
 use overlay::{HostId, IngressState, Key, KnownPort};
 use tokio::time::Instant;
 
@@ -22,7 +22,7 @@ use crate::Error;
 use crate::agent::Agent;
 use crate::etcd::Etcd;
 use crate::joined::Reservations;
-use crate::kernel::ingress::{Own, device, rules, wanted};
+use crate::kernel::ingress::{Own, rules, wanted};
 use crate::kernel::vxlan::Here;
 use crate::ledger::{read_by, revision};
 use crate::ports::Held;
@@ -141,7 +141,12 @@ impl Agent {
         let encrypted = self.encrypt_ingress().await;
         let programmed = self.program_ingress(&shares, number);
         self.report_ingress(&shares, number)?;
-        told.and(numbered.map(drop)).and(programmed).and(encrypted)
+        if self.ingress.reserved.are_to_be_looked_at() {
+            self.ingress.again = Some(Instant::now());
+        }
+        let refused = self.ingress.refused.values().next().cloned();
+        let refused = refused.map_or(Ok(()), |reason| Err(Error::Refused(reason)));
+        told.and(numbered.map(drop)).and(programmed).and(encrypted).and(refused)
     }
 
     /// This host's number, if ports of encrypted networks are answered, for which hosts reach each other inside of what is encrypted.

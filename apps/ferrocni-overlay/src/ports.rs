@@ -41,12 +41,21 @@ impl Held {
                     .insert(*port, format!("{holder} publishes port {port} on this host, which answers that alone"));
             } else if !self.sockets.contains_key(port) {
                 match bind(*port) {
-                    Ok(sockets) => drop(self.sockets.insert(*port, sockets)),
+                    Ok(sockets) => {
+                        self.sockets.insert(*port, sockets);
+                        self.looked = None;
+                    }
                     Err(error) => drop(self.problems.insert(*port, refused(*port, &error))),
                 }
             }
         }
         self.problems.values().cloned().collect()
+    }
+
+    /// A container may have got a port of these at the same time: who publishes one looks afterwards whether this host answers it already,
+    /// and so does this side.
+    pub(crate) fn are_to_be_looked_at(&self) -> bool {
+        self.looked.is_none() && !self.sockets.is_empty()
     }
 
     /// Whether this host answers the port.

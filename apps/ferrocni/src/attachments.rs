@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use ::names::{Name, Records};
-use cni::{AddResult, Attachment, Interface, NetworkName, json};
+use cni::{AddResult, Attachment, Interface, NetworkName, PluginConfig, json};
 use cni_runtime::{Attached, Cache, CacheError, Network};
 use ipnetwork::IpNetwork;
 use netlink::{Netns, Socket, if_found};
@@ -231,5 +231,19 @@ fn ports_of(recorded: &Attached) -> Vec<PortMapping> {
     let mut ports: Vec<PortMapping> = mappings.and_then(|mappings| json::from_value(mappings).ok()).unwrap_or_default();
     // A port that is not published on the host.
     ports.retain(|port| port.host_port != 0);
+    if !ports.is_empty() && recorded.configured().ok().flatten().is_some_and(|network| has_ingress(&network)) {
+        ports.iter_mut().for_each(|port| port.ingress = true);
+    }
     ports
+}
+
+/// Whether every host answers all ports of a network, whatever is said of each.
+pub(crate) fn has_ingress(network: &Network) -> bool {
+    let says_so = |plugin: &PluginConfig| json::get(&plugin.keys, "ingress").is_some_and(|value| *value == true);
+    overlay(network).is_some_and(says_so)
+}
+
+/// The plugin of a network over many hosts.
+pub(crate) fn overlay(network: &Network) -> Option<&PluginConfig> {
+    network.list.plugins.iter().find(|plugin| plugin.kind.as_str() == "overlay")
 }

@@ -5,6 +5,7 @@ mod commands;
 mod container;
 mod failure;
 mod host;
+mod ingress;
 mod links;
 mod live;
 mod network;

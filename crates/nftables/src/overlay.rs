@@ -15,6 +15,7 @@
 //! Rules are constant; all that changes is in sets. One program makes the table, the agent, and nobody else changes it.
 
 mod ingress;
+mod reader;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -32,7 +33,8 @@ use crate::object::{
 use crate::uapi::hook::{FORWARD, OUTPUT, PREROUTING};
 use crate::{Error, Family, Result};
 
-pub use ingress::{Ingress, MARK_BITS, SLOTS, Slots, mark};
+pub use ingress::{Asked, Ingress, MARK_BITS, SLOTS, Slots, mark};
+pub use reader::Reader;
 
 /// The table.
 pub const TABLE: Table<'static> = Table { family: Family::Inet, name: "ferrocni_overlay" };
@@ -356,13 +358,8 @@ impl Guard {
     }
 
     fn holds(&mut self, wanted: &Overlay) -> Result<bool> {
-        if self.connection.table(TABLE)?.is_none_or(|table| table.is_dormant()) {
+        if reader::damage(&mut self.connection)?.is_some() {
             return Ok(false);
-        }
-        for chain in chains(wanted.port) {
-            if self.connection.rules(TABLE, chain.name, |_| ())?.len() != chain.rules.len() {
-                return Ok(false);
-            }
         }
         for (set, content) in contents(wanted) {
             let found = self.connection.elements(place(set))?.into_iter().map(as_content).collect();

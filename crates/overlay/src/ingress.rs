@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use cni::{Attachment, NetworkName};
+use cni::{Attachment, ContainerId, NetworkName};
 use files::{Folder, attachment_of, name_of};
 use ip::Protocol;
 use netlink::Mac;
@@ -160,6 +160,12 @@ pub fn vni(encrypted: bool) -> Vni {
     if encrypted { Vni::BEFORE_LAST } else { Vni::THE_LAST }
 }
 
+/// The name of a host's device on that way.
+#[must_use]
+pub fn device(encrypted: bool) -> &'static str {
+    if encrypted { "overlaywgin" } else { "overlayin" }
+}
+
 /// The Ethernet address of a host's device on that way.
 #[must_use]
 pub fn mac_of(host: &HostId, encrypted: bool) -> Mac {
@@ -227,6 +233,14 @@ pub struct KnownPort {
     pub problem: Option<String>,
 }
 
+impl IngressState {
+    /// The port, if this host answers it for the cluster.
+    #[must_use]
+    pub fn answered(&self, port: Port) -> Option<&KnownPort> {
+        self.ports.iter().find(|known| known.answered && known.port == port)
+    }
+}
+
 /// The records of what containers of this host publish on every host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Publications(Folder);
@@ -283,6 +297,16 @@ impl Publications {
     pub fn attachments(&self) -> Result<Vec<Attachment>, Error> {
         let names = self.0.names().map_err(Error::file("list", self.0.path()))?;
         Ok(names.iter().filter_map(|name| attachment_of(name.to_str()?)).collect())
+    }
+
+    /// Whether a container publishes a port, on any network.
+    ///
+    /// # Errors
+    /// The folder cannot be read.
+    pub fn is_of(&self, port: Port, container: &ContainerId) -> Result<bool, Error> {
+        let mut its = self.attachments()?.into_iter().filter(|attachment| attachment.container == *container);
+        let has_it = |published: Published| published.ports.iter().any(|mapping| mapping.port == port);
+        Ok(its.any(|attachment| self.read(&attachment).ok().flatten().is_some_and(has_it)))
     }
 
     /// What attachments publish on an overlay network. A record that cannot be read publishes nothing.

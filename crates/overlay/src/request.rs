@@ -51,6 +51,8 @@ pub enum Request {
     },
     /// Containers of this network have come or gone. It is not answered.
     Changed(NetworkName),
+    /// Compare the kernel's state with what it should be, and put right what is not.
+    Compare,
     /// Create a network.
     Create(Asked),
     /// Remove a network that nobody uses.
@@ -192,6 +194,15 @@ impl Agent {
     /// Rings the bell: the agent looks at what has changed when it gets round to it. If there is none, the next one looks anyhow.
     pub fn tell_of_change(&self, network: &NetworkName) {
         let _ = self.send(&Request::Changed(network.clone()));
+    }
+
+    /// Whether it runs.
+    ///
+    /// # Errors
+    /// [`Error::NoAgent`] if it does not.
+    pub fn reach(&self) -> Result<(), Error> {
+        let reached = UnixStream::connect(&self.0);
+        reached.map(drop).map_err(|source| Error::NoAgent { path: self.0.clone(), source })
     }
 
     fn send(&self, request: &Request) -> std::io::Result<UnixStream> {

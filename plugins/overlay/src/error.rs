@@ -25,6 +25,17 @@ pub enum Error {
     /// Nothing comes in.
     #[error("network {0} is internal: nothing outside of it reaches its containers, so that they cannot publish ports")]
     Internal(NetworkName),
+    /// The packet filter.
+    #[error(transparent)]
+    Nftables(#[from] nftables::Error),
+    /// CHECK: a port does not lead to the container.
+    #[error("port {port}, which every host is to answer, does not lead to its container on this host: {why}")]
+    Unled {
+        /// The port.
+        port: Port,
+        /// What is missing, and what to do.
+        why: String,
+    },
     /// A link, address, route or namespace.
     #[error(transparent)]
     Netlink(#[from] netlink::Error),
@@ -46,7 +57,7 @@ impl From<Error> for cni_plugin::Error {
             Error::NoPort(_) | Error::NoProtocol(_) | Error::HostAddress(..) | Error::Internal(_) => {
                 Code::InvalidConfig
             }
-            Error::Overlay(_) => Code::Internal,
+            Error::Overlay(_) | Error::Nftables(_) | Error::Unled { .. } => Code::Internal,
             Error::Netlink(netlink::Error::Netns(_)) => Code::InvalidEnvironment,
             Error::Netlink(_) => Code::Internal,
         };

@@ -2,6 +2,7 @@
 
 mod config;
 mod error;
+mod filter;
 mod ports;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};

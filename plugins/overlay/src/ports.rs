@@ -4,7 +4,7 @@ use cni_plugin::{AddResult, Attachment, Check, Difference, Gc, Network, NetworkN
 use overlay::ingress::{Mapping, Published};
 use overlay::{Agent, Places, Request};
 
-use crate::{Config, Error};
+use crate::{Config, Error, filter};
 
 /// Leaves what is published, and has others told of it. That nobody can be told now is no reason to fail: they are as soon as the agent
 /// and etcd answer.
@@ -49,9 +49,14 @@ pub(crate) fn collect(network: &NetworkName, request: &Gc<Config>) -> Result<(),
     left.iter().filter(|attachment| request.is_stale(attachment)).try_for_each(|stale| retract(network, stale))
 }
 
-/// For CHECK: what was left is what is to be published.
+/// For CHECK: what was left is what is to be published, and leads to the container on this host.
 pub(crate) fn check(request: &Check<Config>) -> Result<(), Error> {
     let expected = published(&request.network, &request.attachment, &request.expected)?;
+    check_record(request, &expected)?;
+    if expected.ports.is_empty() { Ok(()) } else { filter::check(&expected) }
+}
+
+fn check_record(request: &Check<Config>, expected: &Published) -> Result<(), Error> {
     let found = Places::default().publications().read(&request.attachment)?;
     let in_words = |published: &Published| {
         let mut words: Vec<_> = published.ports.iter().map(in_words).collect();
@@ -59,7 +64,7 @@ pub(crate) fn check(request: &Check<Config>) -> Result<(), Error> {
         if words.is_empty() { "none".to_owned() } else { words.join(", ") }
     };
     let none = Published { network: expected.network.clone(), ports: Vec::new() };
-    let (expected, found) = (in_words(&expected), in_words(&found.unwrap_or(none)));
+    let (expected, found) = (in_words(expected), in_words(&found.unwrap_or(none)));
     if expected == found {
         return Ok(());
     }

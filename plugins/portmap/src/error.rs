@@ -1,7 +1,8 @@
 use std::net::IpAddr;
 
-use cni_plugin::{Attachment, Code};
+use cni_plugin::{Attachment, Code, NetworkName};
 use nftables::Protocol;
+use overlay::ingress::Port;
 use suite::Labelled as _;
 
 /// What keeps a port from being published.
@@ -36,6 +37,12 @@ pub enum Error {
         /// The label of the attachment that has it.
         holder: String,
     },
+    /// This host and all others answer the port.
+    #[error("port {port} of this host is already allocated: overlay network {network} has it on every host")]
+    OnEveryHost { port: Port, network: NetworkName },
+    /// What the agent of overlay networks has left.
+    #[error(transparent)]
+    Overlay(#[from] overlay::Error),
     /// Two ways to mark.
     #[error("\"markMasqBit\" and \"externalSetMarkChain\" cannot be used together: each says how to mark connections")]
     TwoMarks,
@@ -97,6 +104,10 @@ impl From<Error> for cni_plugin::Error {
         let reply = Self::from_chain(code, &error);
         match &error {
             Error::Taken { holder, .. } => reply.with_details(remedy(holder)),
+            Error::OnEveryHost { network, .. } => reply.with_details(format!(
+                "choose another host port, or stop the containers that publish it: `ferrocni network inspect {network}` says on which \
+                 hosts they are"
+            )),
             _ => reply,
         }
     }

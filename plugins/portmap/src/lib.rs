@@ -2,6 +2,7 @@
 
 mod config;
 mod error;
+mod ingress;
 mod localhost;
 mod publication;
 mod published;

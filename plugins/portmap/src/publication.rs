@@ -3,7 +3,7 @@ use nftables::Claim;
 
 use crate::config::Method;
 use crate::published::Published;
-use crate::{Config, Error, localhost, rules, stale};
+use crate::{Config, Error, ingress, localhost, rules, stale};
 
 /// Ports that are to be published, for who inserts their claim together with others'.
 #[derive(Debug)]
@@ -16,9 +16,11 @@ impl<'a> Publication<'a> {
     /// What ADD has to do; `None` where nothing is published.
     ///
     /// # Errors
-    /// What is wrong with the configuration, or that there is no result that it is chained on.
+    /// What is wrong with the configuration, that there is no result that it is chained on, or that this host answers a port for its
+    /// cluster.
     pub fn new(request: &'a Add<Config>) -> Result<Option<Self>, Error> {
         let publication = Self::of(&request.network.config, &request.attachment, request.network.chained_on()?)?;
+        publication.as_ref().map_or(Ok(()), |publication| ingress::refuse(&publication.published))?;
         Ok(publication.map(|publication| publication.beside(request.network.has_foreign("bandwidth"))))
     }
 
@@ -51,6 +53,8 @@ impl<'a> Publication<'a> {
         if let Method::Iptables(masquerading) = &self.method {
             rules::insert_by_iptables(&self.published, masquerading, undo)?;
         }
+        // The host may answer it since a moment ago. Its agent looks as well, after it has begun to.
+        ingress::refuse(&self.published)?;
         localhost::open(&self.published, &self.method)?;
         stale::forget_earlier(&self.published)
     }

@@ -5,7 +5,7 @@ use tests::{Container, Host, Inside as _};
 
 /// Attaches the container to a network of the host's folder, as `eth0`, and records it. `ports` are its port mappings.
 #[track_caller]
-pub(super) fn attach(host: &Host, network: &str, container: &Container, ports: &Value) -> Value {
+pub(crate) fn attach(host: &Host, network: &str, container: &Container, ports: &Value) -> Value {
     let file = format!("/etc/cni/net.d/ferrocni-{network}.conflist");
     let list: Value = serde_json::from_str(&host.read(&file).unwrap()).unwrap();
     let capabilities = json!({"portMappings": ports});

@@ -16,7 +16,7 @@
 //! - `uninstall`: nothing stays of the suite but files
 //! - `watch`: rules that are flushed come back by themselves
 
-mod attached;
+pub(crate) mod attached;
 mod connect;
 mod docker;
 mod doctor;

@@ -5,12 +5,12 @@ use tests::cluster::{Cluster, Node, eventually};
 use tests::{Cni, Container, Inside as _};
 
 /// The plugin for a container that publishes a port of every host, for TCP and UDP.
-fn publishing<'a>(node: &'a Node, container: &Container, port: u16) -> Cni<'a> {
+pub(super) fn publishing<'a>(node: &'a Node, container: &Container, port: u16) -> Cni<'a> {
     publishing_after(node, container, port, &Value::Null)
 }
 
 /// The same for a container whose ADD had this result.
-fn publishing_after<'a>(node: &'a Node, container: &Container, port: u16, result: &Value) -> Cni<'a> {
+pub(super) fn publishing_after<'a>(node: &'a Node, container: &Container, port: u16, result: &Value) -> Cni<'a> {
     let mapping =
         |protocol: &str| json!({"hostPort": port, "containerPort": 80, "protocol": protocol, "ingress": true});
     let config = json!({"name": "net", "type": "overlay", "prevResult": result, "runtimeConfig": {
@@ -19,19 +19,19 @@ fn publishing_after<'a>(node: &'a Node, container: &Container, port: u16, result
     node.host.cni("overlay").container(container).config(&config)
 }
 
-fn publish(node: &Node, name: &str) -> (Container, Value) {
+pub(super) fn publish(node: &Node, name: &str) -> (Container, Value) {
     let container = node.host.container(name);
     let result = publishing(node, &container, 8080).command("ADD").run().ok();
     (container, result)
 }
 
 /// The hosts' addresses as clients on the switch reach them.
-fn sockets(number: usize, port: u16) -> [String; 2] {
+pub(super) fn sockets(number: usize, port: u16) -> [String; 2] {
     [format!("192.0.2.{number}:{port}"), format!("[2001:db8::{number:x}]:{port}")]
 }
 
 /// Whether every host leads the port somewhere.
-fn wait_until_answered(cluster: &Cluster, port: u16, hosts: usize) {
+pub(super) fn wait_until_answered(cluster: &Cluster, port: u16, hosts: usize) {
     for node in &cluster.nodes[..hosts] {
         let is_answered = || {
             let services = node.host.shell("nft list map inet ferrocni_overlay services6 2>/dev/null || true");

@@ -1,5 +1,6 @@
 //! The agent `ferrocni-overlay`, with the plugins and the command, on several hosts that share an etcd.
 //!
+//! - `answering`: whether a host answers the ports that every host answers, and who else has them
 //! - `blocks`: who owns which addresses
 //! - `check`: what is in the way between hosts
 //! - `failures`: each row of the table in docs/overlay.md
@@ -9,6 +10,7 @@
 //! - `reach`: containers on different hosts reach each other, and nobody else does
 //! - `stored`: what others write into etcd
 
+mod answering;
 mod blocks;
 mod check;
 mod failures;

@@ -11,7 +11,7 @@ use ip::Family;
 use ipnetwork::IpNetwork;
 use netlink::{LinkKind, MarkAction, MarkRule, Socket, if_found};
 use nftables::overlay::{MARK_BITS, mark};
-use overlay::ingress::{Number, mac_of, vni};
+use overlay::ingress::{Number, device, mac_of, vni};
 use overlay::{HostId, mtu};
 
 use super::vxlan::{self, Device, Here, Programmed, Wanted};
@@ -19,21 +19,12 @@ use super::ways::{self, Back, Entry, PROTOCOL, Way};
 use crate::Error;
 use crate::view::View;
 
-/// The devices.
-const PLAIN: &str = "overlayin";
-const ENCRYPTED: &str = "overlaywgin";
-
 /// Where routing rules are, before those of the main table.
 const SKIP: u32 = 21_420;
 const LOOK: u32 = SKIP + 1;
 const GO_ON: u32 = SKIP + 2;
 /// The routing tables' numbers are from here on: two for each host.
 const TABLES: u32 = 142_000;
-
-/// The device of a way.
-pub(crate) fn device(encrypted: bool) -> &'static str {
-    if encrypted { ENCRYPTED } else { PLAIN }
-}
 
 /// The device's label; no attachment's label has one word only.
 fn label(encrypted: bool) -> String {

@@ -166,7 +166,7 @@ pub(super) fn is_called(network: &str, wanted: &str) -> bool {
     network == wanted || (wanted.len() >= SHORT_ID && id().starts_with(wanted))
 }
 
-/// As Docker writes them: `0.0.0.0:8080->80/tcp`.
+/// As Docker writes them: `0.0.0.0:8080->80/tcp`, and `*:8080->80/tcp` if every host answers.
 fn ports(connection: &Connection) -> Vec<String> {
     let write = |port: &PortMapping| {
         let to = format!("{}/{}", port.container_port, port.protocol);
@@ -175,8 +175,15 @@ fn ports(connection: &Connection) -> Vec<String> {
     connection.ports.iter().flat_map(write).collect()
 }
 
-/// Where a port of the host is published: on its address, or on all of those families that the container has.
-pub(super) fn sockets(connection: &Connection, port: &PortMapping) -> Vec<SocketAddr> {
+/// Where a port is published: on every host, on this one's address, or on all addresses of those families that the container has.
+pub(super) fn sockets(connection: &Connection, port: &PortMapping) -> Vec<String> {
+    if port.ingress {
+        return vec![format!("*:{}", port.host_port)];
+    }
+    on_this_host(connection, port).iter().map(SocketAddr::to_string).collect()
+}
+
+fn on_this_host(connection: &Connection, port: &PortMapping) -> Vec<SocketAddr> {
     if let Ok(address) = port.host_ip.parse::<IpAddr>() {
         return vec![SocketAddr::new(address, port.host_port)];
     }

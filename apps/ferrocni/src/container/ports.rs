@@ -5,8 +5,10 @@ use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 
+use cni::NetworkName;
 use ip::Protocol;
 use nix::errno::Errno;
+use overlay::Places;
 use socket2::{Domain, Socket, Type};
 
 use crate::attachments::PortMapping;
@@ -50,6 +52,8 @@ pub(crate) enum ClaimError {
     Held { port: Port, holder: String },
     #[error("port {0} is already in use: another program of this host has it")]
     InUse(Port),
+    #[error("port {port} is already allocated: network {network} has it on every host")]
+    OnEveryHost { port: Port, network: NetworkName },
     #[error("port {0} cannot be published: the address is none of this host's")]
     NoAddress(Port),
     #[error("port {0} cannot be published")]
@@ -58,6 +62,13 @@ pub(crate) enum ClaimError {
     NoneFree { ports: Ports },
     #[error("no port of this host is free")]
     Exhausted,
+}
+
+impl ClaimError {
+    /// Whether another port may do.
+    fn is_about_one(&self) -> bool {
+        matches!(self, Self::Held { .. } | Self::InUse(_) | Self::OnEveryHost { .. } | Self::Twice(_))
+    }
 }
 
 /// A port of the host, as it is written.
@@ -176,7 +187,7 @@ impl Claims {
     fn claim_first(&mut self, asked: &Publish, host: Ports, taken: &[Claimed]) -> Result<(), ClaimError> {
         for port in host.iter() {
             match self.claim(asked, port, asked.container.0, taken) {
-                Err(ClaimError::Held { .. } | ClaimError::InUse(_) | ClaimError::Twice(_)) => {}
+                Err(error) if error.is_about_one() => {}
                 outcome => return outcome,
             }
         }
@@ -191,7 +202,7 @@ impl Claims {
                 _ => failed(Port(asked.address, 0, asked.protocol), error),
             })?;
             match self.claim(asked, port, container, taken) {
-                Err(ClaimError::Held { .. } | ClaimError::InUse(_) | ClaimError::Twice(_)) => {}
+                Err(error) if error.is_about_one() => {}
                 outcome => return outcome,
             }
         }
@@ -226,10 +237,17 @@ impl Claims {
 
 fn failed(port: Port, error: io::Error) -> ClaimError {
     match error.kind() {
-        ErrorKind::AddrInUse => ClaimError::InUse(port),
+        ErrorKind::AddrInUse => in_use(port),
         ErrorKind::AddrNotAvailable => ClaimError::NoAddress(port),
         _ => ClaimError::Socket(port, error),
     }
+}
+
+/// By the agent of overlay networks, or by somebody else.
+fn in_use(port: Port) -> ClaimError {
+    let state = Places::default().ingress_state().ok().flatten().unwrap_or_default();
+    let known = state.answered(overlay::ingress::Port { protocol: port.2, port: port.1 });
+    known.map_or(ClaimError::InUse(port), |known| ClaimError::OnEveryHost { port, network: known.network.clone() })
 }
 
 /// Whether the second could not be published beside the first.

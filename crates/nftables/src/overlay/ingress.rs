@@ -11,8 +11,8 @@
 //! back into the tunnel.
 //!
 //! - A packet on the way is from a host that may send, is for a port that is led somewhere, or belongs to such a connection.
-//! - Its mark is set before everything else and cleared before it is routed, so that a check of the way back to its source
-//!   (firewalld's `IPv6_rpfilter`) finds that.
+//! - Its mark is set before everything else and cleared right before it is routed, so that a check of the way back to its source
+//!   (firewalld's `IPv6_rpfilter`) finds that. An answer's is set as late: the way back to a container is the usual one.
 //! - Ports that the host publishes for a container of its own come first, as their chain does.
 //! - What comes from a host of the cluster, or from a container of a network here, gets this host's address there: the host that it is
 //!   sent to would take it for its own, or for forged.
@@ -27,7 +27,7 @@ use nfnetlink::Batch;
 
 use super::{Chain, Content, Hash, IPV4, IPV6, MARK, NAME, addresses, change, keys, names, of, place};
 use crate::expression::{Interface, Side, Spread, Version, interface_name, octets};
-use crate::object::{Hook, Keys, Mapped, new_set};
+use crate::object::{Hook, Keys, Mapped, Place, new_set};
 use crate::ruleset::{FOR_THIS_HOST, LOOPBACK4, LOOPBACK6};
 use crate::uapi::hook::{OUTPUT, POSTROUTING, PREROUTING};
 
@@ -40,6 +40,15 @@ pub const MARK_BITS: u32 = 0xff80_0000;
 #[must_use]
 pub const fn mark(number: u8, encrypted: bool) -> u32 {
     (number as u32) << 24 | (encrypted as u32) << 23
+}
+
+/// Who asks for a port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asked {
+    /// Clients ask this host.
+    ByClients,
+    /// Hosts that clients have asked send on to this one.
+    ByHosts,
 }
 
 /// As many sockets as there are slots, for each port and family (`true` for IPv4).
@@ -68,6 +77,8 @@ const DSTNAT: i32 = -90;
 /// Before masquerade of what leaves a container's subnet.
 const SRCNAT: i32 = 90;
 const LAST: i32 = 150;
+/// After every check of the way back to a packet's source: iptables' at -150, firewalld's at 10.
+const BEFORE_ROUTING: i32 = 300;
 
 const ETHER: u32 = 9;
 const PROTOCOL: u32 = 12;
@@ -188,9 +199,12 @@ impl SlotMap {
 }
 
 fn elements(protocol: Protocol, port: u16, slots: &[SocketAddr]) -> Content {
-    let key = |slot: u32| [&port_key(protocol, port)[..], &slot.to_ne_bytes()].concat();
     let data = |to: &SocketAddr| [&octets(to.ip())[..], &to.port().to_be_bytes(), &[0; 2]].concat();
-    (0..).zip(slots).map(|(slot, to)| (key(slot), Some(data(to)))).collect()
+    (0..).zip(slots).map(|(slot, to)| (slot_key(protocol, port, slot), Some(data(to)))).collect()
+}
+
+fn slot_key(protocol: Protocol, port: u16, slot: u32) -> Vec<u8> {
+    [&port_key(protocol, port)[..], &slot.to_ne_bytes()].concat()
 }
 
 /// In the order in which they can be made: what is jumped to comes first.
@@ -200,10 +214,11 @@ pub(super) fn chains() -> Vec<Chain> {
         Chain::new("entering", None).rule(|rule| rule.mark_by_iifname_and_mac("entries").return_()).rule(|rule| {
             rule.counted_drop();
         }),
-        Chain::new("let_in", None).rule(|rule| rule.clear_mark(MARK_BITS)),
-        Chain::new("remembered", None).rule(|rule| rule.remember_mark(MARK_BITS).goto("let_in")),
+        Chain::new("remembered", None).rule(|rule| {
+            rule.remember_mark(MARK_BITS);
+        }),
         Chain::new("entered", None)
-            .rule(|rule| rule.is_reply().goto("let_in"))
+            .rule(|rule| rule.is_reply().return_())
             .rule(|rule| rule.ct_state_established_or_related().goto("remembered"))
             .rules(|rule, version| {
                 rule.address_in_set(Side::Destination, version, of(version, "own4", "own6"));
@@ -212,8 +227,11 @@ pub(super) fn chains() -> Vec<Chain> {
             .rule(|rule| {
                 rule.counted_drop();
             }),
-        Chain::new("way_back", base("filter", PREROUTING, MANGLE))
-            .rule(|rule| rule.interface_in(Interface::In, DEVICES).goto("entered"))
+        Chain::new("let_in", base("filter", PREROUTING, MANGLE))
+            .rule(|rule| rule.interface_in(Interface::In, DEVICES).goto("entered")),
+        Chain::new("cleared", None).rule(|rule| rule.clear_mark(MARK_BITS)),
+        Chain::new("way_back", base("filter", PREROUTING, BEFORE_ROUTING))
+            .rule(|rule| rule.interface_in(Interface::In, DEVICES).goto("cleared"))
             .rules(|rule, version| {
                 rule.is_reply().first_sent_to(version, of(version, "own4", "own6")).recall_mark(MARK_BITS);
             }),
@@ -277,6 +295,31 @@ pub(super) fn push_slots(batch: &mut Batch, current: &Ingress, wanted: &Ingress)
         let (old, new) = map.differences(current, wanted);
         change(batch, map.name, &old, &new);
     }
+}
+
+/// The map for such a port, and the keys of all of its slots there.
+pub(super) fn slots_of(asked: Asked, protocol: Protocol, port: u16, ipv4: bool) -> (Place<'static>, Vec<Vec<u8>>) {
+    let name = match (asked, ipv4) {
+        (Asked::ByClients, true) => "services4",
+        (Asked::ByClients, false) => "services6",
+        (Asked::ByHosts, true) => "arrivals4",
+        (Asked::ByHosts, false) => "arrivals6",
+    };
+    (place(name), (0..u32::from(SLOTS)).map(|slot| slot_key(protocol, port, slot)).collect())
+}
+
+/// Where a slot leads, as its element says.
+pub(super) fn target(data: &[u8]) -> Option<SocketAddr> {
+    let (address, port) = match data {
+        [address @ .., high, low, _, _] => (address, u16::from_be_bytes([*high, *low])),
+        _ => return None,
+    };
+    let address = match address.len() {
+        4 => IpAddr::from(<[u8; 4]>::try_from(address).ok()?),
+        16 => IpAddr::from(<[u8; 16]>::try_from(address).ok()?),
+        _ => return None,
+    };
+    Some((address, port).into())
 }
 
 /// The maps with what has to be in them.

@@ -38,6 +38,10 @@ pub(super) fn check(survey: &Survey<'_>) -> Result<Vec<Finding>, Failure> {
 
 /// The container gets what comes for the port; the program waits.
 fn taken(connection: &Connection, port: &PortMapping) -> Result<Option<Finding>, Failure> {
+    // What every host answers is left to a program that had it before.
+    if port.ingress {
+        return Ok(None);
+    }
     let host: Option<IpAddr> = port.host_ip.parse().ok().filter(|host: &IpAddr| !host.is_unspecified());
     let meets =
         |listener: &Listener| host.is_none_or(|host| listener.address.is_unspecified() || listener.address == host);
@@ -46,7 +50,7 @@ fn taken(connection: &Connection, port: &PortMapping) -> Result<Option<Finding>,
         return Ok(None);
     };
     let program = holder(listener.inode);
-    if program.as_ref().is_some_and(|(_, name)| KEEPERS.iter().any(|keeper| name.starts_with(keeper))) {
+    if program.as_ref().is_some_and(|(_, name)| is_keeper(name)) {
         return Ok(None);
     }
     let published = format!("port {}/{} is published", port.host_port, port.protocol);
@@ -116,6 +120,17 @@ fn read_address(hex: &str) -> Option<IpAddr> {
         four.copy_from_slice(&group(8 * number)?);
     }
     Some(IpAddr::V6(Ipv6Addr::from(octets)).to_canonical())
+}
+
+/// The program of this host that listens on a port, with its process; none if it is hidden, or a keeper.
+pub(super) fn program_on(port: u16, protocol: &str) -> Result<Option<(u32, String)>, Failure> {
+    let listeners = listeners(protocol)?.into_iter().filter(|found| found.port == port);
+    let mut programs = listeners.filter_map(|found| holder(found.inode));
+    Ok(programs.find(|(_, name)| !is_keeper(name)))
+}
+
+fn is_keeper(name: &str) -> bool {
+    KEEPERS.iter().any(|keeper| name.starts_with(keeper))
 }
 
 /// The process with that socket, and its name; none if it is hidden, or gone.

@@ -38,7 +38,7 @@ fn is_on_loopback(survey: &Survey<'_>, connection: &Connection) -> bool {
     let mut plugins = plugins.into_iter().flatten();
     let portmap = plugins.find(|plugin| plugin.kind.as_str() == "portmap");
     let returns = portmap.is_some_and(|plugin| json::get(&plugin.keys, "snat") != Some(&Value::Bool(false)));
-    returns && connection.ports.iter().any(|port| is_loopback(&port.host_ip))
+    returns && connection.ports.iter().any(|port| !port.ingress && is_loopback(&port.host_ip))
 }
 
 /// The link of its own network that leads to the container; none where a link to others does.

@@ -5,6 +5,7 @@ mod configuration;
 mod finding;
 mod forward_drop;
 mod forwarding;
+mod ingress;
 mod intact;
 pub(crate) mod leftovers;
 mod listening;
@@ -50,7 +51,7 @@ pub(crate) struct Args {
 type Check = fn(&Survey<'_>) -> Result<Vec<Finding>, Failure>;
 
 /// What is looked at, in the order in which a person would mend it.
-const CHECKS: [(&str, Check); 14] = [
+const CHECKS: [(&str, Check); 15] = [
     ("configuration", configuration::check),
     ("plugins", plugins::check),
     ("ready", ready::check),
@@ -62,6 +63,7 @@ const CHECKS: [(&str, Check); 14] = [
     ("bridge-netfilter", bridge_netfilter::check),
     ("intact", intact::check),
     ("listening", listening::check),
+    ("ingress", ingress::check),
     ("localnet", localnet::check),
     ("mtu", mtu::check),
     ("names", names::check),

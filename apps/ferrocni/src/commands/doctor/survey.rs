@@ -25,6 +25,8 @@ pub(crate) struct Survey<'a> {
     pub(crate) attached: Vec<Seen>,
     pub(crate) unreadable: Vec<CacheError>,
     pub(crate) links: Vec<(Link, Statistics)>,
+    /// Everything was asked for.
+    is_whole: bool,
 }
 
 /// A network with a file.
@@ -71,6 +73,7 @@ impl<'a> Survey<'a> {
             attached: all.into_iter().map(seen).collect(),
             unreadable,
             links,
+            is_whole: true,
         })
     }
 
@@ -79,6 +82,7 @@ impl<'a> Survey<'a> {
         if targets.is_empty() {
             return Ok(self);
         }
+        self.is_whole = false;
         self.networks.iter_mut().for_each(|known| known.wanted = false);
         self.attached.iter_mut().for_each(|seen| seen.wanted = false);
         for target in targets {
@@ -119,6 +123,11 @@ impl<'a> Survey<'a> {
     /// The same of one network.
     pub(crate) fn living_on<'s>(&'s self, known: &'s Known) -> impl Iterator<Item = &'s Connection> {
         self.living().filter(|connection| connection.recorded.network == *known.network.name())
+    }
+
+    /// Whether an overlay network was asked for, or everything was; this host may have no file of it.
+    pub(crate) fn is_about(&self, overlay: &NetworkName) -> bool {
+        self.is_whole || self.wanted().any(|known| known.network.name() == overlay)
     }
 
     /// The network as it is configured now.

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::echo::{self, Probe};
 use crate::failure::Failure;
+use crate::ingress::{self, Answer, Problem};
 use crate::output::{Form, List};
 
 /// Ask every other host of this host's overlay networks for an answer, with the largest packets that containers may send
@@ -78,16 +79,22 @@ pub(super) fn run(args: &Check) -> Result<ExitCode, Failure> {
 fn ports(wanted: &[String], hosts: &[KnownHost]) -> Result<Vec<(Value, bool)>, Failure> {
     let here = hosts.iter().find(|known| known.here).and_then(|known| known.host.as_ref());
     let here = here.map_or_else(|| "this host".to_owned(), |host| host.name.clone());
-    let known = Places::default().ingress_state()?.unwrap_or_default().ports;
-    let known = known
-        .into_iter()
-        .filter(|port| wanted.is_empty() || wanted.iter().any(|it| port.network.as_str() == it.as_str()));
-    let object = |port: overlay::KnownPort| {
-        let result = port.problem.unwrap_or_else(|| if port.answered { "ok" } else { "not answered" }.to_owned());
-        let address = format!("port {}", port.port);
-        (json!({"Network": port.network, "Host": here, "Address": address, "Result": result}), port.answered)
+    let answers = ingress::answers()?.into_iter();
+    let answers =
+        answers.filter(|port| wanted.is_empty() || wanted.iter().any(|it| port.network.as_str() == it.as_str()));
+    let object = |answer: Answer| {
+        let result = match &answer.problem {
+            None => "ok".to_owned(),
+            Some(Problem::Told(what)) => what.clone(),
+            Some(Problem::Lost(what)) => {
+                format!("{what}: ferrocni reload brings it back, or the agent within a minute")
+            }
+        };
+        let address = format!("port {}", answer.port);
+        let object = json!({"Network": answer.network, "Host": here, "Address": address, "Result": result});
+        (object, answer.problem.is_none())
     };
-    Ok(known.map(object).collect())
+    Ok(answers.map(object).collect())
 }
 
 fn joined(wanted: &[String]) -> Result<Vec<NetworkName>, Failure> {

@@ -20,6 +20,8 @@ use restoration::Collection;
 /// Put back the packet filter's rules of all attachments, after the ruleset was flushed or the firewall reloaded, and the ways to
 /// the DNS server inside the containers
 ///
+/// The agent of overlay networks puts back what is its own.
+///
 /// What is in place stays as it is. The attachments are those of every runtime, as far as they are recorded.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -47,6 +49,7 @@ fn reload(host: &Host, args: &Args) -> Result<ExitCode, Failure> {
         let names = (!(args.host_only || args.watch)).then(|| scope.spawn(|| restore_names(&only)));
         let mut outcomes = Outcomes::default();
         let count = restore_rules(host, &only, &mut outcomes)?;
+        outcomes.note(restore_overlay());
         if let Some(names) = names {
             outcomes.note(names.join().unwrap_or_else(|panic| resume_unwind(panic)));
         }
@@ -110,6 +113,14 @@ impl Part {
 
 fn is_wanted(network: &NetworkName, only: &[Network]) -> bool {
     only.is_empty() || only.iter().any(|one| one.name() == network)
+}
+
+/// What belongs to networks over many hosts as a whole: their agent puts it back, if there is one.
+fn restore_overlay() -> Result<(), Failure> {
+    match overlay::Agent::default().ask(&overlay::Request::Compare) {
+        Err(overlay::Error::NoAgent { .. }) => Ok(()),
+        outcome => Ok(outcome.map(drop)?),
+    }
 }
 
 /// The ways to the DNS server, inside the containers, and the server itself if there is none.

@@ -8,14 +8,14 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use ::names::{InvalidName, Name};
-use cni::{ContainerId, PluginConfig};
+use cni::ContainerId;
 use cni_runtime::{Endpoint, Network};
 use serde_json::json;
 
 use super::Args;
 use super::network::Attach;
 use super::wishes::Wishes;
-use crate::attachments::{Connections, PortMapping};
+use crate::attachments::{Connections, PortMapping, has_ingress, overlay};
 use crate::commands::network::create_default;
 use crate::container::{Claimed, Claims, Living, Planned, Ports, Program, Publish, Record, netns_path};
 use crate::failure::Failure;
@@ -232,9 +232,7 @@ fn publishes(network: &Network) -> bool {
 
 /// Whether every host is to answer the port: where that is what the network's ports are for, or if it is asked for.
 fn on_every_host(publish: Publish, network: &Network, networks: &[(Attach, Network)]) -> Result<Publish, PlanError> {
-    let is_for_all =
-        |plugin: &PluginConfig| cni::json::get(&plugin.keys, "ingress").is_some_and(|value| *value == true);
-    if !publish.ingress && !overlay(network).is_some_and(is_for_all) {
+    if !publish.ingress && !has_ingress(network) {
         return Ok(publish);
     }
     if answered_everywhere(networks).is_none() {
@@ -251,10 +249,6 @@ fn on_every_host(publish: Publish, network: &Network, networks: &[(Attach, Netwo
 fn answered_everywhere(networks: &[(Attach, Network)]) -> Option<&Network> {
     let can = |network: &&Network| overlay(network).is_some_and(|plugin| plugin.declares("portMappings"));
     networks.iter().map(|(_, network)| network).find(can)
-}
-
-fn overlay(network: &Network) -> Option<&PluginConfig> {
-    network.list.plugins.iter().find(|plugin| plugin.kind.as_str() == "overlay")
 }
 
 fn program(args: &Args) -> Result<Program, PlanError> {

@@ -18,7 +18,7 @@ fn acts(character: char) -> bool {
     character.is_control() || invisible || u32::from(character) & 0xfffe == 0xfffe
 }
 
-/// Published ports: `8080→80/tcp`, and neighbours together: `8000-8009→80-89/tcp`.
+/// Published ports: `8080→80/tcp`, `*:8080→80/tcp` if every host answers, and neighbours together: `8000-8009→80-89/tcp`.
 pub(super) fn ports(ports: &[PortMapping]) -> Vec<String> {
     let mut ports: Vec<_> = ports.iter().collect();
     ports.sort_by_key(|port| (&port.protocol, &port.host_ip, port.host_port, port.container_port));
@@ -37,7 +37,7 @@ fn follows(one: &PortMapping, next: &PortMapping) -> bool {
 fn port_range(first: &PortMapping, last: &PortMapping) -> String {
     let range = |first: u16, last: u16| if first == last { first.to_string() } else { format!("{first}-{last}") };
     let address = match first.host_ip.as_str() {
-        _ if first.ingress => "every host:".to_owned(),
+        _ if first.ingress => "*:".to_owned(),
         "" => String::new(),
         address if address.contains(':') => format!("[{address}]:"),
         address => format!("{address}:"),
@@ -110,11 +110,17 @@ mod tests {
             port("127.0.0.1", 8003, 91, "tcp"),
             port("::1", 9, 9, "tcp"),
             port("", 8000, 80, "tcp"),
+            PortMapping { ingress: true, ..port("", 8010, 80, "tcp") },
         ];
-        assert_eq!(
-            ports(&published),
-            ["8000-8001→80-81/tcp", "8002→90/tcp", "127.0.0.1:8003→91/tcp", "[::1]:9→9/tcp", "53→53/udp"]
-        );
+        let written = [
+            "8000-8001→80-81/tcp",
+            "8002→90/tcp",
+            "*:8010→80/tcp",
+            "127.0.0.1:8003→91/tcp",
+            "[::1]:9→9/tcp",
+            "53→53/udp",
+        ];
+        assert_eq!(ports(&published), written);
         assert_eq!(ports(&[port("", 65535, 1, "tcp"), port("", 1, 2, "tcp")]), ["1→2/tcp", "65535→1/tcp"]);
     }
 
