@@ -22,7 +22,7 @@ use serde_json::Value;
 use tests::podman::{
     Addresses, PODMAN, host_with_podman_5 as host_with_podman, inspect, inspect_on, podman, run, use_netavark_in,
 };
-use tests::{Container, Host, Inside as _};
+use tests::{Container, Host, Inside as _, netavark};
 
 use crate::machine::{assert_nothing_left, assert_served};
 
@@ -37,6 +37,17 @@ const BOTH: &str = "--subnet 10.1.0.0/24 --ipv6 --subnet fd00:1::/64";
 fn inspected(host: &Host, what: &str) -> Value {
     let said: Value = serde_json::from_str(&podman(host, what)).unwrap();
     said[0].clone()
+}
+
+/// That is all for which Podman asks the program's version.
+#[test]
+fn podman_info_shows_the_program() {
+    let host = host_with_podman();
+    let program = netavark::folder().join("netavark");
+    let info: Value =
+        serde_json::from_str(&podman(&host, "info --format '{{json .Host.NetworkBackendInfo}}'")).unwrap();
+    assert_eq!((&info["backend"], info["path"].as_str()), (&Value::from("netavark"), program.to_str()), "{info}");
+    assert_eq!(info["version"], host.run([program.to_str().unwrap(), "--version"]).trim(), "{info}");
 }
 
 #[test]
