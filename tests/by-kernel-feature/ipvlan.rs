@@ -5,6 +5,7 @@
 //! - `checking`: what CHECK notices
 //! - `lifetime`: DEL, GC, STATUS, many at once, killed in the middle, in a client's hands
 //! - `netavark`: Podman 5's networks of that driver
+//! - `podman`: the same with Podman 5 itself
 //! - `reach`: who reaches whom in which mode, and at once
 //! - `sharing`: several networks on one parent
 
@@ -12,6 +13,7 @@ mod chained;
 mod checking;
 mod lifetime;
 mod netavark;
+mod podman;
 mod reach;
 mod sharing;
 

@@ -3,13 +3,11 @@
 use std::path::Path;
 
 use serde_json::json;
+pub(crate) use tests::podman::{Addresses, ROOT, make_root_file_system};
 use tests::{Container, Host, Inside as _, bin_dir, example, reference_differs};
 
 /// Where the clients look for plugins.
 pub(crate) const PLUGINS: &str = "/opt/cni/bin";
-
-/// A root file system that consists of a static busybox.
-pub(crate) const ROOT: &str = "/run/root-file-system";
 
 /// The plugins that are tested here. All others are missing, so nothing else can have done the work.
 const TESTED: [&str; 9] =
@@ -57,21 +55,6 @@ pub(crate) fn host_with_reference() -> Host {
     let host = Host::new();
     host.shell(&format!("mkdir {PLUGINS}; cd /usr/lib/cni; cp {} {PLUGINS}", TESTED.join(" ")));
     host
-}
-
-/// Makes [`ROOT`].
-pub(crate) fn make_root_file_system(host: &Host) {
-    host.shell(&format!(
-        "mkdir -p {ROOT}/bin {ROOT}/proc {ROOT}/sys {ROOT}/dev {ROOT}/etc {ROOT}/run {ROOT}/tmp
-         cp $(command -v busybox) {ROOT}/bin/busybox
-         ln -s busybox {ROOT}/bin/sh"
-    ));
-}
-
-/// The two addresses of a container, ready to have a port appended.
-pub(crate) struct Addresses {
-    pub(crate) v4: String,
-    pub(crate) v6: String,
 }
 
 /// Servers on ports 80 (TCP) and 53 (UDP) of `web`, whose host publishes them as 8080 and 5353, are reached

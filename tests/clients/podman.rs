@@ -3,12 +3,13 @@
 
 use std::fs;
 
-use serde_json::Value;
-use tests::{Container, Host, Inside as _, reference_differs};
+use tests::podman::make_image;
+pub(crate) use tests::podman::{PODMAN, inspect, inspect_on, podman, run};
+use tests::{Host, Inside as _, reference_differs};
 
 use crate::machine::{
-    Addresses, PLUGINS, REFERENCE_KEEPS_ISOLATION, ROOT, assert_nothing_left, assert_served, assert_whole_chain,
-    host_with_plugins, make_root_file_system, write_whole_chain,
+    Addresses, PLUGINS, REFERENCE_KEEPS_ISOLATION, assert_nothing_left, assert_served, assert_whole_chain,
+    host_with_plugins, write_whole_chain,
 };
 
 /// crun does not run on hybrid cgroups; the limits and the OOM score are within what any machine allows.
@@ -26,17 +27,6 @@ network_config_dir = "/etc/cni/net.d"
 default_subnet = "10.210.88.0/24"
 "#;
 
-const STORAGE_CONF: &str = r#"
-[storage]
-driver = "vfs"
-graphroot = "/run/podman/storage"
-runroot = "/run/podman/state"
-"#;
-
-/// The program with its configuration, for a shell.
-pub(crate) const PODMAN: &str = "CONTAINERS_CONF=/run/podman/containers.conf \
-    CONTAINERS_STORAGE_CONF=/run/podman/storage.conf podman --log-level=error";
-
 pub(crate) fn host_with_podman() -> Host {
     let host = host_with_plugins();
     assert_eq!(host.run(["ls", PLUGINS]).lines().count(), 9);
@@ -47,43 +37,7 @@ pub(crate) fn host_with_podman() -> Host {
 /// Podman and an image on a host with plugins.
 pub(crate) fn set_up(host: &Host) {
     host.write("/run/podman/containers.conf", CONTAINERS_CONF);
-    write_storage_conf(host);
-    make_root_file_system(host);
-    host.shell(&format!("tar -C {ROOT} -c . > /run/box.tar"));
-    podman(host, "import /run/box.tar box");
-}
-
-pub(crate) fn write_storage_conf(host: &Host) {
-    host.write("/run/podman/storage.conf", STORAGE_CONF);
-}
-
-#[track_caller]
-pub(crate) fn podman(host: &Host, arguments: &str) -> String {
-    host.shell(&format!("{PODMAN} {arguments}"))
-}
-
-#[track_caller]
-pub(crate) fn run(host: &Host, name: &str, options: &str) -> (Container, Addresses) {
-    podman(host, &format!("run -d --name {name} {options} box /bin/busybox sleep 1000"));
-    inspect(host, name)
-}
-
-#[track_caller]
-pub(crate) fn inspect(host: &Host, name: &str) -> (Container, Addresses) {
-    inspect_on(host, name, None)
-}
-
-/// With the addresses that it has on that network, or on its only one.
-#[track_caller]
-pub(crate) fn inspect_on(host: &Host, name: &str, network: Option<&str>) -> (Container, Addresses) {
-    let inspected: Value = serde_json::from_str(&podman(host, &format!("inspect {name}"))).unwrap();
-    let settings = &inspected[0]["NetworkSettings"];
-    let networks = settings["Networks"].as_object().unwrap();
-    let network = network.map_or_else(|| networks.values().next().unwrap(), |name| &networks[name]);
-    let (v4, v6) = (network["IPAddress"].as_str().unwrap(), network["GlobalIPv6Address"].as_str().unwrap());
-    let netns = settings["SandboxKey"].as_str().unwrap();
-    let addresses = Addresses { v4: v4.to_owned(), v6: format!("[{v6}]") };
-    (host.container_at(name, netns.as_ref()), addresses)
+    make_image(host);
 }
 
 #[test]

@@ -18,30 +18,13 @@ mod rootless;
 mod running;
 mod state;
 
-use std::path::Path;
-
 use serde_json::Value;
+use tests::podman::{
+    Addresses, PODMAN, host_with_podman_5 as host_with_podman, inspect, inspect_on, podman, run, use_netavark_in,
+};
 use tests::{Container, Host, Inside as _, netavark};
 
-use crate::machine::{Addresses, ROOT, assert_nothing_left, assert_served, make_root_file_system};
-use crate::podman::{PODMAN, inspect, inspect_on, podman, run, write_storage_conf};
-
-/// crun does not run on hybrid cgroups; the limits are within what any machine allows.
-const CONTAINERS_CONF: &str = r#"
-[containers]
-default_ulimits = ["nofile=4096:4096", "nproc=4096:4096"]
-[engine]
-cgroup_manager = "cgroupfs"
-events_logger = "file"
-runtime = "runc"
-helper_binaries_dir = ["HELPERS", "/usr/lib/podman", "/usr/libexec/podman"]
-[network]
-network_backend = "netavark"
-network_config_dir = "/run/podman/networks"
-firewall_driver = "nftables"
-netavark_plugin_dirs = ["/run/podman/drivers"]
-default_subnet = "10.210.88.0/24"
-"#;
+use crate::machine::{assert_nothing_left, assert_served};
 
 /// Where Podman looks for drivers that it has not got itself.
 const DRIVERS: &str = "/run/podman/drivers";
@@ -49,29 +32,22 @@ const DRIVERS: &str = "/run/podman/drivers";
 /// Options for a subnet of both families.
 const BOTH: &str = "--subnet 10.1.0.0/24 --ipv6 --subnet fd00:1::/64";
 
-/// A host with Podman, the tested netavark as its helper, and an image `box`.
-fn host_with_podman() -> Host {
-    let host = Host::new();
-    netavark::install_debian_13(&host);
-    use_netavark_in(&host, &netavark::folder());
-    write_storage_conf(&host);
-    make_root_file_system(&host);
-    host.shell(&format!("tar -C {ROOT} -c . > /run/box.tar"));
-    podman(&host, "import /run/box.tar box");
-    host
-}
-
-/// From now on Podman calls the `netavark` of that folder.
-fn use_netavark_in(host: &Host, folder: &Path) {
-    let conf = CONTAINERS_CONF.replace("HELPERS", folder.to_str().unwrap());
-    host.write("/run/podman/containers.conf", conf);
-}
-
 /// What Podman says of a container or a network, by a path in its JSON.
 #[track_caller]
 fn inspected(host: &Host, what: &str) -> Value {
     let said: Value = serde_json::from_str(&podman(host, what)).unwrap();
     said[0].clone()
+}
+
+/// That is all for which Podman asks the program's version.
+#[test]
+fn podman_info_shows_the_program() {
+    let host = host_with_podman();
+    let program = netavark::folder().join("netavark");
+    let info: Value =
+        serde_json::from_str(&podman(&host, "info --format '{{json .Host.NetworkBackendInfo}}'")).unwrap();
+    assert_eq!((&info["backend"], info["path"].as_str()), (&Value::from("netavark"), program.to_str()), "{info}");
+    assert_eq!(info["version"], host.run([program.to_str().unwrap(), "--version"]).trim(), "{info}");
 }
 
 #[test]

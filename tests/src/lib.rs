@@ -24,8 +24,8 @@
 //! [`Capture`] shows frames; [`Cni`] runs one plugin, [`Chain`] a whole network configuration as libcni does; [`Snapshot`] tells what
 //! somebody left behind; [`every_plugin_rules`] is what holds for each plugin; [`Cni::killed_at_every_change`]
 //! kills a plugin wherever it changes something. [`cluster`] has several hosts that share an etcd, [`dhcp`] is a link with a DHCP
-//! server, [`firewalld`] a real one, [`names`] asks for containers, [`netavark`] what Podman 5 calls, [`scene`] a host on which each
-//! plugin has something good to do.
+//! server, [`firewalld`] a real one, [`names`] asks for containers, [`netavark`] what Podman 5 calls, [`podman`] Podman itself,
+//! [`scene`] a host on which each plugin has something good to do.
 //!
 //! `CNI_BIN_DIR` points the suite at other binaries. A test is first proved on the Go reference suite
 //! (`CNI_BIN_DIR=/usr/lib/cni`, Debian's `containernetworking-plugins`); where the reference cannot do what
@@ -48,6 +48,7 @@ mod kill;
 pub mod names;
 mod namespaces;
 pub mod netavark;
+pub mod podman;
 mod rules;
 pub mod scene;
 mod snapshot;

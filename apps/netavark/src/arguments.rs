@@ -9,7 +9,7 @@ use podman_network::Firewall;
 
 use crate::error::Error;
 
-/// The release of netavark that this program stands for: what Podman goes by when it decides what its network program can do.
+/// The release of netavark that this program stands for. `podman info` shows it; Podman decides nothing by it.
 pub(crate) const RELEASE: &str = "2.1.0";
 
 /// Podman's network program, from ferrocni's plugins

@@ -123,8 +123,9 @@ fn remedy(holder: &str) -> String {
     // The words above cannot hold a quote, and these are for a shell.
     let quoted = |word: &str| format!("'{}'", word.replace('\'', "'\\''"));
     let ifname = quoted(ifname.as_str());
-    // It is words for a person: without /proc they know where their plugins are.
-    let program = std::env::current_exe().map_or_else(|_| "portmap".to_owned(), |path| path.display().to_string());
+    // A program that this is linked into does not take the plugin's calls.
+    let this = std::env::current_exe().ok().filter(|path| path.file_name() == Some("portmap".as_ref()));
+    let program = this.map_or_else(|| "/opt/cni/bin/portmap".to_owned(), |path| path.display().to_string());
     format!(
         "{choose}; if it is gone without a trace, free its ports with: \
          echo '{{\"cniVersion\":\"1.0.0\",\"name\":\"{network}\",\"type\":\"portmap\"}}' | \

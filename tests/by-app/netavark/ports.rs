@@ -4,7 +4,7 @@ use std::net::UdpSocket;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tests::{Host, Inside as _, netavark};
+use tests::{Host, Inside as _, bin_dir, netavark};
 
 use super::{container, other, web};
 
@@ -176,6 +176,19 @@ fn ports_belong_to_the_container_and_outlive_one_of_its_networks() {
         first.teardown().ok();
         outside.assert_blocked_tcp("192.0.2.1:8080");
     });
+}
+
+/// The error's command is the plugin's: this program takes no calls of CNI.
+#[test]
+fn a_port_can_be_freed_as_the_error_says() {
+    let host = netavark::host();
+    let (c1, c2) = (container(&host, "c1"), container(&host, "c2"));
+    call(&host, &c1).port("tcp", 8080, 80).setup().ok();
+    let second = host.netavark(&c2).on(&web(), "eth0", &["10.1.0.3", "fd00:1::3"]).port("tcp", 8080, 80);
+    let error = second.setup().error();
+    let (_, remedy) = error.split_once("free its ports with: ").expect("a remedy");
+    host.shell(&format!("mkdir /opt/cni/bin; ln -s {}/portmap /opt/cni/bin; {remedy}", bin_dir().display()));
+    second.setup().ok();
 }
 
 /// The kernel sends packets of a conversation where it sent the first one.
