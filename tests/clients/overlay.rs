@@ -25,9 +25,11 @@ fn podman_s_and_containerd_s_containers_on_two_hosts_reach_each_other_by_address
     podman::set_up(&here.host);
     make_root_file_system(&there.host);
     let _containerd = containerd::start_containerd(&there.host);
-    // Every host has its devices by then.
+    // Every host has its devices by then, and the way to the other.
     let first = [here, there].map(|node| node.host.container("first"));
-    first.iter().zip([here, there]).for_each(|(container, node)| drop(node.attach(container, "net")));
+    let [to_here, to_there] = [0, 1].map(|number| cluster.nodes[number].attach(&first[number], "net"));
+    let reaches = |container: &Container, to: &str| container.try_run(["ping", "-c1", "-W1", to]).status.success();
+    eventually("both hosts know the way", || reaches(&first[0], &to_there) && reaches(&first[1], &to_here));
     let before = [here, there].map(|node| node.host.snapshot());
 
     let (web, addresses) = podman::run(&here.host, "web", "--network net --network-alias www -p 8080:80");
