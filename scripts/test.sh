@@ -113,6 +113,20 @@ build_cnitool_of() {
     rm -rf "$work"
 }
 
+# Debian 14's containerd, which speaks CNI 1.1. These programs need no newer C library than Debian 12's.
+unpack_containerd_2() {
+    local folder=$TARGET/clients/containerd-2 work program
+    [ ! -d "$folder" ] || return 0
+    step "unpacking containerd 2 from Debian 14"
+    work=$(mktemp -d)
+    fetch dpkg forky download containerd "$work"
+    dpkg-deb -x "$work"/containerd_*.deb "$work/root"
+    mkdir -p "$work/containerd-2" "$TARGET/clients"
+    for program in containerd containerd-shim-runc-v2; do mv "$work/root/usr/bin/$program" "$work/containerd-2"; done
+    mv "$work/containerd-2" "$folder"
+    rm -rf "$work"
+}
+
 # Has apt get something (command $3, packages $4 and so on) of release $2 into the last argument, a folder. The source lists of
 # the machine stay as they are: apt is given the one that package $1 is from as a list of its own. A mirror's list of an earlier
 # day will do.
@@ -329,6 +343,7 @@ passed() {
 require_root_and_rust
 install_packages
 build_cnitool
+unpack_containerd_2
 unpack_debian_13
 make_debian_roots
 [ "${1-}" != --clients ] || exit 0

@@ -1,4 +1,5 @@
-"""Calls containerd's CRI as a kubelet does: `cri.py run NAME HOST_PORT`, `cri.py install IMAGE FOLDER`, `cri.py remove ID`.
+"""Calls containerd's CRI as a kubelet does: `cri.py run NAME HOST_PORT`, `cri.py install IMAGE FOLDER`, `cri.py remove ID`,
+`cri.py network` (whether it is ready).
 
 Messages are written field by field (numbers from runtime/v1/api.proto): two calls do not need a compiler for all of them.
 """
@@ -67,5 +68,11 @@ def remove(channel, sandbox):
         call(channel, method, field(1, sandbox))
 
 
+def network(channel):
+    """Of the answer only what is said of that condition; a truth is left out where it is false."""
+    told = call(channel, "Status", b"").split(b"NetworkReady", 1)[1]
+    print("ready, as all plugins say" if told.startswith(field(2, 1)) else f"not ready: {told}")
+
+
 with grpc.insecure_channel("unix:///run/containerd/containerd.sock") as connection:
-    {"run": run, "install": install, "remove": remove}[sys.argv[1]](connection, *sys.argv[2:])
+    {"run": run, "install": install, "remove": remove, "network": network}[sys.argv[1]](connection, *sys.argv[2:])

@@ -48,9 +48,16 @@ pub(crate) fn cri(host: &Host, arguments: &[&str]) -> String {
 
 /// With the image of pods. It ends with the returned value.
 pub(crate) fn start_containerd(host: &Host) -> Background {
+    start(host, "/usr/bin", CONFIG)
+}
+
+/// The one of that folder, where its other programs are.
+pub(crate) fn start(host: &Host, folder: &str, config: &str) -> Background {
     make_root_file_system(host);
-    host.write("/run/containerd.toml", CONFIG);
-    let containerd = host.spawn(["containerd", "--config", "/run/containerd.toml", "--log-level", "error"]);
+    host.write("/run/containerd.toml", config);
+    let path = format!("PATH={folder}:/usr/sbin:/usr/bin:/sbin:/bin");
+    let containerd =
+        host.spawn(["env", &path, "containerd", "--config", "/run/containerd.toml", "--log-level", "error"]);
     host.shell(&MAKE_IMAGE.replace("ROOT", ROOT));
     containerd
 }

@@ -9,6 +9,7 @@
 //! - `podman5`: Podman 5 with netavark
 //! - `containerd`: containerd's `ctr run --cni`
 //! - `cri`: pods of containerd's CRI
+//! - `cri2`: the same of containerd 2, which speaks CNI 1.1
 //! - `docker`: the lines of docs/docker.md, with containers of both on the same networks
 //! - `overlay`: containers of Podman and containerd on different hosts, on one network
 //! - `runtime`: `crates/cni-runtime`, on what these have attached
@@ -28,6 +29,7 @@ mod compose;
 mod connect;
 mod containerd;
 mod cri;
+mod cri2;
 mod docker;
 mod machine;
 mod names;

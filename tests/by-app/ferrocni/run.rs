@@ -1,7 +1,13 @@
 //! A program runs in a container, and leaves nothing, however it ends.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
+use std::fs::{self, DirEntry};
+use std::thread;
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
-use tests::{Host, Inside as _};
+use tests::{Host, Inside as _, bin_dir};
 
 use super::{fails, idle, inside, shell, status, succeeds};
 
@@ -303,22 +309,74 @@ fn killed_at_any_time_it_leaves_nothing_for_the_next_command() {
     });
 }
 
-/// Of the first 200 each is killed at another moment. The second 200 are killed at once when some of them run.
+/// What the next command says, and what there is of containers, their namespaces and processes after it: nothing.
+const NEXT: &str = "$f ps --format '{{.Names}}' 2>&1; ls -A /run/ferrocni/containers; ls -A /run/netns
+                    pgrep -xa sleep || :
+                    for exe in /proc/[0-9]*/exe; do readlink $exe || :; done | grep '/ferrocni$' || :";
+
+/// 20 of them before they are written down, each of the others somewhat longer after that than the one before, when it makes its
+/// namespace, attaches it, starts its program, or has started it.
 #[test]
-fn killed_by_the_hundred_they_leave_nothing_for_the_next_command() {
+fn killed_by_the_hundred_each_at_another_moment_they_leave_nothing_for_the_next_command() {
     let host = Host::new();
     succeeds(&host, &["run", "true"]);
     host.assert_leaves_nothing(|| {
-        let start = "pids=; for i in $(seq 200); do
-            $f run --name c$i -p 80 sh -c 'echo up >> /run/up; sleep 4321 & sleep 4321' & pids=\"$pids $!\"
-        done";
-        let next = "wait || :; $f ps --format '{{.Names}}' 2>&1; ls /run/ferrocni/containers; pgrep -xc sleep || :; rm -f /run/up";
-        for kill in [
-            "for pid in $(shuf -e $pids); do kill -9 $pid; sleep 0.02; done",
-            "while test $(wc -l < /run/up) -lt 20; do sleep 0.01; done; kill -9 $pids",
-        ] {
-            assert_eq!(shell(&host, &format!(": > /run/up; {start}; {kill}; {next}")), "0\n", "{kill}");
+        let (plugins, program) = (format!("CNI_PATH={}", bin_dir().display()), bin_dir().join("ferrocni"));
+        let start = |name: &str| {
+            let run = ["run", "--name", name, "-p", "80", "sh", "-c", "sleep 4321 & sleep 4321"];
+            host.spawn([&["env", &plugins, program.to_str().unwrap()][..], &run].concat())
+        };
+        let started = (0..200).map(|number| format!("c{number}")).map(|name| (start(&name), name));
+        let mut running: BTreeMap<_, _> = started.map(|(process, name)| (name, (process, None))).collect();
+        for number in 0..20 {
+            thread::sleep(Duration::from_millis(2));
+            running.remove(&format!("c{}", number * 10));
         }
+        let mut due = (0..).map(|number| Duration::from_micros(number * 500));
+        host.namespaces().enter(|| {
+            let mut seen = BTreeSet::new();
+            while !running.is_empty() {
+                for (id, name) in containers() {
+                    if seen.insert(id)
+                        && let Some((_, moment)) = running.get_mut(&name)
+                    {
+                        *moment = due.next().map(|delay| Instant::now() + delay);
+                    }
+                }
+                running.retain(|_, (_, moment)| moment.is_none_or(|moment| moment > Instant::now()));
+                thread::sleep(Duration::from_millis(1));
+            }
+        });
+        assert_eq!(shell(&host, NEXT), "");
+    });
+}
+
+/// The ids and names of those that are written down.
+fn containers() -> Vec<(OsString, String)> {
+    let folders = fs::read_dir("/run/ferrocni/containers").into_iter().flatten().flatten();
+    let read = |folder: DirEntry| {
+        let record: Value = serde_json::from_slice(&fs::read(folder.path().join("config.json")).ok()?).ok()?;
+        Some((folder.file_name(), record["name"].as_str()?.to_owned()))
+    };
+    folders.filter_map(read).collect()
+}
+
+#[test]
+fn killed_by_the_hundred_at_once_they_leave_nothing_for_the_next_command() {
+    let host = Host::new();
+    succeeds(&host, &["run", "true"]);
+    host.assert_leaves_nothing(|| {
+        let left = shell(
+            &host,
+            &format!(
+                ": > /run/up; pids=
+                 for i in $(seq 200); do
+                     $f run --name c$i -p 80 sh -c 'echo up >> /run/up; sleep 4321 & sleep 4321' & pids=\"$pids $!\"
+                 done
+                 while test $(wc -l < /run/up) -lt 20; do sleep 0.01; done; kill -9 $pids; wait || :; rm /run/up; {NEXT}"
+            ),
+        );
+        assert_eq!(left, "");
     });
 }
 
