@@ -1,5 +1,6 @@
 //! What is attached to networks, by whichever runtime.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use ::names::{Name, Records};
@@ -67,13 +68,19 @@ pub(crate) struct Connections {
 impl Connections {
     /// Of all networks.
     pub(crate) fn of_host(host: &Host) -> Result<Self, CacheError> {
-        let names = Names::load();
+        Self::of_others(host, &HashSet::new())
+    }
+
+    /// Of all networks, but not of containers with these ids: their records are not even read.
+    pub(crate) fn of_others(host: &Host, known: &HashSet<&str>) -> Result<Self, CacheError> {
+        let (names, mut files) = (Names::load(), record_files(host)?);
+        files.retain(|file| !file.is_of(known));
         let connections = |part: &[RecordFile<'_>]| {
             let read = part.iter().filter_map(|file| file.read().transpose().map(|recorded| (file.keeper, recorded)));
             read.map(|(keeper, recorded)| Ok(Connection::of(recorded?, keeper, &names))).collect::<Vec<_>>()
         };
         let mut found = Self { all: Vec::new(), broken: Vec::new() };
-        for connection in in_parts(&record_files(host)?, connections).into_iter().flatten() {
+        for connection in in_parts(&files, connections).into_iter().flatten() {
             match connection {
                 Ok(connection) => found.all.push(connection),
                 Err(error) => found.broken.push(error),
@@ -112,6 +119,11 @@ pub(crate) fn record_files(host: &Host) -> Result<Vec<RecordFile<'_>>, CacheErro
 }
 
 impl RecordFile<'_> {
+    /// Whether one of these ids, which have no hyphens, is the container's: between the names of network and interface.
+    fn is_of(&self, ids: &HashSet<&str>) -> bool {
+        self.name.split('-').any(|part| ids.contains(part))
+    }
+
     /// What it says; `None` if it has gone meanwhile, or is about no connection: a pod's loopback, which containerd has had a plugin bring
     /// up.
     pub(crate) fn read(&self) -> Result<Option<Attached>, CacheError> {

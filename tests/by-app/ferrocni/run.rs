@@ -286,7 +286,7 @@ fn what_others_have_mounted_beside_a_container_they_can_remove() {
         "touch /run/netns/pod; unshare -n mount --bind /proc/self/ns/net /run/netns/pod
          $f run -d --network none --name web sleep 1000 >&2; umount /run/netns/pod; rm /run/netns/pod; $f stop web >&2",
     );
-    assert_eq!(host.shell("ls /run/netns; grep -c /run/netns /proc/self/mounts || :"), "0\n");
+    assert_eq!(host.shell("ls /run/netns; grep -c /run/netns/ /proc/self/mounts || :"), "0\n");
 }
 
 #[test]

@@ -1,19 +1,23 @@
 //! The folder of containers, `/run/ferrocni/containers`: a folder for each, named by its id.
 //!
 //! - `config.json` is its [`Record`].
-//! - `alive` is locked for as long as its supervisor lives, and by nobody else but who clears up after it.
+//! - `alive` is locked for as long as its supervisor lives, and by nobody else but who clears up after it. It says which process that is.
 //! - `lock` is locked by the supervisor and by the plugins that it has started, which may outlive it.
 //! - `log` and `log.old` are what the program says in the background.
 //!
 //! Containers are made and judged dead by one process at a time: it has the folder itself locked.
 
 use std::fs::{self, DirBuilder, File};
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::os::fd::AsFd as _;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use files::Folder;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::log::Reading;
 use super::record::Record;
@@ -21,9 +25,11 @@ use super::remains::Remains;
 use crate::failure::{Failure, Outcomes, line};
 use crate::host::Host;
 use crate::output::{Progress, complain};
+use crate::parallel::in_parts;
 
 /// The most that a record may have, in bytes: many networks, and every port published.
 const LIMIT: usize = 64 << 20;
+const ALIVE: &str = "alive";
 const CONFIG: &str = "config.json";
 const PID: &str = "pid";
 
@@ -85,7 +91,7 @@ impl Store {
         let (record, more) = plan(&self.look()?.0)?;
         let folder = self.folder.path_of(&record.id);
         DirBuilder::new().mode(0o700).create(&folder).map_err(StoreError::io("create", &folder))?;
-        let made = locked(&folder, "alive").and_then(|alive| Ok((alive, locked(&folder, "lock")?)));
+        let made = alive(&folder, record.supervisor).and_then(|alive| Ok((alive, locked(&folder, "lock")?)));
         let (alive, lock) = made.map_err(StoreError::io("lock", &folder))?;
         write(&folder, &record)?;
         Ok((Container { record, folder, _alive: alive, lock }, more))
@@ -125,7 +131,7 @@ impl Store {
         if locked.is_none() {
             return Ok(());
         }
-        let dead = self.look()?.1;
+        let dead = self.tell_apart()?.1;
         drop(locked);
         let mut outcomes = Outcomes::default();
         let progress = Progress::new("clearing up after containers that were killed", dead.len());
@@ -138,18 +144,23 @@ impl Store {
 
     /// The living and the dead, while nobody else looks. The dead are nobody else's from here on.
     fn look(&self) -> Result<(Vec<Living>, Vec<Remains>), StoreError> {
+        let (living, dead) = self.tell_apart()?;
+        let read = |part: &[PathBuf]| part.iter().filter_map(|folder| Living::at(folder)).collect::<Vec<_>>();
+        Ok((in_parts(&living, read).into_iter().flatten().collect(), dead))
+    }
+
+    /// The same, but of the living only their folders: what they are is most of the work.
+    fn tell_apart(&self) -> Result<(Vec<PathBuf>, Vec<Remains>), StoreError> {
         let (mut living, mut dead) = (Vec::new(), Vec::new());
         for name in self.folder.names().map_err(StoreError::io("read", self.folder.path()))? {
             let folder = self.folder.path().join(name);
-            match File::open(folder.join("alive")).map(|alive| (alive.try_lock(), alive)) {
-                Ok((Err(_), alive)) => match Living::at(folder.clone()) {
-                    // A child that it was just starting has its files open until it is another program, or somebody clears up.
-                    Some(container) if has_ended(container.record.supervisor) => {
-                        alive.lock().map_err(StoreError::io("lock", &folder))?;
-                        dead.push(Remains { folder, alive: Some(alive) });
-                    }
-                    container => living.extend(container),
-                },
+            match File::open(folder.join(ALIVE)).map(|alive| (alive.try_lock(), alive)) {
+                // A child that it was just starting has its files open until it is another program, or somebody clears up.
+                Ok((Err(_), alive)) if supervisor(&alive).is_some_and(has_ended) => {
+                    alive.lock().map_err(StoreError::io("lock", &folder))?;
+                    dead.push(Remains { folder, alive: Some(alive) });
+                }
+                Ok((Err(_), _)) => living.push(folder),
                 Ok((Ok(()), alive)) => dead.push(Remains { folder, alive: Some(alive) }),
                 // Whoever made it has not come far.
                 Err(error) if error.kind() == ErrorKind::NotFound => dead.push(Remains { folder, alive: None }),
@@ -186,13 +197,13 @@ impl Container {
 
 impl Living {
     /// `None` for one that is on its way out, or is broken, which is said.
-    fn at(folder: PathBuf) -> Option<Self> {
-        let record = read(&folder).unwrap_or_else(|error| {
+    fn at(folder: &Path) -> Option<Self> {
+        let record = read(folder).unwrap_or_else(|error| {
             complain(line(&error));
             None
         })?;
         let pid = files::read(&folder.join(PID), 20).ok().and_then(|text| String::from_utf8(text).ok()?.parse().ok());
-        Some(Self { record, pid, folder })
+        Some(Self { record, pid, folder: folder.to_owned() })
     }
 
     /// What the program has said, if it is in the background.
@@ -202,18 +213,34 @@ impl Living {
 
     /// Waits until the supervisor has ended.
     pub(crate) fn wait(&self) -> io::Result<()> {
-        match File::open(self.folder.join("alive")) {
+        match File::open(self.folder.join(ALIVE)) {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
             file => file?.lock_shared(),
         }
     }
 }
 
-/// Whether a process is none any more, or waits for nothing but its parent (proc(5)).
-fn has_ended(process: i32) -> bool {
-    match fs::read_to_string(format!("/proc/{process}/stat")) {
-        Ok(stat) => stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with(['Z', 'X'])),
-        Err(error) => error.kind() == ErrorKind::NotFound,
+fn alive(folder: &Path, supervisor: i32) -> io::Result<File> {
+    let mut file = locked(folder, ALIVE)?;
+    file.write_all(supervisor.to_string().as_bytes())?;
+    Ok(file)
+}
+
+/// The process that a file `alive` names.
+fn supervisor(mut alive: &File) -> Option<Pid> {
+    let mut text = String::new();
+    alive.read_to_string(&mut text).ok()?;
+    Pid::from_raw(text.parse().ok()?)
+}
+
+/// Whether a process is none any more, or waits for nothing but its parent: then its descriptor has something to tell (`pidfd_open(2)`).
+fn has_ended(process: Pid) -> bool {
+    match pidfd_open(process, PidfdFlags::empty()) {
+        Ok(process) => {
+            let mut ended = [PollFd::new(process.as_fd(), PollFlags::POLLIN)];
+            poll(&mut ended, PollTimeout::ZERO).is_ok_and(|count| count > 0)
+        }
+        Err(error) => error == Errno::SRCH,
     }
 }
 

@@ -307,9 +307,9 @@ fn taken(host: &Host, living: &[Living]) -> Result<Vec<Claimed>, Failure> {
         let claimed: Vec<_> = of(&container.record.name, &container.record.ports);
         taken.extend(claimed);
     }
-    for connection in Connections::of_host(host)?.all {
-        let is_known = living.iter().any(|known| known.record.id == connection.recorded.endpoint.container.as_str());
-        if !is_known && !connection.ports.is_empty() && connection.is_alive()? {
+    let known = living.iter().map(|container| container.record.id.as_str()).collect();
+    for connection in Connections::of_others(host, &known)?.all {
+        if !connection.ports.is_empty() && connection.is_alive()? {
             let claimed: Vec<_> = of(&connection.name, &connection.ports);
             taken.extend(claimed);
         }
