@@ -29,20 +29,22 @@ fi
 work=$(mktemp -d)
 bin=${CNI_BIN_DIR:-$work/bin}
 if [ -z "${CNI_BIN_DIR:-}" ]; then
+    say "building" "the first time this takes 5 to 20 minutes and 700 MB"
     "$root/scripts/install.sh" "$bin" >/dev/null
-    say "built" "$(find "$bin" -type f -printf '%f ')"
+    say "built" "$(find "$bin" -type f | wc -l) programs"
 fi
 
 # Other programs on this machine do not see the network: it is in a folder of its own.
 export NETCONFPATH=$work/net.d CNI_PATH=$bin
 PATH=$bin:$PATH
 network=quickstart
+container=
 forwarding=$(cat /proc/sys/net/ipv4/ip_forward)
 tables=$(nft list tables)
 clean_up() {
     trap - EXIT
     trap '' INT TERM
-    ferrocni stop --time 1 web >/dev/null 2>&1 || true
+    [ -z "$container" ] || ferrocni stop --time 1 "$container" >/dev/null 2>&1 || true
     ferrocni network rm --force $network >/dev/null || true
     # The tables stay with the node otherwise: they are constant, and empty without containers.
     grep -q "table inet ferrocni" <<<"$tables" || ferrocni uninstall >/dev/null || true
@@ -56,8 +58,8 @@ say "ferrocni network create" "$(ferrocni network ls --filter name=$network --fo
 
 mkdir "$work/page"
 echo "hello from container web" >"$work/page/index.html"
-ferrocni run -d --name web --network $network -p 18080:80 busybox httpd -f -p 80 -h "$work/page" >/dev/null
-say "ferrocni run -d --name web" "$(ferrocni ps --format '{{.Names}} runs {{.Command}}, {{.Ports}}')"
+container=$(ferrocni run -d --name web --network $network -p 18080:80 busybox httpd -f -p 80 -h "$work/page")
+say "ferrocni run -d --name web" "$(ferrocni ps --filter id="$container" --format '{{.Names}} runs {{.Command}}, {{.Ports}}')"
 
 # In another container, which knows web by its name and the host as "gate".
 client() { ferrocni run --network $network --link web --add-host gate:host-gateway "$@"; }

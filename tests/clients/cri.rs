@@ -83,7 +83,7 @@ fn a_pod_is_shown_connected_and_let_go() {
     assert_eq!(host.ferrocni(["port", "shop/web", "80"]).ok(), "0.0.0.0:8080\n");
     assert!(host.ferrocni(["topology", "pods"]).ok().contains("shop/web  eth0"));
     // containerd has brought the pod's loopback up by a plugin too.
-    assert_eq!(host.ferrocni(["reload"]).ok(), "1 attachments are as they were\n");
+    assert_eq!(host.ferrocni(["reload"]).ok(), "the rules of 1 attachments are in place\n");
 
     let _ = host.ferrocni(["network", "connect", "--ip", "10.9.0.77", "private", "web"]).ok();
     let refused = host.ferrocni(["network", "disconnect", "pods", &id]);

@@ -1,8 +1,12 @@
 //! How a command fails.
 
 use std::error::Error;
+use std::io::{self, ErrorKind};
 use std::iter;
 use std::process::ExitCode;
+
+use nix::errno::Errno;
+use nix::unistd::Uid;
 
 use crate::output;
 
@@ -33,10 +37,27 @@ impl Failure {
         self.status
     }
 
+    /// Whether the kernel refuses it to this user.
+    pub(crate) fn is_refused(&self) -> bool {
+        causes(&*self.error).any(|cause| match (cause.downcast_ref::<io::Error>(), cause.downcast_ref::<Errno>()) {
+            (Some(error), _) => error.kind() == ErrorKind::PermissionDenied,
+            (_, Some(errno)) => matches!(errno, Errno::EACCES | Errno::EPERM),
+            _ => false,
+        })
+    }
+
     /// Writes one line to stderr: the error with its causes.
     pub(crate) fn report(&self) -> ExitCode {
-        output::complain(self);
+        self.tell();
         ExitCode::from(self.status)
+    }
+
+    fn tell(&self) {
+        if self.is_refused() && !Uid::effective().is_root() {
+            output::complain(format_args!("{self}: this takes root, as sudo gives it"));
+        } else {
+            output::complain(self);
+        }
     }
 }
 
@@ -48,8 +69,11 @@ impl std::fmt::Display for Failure {
 
 /// An error with its causes. A line is one line, whatever stood in a configuration.
 pub(crate) fn line(error: &(dyn Error + 'static)) -> String {
-    let causes = iter::successors(Some(error), |error| (*error).source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ").replace(['\n', '\r'], " ")
+    causes(error).map(ToString::to_string).collect::<Vec<_>>().join(": ").replace(['\n', '\r'], " ")
+}
+
+fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    iter::successors(Some(error), |error| (*error).source())
 }
 
 impl<E: Into<Box<dyn Error + Send + Sync>>> From<E> for Failure {
@@ -67,10 +91,14 @@ impl Outcomes {
     pub(crate) fn note<T>(&mut self, outcome: Result<T, Failure>) -> Option<T> {
         outcome
             .inspect_err(|failure| {
-                output::complain(failure);
+                failure.tell();
                 self.0.get_or_insert(failure.status);
             })
             .ok()
+    }
+
+    pub(crate) fn any_failed(&self) -> bool {
+        self.0.is_some()
     }
 
     pub(crate) fn status(self) -> ExitCode {
@@ -89,6 +117,16 @@ mod tests {
         struct Outer(#[source] std::io::Error);
         let failure = Failure::from(Outer(std::io::Error::other("no disk")));
         assert_eq!(failure.to_string(), "cannot read it: no disk");
+    }
+
+    #[test]
+    fn what_the_kernel_refuses_is_told_from_the_rest() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("cannot lock it")]
+        struct Lock<E: std::error::Error + 'static>(#[source] E);
+        let of = |errno: Errno| std::io::Error::from(errno);
+        assert!(Failure::from(Lock(of(Errno::EACCES))).is_refused() && Failure::from(Lock(Errno::EPERM)).is_refused());
+        assert!(!Failure::from(Lock(of(Errno::ENOENT))).is_refused() && !Failure::from("no").is_refused());
     }
 
     #[test]

@@ -33,6 +33,15 @@ fn finds(host: &Host, check: &str, words: &str) -> String {
     text(about.unwrap_or_else(|| panic!("{words:?} is not said: {said}")), "Command")
 }
 
+#[test]
+fn who_may_not_look_is_not_told_that_nothing_is_wrong() {
+    let host = Host::new();
+    let program = bin_dir().join("ferrocni");
+    let nobody = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", program.to_str().unwrap()];
+    let said = host.try_run([&nobody[..], &["doctor"]].concat());
+    assert!(said.status.code() == Some(1) && said.stdout.contains("not everything could"), "{said}");
+}
+
 /// As a person would type it.
 #[track_caller]
 fn type_in(host: &Host, command: &str) {

@@ -42,7 +42,7 @@ fn after_a_flush_the_rules_of_all_are_back() {
     for damage in ["nft flush ruleset", "nft delete table inet ferrocni", "nft delete table bridge ferrocni", "true"] {
         host.shell(damage);
         let said = host.ferrocni(["reload"]).ok();
-        assert_eq!(said, "4 attachments are as they were\n");
+        assert_eq!(said, "the rules of 4 attachments are in place\n");
         assert_same(&ruleset(&host), &before);
         reach();
     }
@@ -52,7 +52,7 @@ fn after_a_flush_the_rules_of_all_are_back() {
 fn one_network_can_be_reloaded_alone() {
     let (host, ..) = scene();
     host.shell("nft flush ruleset");
-    assert_eq!(host.ferrocni(["reload", "web"]).ok(), "1 attachments are as they were\n");
+    assert_eq!(host.ferrocni(["reload", "web"]).ok(), "the rules of 1 attachments are in place\n");
     let rules = ruleset(&host);
     assert!(rules.contains("ferrocni:web/c1/eth0") && !rules.contains("ferrocni:app/"), "{rules}");
     let failed = host.ferrocni(["reload", "nope"]);

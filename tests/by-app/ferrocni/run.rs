@@ -277,6 +277,37 @@ fn another_root_has_terminals_devices_and_shared_memory() {
     host.shell("umount /run/root/usr");
 }
 
+/// In a container the numbers of processes are others: nobody there takes the host's supervisors for dead, or waits for them.
+#[test]
+fn the_command_works_in_a_container_of_its_own() {
+    let host = Host::new();
+    succeeds(&host, &["run", "-d", "--name", "web", "sleep", "1000"]);
+    let inside = "$f run --name outer --network host timeout 60 $f ps --format '{{.Names}}'";
+    assert_eq!(shell(&host, &format!("{inside} | sort; $f ps --format '{{{{.Names}}}}'")), "outer\nweb\nweb\n");
+    succeeds(&host, &["stop", "web"]);
+}
+
+#[test]
+fn a_stray_file_among_the_containers_is_named_and_stops_nobody() {
+    let host = Host::new();
+    succeeds(&host, &["run", "-d", "--name", "web", "sleep", "1000"]);
+    host.write("/run/ferrocni/containers/stray", "");
+    let said = shell(&host, "$f ps --format '{{.Names}}' 2>&1 | sort -u; $f stop web 2>/dev/null");
+    let stray = "ferrocni: /run/ferrocni/containers/stray is no folder of a container: remove it\n";
+    assert_eq!(said, format!("{stray}web\nweb\n"));
+}
+
+#[test]
+fn without_root_it_is_said_once_that_it_takes_root() {
+    let host = Host::new();
+    succeeds(&host, &["run", "true"]);
+    for what in ["run true", "ps", "network rm bridge"] {
+        let as_nobody = format!("setpriv --reuid 65534 --regid 65534 --clear-groups $f {what} 2>&1 || :");
+        let said = shell(&host, &as_nobody);
+        assert!(said.lines().count() == 1 && said.ends_with(": this takes root, as sudo gives it\n"), "{what}: {said}");
+    }
+}
+
 /// containerd mounts its pods' namespaces in the same folder, which it leaves as it is.
 #[test]
 fn what_others_have_mounted_beside_a_container_they_can_remove() {

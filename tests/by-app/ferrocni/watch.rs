@@ -14,7 +14,7 @@ const LOG: &str = "/run/watch.log";
 
 /// How often it has reloaded.
 fn reloads(host: &Host) -> usize {
-    host.read(LOG).unwrap_or_default().matches("as they were").count()
+    host.read(LOG).unwrap_or_default().matches("are in place").count()
 }
 
 /// Once it has reloaded, it hears everything.

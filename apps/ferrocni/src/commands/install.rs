@@ -44,6 +44,11 @@ struct Unfinished {
     source: io::Error,
 }
 
+/// This program is somewhere else than the plugins.
+#[derive(Debug, thiserror::Error)]
+#[error("{} has no plugins beside this program: name their folder with --from", .0.display())]
+struct NoPlugins(PathBuf);
+
 pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
     if args.undo {
         // While ours are still there, so that an interrupted one can be repeated.
@@ -64,8 +69,10 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn beside() -> io::Result<PathBuf> {
-    Ok(std::env::current_exe()?.parent().unwrap_or(Path::new("/")).to_owned())
+/// Beside a plugin, everything is one. Among the programs of /usr/bin nothing is.
+fn beside() -> Result<PathBuf, Failure> {
+    let folder = std::env::current_exe()?.parent().unwrap_or(Path::new("/")).to_owned();
+    if folder.join("bridge").is_file() { Ok(folder) } else { Err(NoPlugins(folder).into()) }
 }
 
 /// Which programs were not there, or were others.
@@ -197,5 +204,11 @@ mod tests {
         let error = undo(dir.path()).unwrap_err().to_string();
         assert!(error.starts_with("cannot find what was replaced in"), "{error}");
         assert!(dir.path().join("bridge").exists());
+    }
+
+    #[test]
+    fn programs_that_are_no_plugins_are_not_taken_for_some() {
+        let error = beside().unwrap_err().to_string();
+        assert!(error.ends_with("has no plugins beside this program: name their folder with --from"), "{error}");
     }
 }

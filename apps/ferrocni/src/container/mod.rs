@@ -18,9 +18,12 @@ pub(crate) use netns::{path_of as netns_path, pin as pin_netns};
 use crate::host::Host;
 use crate::output::complain;
 
-/// Takes away what containers have left whose supervisors were killed. What cannot be done now is left to the next command.
+/// Takes away what containers have left whose supervisors were killed. What cannot be done now is left to the next command. What this
+/// user may not do, the command itself will say.
 pub(crate) fn sweep(host: &Host) {
-    if let Err(failure) = Store::of(host).sweep(host) {
+    if let Err(failure) = Store::of(host).sweep(host)
+        && !failure.is_refused()
+    {
         complain(failure);
     }
 }

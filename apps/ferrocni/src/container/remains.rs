@@ -12,7 +12,7 @@ use crate::failure::{Failure, line};
 use crate::host::Host;
 use crate::live::Live;
 
-/// How long a plugin may go on after its supervisor was killed.
+/// How long a plugin may go on after its supervisor was killed, or a child that it was just starting.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How often it is looked whether it has ended: a lock that is let go tells nobody.
 const INTERVAL: Duration = Duration::from_millis(2);
@@ -52,11 +52,20 @@ fn wait_for_plugins(folder: &Path) -> Result<(), StoreError> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
         file => file.map_err(StoreError::io("open", &lock))?,
     };
+    is_locked_in_time(&file);
+    Ok(())
+}
+
+/// Locks a file that somebody has who should not have it for long. What keeps it all the same keeps nobody else waiting.
+pub(super) fn is_locked_in_time(file: &File) -> bool {
     let start = Instant::now();
-    while file.try_lock().is_err() && start.elapsed() < PATIENCE {
+    while file.try_lock().is_err() {
+        if start.elapsed() >= PATIENCE {
+            return false;
+        }
         thread::sleep(INTERVAL);
     }
-    Ok(())
+    true
 }
 
 /// Detaches the container, the last network first, and removes its namespace and its folder. What fails does not keep the rest from

@@ -11,6 +11,7 @@ use std::fs::{self, DirBuilder, File};
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::os::fd::AsFd as _;
 use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use files::Folder;
@@ -21,7 +22,7 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::log::Reading;
 use super::record::Record;
-use super::remains::Remains;
+use super::remains::{Remains, is_locked_in_time};
 use crate::failure::{Failure, Outcomes, line};
 use crate::host::Host;
 use crate::output::{Progress, complain};
@@ -64,6 +65,8 @@ pub(crate) enum StoreError {
     Io { action: &'static str, path: PathBuf, source: io::Error },
     #[error("{} is no record of a container", path.display())]
     Broken { path: PathBuf, source: serde_json::Error },
+    #[error("{} is no folder of a container: remove it", .0.display())]
+    Stray(PathBuf),
     #[error("there is no container {0}: `ferrocni ps` lists them")]
     Unknown(String),
     #[error("{wanted} is the beginning of more than one container's id: {}", names.join(", "))]
@@ -156,14 +159,14 @@ impl Store {
             let folder = self.folder.path().join(name);
             match File::open(folder.join(ALIVE)).map(|alive| (alive.try_lock(), alive)) {
                 // A child that it was just starting has its files open until it is another program, or somebody clears up.
-                Ok((Err(_), alive)) if supervisor(&alive).is_some_and(has_ended) => {
-                    alive.lock().map_err(StoreError::io("lock", &folder))?;
+                Ok((Err(_), alive)) if supervisor(&alive).is_some_and(has_ended) && is_locked_in_time(&alive) => {
                     dead.push(Remains { folder, alive: Some(alive) });
                 }
                 Ok((Err(_), _)) => living.push(folder),
                 Ok((Ok(()), alive)) => dead.push(Remains { folder, alive: Some(alive) }),
                 // Whoever made it has not come far.
                 Err(error) if error.kind() == ErrorKind::NotFound => dead.push(Remains { folder, alive: None }),
+                Err(error) if error.kind() == ErrorKind::NotADirectory => complain(StoreError::Stray(folder)),
                 Err(error) => return Err(StoreError::io("open", &folder)(error)),
             }
         }
@@ -222,15 +225,24 @@ impl Living {
 
 fn alive(folder: &Path, supervisor: i32) -> io::Result<File> {
     let mut file = locked(folder, ALIVE)?;
-    file.write_all(supervisor.to_string().as_bytes())?;
+    write!(file, "{supervisor} {}", pid_namespace()?)?;
     Ok(file)
 }
 
-/// The process that a file `alive` names.
+/// The process that a file `alive` names. A number from another namespace of process ids tells nothing here.
 fn supervisor(mut alive: &File) -> Option<Pid> {
     let mut text = String::new();
     alive.read_to_string(&mut text).ok()?;
-    Pid::from_raw(text.parse().ok()?)
+    let (process, namespace) = text.split_once(' ')?;
+    if namespace != pid_namespace().ok()?.to_string() {
+        return None;
+    }
+    Pid::from_raw(process.parse().ok()?)
+}
+
+/// This process' namespace of process ids, as `lsns` shows it.
+fn pid_namespace() -> io::Result<u64> {
+    Ok(fs::metadata("/proc/self/ns/pid")?.ino())
 }
 
 /// Whether a process is none any more, or waits for nothing but its parent: then its descriptor has something to tell (`pidfd_open(2)`).

@@ -88,7 +88,12 @@ pub(super) fn run(host: &Host, args: &Args) -> Result<ExitCode, Failure> {
         findings.extend(found.iter().map(|finding| finding.to_json(name)));
     }
     drop(progress);
-    show(&survey, &Form::new(args.format.as_deref(), false), &findings)?;
+    let form = Form::new(args.format.as_deref(), false);
+    if form == Form::Table && findings.is_empty() && outcomes.any_failed() {
+        print_line("what could be looked at is well, but not everything could: see the errors")?;
+        return Ok(outcomes.status());
+    }
+    show(&survey, &form, &findings)?;
     Ok(if findings.is_empty() { outcomes.status() } else { ExitCode::from(WRONG) })
 }
 

@@ -43,8 +43,10 @@ pub(crate) fn run(host: &Host, command: &Command) -> Result<ExitCode, Failure> {
     if !matches!(command, Command::Create(_) | Command::Exists(_)) {
         container::sweep(host);
     }
-    // What cannot be swept now is no reason to do nothing else.
-    if let Err(failure) = Live::of(host).sweep() {
+    // What cannot be swept now is no reason to do nothing else. What this user may not do, the command itself will say.
+    if let Err(failure) = Live::of(host).sweep()
+        && !failure.is_refused()
+    {
         complain(failure);
     }
     match command {

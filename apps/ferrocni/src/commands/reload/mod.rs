@@ -53,7 +53,7 @@ fn reload(host: &Host, args: &Args) -> Result<ExitCode, Failure> {
         if let Some(names) = names {
             outcomes.note(names.join().unwrap_or_else(|panic| resume_unwind(panic)));
         }
-        print_line(format_args!("{count} attachments are as they were"))?;
+        print_line(format_args!("the rules of {count} attachments are in place"))?;
         Ok(outcomes.status())
     })
 }
