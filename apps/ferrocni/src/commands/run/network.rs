@@ -7,6 +7,9 @@ use ::names::Name;
 use cni::IfName;
 use netlink::Mac;
 
+/// The interface that every network namespace has.
+const LOOPBACK: &str = "lo";
+
 /// A network that the container is attached to, and how.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(super) struct Attach {
@@ -38,11 +41,21 @@ impl Attach {
             "alias" => self.aliases.push(Name::new(value).map_err(|error| error.to_string())?),
             "gw-priority" => self.gateway_priority = read(value, "a number")?,
             "interface" | "interface_name" => {
-                self.interface = Some(IfName::new(value).map_err(|error| error.to_string())?);
+                self.interface = Some(interface(value)?);
             }
             _ => return Err(format!("{key:?} is not known: use ip, ip6, mac, alias, gw-priority, interface")),
         }
         Ok(())
+    }
+}
+
+fn interface(name: &str) -> Result<IfName, String> {
+    match IfName::new(name).map_err(|error| error.to_string())? {
+        // Deleting the attachment would be deleting that.
+        name if name.as_str() == LOOPBACK => {
+            Err(format!("a container has an interface {name} already: choose another, or leave it out"))
+        }
+        name => Ok(name),
     }
 }
 
@@ -102,6 +115,7 @@ mod tests {
             "web:mac=x",
             "web:mtu=1",
             "web:interface=a/b",
+            "web:interface=lo",
             "web:alias=a/b",
         ] {
             assert!(text.parse::<Attach>().is_err(), "{text}");
