@@ -1,5 +1,6 @@
 //! `--network`.
 
+use std::fmt::Display;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
@@ -32,20 +33,43 @@ impl Attach {
         self.ipv4.map(IpAddr::from).into_iter().chain(self.ipv6.map(IpAddr::from))
     }
 
+    /// What options beside `--network` say.
+    pub(super) fn add(
+        &mut self,
+        ipv4: Option<Ipv4Addr>,
+        ipv6: Option<Ipv6Addr>,
+        mac: Option<Mac>,
+    ) -> Result<(), String> {
+        ipv4.map_or(Ok(()), |address| set_once(&mut self.ipv4, "ip", address))?;
+        ipv6.map_or(Ok(()), |address| set_once(&mut self.ipv6, "ip6", address))?;
+        mac.map_or(Ok(()), |address| set_once(&mut self.mac, "mac", address))
+    }
+
     fn set(&mut self, key: &str, value: &str) -> Result<(), String> {
         match key {
             "name" => self.network = value.to_owned(),
-            "ip" => self.ipv4 = Some(read(value, "an IPv4 address")?),
-            "ip6" => self.ipv6 = Some(read(value, "an IPv6 address")?),
-            "mac" | "mac-address" => self.mac = Some(read(value, "a hardware address")?),
+            "ip" => set_once(&mut self.ipv4, key, read(value, "an IPv4 address")?)?,
+            "ip6" => set_once(&mut self.ipv6, key, read(value, "an IPv6 address")?)?,
+            "mac" | "mac-address" => set_once(&mut self.mac, key, read(value, "a hardware address")?)?,
             "alias" => self.aliases.push(Name::new(value).map_err(|error| error.to_string())?),
             "gw-priority" => self.gateway_priority = read(value, "a number")?,
-            "interface" | "interface_name" => {
-                self.interface = Some(interface(value)?);
-            }
+            "interface" | "interface_name" => set_once(&mut self.interface, key, interface(value)?)?,
             _ => return Err(format!("{key:?} is not known: use ip, ip6, mac, alias, gw-priority, interface")),
         }
         Ok(())
+    }
+}
+
+/// An attachment has one of each: neither of two is taken silently.
+fn set_once<T: PartialEq + Display>(place: &mut Option<T>, key: &str, value: T) -> Result<(), String> {
+    match place {
+        Some(other) if *other != value => {
+            Err(format!("{key} is given twice, as {other} and as {value}: leave one of them out"))
+        }
+        _ => {
+            *place = Some(value);
+            Ok(())
+        }
     }
 }
 
@@ -116,6 +140,10 @@ mod tests {
             "web:mtu=1",
             "web:interface=a/b",
             "web:interface=lo",
+            "web:ip=10.1.0.5,ip=10.1.0.6",
+            "web:ip6=fd00::5,ip6=fd00::6",
+            "web:mac=02:00:00:00:00:05,mac-address=02:00:00:00:00:06",
+            "web:interface=a,interface=b",
             "web:alias=a/b",
         ] {
             assert!(text.parse::<Attach>().is_err(), "{text}");

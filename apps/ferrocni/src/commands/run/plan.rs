@@ -37,6 +37,8 @@ enum PlanError {
     Twice(String),
     #[error("interface {0} is named twice")]
     InterfaceTwice(String),
+    #[error("network {network}: {contradiction}")]
+    Contradiction { network: String, contradiction: String },
     #[error("--{0} is for a container with one network: with several write --network NAME:{1}=VALUE")]
     ForOne(&'static str, &'static str),
     #[error(
@@ -207,9 +209,9 @@ fn attachments(args: &Args) -> Result<Vec<Attach>, PlanError> {
         attachments.push(Attach::to(DEFAULT));
     }
     if let [attach] = &mut attachments[..] {
-        attach.ipv4 = args.ip.or(attach.ipv4);
-        attach.ipv6 = args.ip6.or(attach.ipv6);
-        attach.mac = args.mac_address.or(attach.mac);
+        attach
+            .add(args.ip, args.ip6, args.mac_address)
+            .map_err(|contradiction| PlanError::Contradiction { network: attach.network.clone(), contradiction })?;
         return Ok(attachments);
     }
     let given = [
