@@ -2,7 +2,7 @@
 
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::os::unix::net::UnixListener as StdListener;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -83,8 +83,29 @@ pub(crate) enum Passed {
 #[derive(Debug)]
 pub(crate) struct Door {
     /// Removed at the end; none if it is systemd's.
-    path: Option<PathBuf>,
+    socket: Option<SocketFile>,
     _alone: File,
+}
+
+/// The file of a socket. No other file gets its inode as long as the socket is open.
+#[derive(Debug)]
+struct SocketFile {
+    path: PathBuf,
+    device: u64,
+    inode: u64,
+}
+
+impl SocketFile {
+    fn at(path: &Path) -> io::Result<Self> {
+        let metadata = fs::symlink_metadata(path)?;
+        Ok(Self { path: path.to_owned(), device: metadata.dev(), inode: metadata.ino() })
+    }
+
+    /// Removes it unless somebody else has: another server may have its name by now.
+    fn remove(&self) -> io::Result<()> {
+        let there = Self::at(&self.path)?;
+        if (there.device, there.inode) == (self.device, self.inode) { fs::remove_file(&self.path) } else { Ok(()) }
+    }
 }
 
 impl Door {
@@ -95,11 +116,12 @@ impl Door {
     pub(crate) fn open(path: &Path, passed: Option<Passed>) -> io::Result<(Self, StdListener)> {
         let lock = lock_of(path)?;
         if let Some(Passed::ByRinger(listener)) = passed {
+            let socket = SocketFile::at(path)?;
             // Nobody's child or session's: who has started it goes on.
             setsid()?;
             // Whoever has it listens no more, and is about to end.
             lock.lock()?;
-            return Ok((Self { path: Some(path.to_owned()), _alone: lock }, listener));
+            return Ok((Self { socket: Some(socket), _alone: lock }, listener));
         }
         match lock.try_lock() {
             Ok(()) => {}
@@ -109,8 +131,11 @@ impl Door {
             Err(fs::TryLockError::Error(error)) => return Err(error),
         }
         match passed {
-            Some(Passed::BySystemd(listener)) => Ok((Self { path: None, _alone: lock }, listener)),
-            _ => Ok((Self { path: Some(path.to_owned()), _alone: lock }, bind(path)?)),
+            Some(Passed::BySystemd(listener)) => Ok((Self { socket: None, _alone: lock }, listener)),
+            _ => {
+                let listener = bind(path)?;
+                Ok((Self { socket: Some(SocketFile::at(path)?), _alone: lock }, listener))
+            }
         }
     }
 
@@ -120,9 +145,13 @@ impl Door {
     /// # Errors
     /// That of the file system.
     pub(crate) fn close(&self) -> io::Result<()> {
-        let Some(path) = &self.path else { return Ok(()) };
-        let _nobody_starts = files::lock(&names::start::lock_of(path))?;
-        fs::remove_file(path)
+        let Some(socket) = &self.socket else { return Ok(()) };
+        let removed = files::lock(&names::start::lock_of(&socket.path)).and_then(|_nobody_starts| socket.remove());
+        match removed {
+            // Somebody has removed it, or the whole folder.
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            outcome => outcome,
+        }
     }
 }
 
@@ -146,4 +175,32 @@ fn bind(path: &Path) -> io::Result<StdListener> {
     let listener = listener?;
     listener.set_nonblocking(true)?;
     Ok(listener)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    /// Not with [`bind`], whose umask other tests' threads would have as well.
+    fn door(path: &Path) -> (Door, StdListener) {
+        let lock = lock_of(path).unwrap();
+        let listener = StdListener::bind(path).unwrap();
+        (Door { socket: Some(SocketFile::at(path).unwrap()), _alone: lock }, listener)
+    }
+
+    #[test]
+    fn a_server_that_ends_removes_its_own_socket_and_no_successor_s() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("ferrocni");
+        let path = folder.join("dns.sock");
+        let (first, _listener) = door(&path);
+        fs::remove_dir_all(&folder).unwrap();
+        first.close().unwrap();
+        let (successor, _its_listener) = door(&path);
+        first.close().unwrap();
+        assert!(path.exists(), "the successor's");
+        successor.close().unwrap();
+        assert!(!path.exists());
+    }
 }

@@ -6,6 +6,7 @@ mod compare;
 mod data;
 mod error;
 mod evaluator;
+mod fields;
 mod format;
 mod functions;
 mod headers;

@@ -1,11 +1,14 @@
 //! A parsed template.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use crate::ast::Node;
 use crate::data::nests_within;
 use crate::error::Error;
 use crate::evaluator;
+use crate::fields;
 use crate::headers::Headers;
 use crate::parser;
 
@@ -27,6 +30,12 @@ impl Template {
     pub fn parse(source: &str) -> Result<Template, Error> {
         let nodes = parser::parse(source).map_err(|fault| Error::syntax(source, fault))?;
         Ok(Template { source: source.to_owned(), nodes })
+    }
+
+    /// The fields that it names of the value that it is rendered with, whether or not it comes to print them.
+    #[must_use]
+    pub fn fields(&self) -> BTreeSet<&str> {
+        fields::of_value(&self.nodes)
     }
 
     /// What the template prints for the value.

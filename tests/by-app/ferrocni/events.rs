@@ -125,7 +125,7 @@ fn a_reader_that_goes_ends_it_and_bad_usage_is_refused() {
         host.shell("sleep 0.2");
     }
     reader.wait();
-    for args in [&["--filter", "x=y"][..], &["--format", "{{"]] {
+    for args in [&["--filter", "x=y"][..], &["--format", "{{"], &["--format", "{{.status}}"]] {
         let refused = host.ferrocni([&["events"], args].concat());
         assert!(refused.status.code() == Some(1) && refused.stderr.lines().count() == 1, "{refused}");
     }

@@ -177,6 +177,10 @@ fn what_cannot_be_is_refused_and_changes_nothing() {
         (&["-o", "bridge=br9", "x"], "bridge br9 is that of network web"),
         (&["-o", "mtuu=1400", "x"], "option \"mtuu\" is not known"),
         (&["-d", "ipvlan", "--ipam-driver", "dhcp", "x"], "dhcp"),
+        (&["--subnet", "127.5.0.0/24", "x"], "subnet 127.5.0.0/24 has loopback addresses"),
+        (&["-o", "mtu=67", "x"], "it is 68 to 65535"),
+        (&["-o", "mtu=1279", "--ipv6", "x"], "MTU 1279 is too small for IPv6"),
+        (&[&"x".repeat(171)], "choose one of 170 at most"),
     ] {
         fails(&host, &[&["network", "create"], args].concat(), 1, words);
     }

@@ -64,11 +64,16 @@ fn what_cannot_be_is_refused_and_changes_nothing() {
             (&["--net", "web", "--net", "web"], "network web is named twice"),
             (&["--net", "web", "--net", "host"], "network host cannot be combined"),
             (&["--net", "web", "--net", "app", "--ip", "10.0.0.1"], "--ip is for a container with one network"),
+            (
+                &["--net", "web:ip=10.0.0.1", "--ip", "10.0.0.2"],
+                "network web: ip is given twice, as 10.0.0.1 and as 10.0.0.2",
+            ),
             (&["--net", "web:interface=x", "--net", "app:interface=x"], "interface x is named twice"),
             (&["--net", "none:ip=10.0.0.1"], "gives addresses of its own choice only"),
             (&["--net", "web", "--ip", "8.8.8.8"], "8.8.8.8"),
             (&["--net", "web", "--net", "app:ip=8.8.8.8"], "8.8.8.8"),
             (&["--hostname", "a b"], "no DNS name"),
+            (&["--hostname", &"long.".repeat(14)], "is too long: choose one of 64"),
             (&["--rootfs", "/nope"], "there is no folder /nope"),
             (&["--workdir", "/nope"], "cannot change to /nope"),
             (&["--user", "nobody-of-that-name"], "there is no user"),
@@ -79,7 +84,17 @@ fn what_cannot_be_is_refused_and_changes_nothing() {
         ] {
             fails(&host, &[&["run"], options, &["true"]].concat(), 125, words);
         }
-        for options in [&["-p", "0"][..], &["-p", "80/icmp"], &["--network", "web:mtu=1"], &["--add-host", "x"], &[]] {
+        for options in [
+            &["-p", "0"][..],
+            &["-p", "80/icmp"],
+            &["--network", "web:mtu=1"],
+            &["--network", "web:interface=lo"],
+            &["--network", "web:ip=10.0.0.1,ip=10.0.0.2"],
+            &["--add-host", "x"],
+            &["--dns-search", "a\nnameserver 192.0.2.1"],
+            &["--dns-opt", "a b"],
+            &[],
+        ] {
             let args = [&["run"], options].concat();
             assert_eq!(status(&host, &args), 125, "{options:?}");
         }
@@ -123,6 +138,8 @@ fn hosts_resolv_conf_and_hostname_are_the_container_s_own() {
         assert!(seen.contains(words), "{words}: {seen}");
     }
     assert_eq!(output(&host, &["--hostname", "else"], "hostname"), "else\n");
+    let short_id = output(&host, &["--name", &"x".repeat(65)], "hostname");
+    assert!(short_id.len() == 13 && short_id.trim_end().bytes().all(|digit| digit.is_ascii_hexdigit()), "{short_id}");
     assert_eq!(read(), before);
 }
 

@@ -25,7 +25,7 @@ pub(crate) use names::{DNSNAME, HOST_GATEWAY, KnownHost, NameOptions};
 pub(crate) use options::Options;
 pub(crate) use pool::{Pools, of_name_servers, of_networks, of_routes};
 pub(crate) use removal::{Removal, is_in_use};
-pub(crate) use subnet::{Asked, Planned};
+pub(crate) use subnet::{Asked, Planned, check_unreserved};
 
 use cni::NetworkName;
 use cni_runtime::{Cache, Network};

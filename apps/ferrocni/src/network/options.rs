@@ -85,7 +85,7 @@ impl Options {
             (Driver::Macvlan | Driver::Ipvlan, "parent") => {
                 self.parent = Some(value.parse().map_err(|error| rule(error, invalid))?);
             }
-            (_, "mtu") => self.mtu = Some(value.parse().map_err(|_| invalid("it is a number of bytes".to_owned()))?),
+            (_, "mtu") => self.mtu = mtu(value).map_err(invalid)?,
             (Driver::Bridge, "vlan") => {
                 self.vlan = Some(vlan(value).ok_or_else(|| invalid("it is 1 to 4094".to_owned()))?);
             }
@@ -150,6 +150,15 @@ fn flag(value: &str) -> Option<bool> {
     }
 }
 
+/// 0 is the default, as the plugins have it; IPv4 does not work with less than the least.
+fn mtu(value: &str) -> Result<Option<u32>, String> {
+    match value.parse() {
+        Ok(0) => Ok(None),
+        Ok(bytes @ 68..=65535) => Ok(Some(bytes)),
+        _ => Err("it is 68 to 65535 bytes, or 0 for the default".to_owned()),
+    }
+}
+
 fn vlan(value: &str) -> Option<u16> {
     value.parse().ok().filter(|id| (1..=4094).contains(id))
 }
@@ -184,6 +193,13 @@ mod tests {
     }
 
     #[test]
+    fn an_mtu_of_0_is_the_default() {
+        for (value, bytes) in [("0", None), ("68", Some(68)), ("65535", Some(65535))] {
+            assert_eq!(read(Driver::Bridge, &[("mtu", value)]).unwrap().mtu, bytes);
+        }
+    }
+
+    #[test]
     fn what_a_driver_does_not_have_is_refused() {
         for (driver, key) in
             [(Driver::Bridge, "parent"), (Driver::Macvlan, "icc"), (Driver::Ipvlan, "bridge"), (Driver::Bridge, "x")]
@@ -198,6 +214,8 @@ mod tests {
             (Driver::Bridge, "vlan", "0"),
             (Driver::Bridge, "vlan", "4095"),
             (Driver::Bridge, "mtu", "big"),
+            (Driver::Bridge, "mtu", "67"),
+            (Driver::Macvlan, "mtu", "65536"),
             (Driver::Bridge, "bridge", "a/b"),
             (Driver::Macvlan, "mode", "l2"),
             (Driver::Ipvlan, "mode", "bridge"),

@@ -43,6 +43,10 @@ pub(crate) enum AddressError {
     HostBits { subnet: IpNetwork },
     #[error("subnet {subnet} is too small: it has to have four addresses")]
     TooSmall { subnet: IpNetwork },
+    #[error(
+        "subnet {subnet} has {what} addresses, which no container can have: choose another, such as 10.20.0.0/24 or fd00:20::/64"
+    )]
+    Reserved { subnet: IpNetwork, what: &'static str },
     #[error("subnet {subnet} overlaps with {} of {}: choose another", taken.subnet, taken.by)]
     Overlap { subnet: IpNetwork, taken: Taken },
     #[error("{what} {address} is in none of the network's subnets: name the subnet that contains it with --subnet")]
@@ -53,6 +57,30 @@ pub(crate) enum AddressError {
         "{what} {address} cannot be used by a container or gateway: it is the first or the last address of {subnet}"
     )]
     Edge { what: &'static str, address: IpAddr, subnet: IpNetwork },
+}
+
+/// Addresses that are no container's, and what they are.
+const RESERVED: [(&str, &str); 8] = [
+    ("0.0.0.0/32", "unspecified"),
+    ("127.0.0.0/8", "loopback"),
+    ("169.254.0.0/16", "link-local"),
+    ("224.0.0.0/4", "multicast"),
+    ("::/128", "unspecified"),
+    ("::1/128", "loopback"),
+    ("fe80::/10", "link-local"),
+    ("ff00::/8", "multicast"),
+];
+
+/// A subnet is of addresses that containers can have.
+///
+/// # Errors
+/// It has others, as the one of all addresses has.
+pub(crate) fn check_unreserved(subnet: IpNetwork) -> Result<(), AddressError> {
+    let is_inside = |reserved: &str| reserved.parse().is_ok_and(|reserved| overlap(reserved, subnet));
+    match RESERVED.into_iter().find(|(reserved, _)| is_inside(reserved)) {
+        Some((_, what)) => Err(AddressError::Reserved { subnet, what }),
+        None => Ok(()),
+    }
 }
 
 /// Whether two subnets have an address in common.
@@ -277,6 +305,27 @@ mod tests {
         ] {
             let error = plan(&asked).unwrap_err().to_string();
             assert!(error.contains(words), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_subnet_of_addresses_that_no_container_can_have_is_refused() {
+        for (subnet, what) in [
+            ("127.5.0.0/24", "loopback"),
+            ("::/126", "unspecified"),
+            ("169.254.7.0/24", "link-local"),
+            ("fe80::/64", "link-local"),
+            ("239.0.0.0/24", "multicast"),
+            ("ff02::/64", "multicast"),
+            ("0.0.0.0/8", "unspecified"),
+            ("0.0.0.0/0", "unspecified"),
+            ("::/0", "unspecified"),
+        ] {
+            let error = check_unreserved(subnet.parse().unwrap()).unwrap_err().to_string();
+            assert!(error.contains(subnet) && error.contains(what), "{error}");
+        }
+        for subnet in ["126.0.0.0/8", "128.0.0.0/24", "223.255.255.0/24", "fec0::/64", "2001:db8::/64"] {
+            assert!(check_unreserved(subnet.parse().unwrap()).is_ok(), "{subnet}");
         }
     }
 

@@ -27,7 +27,7 @@ pub(crate) struct Args {
     /// Show only events with this property: type, action, network, container, name, interface (may be repeated)
     #[arg(short, long, value_name = "KEY=VALUE")]
     filter: Vec<String>,
-    /// json, or a Go template
+    /// json, or a Go template of these properties: '{{.type}}' or, as Docker has it, '{{.Type}}'
     #[arg(long, value_name = "FORMAT")]
     format: Option<String>,
 }
@@ -95,8 +95,51 @@ fn events(host: &Host, state: &mut State, change: &Change) -> Result<Vec<Value>,
 /// Writes those events that were asked for.
 #[derive(Debug)]
 struct Teller {
-    template: Option<Template>,
+    template: Option<Spelt>,
     filters: BTreeMap<String, Vec<String>>,
+}
+
+/// A template, and how it spells the fields of events.
+#[derive(Debug)]
+struct Spelt {
+    template: Template,
+    /// As Docker does: `.Type`.
+    is_capitalized: bool,
+}
+
+/// A template for what no event has.
+#[derive(Debug, thiserror::Error)]
+#[error("events have no field {0}: use one of {fields}", fields = FIELDS.join(", "))]
+struct FieldError(String);
+
+/// What every event has.
+const FIELDS: [&str; 8] = ["time", "type", "action", "network", "container", "name", "interface", "addresses"];
+
+impl Spelt {
+    fn parse(format: &str) -> Result<Self, Failure> {
+        let template = Template::parse(format)?;
+        let is_known = |field: &str| FIELDS.iter().any(|known| *known == field || capitalized(known) == field);
+        let fields = template.fields();
+        if let Some(unknown) = fields.iter().find(|field| !is_known(field)) {
+            return Err(FieldError((*unknown).to_owned()).into());
+        }
+        let is_capitalized = fields.iter().any(|field| field.starts_with(|first: char| first.is_ascii_uppercase()));
+        Ok(Self { template, is_capitalized })
+    }
+
+    fn render(&self, event: &Value) -> Result<String, Failure> {
+        let mut event = event.clone();
+        if self.is_capitalized {
+            for field in FIELDS {
+                event[capitalized(field)] = event[field].clone();
+            }
+        }
+        Ok(self.template.render(&event)?)
+    }
+}
+
+fn capitalized(field: &str) -> String {
+    field[..1].to_ascii_uppercase() + &field[1..]
 }
 
 /// A filter that means nothing.
@@ -115,7 +158,7 @@ impl Teller {
                 pair.split_once('=').filter(|(key, _)| KEYS.contains(key)).ok_or_else(|| FilterError(pair.clone()))?;
             filters.entry(key.to_owned()).or_default().push(value.to_owned());
         }
-        let template = args.format.as_deref().filter(|format| *format != "json").map(Template::parse).transpose()?;
+        let template = args.format.as_deref().filter(|format| *format != "json").map(Spelt::parse).transpose()?;
         Ok(Self { template, filters })
     }
 
@@ -130,7 +173,7 @@ impl Teller {
             return Ok(true);
         }
         let line = match &self.template {
-            Some(template) => template.render(event)?,
+            Some(spelt) => spelt.render(event)?,
             None => event.to_string(),
         };
         let mut stdout = io::stdout().lock();
@@ -162,5 +205,22 @@ mod tests {
         for bad in ["type", "time=x", "=x"] {
             assert!(Teller::new(&args(&[bad])).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_template_names_fields_of_events_in_either_spelling() {
+        let event = state::overflow();
+        for (format, line) in [
+            ("{{.type}} {{.action}}", "events overflow"),
+            ("{{.Type}} {{.Action}} {{.addresses}}", "events overflow []"),
+            ("{{len .}}", "8"),
+        ] {
+            assert_eq!(Spelt::parse(format).unwrap().render(&event).unwrap(), line);
+        }
+        for format in ["{{.status}}", "{{if .name}}{{.Actor.ID}}{{end}}", "{{.TYPE}}"] {
+            assert!(Spelt::parse(format).is_err(), "{format}");
+        }
+        let fields = event.as_object().unwrap();
+        assert!(fields.len() == FIELDS.len() && FIELDS.iter().all(|field| fields.contains_key(*field)));
     }
 }

@@ -11,8 +11,8 @@ use netlink::Socket;
 use crate::failure::Failure;
 use crate::host::Host;
 use crate::network::{
-    Asked, DEFAULT, DNSNAME, Description, Driver, Exists, Options, Planned, Pools, Registry, Wanted, cluster, conflist,
-    of_name_servers, of_networks, of_routes,
+    Asked, DEFAULT, DNSNAME, Description, Driver, Exists, Options, Planned, Pools, Registry, Wanted, check_unreserved,
+    cluster, conflist, of_name_servers, of_networks, of_routes,
 };
 use crate::output::print_line;
 
@@ -65,11 +65,23 @@ pub(crate) struct Args {
     name: String,
 }
 
+/// Files are named after a network, a container's id of 64 characters and an interface, in 255 bytes.
+const LONGEST_NAME: usize = 170;
+
+/// In bytes (RFC 8200).
+const LEAST_IPV6_MTU: u32 = 1280;
+
 /// A network that cannot be created.
 #[derive(Debug, thiserror::Error)]
 enum CreateError {
     #[error("network {0} is there on every host: choose another name")]
     BuiltIn(String),
+    #[error(
+        "the network's name has {0} characters, too many for its containers' records: choose one of {LONGEST_NAME} at most"
+    )]
+    LongName(usize),
+    #[error("MTU {0} is too small for IPv6: choose {LEAST_IPV6_MTU} or more, or leave the IPv6 subnet out")]
+    Ipv6Mtu(u32),
     #[error("bridge {bridge} is that of network {network}: choose another with -o bridge=NAME")]
     BridgeTaken { bridge: String, network: String },
     #[error(
@@ -127,6 +139,7 @@ fn create(host: &Host, args: &Args) -> Result<String, Failure> {
     if let Some(known) = described.iter().find(|known| known.name == args.name) {
         return existing(args, known);
     }
+    check(args, &options)?;
     let created = SystemTime::now();
     let subnets = match driver {
         Driver::Overlay => in_cluster(args, &name, &options, created)?,
@@ -151,6 +164,19 @@ fn create(host: &Host, args: &Args) -> Result<String, Failure> {
     }
     registry.write(&wanted.name, &format!("{}\n", serde_json::to_string_pretty(&list)?))?;
     Ok(wanted.id)
+}
+
+/// What only a new network has to keep to.
+fn check(args: &Args, options: &Options) -> Result<(), Failure> {
+    if args.name.len() > LONGEST_NAME {
+        return Err(CreateError::LongName(args.name.len()).into());
+    }
+    let has_ipv6 = args.ipv6 || args.subnet.iter().any(IpNetwork::is_ipv6);
+    match options.mtu {
+        Some(mtu) if has_ipv6 && mtu < LEAST_IPV6_MTU => return Err(CreateError::Ipv6Mtu(mtu).into()),
+        _ => {}
+    }
+    Ok(args.subnet.iter().copied().try_for_each(check_unreserved)?)
 }
 
 /// Whether containers find each other by name.

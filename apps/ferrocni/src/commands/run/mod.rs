@@ -57,7 +57,7 @@ pub(crate) struct Args {
     /// Another name on every network (may be repeated)
     #[arg(long = "alias", visible_alias = "network-alias", value_name = "NAME")]
     aliases: Vec<Name>,
-    /// Hostname [default: the container's name]
+    /// Hostname [default: the container's name, or its short id if the name cannot be one]
     #[arg(long, value_name = "NAME")]
     hostname: Option<String>,
     /// Name server instead of the networks' and the host's (may be repeated); where containers find each other by name, it is asked
@@ -65,10 +65,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "ADDRESS")]
     dns: Vec<IpAddr>,
     /// Domain to look names up in (may be repeated)
-    #[arg(long, value_name = "DOMAIN")]
+    #[arg(long, value_name = "DOMAIN", value_parser = names::search_domain)]
     dns_search: Vec<String>,
     /// Option of resolv.conf (may be repeated)
-    #[arg(long, visible_alias = "dns-option", value_name = "OPTION")]
+    #[arg(long, visible_alias = "dns-option", value_name = "OPTION", value_parser = names::resolver_option)]
     dns_opt: Vec<String>,
     /// Name with its address, or with host-gateway, which is this host as the container sees it (may be repeated)
     #[arg(long, value_name = "NAME:ADDRESS", value_parser = names::extra_host)]

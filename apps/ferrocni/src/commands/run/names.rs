@@ -19,6 +19,9 @@ pub(super) const FILES: [&str; 3] = ["hosts", "resolv.conf", "hostname"];
 /// Where systemd has the servers that its own resolver at 127.0.0.53 asks.
 const BEHIND_RESOLVED: &str = "/run/systemd/resolve/resolv.conf";
 
+/// Docker's word for no search domain.
+const NO_DOMAIN: &str = ".";
+
 const LOOPBACK: &str = "127.0.0.1\tlocalhost
 ::1\tlocalhost ip6-localhost ip6-loopback
 fe00::\tip6-localnet
@@ -46,6 +49,23 @@ pub(super) fn extra_host(text: &str) -> Result<ExtraHost, String> {
     let bare = address.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(address);
     let address = bare.parse().map_err(|_| format!("{address:?} is neither an address nor {HOST_GATEWAY}"))?;
     Ok(ExtraHost { name, address: Some(address) })
+}
+
+/// `--dns-search`: a domain, or [`NO_DOMAIN`].
+pub(super) fn search_domain(text: &str) -> Result<String, String> {
+    if text != NO_DOMAIN {
+        Name::new(text).map_err(|error| error.to_string())?;
+    }
+    Ok(text.to_owned())
+}
+
+/// `--dns-opt`: a word, because options stand on one line with blanks between them.
+pub(super) fn resolver_option(text: &str) -> Result<String, String> {
+    let splits = |char: char| char.is_whitespace() || char.is_control();
+    if text.is_empty() || text.contains(splits) {
+        return Err(format!("{text:?} is not one word, such as ndots:2: repeat the option for each"));
+    }
+    Ok(text.to_owned())
 }
 
 /// A hosts file: names with their addresses, after what is there or, without that, localhost's.
@@ -88,10 +108,9 @@ fn choose(given: &Dns, networks: &[Told], host: &Dns) -> Dns {
     let mut dns = if named.nameservers.is_empty() { Dns::of(pick(|dns| &dns.nameservers)) } else { named };
     dns.options = pick(|dns| &dns.options);
     let searched = pick(|dns| &dns.search);
-    // "." is Docker's word for none.
     match &searched[..] {
-        [none] if none == "." => dns.search.clear(),
-        _ => add(&mut dns.search, searched.into_iter().filter(|domain| domain != ".")),
+        [none] if none == NO_DOMAIN => dns.search.clear(),
+        _ => add(&mut dns.search, searched.into_iter().filter(|domain| domain != NO_DOMAIN)),
     }
     dns
 }
@@ -208,6 +227,22 @@ mod tests {
         assert_eq!(extra_host("me:host-gateway"), host("me", None));
         for text in ["db", "db:", ":10.0.0.1", "a b:10.0.0.1", "db:x", "a\nb:10.0.0.1"] {
             assert!(extra_host(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn nothing_gets_a_line_of_its_own_in_resolv_conf() {
+        for domain in ["example.org", "example.org.", "_tcp.example", "."] {
+            assert_eq!(search_domain(domain).as_deref(), Ok(domain));
+        }
+        for domain in ["", "a b", "a\nnameserver 192.0.2.1", "a..b"] {
+            assert!(search_domain(domain).is_err(), "{domain:?}");
+        }
+        for option in ["ndots:2", "edns0"] {
+            assert_eq!(resolver_option(option).as_deref(), Ok(option));
+        }
+        for option in ["", "ndots:2 edns0", "edns0\nnameserver 192.0.2.1", "a\tb", "a\u{7f}"] {
+            assert!(resolver_option(option).is_err(), "{option:?}");
         }
     }
 

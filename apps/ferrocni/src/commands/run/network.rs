@@ -1,11 +1,15 @@
 //! `--network`.
 
+use std::fmt::Display;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 use ::names::Name;
 use cni::IfName;
 use netlink::Mac;
+
+/// The interface that every network namespace has.
+const LOOPBACK: &str = "lo";
 
 /// A network that the container is attached to, and how.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -29,20 +33,53 @@ impl Attach {
         self.ipv4.map(IpAddr::from).into_iter().chain(self.ipv6.map(IpAddr::from))
     }
 
+    /// What options beside `--network` say.
+    pub(super) fn add(
+        &mut self,
+        ipv4: Option<Ipv4Addr>,
+        ipv6: Option<Ipv6Addr>,
+        mac: Option<Mac>,
+    ) -> Result<(), String> {
+        ipv4.map_or(Ok(()), |address| set_once(&mut self.ipv4, "ip", address))?;
+        ipv6.map_or(Ok(()), |address| set_once(&mut self.ipv6, "ip6", address))?;
+        mac.map_or(Ok(()), |address| set_once(&mut self.mac, "mac", address))
+    }
+
     fn set(&mut self, key: &str, value: &str) -> Result<(), String> {
         match key {
             "name" => self.network = value.to_owned(),
-            "ip" => self.ipv4 = Some(read(value, "an IPv4 address")?),
-            "ip6" => self.ipv6 = Some(read(value, "an IPv6 address")?),
-            "mac" | "mac-address" => self.mac = Some(read(value, "a hardware address")?),
+            "ip" => set_once(&mut self.ipv4, key, read(value, "an IPv4 address")?)?,
+            "ip6" => set_once(&mut self.ipv6, key, read(value, "an IPv6 address")?)?,
+            "mac" | "mac-address" => set_once(&mut self.mac, key, read(value, "a hardware address")?)?,
             "alias" => self.aliases.push(Name::new(value).map_err(|error| error.to_string())?),
             "gw-priority" => self.gateway_priority = read(value, "a number")?,
-            "interface" | "interface_name" => {
-                self.interface = Some(IfName::new(value).map_err(|error| error.to_string())?);
-            }
+            "interface" | "interface_name" => set_once(&mut self.interface, key, interface(value)?)?,
             _ => return Err(format!("{key:?} is not known: use ip, ip6, mac, alias, gw-priority, interface")),
         }
         Ok(())
+    }
+}
+
+/// An attachment has one of each: neither of two is taken silently.
+fn set_once<T: PartialEq + Display>(place: &mut Option<T>, key: &str, value: T) -> Result<(), String> {
+    match place {
+        Some(other) if *other != value => {
+            Err(format!("{key} is given twice, as {other} and as {value}: leave one of them out"))
+        }
+        _ => {
+            *place = Some(value);
+            Ok(())
+        }
+    }
+}
+
+fn interface(name: &str) -> Result<IfName, String> {
+    match IfName::new(name).map_err(|error| error.to_string())? {
+        // Deleting the attachment would be deleting that.
+        name if name.as_str() == LOOPBACK => {
+            Err(format!("a container has an interface {name} already: choose another, or leave it out"))
+        }
+        name => Ok(name),
     }
 }
 
@@ -102,6 +139,11 @@ mod tests {
             "web:mac=x",
             "web:mtu=1",
             "web:interface=a/b",
+            "web:interface=lo",
+            "web:ip=10.1.0.5,ip=10.1.0.6",
+            "web:ip6=fd00::5,ip6=fd00::6",
+            "web:mac=02:00:00:00:00:05,mac-address=02:00:00:00:00:06",
+            "web:interface=a,interface=b",
             "web:alias=a/b",
         ] {
             assert!(text.parse::<Attach>().is_err(), "{text}");

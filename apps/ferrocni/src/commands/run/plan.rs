@@ -23,6 +23,9 @@ use crate::host::{Host, LookUpError};
 use crate::network::{DEFAULT, Description, HOST, NONE};
 use crate::output::complain;
 
+/// The kernel's limit, in bytes.
+const LONGEST_HOSTNAME: usize = 64;
+
 /// Arguments that cannot be.
 #[derive(Debug, thiserror::Error)]
 enum PlanError {
@@ -34,6 +37,8 @@ enum PlanError {
     Twice(String),
     #[error("interface {0} is named twice")]
     InterfaceTwice(String),
+    #[error("network {network}: {contradiction}")]
+    Contradiction { network: String, contradiction: String },
     #[error("--{0} is for a container with one network: with several write --network NAME:{1}=VALUE")]
     ForOne(&'static str, &'static str),
     #[error(
@@ -55,6 +60,8 @@ enum PlanError {
     Variable(String),
     #[error(transparent)]
     HostName(#[from] InvalidName),
+    #[error("hostname {0:?} is too long: choose one of {LONGEST_HOSTNAME} characters at most")]
+    LongHostName(String),
     #[error("there is no folder {}: --rootfs is the root of a file system", .0.display())]
     NoRoot(PathBuf),
 }
@@ -81,9 +88,9 @@ impl Plan {
         let networks = networks(host, args)?;
         let shares_host = networks.iter().any(|(_, network)| Description::of(network).shares_host());
         let hostname = match &args.hostname {
-            Some(name) => Some(Name::new(name).map(|_| name.clone())?),
+            Some(name) => Some(hostname(name)?),
             None if shares_host => None,
-            None => Some(name.clone()),
+            None => Some(default_hostname(&name, &id)),
         };
         let names = Wishes::of(host, args, &networks)?;
         let (program, labels) = (program(args)?, labels(args)?);
@@ -155,6 +162,16 @@ fn name_for(program: &[OsString], id: &str) -> String {
     format!("{}-{}", program.to_ascii_lowercase(), &id[..8])
 }
 
+fn hostname(name: &str) -> Result<String, PlanError> {
+    Name::new(name)?;
+    if name.len() > LONGEST_HOSTNAME { Err(PlanError::LongHostName(name.to_owned())) } else { Ok(name.to_owned()) }
+}
+
+/// The container's name. If that cannot be a hostname, the short id, which is what Docker's containers have.
+fn default_hostname(name: &str, id: &str) -> String {
+    hostname(name).unwrap_or_else(|_| id[..12].to_owned())
+}
+
 /// The networks that were asked for, or the one that every container has that asks for none.
 fn networks(host: &Host, args: &Args) -> Result<Vec<(Attach, Network)>, Failure> {
     let asked = attachments(args)?;
@@ -192,9 +209,9 @@ fn attachments(args: &Args) -> Result<Vec<Attach>, PlanError> {
         attachments.push(Attach::to(DEFAULT));
     }
     if let [attach] = &mut attachments[..] {
-        attach.ipv4 = args.ip.or(attach.ipv4);
-        attach.ipv6 = args.ip6.or(attach.ipv6);
-        attach.mac = args.mac_address.or(attach.mac);
+        attach
+            .add(args.ip, args.ip6, args.mac_address)
+            .map_err(|contradiction| PlanError::Contradiction { network: attach.network.clone(), contradiction })?;
         return Ok(attachments);
     }
     let given = [
@@ -367,5 +384,16 @@ mod tests {
         assert_eq!(name("/usr/sbin/Nginx"), "nginx-01234567");
         assert_eq!(name("./run me.sh"), "runmesh-01234567");
         assert_eq!(name("/"), "program-01234567");
+    }
+
+    #[test]
+    fn a_name_that_cannot_be_a_hostname_is_replaced_by_the_short_id() {
+        let hostname = |name: &str| default_hostname(name, "0123456789abcdef");
+        assert_eq!(hostname("web"), "web");
+        assert_eq!(hostname("web_1.Shop"), "web_1.Shop");
+        assert_eq!(hostname(&"x".repeat(63)), "x".repeat(63));
+        for name in [&*"x".repeat(64), &"long.".repeat(14), "web..shop"] {
+            assert_eq!(hostname(name), "0123456789ab", "{name}");
+        }
     }
 }
