@@ -19,7 +19,7 @@ const REPLACED: &str = ".replaced-by-ferrocni";
 /// one. What was there before comes back with --undo.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Folder with the plugins [default: the one where this program is]
+    /// Folder with the plugins [default: the one where this program is, if they are there]
     #[arg(long, value_name = "DIR", conflicts_with = "undo")]
     from: Option<PathBuf>,
     /// Stay until a signal says to end, as the container of a Kubernetes DaemonSet has to
