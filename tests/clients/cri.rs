@@ -9,16 +9,21 @@ use crate::machine::{ROOT, assert_nothing_left, host_with_plugins, install_names
 /// Limits that no machine refuses. The image is not fetched, because it is there.
 const CONFIG: &str = r#"
 version = 2
-root = "/run/containerd-root"
-state = "/run/containerd"
-[grpc]
-address = "/run/containerd/containerd.sock"
+FOLDERS
 [plugins."io.containerd.grpc.v1.cri"]
 sandbox_image = "registry.k8s.io/pause:3.6"
 disable_apparmor = true
 restrict_oom_score_adj = true
 [plugins."io.containerd.grpc.v1.cri".containerd]
 snapshotter = "native"
+"#;
+
+/// What stands for FOLDERS in a configuration: the same in every version of it.
+const FOLDERS: &str = r#"
+root = "/run/containerd-root"
+state = "/run/containerd"
+[grpc]
+address = "/run/containerd/containerd.sock"
 "#;
 
 /// An image with one layer, busybox, in the layout of the OCI's image specification.
@@ -54,7 +59,7 @@ pub(crate) fn start_containerd(host: &Host) -> Background {
 /// The one of that folder, where its other programs are.
 pub(crate) fn start(host: &Host, folder: &str, config: &str) -> Background {
     make_root_file_system(host);
-    host.write("/run/containerd.toml", config);
+    host.write("/run/containerd.toml", config.replace("FOLDERS", FOLDERS));
     let path = format!("PATH={folder}:/usr/sbin:/usr/bin:/sbin:/bin");
     let containerd =
         host.spawn(["env", &path, "containerd", "--config", "/run/containerd.toml", "--log-level", "error"]);

@@ -11,10 +11,7 @@ use crate::machine::{PLUGINS, assert_nothing_left, host_with_plugins, install_na
 /// As of the other one. Debian's looks for plugins in another folder first.
 const CONFIG: &str = r#"
 version = 3
-root = "/run/containerd-root"
-state = "/run/containerd"
-[grpc]
-address = "/run/containerd/containerd.sock"
+FOLDERS
 [plugins."io.containerd.cri.v1.images"]
 snapshotter = "native"
 [plugins."io.containerd.cri.v1.images".pinned_images]

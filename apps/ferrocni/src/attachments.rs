@@ -15,7 +15,8 @@ use crate::host::{Host, Keeper};
 use crate::parallel::in_parts;
 use crate::target::{Engine, Names, bare_id};
 
-const LOOPBACK: &str = "lo";
+/// The interface that every network namespace has.
+pub(crate) const LOOPBACK: &str = "lo";
 
 /// A container's interface on a network, as its runtime has recorded it.
 #[derive(Debug)]

@@ -38,7 +38,7 @@ impl Failure {
     }
 
     /// Whether the kernel refuses it to this user.
-    pub(crate) fn is_refused(&self) -> bool {
+    fn is_refused(&self) -> bool {
         causes(&*self.error).any(|cause| match (cause.downcast_ref::<io::Error>(), cause.downcast_ref::<Errno>()) {
             (Some(error), _) => error.kind() == ErrorKind::PermissionDenied,
             (_, Some(errno)) => matches!(errno, Errno::EACCES | Errno::EPERM),
@@ -50,6 +50,13 @@ impl Failure {
     pub(crate) fn report(&self) -> ExitCode {
         self.tell();
         ExitCode::from(self.status)
+    }
+
+    /// Writes it, while the command goes on. That this user may not do it, the command itself is about to find and say.
+    pub(crate) fn mention(&self) {
+        if !self.is_refused() {
+            output::complain(self);
+        }
     }
 
     fn tell(&self) {

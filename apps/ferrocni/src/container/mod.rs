@@ -16,14 +16,10 @@ pub(crate) use store::{Container, Living, Store};
 pub(crate) use netns::{path_of as netns_path, pin as pin_netns};
 
 use crate::host::Host;
-use crate::output::complain;
 
-/// Takes away what containers have left whose supervisors were killed. What cannot be done now is left to the next command. What this
-/// user may not do, the command itself will say.
+/// Takes away what containers have left whose supervisors were killed. What cannot be done now is left to the next command.
 pub(crate) fn sweep(host: &Host) {
-    if let Err(failure) = Store::of(host).sweep(host)
-        && !failure.is_refused()
-    {
-        complain(failure);
+    if let Err(failure) = Store::of(host).sweep(host) {
+        failure.mention();
     }
 }

@@ -52,12 +52,13 @@ fn wait_for_plugins(folder: &Path) -> Result<(), StoreError> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
         file => file.map_err(StoreError::io("open", &lock))?,
     };
-    is_locked_in_time(&file);
+    lock_in_time(&file);
     Ok(())
 }
 
-/// Locks a file that somebody has who should not have it for long. What keeps it all the same keeps nobody else waiting.
-pub(super) fn is_locked_in_time(file: &File) -> bool {
+/// Locks a file that somebody has who should not have it for long, or gives up: what keeps it all the same keeps nobody else waiting.
+/// Whether it is locked.
+pub(super) fn lock_in_time(file: &File) -> bool {
     let start = Instant::now();
     while file.try_lock().is_err() {
         if start.elapsed() >= PATIENCE {

@@ -10,8 +10,7 @@
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::os::fd::AsFd as _;
-use std::os::unix::fs::DirBuilderExt as _;
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
 use files::Folder;
@@ -22,7 +21,7 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::log::Reading;
 use super::record::Record;
-use super::remains::{Remains, is_locked_in_time};
+use super::remains::{Remains, lock_in_time};
 use crate::failure::{Failure, Outcomes, line};
 use crate::host::Host;
 use crate::output::{Progress, complain};
@@ -155,11 +154,12 @@ impl Store {
     /// The same, but of the living only their folders: what they are is most of the work.
     fn tell_apart(&self) -> Result<(Vec<PathBuf>, Vec<Remains>), StoreError> {
         let (mut living, mut dead) = (Vec::new(), Vec::new());
+        let here = pid_namespace().ok();
         for name in self.folder.names().map_err(StoreError::io("read", self.folder.path()))? {
             let folder = self.folder.path().join(name);
             match File::open(folder.join(ALIVE)).map(|alive| (alive.try_lock(), alive)) {
                 // A child that it was just starting has its files open until it is another program, or somebody clears up.
-                Ok((Err(_), alive)) if supervisor(&alive).is_some_and(has_ended) && is_locked_in_time(&alive) => {
+                Ok((Err(_), alive)) if supervisor(&alive, here).is_some_and(has_ended) && lock_in_time(&alive) => {
                     dead.push(Remains { folder, alive: Some(alive) });
                 }
                 Ok((Err(_), _)) => living.push(folder),
@@ -230,14 +230,12 @@ fn alive(folder: &Path, supervisor: i32) -> io::Result<File> {
 }
 
 /// The process that a file `alive` names. A number from another namespace of process ids tells nothing here.
-fn supervisor(mut alive: &File) -> Option<Pid> {
+fn supervisor(mut alive: &File, here: Option<u64>) -> Option<Pid> {
     let mut text = String::new();
     alive.read_to_string(&mut text).ok()?;
     let (process, namespace) = text.split_once(' ')?;
-    if namespace != pid_namespace().ok()?.to_string() {
-        return None;
-    }
-    Pid::from_raw(process.parse().ok()?)
+    let is_of_here = here.is_some() && namespace.parse().ok() == here;
+    Pid::from_raw(process.parse().ok()?).filter(|_| is_of_here)
 }
 
 /// This process' namespace of process ids, as `lsns` shows it.

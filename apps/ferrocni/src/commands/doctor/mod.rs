@@ -88,18 +88,16 @@ pub(super) fn run(host: &Host, args: &Args) -> Result<ExitCode, Failure> {
         findings.extend(found.iter().map(|finding| finding.to_json(name)));
     }
     drop(progress);
-    let form = Form::new(args.format.as_deref(), false);
-    if form == Form::Table && findings.is_empty() && outcomes.any_failed() {
-        print_line("what could be looked at is well, but not everything could: see the errors")?;
-        return Ok(outcomes.status());
-    }
-    show(&survey, &form, &findings)?;
+    show(&survey, &Form::new(args.format.as_deref(), false), &findings, &outcomes)?;
     Ok(if findings.is_empty() { outcomes.status() } else { ExitCode::from(WRONG) })
 }
 
-fn show(survey: &Survey<'_>, form: &Form, findings: &[Value]) -> Result<(), Failure> {
+fn show(survey: &Survey<'_>, form: &Form, findings: &[Value], outcomes: &Outcomes) -> Result<(), Failure> {
     if *form != Form::Table {
         return LIST.print(form, findings);
+    }
+    if findings.is_empty() && outcomes.any_failed() {
+        return print_line("what could be looked at is well, but not everything could: see the errors");
     }
     if findings.is_empty() {
         let (networks, containers) = (survey.wanted().count(), survey.living().count());

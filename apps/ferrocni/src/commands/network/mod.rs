@@ -21,7 +21,6 @@ use crate::container;
 use crate::failure::Failure;
 use crate::host::Host;
 use crate::live::Live;
-use crate::output::complain;
 pub(crate) use ls::natural;
 
 /// Manage networks
@@ -43,11 +42,9 @@ pub(crate) fn run(host: &Host, command: &Command) -> Result<ExitCode, Failure> {
     if !matches!(command, Command::Create(_) | Command::Exists(_)) {
         container::sweep(host);
     }
-    // What cannot be swept now is no reason to do nothing else. What this user may not do, the command itself will say.
-    if let Err(failure) = Live::of(host).sweep()
-        && !failure.is_refused()
-    {
-        complain(failure);
+    // What cannot be swept now is no reason to do nothing else.
+    if let Err(failure) = Live::of(host).sweep() {
+        failure.mention();
     }
     match command {
         Command::Create(args) => create::run(host, args),

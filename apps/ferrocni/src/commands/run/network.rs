@@ -8,8 +8,7 @@ use ::names::Name;
 use cni::IfName;
 use netlink::Mac;
 
-/// The interface that every network namespace has.
-const LOOPBACK: &str = "lo";
+use crate::attachments::LOOPBACK;
 
 /// A network that the container is attached to, and how.
 #[derive(Debug, Clone, PartialEq, Default)]
