@@ -4,10 +4,11 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use cni_runtime::{Cache, ConfigError, Network, Networks, NotFound, Runtime};
+use cni_runtime::{Cache, ConfigError, Network, NetworkFile, Networks, NotFound, Runtime};
 
 use crate::failure::Failure;
 use crate::network::{self, Description, podman};
+use crate::parallel::in_parts;
 
 /// Where the state of this command is, and nothing that a restart of the host has to keep.
 const STATE: &str = "/run/ferrocni";
@@ -158,35 +159,48 @@ impl Host {
     /// Every network that a program of this host can use: those of files, whoever wrote them, and the ones that need no file.
     pub(crate) fn networks(&self) -> Result<Networks, ConfigError> {
         let mut networks = Networks::none(&self.folder);
-        self.each_network(|network| networks.extend([network]))?;
+        networks.extend(self.each_network(|network| network)?);
         Ok(networks)
     }
 
-    /// What they are, and what is broken, for who wants no more: of a thousand networks one at a time is in memory.
+    /// What they are, and what is broken, for who wants no more: a thousand networks are not in memory at once.
     pub(crate) fn described(&self) -> Result<(Vec<Description>, Vec<ConfigError>), ConfigError> {
         let (mut described, mut broken) = (Vec::new(), Vec::new());
-        self.each_network(|network| match network {
-            Ok(network) => described.push(Description::of(&network)),
-            Err(error) => broken.push(error),
-        })?;
+        for network in self.each_network(|network| Description::of(&network))? {
+            match network {
+                Ok(description) => described.push(description),
+                Err(error) => broken.push(error),
+            }
+        }
         Ok((described, broken))
     }
 
-    /// The folder's networks, those in nerdctl's folders and of Podman's files, and the ones that are there without a file.
-    fn each_network(&self, mut take: impl FnMut(Result<Network, ConfigError>)) -> Result<(), ConfigError> {
-        let mut names = HashSet::new();
-        let mut take_named = |network: Result<Network, ConfigError>| {
-            names.extend(network.iter().map(|network| network.name().clone()));
-            take(network);
-        };
-        Networks::each(&self.folder)?.for_each(&mut take_named);
-        for folder in folders_in(&self.folder) {
-            Networks::each(&folder)?.flatten().filter(is_list).map(Ok).for_each(&mut take_named);
+    /// What `make` makes of the folder's networks, those in nerdctl's folders and of Podman's files, and the ones that are there without a
+    /// file.
+    fn each_network<T: Send>(
+        &self,
+        make: impl Fn(Network) -> T + Sync,
+    ) -> Result<Vec<Result<T, ConfigError>>, ConfigError> {
+        let make_named = |network: Network| (network.name().clone(), make(network));
+        let read = |files: &[NetworkFile]| files.iter().map(|file| file.read().map(make_named)).collect::<Vec<_>>();
+        let mut found: Vec<_> = in_parts(&Networks::files(&self.folder)?, read).into_iter().flatten().collect();
+        for file in lists_in_folders(&self.folder)? {
+            found.extend(file.read().ok().map(make_named).map(Ok));
         }
         let (podmans, broken) = self.podmans()?;
-        podmans.into_iter().map(Ok).chain(broken.into_iter().map(Err)).for_each(&mut take_named);
-        network::without_file(self.runtime.cache(), |name| names.contains(name)).map(Ok).for_each(&mut take);
-        Ok(())
+        found.extend(podmans.into_iter().map(make_named).map(Ok).chain(broken.into_iter().map(Err)));
+        let names: HashSet<_> = found.iter().flatten().map(|(name, _)| name.clone()).collect();
+        found.extend(network::without_file(self.runtime.cache(), |name| names.contains(name)).map(make_named).map(Ok));
+        Ok(found.into_iter().map(|network| network.map(|(_, made)| made)).collect())
+    }
+
+    /// The first list of that name, which comes before whatever else is called so.
+    fn list_named(&self, name: &str) -> Result<Option<Network>, ConfigError> {
+        let mut lists = Networks::files(&self.folder)?;
+        lists.retain(NetworkFile::is_list);
+        lists.extend(lists_in_folders(&self.folder)?);
+        // Who has not found a network is told what is broken.
+        Ok(lists.iter().find_map(|file| file.read_if_named(name).ok().flatten()))
     }
 
     /// Those of Podman's files with what is broken, and the ones that containers are on although they have none, as Podman's own
@@ -214,7 +228,10 @@ impl Host {
 
     /// The network of that name, id or beginning of an id.
     pub(crate) fn network(&self, wanted: &str) -> Result<Network, LookUpError> {
-        find(&self.networks()?, wanted).cloned()
+        match self.list_named(wanted)? {
+            Some(network) => Ok(network),
+            None => find(&self.networks()?, wanted).cloned(),
+        }
     }
 }
 
@@ -235,16 +252,16 @@ fn find<'a>(networks: &'a Networks, wanted: &str) -> Result<&'a Network, LookUpE
     }
 }
 
-/// nerdctl has a folder for the networks of each of containerd's namespaces.
-fn folders_in(folder: &Path) -> Vec<PathBuf> {
+/// nerdctl has a folder for the networks of each of containerd's namespaces. Other files in such a folder are libcni's: plugins that
+/// belong to a list.
+fn lists_in_folders(folder: &Path) -> Result<Vec<NetworkFile>, ConfigError> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let mut folders: Vec<_> =
         entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).map(|entry| entry.path()).collect();
     folders.sort();
-    folders
-}
-
-/// Other files in such a folder are libcni's: plugins that belong to a list.
-fn is_list(network: &Network) -> bool {
-    network.path.as_deref().and_then(Path::extension).is_some_and(|extension| extension == "conflist")
+    let mut lists = Vec::new();
+    for folder in folders {
+        lists.extend(Networks::files(&folder)?.into_iter().filter(NetworkFile::is_list));
+    }
+    Ok(lists)
 }

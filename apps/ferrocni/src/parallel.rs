@@ -2,21 +2,35 @@
 
 use std::num::NonZero;
 use std::panic::resume_unwind;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 /// Fewer are done before a thread has started.
 const FEWEST: usize = 32;
+/// How many parts each processor gets if all are as fast. One that has other work as well gets fewer.
+const PARTS: usize = 4;
 
 /// What `work` makes of parts of the items, in their order.
 pub(crate) fn in_parts<T: Sync, R: Send>(items: &[T], work: impl Fn(&[T]) -> R + Sync) -> Vec<R> {
     let processors = thread::available_parallelism().map_or(1, NonZero::get);
-    let length = items.len().div_ceil(processors).max(FEWEST);
-    if items.len() <= length {
+    if items.len() <= FEWEST || processors == 1 {
         return vec![work(items)];
     }
+    let parts: Vec<_> = items.chunks(items.len().div_ceil(processors * PARTS).max(FEWEST)).collect();
+    let taken = AtomicUsize::new(0);
+    let next = || {
+        let number = taken.fetch_add(1, Ordering::Relaxed);
+        Some((number, *parts.get(number)?))
+    };
+    let take_parts = || std::iter::from_fn(&next).map(|(number, part)| (number, work(part))).collect::<Vec<_>>();
     thread::scope(|scope| {
-        let threads: Vec<_> = items.chunks(length).map(|part| scope.spawn(|| work(part))).collect();
-        threads.into_iter().map(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic))).collect()
+        let others: Vec<_> = (1..processors.min(parts.len())).map(|_| scope.spawn(take_parts)).collect();
+        let mut done = take_parts();
+        for other in others {
+            done.extend(other.join().unwrap_or_else(|panic| resume_unwind(panic)));
+        }
+        done.sort_unstable_by_key(|(number, _)| *number);
+        done.into_iter().map(|(_, made)| made).collect()
     })
 }
 

@@ -19,7 +19,7 @@ mod version;
 pub use cache::{Cache, CacheError, Cached};
 pub use endpoint::{Attached, Endpoint};
 pub use error::Error;
-pub use network::{ConfigError, Network};
+pub use network::{ConfigError, Network, NetworkFile};
 pub use networks::{Networks, NotFound};
 pub use plugin_error::PluginError;
 pub use runtime::{Runtime, Stderr};

@@ -100,19 +100,74 @@ impl Network {
     /// # Errors
     /// The file, or that of a plugin, cannot be read, or what it says cannot be right.
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
-        let text = read(path)?;
-        let invalid = |source| ConfigError::Invalid { path: path.to_owned(), source };
-        let json = parse(&text).map_err(invalid)?;
-        let network = if !is_list(path) {
-            single(&json).and_then(Self::from_json)
-        } else {
-            match plugins_beside(path, &json)? {
-                plugins if plugins.is_empty() => Self::of_list(json, text),
-                plugins => with_plugins(json, plugins).and_then(Self::from_json),
-            }
-        };
-        network.map(|network| Self { path: Some(path.to_owned()), ..network }).map_err(invalid)
+        NetworkFile { path: path.to_owned(), may_have_plugins_beside: true }.read()
     }
+}
+
+/// A file of a folder of networks, which nobody has read yet.
+#[derive(Debug, Clone)]
+pub struct NetworkFile {
+    path: PathBuf,
+    /// Its folder has folders, of which one may be the network's.
+    may_have_plugins_beside: bool,
+}
+
+impl NetworkFile {
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether it has a list of plugins, by its name (`.conflist`), and not the configuration of a single one.
+    #[must_use]
+    pub fn is_list(&self) -> bool {
+        is_list(&self.path)
+    }
+
+    /// Reads it.
+    ///
+    /// # Errors
+    /// As [`Network::read`].
+    pub fn read(&self) -> Result<Network, ConfigError> {
+        self.understand(read(&self.path)?)
+    }
+
+    /// Reads it, if it can have the network of that name, which few of many files can: others are not understood, which takes longer.
+    ///
+    /// # Errors
+    /// As [`Network::read`], of a file that can have it.
+    pub fn read_if_named(&self, name: &str) -> Result<Option<Network>, ConfigError> {
+        let text = read(&self.path)?;
+        // JSON can write a letter as its number, behind a backslash.
+        if !text.contains(name) && !text.contains('\\') {
+            return Ok(None);
+        }
+        Ok(Some(self.understand(text)?).filter(|network| network.name().as_str() == name))
+    }
+
+    fn understand(&self, text: String) -> Result<Network, ConfigError> {
+        let path = &self.path;
+        let invalid = |source| ConfigError::Invalid { path: path.clone(), source };
+        let json = parse(&text).map_err(invalid)?;
+        let network = if self.is_list() {
+            let beside = if self.may_have_plugins_beside { plugins_beside(path, &json)? } else { Vec::new() };
+            if beside.is_empty() {
+                Network::of_list(json, text)
+            } else {
+                with_plugins(json, beside).and_then(Network::from_json)
+            }
+        } else {
+            single(&json).and_then(Network::from_json)
+        };
+        network.map(|network| Network { path: Some(path.clone()), ..network }).map_err(invalid)
+    }
+}
+
+/// Those of a folder, in the order of their names; none if there is no folder.
+pub(crate) fn network_files(folder: &Path) -> Result<Vec<NetworkFile>, ConfigError> {
+    let Listing { files, has_folders } = files_in(folder, &[".conf", ".conflist", ".json"])?;
+    Ok(files.into_iter().map(|path| NetworkFile { path, may_have_plugins_beside: has_folders }).collect())
 }
 
 /// Whether a file is named as lists are.
@@ -151,7 +206,7 @@ fn plugins_beside(path: &Path, list: &Value) -> Result<Vec<Value>, ConfigError> 
     let name = json::get(list, "name").and_then(Value::as_str).and_then(|name| NetworkName::new(name).ok());
     match (name, path.parent()) {
         (Some(name), Some(folder)) if !has_all_plugins(list) => {
-            files_in(&folder.join(name.as_str()), &[".conf"])?.iter().map(|file| read_plugin(file)).collect()
+            files_in(&folder.join(name.as_str()), &[".conf"])?.files.iter().map(|file| read_plugin(file)).collect()
         }
         _ => Ok(Vec::new()),
     }
@@ -189,27 +244,36 @@ fn with_plugins(mut list: Value, more: Vec<Value>) -> Result<Value, cni::Error> 
     Ok(list)
 }
 
-/// The files in a folder with one of these extensions, in the order of their names; none if there is no folder.
-pub(crate) fn files_in(folder: &Path, extensions: &[&str]) -> Result<Vec<PathBuf>, ConfigError> {
+/// What is in a folder.
+#[derive(Debug, Default)]
+struct Listing {
+    /// In the order of their names.
+    files: Vec<PathBuf>,
+    /// Also links, which may lead to some.
+    has_folders: bool,
+}
+
+/// The files with one of these extensions; none if there is no folder.
+fn files_in(folder: &Path, extensions: &[&str]) -> Result<Listing, ConfigError> {
     let failed = |source| ConfigError::Read { path: folder.to_owned(), source };
+    let mut listing = Listing::default();
     let entries = match std::fs::read_dir(folder) {
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
-            return Ok(Vec::new());
+            return Ok(listing);
         }
         entries => entries.map_err(failed)?,
     };
-    let mut files = Vec::new();
     for entry in entries {
         let entry = entry.map_err(failed)?;
-        let path = entry.path();
-        if extensions.iter().any(|extension| has_extension(&path, extension))
-            && !entry.file_type().map_err(failed)?.is_dir()
-        {
-            files.push(path);
+        let (path, kind) = (entry.path(), entry.file_type().map_err(failed)?);
+        listing.has_folders |= kind.is_dir() || kind.is_symlink();
+        if extensions.iter().any(|extension| has_extension(&path, extension)) && !kind.is_dir() {
+            listing.files.push(path);
         }
     }
-    files.sort();
-    Ok(files)
+    // The same as of the paths, whose components would be looked for in each comparison.
+    listing.files.sort_unstable_by(|one, other| one.as_os_str().cmp(other.as_os_str()));
+    Ok(listing)
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::network::{ConfigError, Network, files_in, is_list};
+use crate::network::{ConfigError, Network, NetworkFile, is_list, network_files};
 
 /// The networks of a folder.
 #[derive(Debug)]
@@ -46,7 +46,7 @@ impl Networks {
     /// The folder cannot be listed.
     pub fn load(folder: impl Into<PathBuf>) -> Result<Self, ConfigError> {
         let mut networks = Self::none(folder);
-        networks.extend(Self::each(&networks.folder)?);
+        networks.extend(Self::files(&networks.folder)?.iter().map(NetworkFile::read));
         Ok(networks)
     }
 
@@ -56,12 +56,12 @@ impl Networks {
         Self { folder: folder.into(), networks: Vec::new(), broken: Vec::new() }
     }
 
-    /// The same one after the other, for who does not keep them.
+    /// The files that are read for that, for who does not need all or reads several at once.
     ///
     /// # Errors
     /// As [`Networks::load`].
-    pub fn each(folder: &Path) -> Result<impl Iterator<Item = Result<Network, ConfigError>> + use<>, ConfigError> {
-        Ok(files_in(folder, &[".conf", ".conflist", ".json"])?.into_iter().map(|path| Network::read(&path)))
+    pub fn files(folder: &Path) -> Result<Vec<NetworkFile>, ConfigError> {
+        network_files(folder)
     }
 
     /// The network of that name: the first list, or else the first of a single plugin, as libcni finds it.
@@ -168,6 +168,40 @@ mod tests {
     fn a_file_without_an_end_is_broken() {
         let folder = folder(&[("10.conflist", &" ".repeat(2 << 20), "")]);
         assert_eq!(Networks::load(folder.path()).unwrap().broken.len(), 1);
+    }
+
+    #[test]
+    fn a_file_that_cannot_have_the_name_is_not_understood() {
+        let escaped = LIST.replace("NAME", r"\u006eet");
+        let folder = folder(&[
+            ("10.conflist", LIST, "net"),
+            ("20.conflist", "{", ""),
+            ("30.conflist", LIST, "other"),
+            ("40.conflist", LIST, "net2"),
+            ("50.conflist", &escaped, ""),
+            ("60.conflist", "{ net", ""),
+        ]);
+        let files = Networks::files(folder.path()).unwrap();
+        let found: Vec<_> = files.iter().map(|file| file.read_if_named("net")).collect();
+        let [Ok(Some(first)), Ok(None), Ok(None), Ok(None), Ok(Some(escaped)), Err(_)] = &found[..] else {
+            panic!("{found:?}")
+        };
+        assert_eq!([first.name().as_str(), escaped.name().as_str()], ["net", "net"]);
+    }
+
+    #[test]
+    fn plugins_are_looked_for_beside_lists_where_there_are_folders() {
+        let folder = folder(&[("10.conflist", LIST, "n"), ("n.d", r#"{"type": "two"}"#, "")]);
+        let count = || Networks::load(folder.path()).unwrap().find("n").unwrap().list.plugins.len();
+        assert_eq!(count(), 1);
+        let elsewhere = tempfile::tempdir().unwrap();
+        fs::write(elsewhere.path().join("10.conf"), r#"{"type": "two"}"#).unwrap();
+        symlink(elsewhere.path(), folder.path().join("n")).unwrap();
+        assert_eq!(count(), 2);
+        fs::remove_file(folder.path().join("n")).unwrap();
+        fs::create_dir(folder.path().join("n")).unwrap();
+        fs::write(folder.path().join("n/10.conf"), r#"{"type": "two"}"#).unwrap();
+        assert_eq!(count(), 2);
     }
 
     #[test]
