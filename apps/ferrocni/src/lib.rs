@@ -25,6 +25,9 @@ const USAGE: u8 = 125;
 /// The whole program.
 #[must_use]
 pub fn main() -> ExitCode {
+    if let Some(ended) = commands::as_first_process() {
+        return ended;
+    }
     match Cli::try_parse() {
         Ok(cli) => commands::run(&cli).unwrap_or_else(|failure| failure.report()),
         Err(error) => {

@@ -56,6 +56,8 @@ fn what_cannot_be_is_refused_and_changes_nothing() {
     succeeds(&host, &["network", "create", "web"]);
     succeeds(&host, &["network", "create", "app"]);
     let _idle = idle(&host, &["--name", "taken", "--net", "web"]);
+    let processes = || shell(&host, PROCESSES);
+    let before = processes();
     host.assert_leaves_nothing(|| {
         for (options, words) in [
             (&["--network", "nope"][..], "there is no network nope"),
@@ -98,6 +100,7 @@ fn what_cannot_be_is_refused_and_changes_nothing() {
             let args = [&["run"], options].concat();
             assert_eq!(status(&host, &args), 125, "{options:?}");
         }
+        assert_eq!(processes(), before);
     });
 }
 
@@ -357,10 +360,12 @@ fn killed_at_any_time_it_leaves_nothing_for_the_next_command() {
     });
 }
 
-/// What the next command says, and what there is of containers, their namespaces and processes after it: nothing.
+/// Those of the command.
+const PROCESSES: &str = "for exe in /proc/[0-9]*/exe; do readlink $exe || :; done | grep '/ferrocni$' || :";
+
+/// What the next command says, and what there is of containers and their namespaces after it: nothing.
 const NEXT: &str = "$f ps --format '{{.Names}}' 2>&1; ls -A /run/ferrocni/containers; ls -A /run/netns
-                    pgrep -xa sleep || :
-                    for exe in /proc/[0-9]*/exe; do readlink $exe || :; done | grep '/ferrocni$' || :";
+                    pgrep -xa sleep || :";
 
 /// 20 of them before they are written down, each of the others somewhat longer after that than the one before, when it makes its
 /// namespace, attaches it, starts its program, or has started it.
@@ -395,7 +400,7 @@ fn killed_by_the_hundred_each_at_another_moment_they_leave_nothing_for_the_next_
                 thread::sleep(Duration::from_millis(1));
             }
         });
-        assert_eq!(shell(&host, NEXT), "");
+        assert_eq!(shell(&host, &format!("{NEXT}; {PROCESSES}")), "");
     });
 }
 
@@ -421,7 +426,7 @@ fn killed_by_the_hundred_at_once_they_leave_nothing_for_the_next_command() {
                  for i in $(seq 200); do
                      $f run --name c$i -p 80 sh -c 'echo up >> /run/up; sleep 4321 & sleep 4321' & pids=\"$pids $!\"
                  done
-                 while test $(wc -l < /run/up) -lt 20; do sleep 0.01; done; kill -9 $pids; wait || :; rm /run/up; {NEXT}"
+                 while test $(wc -l < /run/up) -lt 20; do sleep 0.01; done; kill -9 $pids; wait || :; rm /run/up; {NEXT}; {PROCESSES}"
             ),
         );
         assert_eq!(left, "");
@@ -441,10 +446,10 @@ fn what_a_plugin_does_after_its_supervisor_was_killed_is_undone_too() {
     host.write("/etc/cni/net.d/slow.conflist", list.to_string());
     let left = shell(
         &host,
-        "chmod +x /run/plugins/slow; export CNI_PATH=/run/plugins; $f run --network slow true & supervisor=$!
+        "chmod +x /run/plugins/slow; export CNI_PATH=/run/plugins; $f run --network slow touch /run/ran & supervisor=$!
          while ! test -e /run/begun; do sleep 0.01; done; kill -9 $supervisor; wait $supervisor || :
          (sleep 0.3; touch /run/go) & $f ps -q; wait; while pgrep -x slow >/dev/null; do sleep 0.01; done
-         ls -d /run/attached /run/ferrocni/containers/* /run/netns/* 2>/dev/null || :",
+         ls -d /run/ran /run/attached /run/ferrocni/containers/* /run/netns/* 2>/dev/null || :",
     );
     assert_eq!(left, "");
 }

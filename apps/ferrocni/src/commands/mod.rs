@@ -18,6 +18,8 @@ mod stop;
 mod topology;
 mod uninstall;
 
+pub(crate) use run::as_first_process;
+
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -58,8 +60,6 @@ enum Command {
     Port(port::Args),
     Stop(stop::Args),
     Logs(logs::Args),
-    #[command(hide = true)]
-    Init(run::InitArgs),
     Doctor(doctor::Args),
     Metrics(metrics::Args),
     Events(events::Args),
@@ -82,7 +82,6 @@ pub(crate) fn run(cli: &Cli) -> Result<ExitCode, Failure> {
         Command::Port(args) => port::run(&host, args),
         Command::Stop(args) => stop::run(&host, args),
         Command::Logs(args) => logs::run(&host, args),
-        Command::Init(args) => Ok(run::init(args)),
         Command::Doctor(args) => doctor::run(&host, args),
         Command::Metrics(args) => metrics::run(&host, args),
         Command::Events(args) => events::run(&host, args),

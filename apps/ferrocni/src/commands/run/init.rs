@@ -1,7 +1,8 @@
 //! The container's first process: it makes what the program sees, starts it, passes signals on to it, and reaps what it leaves.
 
-use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::ffi::OsString;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read as _, Write as _};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitCode, ExitStatus};
@@ -20,13 +21,18 @@ use super::signals::{Signals, exit_code};
 use crate::container::{Program, Record};
 use crate::failure::Failure;
 
-/// Be the first process of a container, for `run`
-#[derive(Debug, clap::Args)]
-pub(crate) struct Args {
-    /// The container's folder
+/// What a process is called by its supervisor that is to be a container's first one.
+pub(super) const NAME: &str = "ferrocni-init";
+
+/// What it is started with.
+#[derive(Debug)]
+struct Args {
+    /// The container's folder.
     folder: PathBuf,
-    /// The descriptor of the pipe to the supervisor
-    pipe: i32,
+    /// The descriptor of the pipe from the supervisor.
+    from: i32,
+    /// The descriptor of the pipe to the supervisor.
+    to: i32,
 }
 
 /// What a shell says of a program that is not there, and of one that cannot be executed.
@@ -50,34 +56,56 @@ fn step<E: Into<io::Error>>(what: &'static str) -> impl FnOnce(E) -> InitError {
     move |error| InitError::Step(what, error.into())
 }
 
-/// The supervisor has the other end of the pipe. It reads a dot first, and then nothing if the program was started, or why not.
-pub(crate) fn run(args: &Args) -> ExitCode {
-    let started = open_pipe(args.pipe).and_then(|mut pipe| match start(args, &mut pipe) {
+/// The whole of the first process, if this is to be one.
+///
+/// The supervisor has the other ends of the pipes. It reads a dot first, lets the program be started with one, and reads then nothing
+/// if it was, or why not.
+pub(crate) fn run() -> Option<ExitCode> {
+    let args = Args::of_first_process(std::env::args_os())?;
+    let started = supervisor(&args).and_then(|(mut from, mut to)| match start(&args, &mut from, &mut to) {
         Err(failure) => {
             let (status, reason) = (failure.status(), failure.to_string());
-            write!(pipe, "{status} {reason}").and(Err(io::Error::other(reason)))
+            write!(to, "{status} {reason}").and(Err(io::Error::other(reason)))
         }
         Ok(started) => Ok(started),
     });
-    match started {
-        Ok((child, mut signals)) => ExitCode::from(exit_code(wait(&child, &mut signals))),
-        Err(_) => ExitCode::from(NOT_RUN),
+    Some(ExitCode::from(match started {
+        Ok((child, mut signals)) => exit_code(wait(&child, &mut signals)),
+        Err(_) => NOT_RUN,
+    }))
+}
+
+impl Args {
+    /// By the name, and not by a command: it is waited for, and a table of all commands and their options takes as long to be built as all
+    /// that it has to do.
+    fn of_first_process(mut words: impl Iterator<Item = OsString>) -> Option<Self> {
+        words.next().filter(|name| name == NAME)?;
+        let folder = words.next()?.into();
+        let mut descriptor = || words.next()?.into_string().ok()?.parse().ok();
+        Some(Self { folder, from: descriptor()?, to: descriptor()? })
     }
 }
 
+/// The pipes from it and to it.
+fn supervisor(args: &Args) -> io::Result<(File, File)> {
+    let from = open_passed(args.from, File::options().read(true))?;
+    Ok((from, open_passed(args.to, File::options().write(true))?))
+}
+
 /// The descriptor that was passed, under a number that no program inherits.
-fn open_pipe(descriptor: i32) -> io::Result<File> {
-    let pipe = File::options().write(true).open(format!("/proc/self/fd/{descriptor}"))?;
+fn open_passed(descriptor: i32, options: &OpenOptions) -> io::Result<File> {
+    let pipe = options.open(format!("/proc/self/fd/{descriptor}"))?;
     close(descriptor)?;
     Ok(pipe)
 }
 
-fn start(args: &Args, pipe: &mut File) -> Result<(Child, Signals), Failure> {
+fn start(args: &Args, from: &mut File, to: &mut File) -> Result<(Child, Signals), Failure> {
     // Without its supervisor there is nobody who would clear up after the program.
     set_pdeathsig(Signal::SIGKILL).map_err(step("be ended with the supervisor"))?;
-    pipe.write_all(b".").map_err(step("find the supervisor"))?;
+    to.write_all(b".").map_err(step("find the supervisor"))?;
     let signals = Signals::new().map_err(step("get signals"))?;
     let record: Record = serde_json::from_slice(&fs::read(args.folder.join("config.json"))?)?;
+    from.read_exact(&mut [0]).map_err(step("wait for the container's networks"))?;
     enter(&record)?;
     mounts::make(&args.folder, &record)?;
     if let Some(hostname) = &record.hostname {

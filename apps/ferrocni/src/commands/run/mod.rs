@@ -1,6 +1,7 @@
 //! `ferrocni run`.
 
 mod detach;
+mod first_process;
 mod init;
 mod mounts;
 mod names;
@@ -26,7 +27,7 @@ use crate::links::LinkTo;
 use network::Attach;
 use supervisor::Supervisor;
 
-pub(super) use init::{Args as InitArgs, run as init};
+pub(crate) use init::run as as_first_process;
 
 /// What a container that could not be started ends with, as Docker's and Podman's do.
 const NOT_RUN: u8 = 125;

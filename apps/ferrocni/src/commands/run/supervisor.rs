@@ -1,11 +1,8 @@
 //! The process that attaches a container, waits for its program, and undoes everything.
 
-use std::fs::File;
-use std::io::{self, Read as _};
+use std::io::{self, IsTerminal as _};
 use std::net::{IpAddr, Ipv4Addr};
-use std::os::fd::AsRawFd as _;
-use std::os::unix::process::CommandExt as _;
-use std::process::{Child, Command, ExitCode, Stdio};
+use std::process::{Child, ExitCode};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::Duration;
@@ -13,11 +10,10 @@ use std::time::Duration;
 use cni::NetworkName;
 use cni_runtime::{Endpoint, Network};
 use netlink::Netns;
-use nix::fcntl::{FcntlArg, FdFlag, fcntl};
-use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::signal::{SigSet, Signal};
-use nix::unistd::{Pid, getpgrp, pipe, tcsetpgrp};
+use nix::unistd::{Pid, getpgrp, tcsetpgrp};
 
+use super::first_process::{FirstProcess, Output};
 use super::names::Told;
 use super::plan::Plan;
 use super::signals::{Signals, exit_code};
@@ -60,10 +56,6 @@ enum RunError {
     Ended(Signal),
     #[error("cannot {0}")]
     Step(&'static str, #[source] io::Error),
-    #[error("the container's first process ended before it could start the program")]
-    NoInit,
-    #[error("{0}")]
-    Init(String),
     #[error("host-gateway is not known: no network of the container has a gateway")]
     NoGateway,
 }
@@ -96,15 +88,37 @@ impl<'a> Supervisor<'a> {
         outcome
     }
 
+    /// The first process comes to be while the container is attached.
     fn start(&mut self) -> Result<Child, Failure> {
+        let output = self.output().map_err(step("keep what the program says"))?;
+        let mut first = FirstProcess::start(self.container.folder(), output, !self.shares_group())?;
+        match self.start_program(&mut first) {
+            Ok(()) => Ok(first.process),
+            Err(failure) => {
+                first.end();
+                Err(failure)
+            }
+        }
+    }
+
+    fn start_program(&mut self, first: &mut FirstProcess) -> Result<(), Failure> {
+        self.prepare()?;
+        self.container.write_pid(first.process.id())?;
+        first.start_program()?;
+        if self.detached {
+            detach::announce(&self.container.record.id)?;
+        }
+        Ok(())
+    }
+
+    fn prepare(&mut self) -> Result<(), Failure> {
         self.container.is_held_by_children(true)?;
         if let Some(path) = &self.container.record.netns {
             pin_netns(path)?;
         }
         self.attach()?;
         self.write_files()?;
-        self.container.is_held_by_children(false)?;
-        self.start_init()
+        Ok(self.container.is_held_by_children(false)?)
     }
 
     fn attach(&mut self) -> Result<(), Failure> {
@@ -186,35 +200,12 @@ impl<'a> Supervisor<'a> {
         entries
     }
 
-    /// Starts the container's first process and waits until that has started the program.
-    fn start_init(&mut self) -> Result<Child, Failure> {
-        let (reading, writing) = pipe().map_err(step("make a pipe"))?;
-        fcntl(&reading, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC)).map_err(step("make a pipe"))?;
-        let mut command = Command::new("/proc/self/exe");
-        command.arg0("ferrocni").arg("init").arg(self.container.folder()).arg(writing.as_raw_fd().to_string());
-        if self.detached {
-            self.keep_output_of(&mut command).map_err(step("keep what the program says"))?;
+    /// That of a program in the background goes into the container's log.
+    fn output(&mut self) -> io::Result<Output> {
+        if !self.detached {
+            return Ok(Output::Own);
         }
-        if !self.shares_group() {
-            command.process_group(0);
-        }
-        let mut init = in_new_pid_namespace(&mut command).map_err(step("start the container's first process"))?;
-        drop(writing);
-        let told = self.container.write_pid(init.id()).map_err(Failure::from).and_then(|()| started(reading.into()));
-        let told =
-            told.and_then(|()| if self.detached { Ok(detach::announce(&self.container.record.id)?) } else { Ok(()) });
-        told.inspect_err(|_| {
-            // It may have ended by itself.
-            let _ = init.kill();
-            let _ = init.wait();
-        })?;
-        Ok(init)
-    }
-
-    /// Into the container's log.
-    fn keep_output_of(&mut self, command: &mut Command) -> io::Result<()> {
         let (reading, writing) = io::pipe()?;
-        command.stdin(Stdio::null()).stdout(writing.try_clone()?).stderr(writing);
         let log = Log::create(self.container.folder())?;
         let (ended, log_ended) = channel();
         thread::spawn(move || {
@@ -222,12 +213,11 @@ impl<'a> Supervisor<'a> {
             ended.send(())
         });
         self.log = Some(log_ended);
-        Ok(())
+        Ok(Output::Kept(writing))
     }
 
     /// Whether what is typed on the terminal reaches the container's processes as it reaches this one.
     fn shares_group(&self) -> bool {
-        use std::io::IsTerminal as _;
         !self.detached && io::stdin().is_terminal()
     }
 
@@ -286,29 +276,6 @@ impl Own {
         let found = link.find(connections, &without_names.collect::<Vec<_>>()).unwrap_or_default();
         let addresses = found.into_iter().flat_map(|connection| &connection.addresses);
         addresses.map(|address| (address.ip(), link.names())).collect()
-    }
-}
-
-/// The child is the first process of a new namespace of process ids; other children of this process are not in it.
-fn in_new_pid_namespace(command: &mut Command) -> io::Result<Child> {
-    let own = File::open("/proc/self/ns/pid")?;
-    unshare(CloneFlags::CLONE_NEWPID)?;
-    let child = command.spawn();
-    setns(own, CloneFlags::CLONE_NEWPID)?;
-    child
-}
-
-/// Waits for what the first process has to say: see the module `init`.
-fn started(mut pipe: File) -> Result<(), Failure> {
-    let mut told = String::new();
-    pipe.read_to_string(&mut told).map_err(step("hear of the program"))?;
-    let Some(told) = told.strip_prefix('.') else { return Err(RunError::NoInit.into()) };
-    match told.split_once(' ') {
-        None => Ok(()),
-        Some((status, reason)) => {
-            let status = status.parse().unwrap_or(NOT_RUN);
-            Err(Failure::from(RunError::Init(reason.to_owned())).with_status(status))
-        }
     }
 }
 
