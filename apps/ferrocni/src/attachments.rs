@@ -206,7 +206,7 @@ impl Connection {
 
 /// Whether an attachment's namespace is there, or another one under the same path.
 pub(crate) fn has_namespace(recorded: &Attached) -> Result<bool, netlink::Error> {
-    Ok(open(recorded)?.is_some())
+    recorded.endpoint.netns.as_deref().map_or(Ok(false), Netns::is_at)
 }
 
 fn open(recorded: &Attached) -> Result<Option<Netns>, netlink::Error> {

@@ -25,6 +25,8 @@ pub use child::Child;
 
 /// The most sockets that are kept. A program that goes on running closes the others at once.
 const MOST: usize = 64;
+/// The most of them that have only asked: there may be one for each of a thousand namespaces.
+const MOST_THAT_ASKED: usize = 32;
 
 static STATE: Mutex<State> = Mutex::new(State { kept: Vec::new(), expected: false, ends_with_us: false });
 
@@ -36,14 +38,15 @@ struct State {
     ends_with_us: bool,
 }
 
-/// Keeps a socket open, to be closed when the program ends, or by the next child.
-pub fn keep(socket: OwnedFd) {
+/// Keeps a socket open, to be closed when the program ends, or by the next child. Whether it has changed something: closing it would
+/// wait for that, and closing another only for what was changed just then.
+pub fn keep(socket: OwnedFd, has_changed: bool) {
     with_state(|state| {
         if !state.ends_with_us {
             child::at_exit(leave);
             state.ends_with_us = true;
         }
-        if state.kept.len() < MOST {
+        if state.kept.len() < if has_changed { MOST } else { MOST_THAT_ASKED } {
             state.kept.push(socket);
         }
     });

@@ -16,7 +16,7 @@ fn a_child_sends_and_closes_everything_in_the_end() {
     let (mut sent_to, socket) = UnixStream::pair().unwrap();
     let (mut kept_by, kept) = UnixStream::pair().unwrap();
     let (mut unrelated, held) = UnixStream::pair().unwrap();
-    aftermath::keep(kept.into());
+    aftermath::keep(kept.into(), true);
     let mut child = aftermath::send(socket.as_fd(), b"asked").unwrap();
     drop((socket, held));
     let mut text = String::new();
@@ -37,4 +37,21 @@ fn a_child_sends_and_closes_everything_in_the_end() {
     while !child.has_ended() {
         std::thread::yield_now();
     }
+}
+
+/// A process that asks in a thousand namespaces has room left for the one socket that has changed something.
+#[test]
+fn sockets_that_only_asked_leave_room() {
+    let pairs: Vec<_> = (0..100).map(|_| UnixStream::pair().unwrap()).collect();
+    let (mut others, asked): (Vec<_>, Vec<_>) = pairs.into_iter().unzip();
+    asked.into_iter().for_each(|socket| aftermath::keep(socket.into(), false));
+    let (mut other, changed) = UnixStream::pair().unwrap();
+    aftermath::keep(changed.into(), true);
+    let is_open = |socket: &mut UnixStream| {
+        socket.set_nonblocking(true).unwrap();
+        socket.read(&mut [0]).is_err()
+    };
+    let kept = others.iter_mut().filter_map(|socket| is_open(socket).then_some(())).count();
+    assert!((1..100).contains(&kept), "{kept}");
+    assert!(is_open(&mut other));
 }

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Result, if_found};
-use crate::netns::{Netns, NetnsId};
+use crate::netns::{Netns, NetnsId, cookie_here};
+use crate::netns_error::NetnsError;
 
 /// A network namespace that is known again: its path may lead to another one by now.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,10 +48,8 @@ impl Namespace {
     /// # Errors
     /// What is there now cannot be opened.
     pub fn open(&self) -> Result<Option<Netns>> {
-        let Some(netns) = if_found(Netns::open(&self.path))?.filter(|netns| netns.id() == self.id()) else {
-            return Ok(None);
-        };
-        let is_same = self.cookie.is_none() || netns.number() == self.cookie || netns.cookie()? == self.cookie;
+        let Some(netns) = self.find()? else { return Ok(None) };
+        let is_same = self.is_known_as(&netns) || netns.cookie()? == self.cookie;
         Ok(is_same.then_some(netns))
     }
 
@@ -59,9 +58,25 @@ impl Namespace {
     /// # Errors
     /// As [`Namespace::open`] and [`Netns::run`].
     pub fn run<T: Send>(&self, body: impl FnOnce() -> T + Send) -> Result<Option<(Netns, T)>> {
-        let Some(netns) = self.open()? else { return Ok(None) };
-        let done = netns.run(body)?;
-        Ok(Some((netns, done)))
+        let Some(netns) = self.find()? else { return Ok(None) };
+        let is_known = self.is_known_as(&netns);
+        // It is entered once, for both.
+        let done = netns.run(|| {
+            let is_same = is_known || cookie_here()? == self.cookie;
+            Ok(is_same.then(body))
+        })?;
+        let done = done.map_err(|source| NetnsError::Cookie { path: self.path.clone(), source })?;
+        Ok(done.map(|done| (netns, done)))
+    }
+
+    /// What the path leads to now, if it has the same identity.
+    fn find(&self) -> Result<Option<Netns>> {
+        Ok(if_found(Netns::open(&self.path))?.filter(|netns| netns.id() == self.id()))
+    }
+
+    /// Whether a namespace of that identity is known to be this one without being entered.
+    fn is_known_as(&self, netns: &Netns) -> bool {
+        self.cookie.is_none() || netns.number() == self.cookie
     }
 
     /// Whether the path still leads to the namespace.

@@ -12,7 +12,7 @@ use nix::libc;
 use nix::sched::CloneFlags;
 use nix::sys::statfs;
 
-use crate::error::Result;
+use crate::error::{Result, if_found};
 use crate::netns_error::{NetnsError, REGULAR_FILE};
 
 /// The calling thread's namespace.
@@ -78,6 +78,19 @@ impl Netns {
         Ok(Netns { file, path: path.into(), id })
     }
 
+    /// Whether there is one at that path now, whichever it is. It is not opened, which takes longer.
+    ///
+    /// # Errors
+    /// As [`Netns::open`], but for what [`crate::if_found`] takes for none.
+    pub fn is_at(path: impl AsRef<Path>) -> Result<bool> {
+        let path = path.as_ref();
+        match statfs::statfs(path) {
+            Ok(filesystem) if filesystem.filesystem_type() == statfs::NSFS_MAGIC => Ok(true),
+            // What is wrong it says itself.
+            _ => Ok(if_found(Self::open(path))?.is_some()),
+        }
+    }
+
     /// The path it was opened from. It may belong to another namespace by now.
     #[must_use]
     pub fn path(&self) -> &Path {
@@ -96,8 +109,7 @@ impl Netns {
     /// # Errors
     /// When the namespace cannot be entered, or there is no descriptor left.
     pub fn cookie(&self) -> Result<Option<u64>> {
-        self.run(|| UnixDatagram::unbound().and_then(|socket| cookie(socket.as_fd())))?
-            .map_err(|source| NetnsError::Cookie { path: self.path.clone(), source }.into())
+        self.run(cookie_here)?.map_err(|source| NetnsError::Cookie { path: self.path.clone(), source }.into())
     }
 
     /// The same without entering the namespace; `None` before Linux 6.18.
@@ -211,6 +223,11 @@ fn namespace_number(file: BorrowedFd<'_>) -> Option<u64> {
 }
 
 /// The cookie of the namespace that a socket belongs to; `None` where the kernel knows no such option.
+/// That of the calling thread's namespace.
+pub(crate) fn cookie_here() -> io::Result<Option<u64>> {
+    UnixDatagram::unbound().and_then(|socket| cookie(socket.as_fd()))
+}
+
 #[expect(unsafe_code, reason = "the option is in no binding")]
 fn cookie(socket: BorrowedFd<'_>) -> io::Result<Option<u64>> {
     let (mut cookie, mut length): (u64, libc::socklen_t) = (0, 8);

@@ -22,6 +22,8 @@ pub struct Socket {
     socket: netlink_sys::Socket,
     sequence: u32,
     buffer: Vec<u8>,
+    /// A transaction was sent.
+    has_changed: bool,
 }
 
 impl Socket {
@@ -38,7 +40,7 @@ impl Socket {
         socket.set_cap_ack(true).map_err(Error::Open)?;
         // Refusals that find no room are lost, and are not missed: the first one says all.
         socket.set_no_enobufs(true).map_err(Error::Open)?;
-        Ok(Self { socket, sequence: 1, buffer: Vec::with_capacity(BUFFER) })
+        Ok(Self { socket, sequence: 1, buffer: Vec::with_capacity(BUFFER), has_changed: false })
     }
 
     /// Sends a request that is answered by an acknowledgement alone.
@@ -154,6 +156,7 @@ impl Socket {
         self.sequence = last.wrapping_add(2);
         let bytes = batch.encode(first, rehearsal).ok_or(Error::TooLong)?;
         self.make_room(bytes.len());
+        self.has_changed |= !rehearsal;
         self.transmit(&bytes)?;
         self.outcome(first, last)
     }
@@ -258,7 +261,7 @@ impl Drop for Socket {
     fn drop(&mut self) {
         // Without another descriptor, closing this one is waiting.
         if let Ok(another) = self.socket.as_fd().try_clone_to_owned() {
-            aftermath::keep(another);
+            aftermath::keep(another, self.has_changed);
         }
     }
 }

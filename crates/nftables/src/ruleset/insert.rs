@@ -6,7 +6,7 @@ use nfnetlink::{Batch, Message, subsystem};
 
 use super::element::{Element, Entry, Part, entries};
 use super::health::Lack;
-use super::holder::{Claim, Holder, Rivals};
+use super::holder::{Holder, Rivals};
 use super::queue::Queue;
 use super::{ATTEMPTS, INET, Ruleset, STALE, check_label, conflicts, skeleton};
 use crate::object::{Held, new_element};
@@ -17,6 +17,7 @@ use crate::{Error, Result, Table};
 const CLEARED: [Part; 4] = [Part::Publish, Part::Hairpin, Part::Masquerade, Part::AntiSpoof];
 
 /// An insertion under way: what is wanted, and what has come to light in its attempts.
+#[derive(Default)]
 pub(super) struct Insertion<'a> {
     elements: Vec<&'a Element>,
     entries: Vec<Entry>,
@@ -30,25 +31,27 @@ pub(super) struct Insertion<'a> {
 
 impl<'a> Insertion<'a> {
     fn new(holder: Holder<'_>, elements: &'a [Element]) -> Result<Self> {
-        check_label(holder.label)?;
-        Ok(Self::of(elements.iter().collect(), entries(holder, elements)?))
+        let mut insertion = Self::default();
+        insertion.add(elements, prepare(holder, elements)?);
+        Ok(insertion)
     }
 
-    /// For all of them at once; no two have the same keys.
-    pub(super) fn of_all(claims: &[&'a Claim]) -> Result<Self> {
-        let (mut elements, mut all) = (Vec::new(), Vec::new());
-        for claim in claims {
-            check_label(&claim.label)?;
-            let entries = entries(claim.holder(), &claim.elements)?;
-            all.extend(entries.into_iter().map(|entry| Entry { element: entry.element + elements.len(), ..entry }));
-            elements.extend(&claim.elements);
-        }
-        Ok(Self::of(elements, all))
+    /// More of it, of which none has a key that is in it. `entries` are what [`prepare`] makes of the elements.
+    pub(super) fn add(&mut self, elements: &'a [Element], entries: Vec<Entry>) {
+        let before = self.elements.len();
+        self.entries.extend(entries.into_iter().map(|entry| Entry { element: entry.element + before, ..entry }));
+        self.elements.extend(elements);
     }
 
-    fn of(elements: Vec<&'a Element>, entries: Vec<Entry>) -> Self {
-        Self { elements, entries, rivals: Rivals::default(), repairs: false, looks: false, stale: 0 }
+    pub(super) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
     }
+}
+
+/// What a holder's elements are in the sets.
+pub(super) fn prepare(holder: Holder<'_>, elements: &[Element]) -> Result<Vec<Entry>> {
+    check_label(holder.label)?;
+    entries(holder, elements)
 }
 
 /// What a message of a transaction is for, in error messages.

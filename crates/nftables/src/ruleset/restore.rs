@@ -3,9 +3,8 @@
 use std::collections::HashSet;
 
 use super::Ruleset;
-use super::element::places;
 use super::holder::Claim;
-use super::insert::Insertion;
+use super::insert::{Insertion, prepare};
 use crate::Result;
 
 impl Ruleset {
@@ -15,15 +14,21 @@ impl Ruleset {
     /// # Errors
     /// Those of [`Ruleset::insert`]. What was in the transaction is not changed then.
     pub fn restore(&mut self, claims: &[Claim]) -> Result<()> {
+        let (mut first, mut later) = (Insertion::default(), Vec::new());
         let mut known = HashSet::new();
-        let (first, later): (Vec<_>, Vec<_>) = claims.iter().partition(|claim| {
-            let keys: Vec<_> = places(&claim.elements).map(|(set, key)| (set.name, key)).collect();
-            let is_first = keys.iter().all(|key| !known.contains(key));
-            known.extend(keys);
-            is_first
-        });
+        for claim in claims {
+            let entries = prepare(claim.holder(), &claim.elements)?;
+            let places: Vec<_> = entries.iter().map(|entry| (entry.set.name, entry.held.key.clone())).collect();
+            let is_first = places.iter().all(|place| !known.contains(place));
+            known.extend(places);
+            if is_first {
+                first.add(&claim.elements, entries);
+            } else {
+                later.push(claim);
+            }
+        }
         if !first.is_empty() {
-            self.carry_out(Insertion::of_all(&first)?)?;
+            self.carry_out(first)?;
         }
         later.into_iter().try_for_each(|claim| self.insert(claim.holder(), &claim.elements))
     }

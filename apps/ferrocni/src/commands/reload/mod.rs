@@ -8,6 +8,7 @@ use std::thread;
 use ::names::{Records, Server, redirect, start};
 use cni::{Attachment, NetworkName};
 use cni_runtime::{Attached, CacheError, Network};
+use nftables::Claim;
 
 use crate::attachments::{RecordFile, has_namespace, record_files};
 use crate::failure::{Failure, Outcomes, line};
@@ -44,22 +45,23 @@ pub(super) fn run(host: &Host, args: &Args) -> Result<ExitCode, Failure> {
 
 fn reload(host: &Host, args: &Args) -> Result<ExitCode, Failure> {
     let only = args.networks.iter().map(|name| host.network(name)).collect::<Result<Vec<_>, _>>()?;
-    // What is inside the containers has nothing to do with what is on the host.
+    let mut outcomes = Outcomes::default();
+    let (claims, count) = find_claims(host, &only, &mut outcomes)?;
+    // What is inside the containers has nothing to do with what is on the host, where the kernel takes the changes one after the other.
     thread::scope(|scope| {
         let names = (!(args.host_only || args.watch)).then(|| scope.spawn(|| restore_names(&only)));
-        let mut outcomes = Outcomes::default();
-        let count = restore_rules(host, &only, &mut outcomes)?;
+        outcomes.note(restoration::restore(&claims));
         outcomes.note(restore_overlay());
         if let Some(names) = names {
             outcomes.note(names.join().unwrap_or_else(|panic| resume_unwind(panic)));
         }
-        print_line(format_args!("the rules of {count} attachments are in place"))?;
-        Ok(outcomes.status())
-    })
+    });
+    print_line(format_args!("the rules of {count} attachments are in place"))?;
+    Ok(outcomes.status())
 }
 
-/// What the attachments have in the host's packet filter. How many there are.
-fn restore_rules(host: &Host, only: &[Network], outcomes: &mut Outcomes) -> Result<usize, Failure> {
+/// What the attachments have to have in the host's packet filter, and how many there are.
+fn find_claims(host: &Host, only: &[Network], outcomes: &mut Outcomes) -> Result<(Vec<Claim>, usize), Failure> {
     let files = record_files(host)?;
     let progress = Progress::new("looking at attachments", files.len());
     let (mut claims, mut count) = (Vec::new(), 0);
@@ -71,8 +73,7 @@ fn restore_rules(host: &Host, only: &[Network], outcomes: &mut Outcomes) -> Resu
         claims.extend(part.collection.into_claims());
         count += part.count;
     }
-    outcomes.note(restoration::restore(&claims));
-    Ok(count)
+    Ok((claims, count))
 }
 
 /// A part of what is attached.
