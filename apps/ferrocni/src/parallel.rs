@@ -5,17 +5,17 @@ use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-/// Fewer are done before a thread has started.
-const FEWEST: usize = 32;
+/// Fewer are done by the time that the processors are counted and a thread has started.
+const FEWEST: usize = 128;
 /// How many parts each processor gets if all are as fast. One that has other work as well gets fewer.
 const PARTS: usize = 4;
 
 /// What `work` makes of parts of the items, in their order.
 pub(crate) fn in_parts<T: Sync, R: Send>(items: &[T], work: impl Fn(&[T]) -> R + Sync) -> Vec<R> {
-    let processors = thread::available_parallelism().map_or(1, NonZero::get);
-    if items.len() <= FEWEST || processors == 1 {
+    if items.len() <= FEWEST {
         return vec![work(items)];
     }
+    let processors = thread::available_parallelism().map_or(1, NonZero::get);
     let parts: Vec<_> = items.chunks(items.len().div_ceil(processors * PARTS).max(FEWEST)).collect();
     let taken = AtomicUsize::new(0);
     let next = || {

@@ -206,7 +206,10 @@ fn plugins_beside(path: &Path, list: &Value) -> Result<Vec<Value>, ConfigError> 
     let name = json::get(list, "name").and_then(Value::as_str).and_then(|name| NetworkName::new(name).ok());
     match (name, path.parent()) {
         (Some(name), Some(folder)) if !has_all_plugins(list) => {
-            files_in(&folder.join(name.as_str()), &[".conf"])?.files.iter().map(|file| read_plugin(file)).collect()
+            let own = folder.join(name.as_str());
+            // Something else may be called so.
+            let files = if own.is_dir() { files_in(&own, &[".conf"])?.files } else { Vec::new() };
+            files.iter().map(|file| read_plugin(file)).collect()
         }
         _ => Ok(Vec::new()),
     }
@@ -258,9 +261,7 @@ fn files_in(folder: &Path, extensions: &[&str]) -> Result<Listing, ConfigError> 
     let failed = |source| ConfigError::Read { path: folder.to_owned(), source };
     let mut listing = Listing::default();
     let entries = match std::fs::read_dir(folder) {
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
-            return Ok(listing);
-        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(listing),
         entries => entries.map_err(failed)?,
     };
     for entry in entries {

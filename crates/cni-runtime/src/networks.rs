@@ -191,9 +191,12 @@ mod tests {
 
     #[test]
     fn plugins_are_looked_for_beside_lists_where_there_are_folders() {
-        let folder = folder(&[("10.conflist", LIST, "n"), ("n.d", r#"{"type": "two"}"#, "")]);
+        let folder = folder(&[("10.conflist", LIST, "n"), ("n", "no folder", "")]);
         let count = || Networks::load(folder.path()).unwrap().find("n").unwrap().list.plugins.len();
         assert_eq!(count(), 1);
+        fs::create_dir(folder.path().join("other")).unwrap();
+        assert_eq!(count(), 1);
+        fs::remove_file(folder.path().join("n")).unwrap();
         let elsewhere = tempfile::tempdir().unwrap();
         fs::write(elsewhere.path().join("10.conf"), r#"{"type": "two"}"#).unwrap();
         symlink(elsewhere.path(), folder.path().join("n")).unwrap();
@@ -210,5 +213,12 @@ mod tests {
         let networks = Networks::load(folder.path().join("nowhere")).unwrap();
         assert_eq!((networks.networks.len(), networks.broken.len()), (0, 0));
         assert!(networks.find("n").is_err());
+    }
+
+    #[test]
+    fn what_is_no_folder_is_an_error() {
+        let folder = folder(&[("file", "", "")]);
+        let error = Networks::load(folder.path().join("file")).unwrap_err();
+        assert!(error.path().ends_with("file"), "{error}");
     }
 }

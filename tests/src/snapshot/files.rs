@@ -3,8 +3,11 @@
 use std::fs;
 use std::path::Path;
 
+use super::is_namespace;
+
 /// Where they are.
-const FOLDERS: [&str; 4] = ["/var/lib/cni", "/run/ferrocni", "/run/cni/tuning", "/run/containers/networks"];
+const FOLDERS: [&str; 5] =
+    ["/var/lib/cni", "/run/ferrocni", "/run/cni/tuning", "/run/containers/networks", "/run/netns"];
 
 /// Podman's addresses, and what netavark keeps of no network.
 const OF_PODMAN: [&str; 5] = ["ipam.db", "netavark.lock", "aardvark.lock", "firewall-driver", "firewall-reload.lock"];
@@ -32,6 +35,8 @@ fn walk(folder: &Path, lines: &mut Vec<String>) {
             Ok(kind) if kind.is_symlink() => {
                 lines.push(format!("file {} -> {:?}", path.display(), fs::read_link(&path)));
             }
+            // What is in one is in the snapshot by itself.
+            _ if is_namespace(&path) => {}
             _ if belongs_to_the_network(&path) || path.to_string_lossy().starts_with(OF_THE_SERVER) => {}
             // What they say depends on when they were made.
             _ if path.starts_with(LEASES) => lines.push(format!("file {}", path.display())),
