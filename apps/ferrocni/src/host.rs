@@ -194,13 +194,18 @@ impl Host {
         Ok(found.into_iter().map(|network| network.map(|(_, made)| made)).collect())
     }
 
-    /// The first list of that name, which comes before whatever else is called so.
-    fn list_named(&self, name: &str) -> Result<Option<Network>, ConfigError> {
-        let mut lists = Networks::files(&self.folder)?;
-        lists.retain(NetworkFile::is_list);
-        lists.extend(lists_in_folders(&self.folder)?);
+    /// The network of that name, as [`Networks::find`] finds it. Other networks' files are not understood for that, which takes longer than
+    /// reading them.
+    fn named(&self, name: &str) -> Result<Option<Network>, ConfigError> {
+        let (lists, others): (Vec<_>, Vec<_>) =
+            Networks::files(&self.folder)?.into_iter().partition(NetworkFile::is_list);
+        let mut files = lists.into_iter().chain(lists_in_folders(&self.folder)?).chain(others);
         // Who has not found a network is told what is broken.
-        Ok(lists.iter().find_map(|file| file.read_if_named(name).ok().flatten()))
+        if let Some(network) = files.find_map(|file| file.read_if_named(name).ok().flatten()) {
+            return Ok(Some(network));
+        }
+        let podmans = self.podmans()?.0.into_iter().find(|network| network.name().as_str() == name);
+        Ok(podmans.or_else(|| network::without_file(self.runtime.cache(), |known| known.as_str() != name).next()))
     }
 
     /// Those of Podman's files with what is broken, and the ones that containers are on although they have none, as Podman's own
@@ -228,7 +233,7 @@ impl Host {
 
     /// The network of that name, id or beginning of an id.
     pub(crate) fn network(&self, wanted: &str) -> Result<Network, LookUpError> {
-        match self.list_named(wanted)? {
+        match self.named(wanted)? {
             Some(network) => Ok(network),
             None => find(&self.networks()?, wanted).cloned(),
         }

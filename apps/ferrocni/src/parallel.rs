@@ -8,7 +8,7 @@ use std::thread;
 /// Fewer are done by the time that the processors are counted and a thread has started.
 const FEWEST: usize = 128;
 /// How many parts each processor gets if all are as fast. One that has other work as well gets fewer.
-const PARTS: usize = 4;
+const PARTS: usize = 2;
 
 /// What `work` makes of parts of the items, in their order.
 pub(crate) fn in_parts<T: Sync, R: Send>(items: &[T], work: impl Fn(&[T]) -> R + Sync) -> Vec<R> {

@@ -206,10 +206,13 @@ fn plugins_beside(path: &Path, list: &Value) -> Result<Vec<Value>, ConfigError> 
     let name = json::get(list, "name").and_then(Value::as_str).and_then(|name| NetworkName::new(name).ok());
     match (name, path.parent()) {
         (Some(name), Some(folder)) if !has_all_plugins(list) => {
-            let own = folder.join(name.as_str());
-            // Something else may be called so.
-            let files = if own.is_dir() { files_in(&own, &[".conf"])?.files } else { Vec::new() };
-            files.iter().map(|file| read_plugin(file)).collect()
+            match files_in(&folder.join(name.as_str()), &[".conf"]) {
+                // Something else may be called so.
+                Err(ConfigError::Read { source, .. }) if source.kind() == io::ErrorKind::NotADirectory => {
+                    Ok(Vec::new())
+                }
+                listing => listing?.files.iter().map(|file| read_plugin(file)).collect(),
+            }
         }
         _ => Ok(Vec::new()),
     }

@@ -78,10 +78,10 @@ impl Netns {
         Ok(Netns { file, path: path.into(), id })
     }
 
-    /// Whether there is one at that path now, whichever it is. It is not opened, which takes longer.
+    /// Whether there is a namespace at that path now, whichever and of whatever type: it is not opened, which takes longer.
     ///
     /// # Errors
-    /// As [`Netns::open`], but for what [`crate::if_found`] takes for none.
+    /// What is there is neither one nor what is left of one, or cannot be examined.
     pub fn is_at(path: impl AsRef<Path>) -> Result<bool> {
         let path = path.as_ref();
         match statfs::statfs(path) {
@@ -222,12 +222,12 @@ fn namespace_number(file: BorrowedFd<'_>) -> Option<u64> {
     (status == 0).then_some(number)
 }
 
-/// The cookie of the namespace that a socket belongs to; `None` where the kernel knows no such option.
 /// That of the calling thread's namespace.
 pub(crate) fn cookie_here() -> io::Result<Option<u64>> {
     UnixDatagram::unbound().and_then(|socket| cookie(socket.as_fd()))
 }
 
+/// The cookie of the namespace that a socket belongs to; `None` where the kernel knows no such option.
 #[expect(unsafe_code, reason = "the option is in no binding")]
 fn cookie(socket: BorrowedFd<'_>) -> io::Result<Option<u64>> {
     let (mut cookie, mut length): (u64, libc::socklen_t) = (0, 8);

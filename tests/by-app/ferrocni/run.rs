@@ -234,7 +234,9 @@ fn signals_reach_the_program_and_everything_is_undone() {
             // Without -m a shell has its children in the background ignore what is typed on a terminal.
             let folder = tests::bin_dir();
             let script = format!("set -m; export CNI_PATH={0}; f={0}/ferrocni; {script}", folder.display());
-            assert_eq!(host.run(["bash", "-c", &script]).trim(), expected, "{signal}");
+            // Nor may the tests ignore any, as they do under nohup: the command leaves that so.
+            let said = host.run(["env", "--default-signal", "bash", "-c", &script]);
+            assert_eq!(said.trim(), expected, "{signal}");
         }
     });
 }
@@ -436,22 +438,51 @@ fn killed_by_the_hundred_at_once_they_leave_nothing_for_the_next_command() {
 #[test]
 fn what_a_plugin_does_after_its_supervisor_was_killed_is_undone_too() {
     let host = Host::new();
+    write_slow_network(&host);
+    let left = shell(
+        &host,
+        "export CNI_PATH=/run/plugins; $f run --network slow touch /run/ran & supervisor=$!
+         while ! test -e /run/begun; do sleep 0.01; done; kill -9 $supervisor; wait $supervisor || :
+         (sleep 0.3; touch /run/go) & $f ps -q; wait; while pgrep -x slow >/dev/null; do sleep 0.01; done
+         ls -d /run/ran /run/attached /run/ferrocni/containers/* /run/netns/* 2>/dev/null || :",
+    );
+    assert_eq!(left, "");
+}
+
+/// A network whose plugin says that it has begun, and attaches once it may go on.
+fn write_slow_network(host: &Host) {
     let plugin = "#!/bin/sh
         case $CNI_COMMAND in
         ADD) touch /run/begun; while ! test -e /run/go; do sleep 0.01; done; touch /run/attached; echo '{\"cniVersion\": \"1.0.0\"}';;
         DEL) rm -f /run/attached;;
         esac";
     host.write("/run/plugins/slow", plugin);
+    host.run(["chmod", "+x", "/run/plugins/slow"]);
     let list = json!({"cniVersion": "1.0.0", "name": "slow", "plugins": [{"type": "slow"}]});
     host.write("/etc/cni/net.d/slow.conflist", list.to_string());
-    let left = shell(
-        &host,
-        "chmod +x /run/plugins/slow; export CNI_PATH=/run/plugins; $f run --network slow touch /run/ran & supervisor=$!
-         while ! test -e /run/begun; do sleep 0.01; done; kill -9 $supervisor; wait $supervisor || :
-         (sleep 0.3; touch /run/go) & $f ps -q; wait; while pgrep -x slow >/dev/null; do sleep 0.01; done
-         ls -d /run/ran /run/attached /run/ferrocni/containers/* /run/netns/* 2>/dev/null || :",
-    );
-    assert_eq!(left, "");
+}
+
+#[test]
+fn what_is_ended_while_it_is_attached_starts_no_program() {
+    let host = Host::new();
+    write_slow_network(&host);
+    for (options, end, code, words) in [
+        ("", "kill $run", 143, "ended by SIGTERM before the program was started"),
+        ("", "pkill -9 -f ^ferrocni-init", 125, "first process ended before it could start the program"),
+        ("--detach", "pkill -9 -f ^ferrocni-init", 125, "first process ended before it could start the program"),
+    ] {
+        let said = shell(
+            &host,
+            &format!(
+                "export CNI_PATH=/run/plugins; $f run {options} --network slow touch /run/ran >/run/said 2>&1 & run=$!
+                 while ! test -e /run/begun; do sleep 0.01; done; {end}; touch /run/go
+                 wait $run || echo $?; cat /run/said; rm /run/begun /run/go /run/said
+                 ls -d /run/ran /run/attached /run/ferrocni/containers/* /run/netns/* 2>/dev/null || :; {PROCESSES}"
+            ),
+        );
+        let [first, last] = &said.lines().collect::<Vec<_>>()[..] else { panic!("{end}: {said}") };
+        assert!(*first == code.to_string() && last.contains(words), "{end}: {said}");
+    }
 }
 
 #[test]

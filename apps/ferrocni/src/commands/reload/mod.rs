@@ -46,16 +46,19 @@ pub(super) fn run(host: &Host, args: &Args) -> Result<ExitCode, Failure> {
 fn reload(host: &Host, args: &Args) -> Result<ExitCode, Failure> {
     let only = args.networks.iter().map(|name| host.network(name)).collect::<Result<Vec<_>, _>>()?;
     let mut outcomes = Outcomes::default();
-    let (claims, count) = find_claims(host, &only, &mut outcomes)?;
+    let found = find_claims(host, &only, &mut outcomes);
     // What is inside the containers has nothing to do with what is on the host, where the kernel takes the changes one after the other.
     thread::scope(|scope| {
         let names = (!(args.host_only || args.watch)).then(|| scope.spawn(|| restore_names(&only)));
-        outcomes.note(restoration::restore(&claims));
+        if let Ok((claims, _)) = &found {
+            outcomes.note(restoration::restore(claims));
+        }
         outcomes.note(restore_overlay());
         if let Some(names) = names {
             outcomes.note(names.join().unwrap_or_else(|panic| resume_unwind(panic)));
         }
     });
+    let (_, count) = found?;
     print_line(format_args!("the rules of {count} attachments are in place"))?;
     Ok(outcomes.status())
 }

@@ -19,7 +19,7 @@ pub(super) struct FirstProcess {
     pub(super) process: Child,
     /// It waits for a byte, and ends if there comes none.
     go: PipeWriter,
-    /// It says a dot when it is there, and later why it could not start the program.
+    /// It says a dot when it is there, and another one when it has started the program, or why it could not.
     told: PipeReader,
 }
 
@@ -69,18 +69,17 @@ impl FirstProcess {
 
     /// Lets it start the program, and waits until it has.
     pub(super) fn start_program(&mut self) -> Result<(), Failure> {
-        // If it has ended, it has told nothing either.
+        // If it has ended, what it has told says so.
         let _ = self.go.write_all(b".");
         let mut told = String::new();
         self.told.read_to_string(&mut told).map_err(step("hear of the program"))?;
-        let told = told.strip_prefix('.').ok_or(FirstProcessError::Ended)?;
-        match told.split_once(' ') {
-            None => Ok(()),
-            Some((status, reason)) => {
-                let status = status.parse().unwrap_or(NOT_RUN);
-                Err(Failure::from(FirstProcessError::Program(reason.to_owned())).with_status(status))
-            }
+        if told == ".." {
+            return Ok(());
         }
+        let failed = told.strip_prefix('.').and_then(|told| told.split_once(' '));
+        let (status, reason) = failed.ok_or(FirstProcessError::Ended)?;
+        let status = status.parse().unwrap_or(NOT_RUN);
+        Err(Failure::from(FirstProcessError::Program(reason.to_owned())).with_status(status))
     }
 
     /// Ends it, unless it has ended by itself.

@@ -58,7 +58,7 @@ fn step<E: Into<io::Error>>(what: &'static str) -> impl FnOnce(E) -> InitError {
 
 /// The whole of the first process, if this is to be one.
 ///
-/// The supervisor has the other ends of the pipes. It reads a dot first, lets the program be started with one, and reads then nothing
+/// The supervisor has the other ends of the pipes. It reads a dot first, lets the program be started with one, and reads then another one
 /// if it was, or why not.
 pub(crate) fn run() -> Option<ExitCode> {
     let args = Args::of_first_process(std::env::args_os())?;
@@ -111,7 +111,9 @@ fn start(args: &Args, from: &mut File, to: &mut File) -> Result<(Child, Signals)
     if let Some(hostname) = &record.hostname {
         sethostname(hostname).map_err(step("set the hostname"))?;
     }
-    Ok((spawn(&record.program)?, signals))
+    let child = spawn(&record.program)?;
+    to.write_all(b".").map_err(step("tell the supervisor that the program has started"))?;
+    Ok((child, signals))
 }
 
 /// The namespaces but that of process ids, in which this is the first process already.

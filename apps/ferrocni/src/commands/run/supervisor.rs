@@ -103,6 +103,7 @@ impl<'a> Supervisor<'a> {
 
     fn start_program(&mut self, first: &mut FirstProcess) -> Result<(), Failure> {
         self.prepare()?;
+        go_on(&mut self.signals)?;
         self.container.write_pid(first.process.id())?;
         first.start_program()?;
         if self.detached {
@@ -123,10 +124,7 @@ impl<'a> Supervisor<'a> {
 
     fn attach(&mut self) -> Result<(), Failure> {
         for planned in &self.container.record.attachments {
-            if let Some(signal) = self.signals.ending() {
-                let status = u8::try_from(128 + signal as i32).unwrap_or(NOT_RUN);
-                return Err(Failure::from(RunError::Ended(signal)).with_status(status));
-            }
+            go_on(&mut self.signals)?;
             let (network, endpoint) = self.container.record.endpoint(planned)?;
             self.connect(&network, &endpoint)?;
             self.attached += 1;
@@ -277,6 +275,13 @@ impl Own {
         let addresses = found.into_iter().flat_map(|connection| &connection.addresses);
         addresses.map(|address| (address.ip(), link.names())).collect()
     }
+}
+
+/// An error if there was a signal that means that everything should end.
+fn go_on(signals: &mut Signals) -> Result<(), Failure> {
+    let Some(signal) = signals.ending() else { return Ok(()) };
+    let status = u8::try_from(128 + signal as i32).unwrap_or(NOT_RUN);
+    Err(Failure::from(RunError::Ended(signal)).with_status(status))
 }
 
 /// A process in the background that wants the terminal is stopped, unless it does not listen.
