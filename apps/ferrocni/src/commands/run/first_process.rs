@@ -10,7 +10,7 @@ use std::process::{Child, Command, Stdio};
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::sched::{CloneFlags, setns, unshare};
 
-use super::{NOT_RUN, init};
+use super::{NOT_RUN, init, step};
 use crate::failure::Failure;
 
 /// A first process, and what it is told and tells until it has started the program.
@@ -35,16 +35,10 @@ pub(super) enum Output {
 /// It does not get as far as the program.
 #[derive(Debug, thiserror::Error)]
 enum FirstProcessError {
-    #[error("cannot {0}")]
-    Step(&'static str, #[source] io::Error),
     #[error("the container's first process ended before it could start the program")]
     Ended,
     #[error("{0}")]
     Program(String),
-}
-
-fn step<E: Into<io::Error>>(what: &'static str) -> impl FnOnce(E) -> FirstProcessError {
-    move |error| FirstProcessError::Step(what, error.into())
 }
 
 impl FirstProcess {

@@ -15,9 +15,9 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{Gid, Group, Pid, Uid, User, close, sethostname, tcsetpgrp};
 
-use super::NOT_RUN;
 use super::mounts;
 use super::signals::{Signals, exit_code};
+use super::{NOT_RUN, StepError, step};
 use crate::container::{Program, Record};
 use crate::failure::Failure;
 
@@ -46,14 +46,8 @@ enum InitError {
     Program { program: String, source: io::Error },
     #[error("cannot change to {}", path.display())]
     Folder { path: PathBuf, source: io::Error },
-    #[error("cannot {0}")]
-    Step(&'static str, #[source] io::Error),
     #[error("there is no {kind} {name:?}")]
     Unknown { kind: &'static str, name: String },
-}
-
-fn step<E: Into<io::Error>>(what: &'static str) -> impl FnOnce(E) -> InitError {
-    move |error| InitError::Step(what, error.into())
 }
 
 /// The whole of the first process, if this is to be one.
@@ -154,7 +148,7 @@ fn not_run(program: String, source: io::Error) -> Failure {
 }
 
 /// What is typed goes to the program. If it has asked for input before it was the foreground, it was stopped.
-fn give_terminal(group: Pid) -> Result<(), InitError> {
+fn give_terminal(group: Pid) -> Result<(), StepError> {
     tcsetpgrp(io::stdin(), group).map_err(step("give the terminal to the program"))?;
     match kill(Pid::from_raw(-group.as_raw()), Signal::SIGCONT) {
         Err(Errno::ESRCH) => Ok(()),

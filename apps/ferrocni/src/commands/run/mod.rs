@@ -12,6 +12,7 @@ mod supervisor;
 mod wishes;
 
 use std::ffi::OsString;
+use std::io;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -31,6 +32,15 @@ pub(crate) use init::run as as_first_process;
 
 /// What a container that could not be started ends with, as Docker's and Podman's do.
 const NOT_RUN: u8 = 125;
+
+/// The kernel refuses what a container needs.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {0}")]
+struct StepError(&'static str, #[source] io::Error);
+
+fn step<E: Into<io::Error>>(what: &'static str) -> impl FnOnce(E) -> StepError {
+    move |error| StepError(what, error.into())
+}
 
 /// Run a program on networks: with an interface, an address, names and published ports of its own, without image or engine
 ///

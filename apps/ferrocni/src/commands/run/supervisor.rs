@@ -17,7 +17,7 @@ use super::first_process::{FirstProcess, Output};
 use super::names::Told;
 use super::plan::Plan;
 use super::signals::{Signals, exit_code};
-use super::{Args, NOT_RUN, detach, names};
+use super::{Args, NOT_RUN, detach, names, step};
 use crate::attachments::{Connection, Connections};
 use crate::container::{Claims, Container, Log, Store, pin_netns, undo};
 use crate::failure::Failure;
@@ -54,14 +54,8 @@ const THIS_HOST: [&str; 2] = ["host.docker.internal", "host.containers.internal"
 enum RunError {
     #[error("ended by {0} before the program was started")]
     Ended(Signal),
-    #[error("cannot {0}")]
-    Step(&'static str, #[source] io::Error),
     #[error("host-gateway is not known: no network of the container has a gateway")]
     NoGateway,
-}
-
-fn step<E: Into<io::Error>>(what: &'static str) -> impl FnOnce(E) -> RunError {
-    move |error| RunError::Step(what, error.into())
 }
 
 impl<'a> Supervisor<'a> {
