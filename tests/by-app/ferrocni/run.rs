@@ -95,11 +95,13 @@ fn what_cannot_be_is_refused_and_changes_nothing() {
             &["--add-host", "x"],
             &["--dns-search", "a\nnameserver 192.0.2.1"],
             &["--dns-opt", "a b"],
-            &[],
+            &["--nmae", "x"],
+            &["-z"],
         ] {
-            let args = [&["run"], options].concat();
+            let args = [&["run"], options, &["true"]].concat();
             assert_eq!(status(&host, &args), 125, "{options:?}");
         }
+        assert_eq!(status(&host, &["run"]), 125);
         assert_eq!(processes(), before);
     });
 }
