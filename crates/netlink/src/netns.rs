@@ -64,6 +64,15 @@ impl Netns {
         Self::open(current_path())
     }
 
+    /// The namespace of a process, whose ids /proc need not show. `process` is its pidfd (`pidfd_open(2)`, Linux 5.8).
+    ///
+    /// # Errors
+    /// When the process has ended, or its namespace cannot be entered.
+    pub fn of_process(process: impl AsFd + Send) -> Result<Self> {
+        elsewhere(|| nix::sched::setns(process, CloneFlags::CLONE_NEWNET), Self::current)
+            .map_err(NetnsError::OfProcess)?
+    }
+
     fn examine(file: File, path: &Path) -> Result<Self> {
         let failed = |source| NetnsError::Open { path: path.into(), source };
         let filesystem = statfs::fstatfs(&file).map_err(|errno| failed(errno.into()))?;

@@ -48,6 +48,9 @@ pub enum NetnsError {
         #[source]
         source: io::Error,
     },
+    /// That of a process cannot be entered.
+    #[error("cannot enter the network namespace of a process")]
+    OfProcess(#[source] io::Error),
     /// The kernel makes no new one.
     #[error("cannot make a network namespace")]
     Make(#[source] io::Error),

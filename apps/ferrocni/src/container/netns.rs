@@ -1,11 +1,12 @@
 //! Network namespaces with a name, as `ip netns` has them.
 
-use std::fs::{self, DirBuilder, File};
-use std::io;
+use std::fs::{DirBuilder, File};
+use std::io::{self, Read as _};
+use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
-use netlink::{Netns, Socket};
+use netlink::Netns;
 use nix::errno::Errno;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 
@@ -15,19 +16,19 @@ const FOLDER: &str = "/run/netns";
 /// What is mounted, of proc_pid_mountinfo(5).
 const MOUNTS: &str = "/proc/thread-self/mountinfo";
 
-/// A namespace that cannot be made or removed.
+/// A namespace that cannot get or lose its name.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum PinError {
-    #[error("cannot {action} {}", path.display())]
-    Io { action: &'static str, path: PathBuf, source: io::Error },
-    #[error("cannot set up the new network namespace {}", path.display())]
-    Namespace { path: PathBuf, source: netlink::Error },
+#[error("cannot {action} {}", path.display())]
+pub(crate) struct PinError {
+    action: &'static str,
+    path: PathBuf,
+    source: io::Error,
 }
 
 impl PinError {
     fn io<E: Into<io::Error>>(action: &'static str, path: &Path) -> impl FnOnce(E) -> Self {
         let path = path.to_owned();
-        move |source| Self::Io { action, path, source: source.into() }
+        move |source| Self { action, path, source: source.into() }
     }
 }
 
@@ -36,17 +37,14 @@ pub(crate) fn path_of(id: &str) -> PathBuf {
     Path::new(FOLDER).join(format!("ferrocni-{}", &id[..12]))
 }
 
-/// Makes a namespace with that path, in which `lo` is up.
-pub(crate) fn pin(path: &Path) -> Result<Netns, PinError> {
+/// Gives a namespace that path, which keeps it.
+pub(crate) fn pin(netns: &Netns, path: &Path) -> Result<(), PinError> {
     share_folder()?;
     let file = File::options().write(true).create_new(true).open(path);
     drop(file.map_err(PinError::io("create", path))?);
-    let failed = |source| PinError::Namespace { path: path.to_owned(), source };
-    let bind = || mount(Some("/proc/thread-self/ns/net"), path, None::<&str>, MsFlags::MS_BIND, None::<&str>);
-    Netns::run_in_new(bind).map_err(failed)?.map_err(PinError::io("mount a namespace on", path))?;
-    let netns = Netns::open(path).map_err(failed)?;
-    Socket::open_in(&netns).and_then(|mut inside| inside.batch().set_up("lo").send()).map_err(failed)?;
-    Ok(netns)
+    let opened = PathBuf::from(format!("/proc/self/fd/{}", netns.as_fd().as_raw_fd()));
+    mount(Some(&opened), path, None::<&str>, MsFlags::MS_BIND, None::<&str>)
+        .map_err(PinError::io("mount a namespace on", path))
 }
 
 /// Removes it; what is missing of it is removed already.
@@ -85,7 +83,9 @@ struct Mount {
 }
 
 fn mounts() -> io::Result<Vec<Mount>> {
-    let text = fs::read_to_string(MOUNTS)?;
+    // The kernel makes it line by line for each read, and a read into less space than a few hundred mounts take gets no more than that.
+    let mut text = String::with_capacity(64 << 10);
+    File::open(MOUNTS)?.read_to_string(&mut text)?;
     Ok(text.lines().filter_map(Mount::read).collect())
 }
 

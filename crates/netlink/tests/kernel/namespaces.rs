@@ -1,6 +1,8 @@
 use std::fs;
+use std::process::Command;
 
 use netlink::{Error, Netns, NetnsError, Socket};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use crate::{in_new_netns, ip, new_netns, socket};
 
@@ -57,6 +59,19 @@ fn identity_is_the_namespace_and_not_the_path() {
         assert_eq!(here, again);
         assert_ne!(here, new_netns());
     });
+}
+
+#[test]
+fn a_process_namespace_is_found_without_its_path() {
+    let inside = new_netns();
+    let mut process = inside.run(|| Command::new("sleep").arg("1000").spawn()).expect("entered").expect("started");
+    let pid = Pid::from_raw(process.id().try_into().expect("a number")).expect("not 0");
+    let pidfd = pidfd_open(pid, PidfdFlags::empty()).expect("it runs");
+    let (before, found) = (Netns::current().expect("here"), Netns::of_process(&pidfd));
+    process.kill().and_then(|()| process.wait()).expect("ended");
+    assert_eq!(found.expect("it ran"), inside);
+    assert_eq!(Netns::current().expect("here"), before, "the caller is back");
+    assert!(matches!(Netns::of_process(&pidfd), Err(Error::Netns(NetnsError::OfProcess(_)))));
 }
 
 #[test]

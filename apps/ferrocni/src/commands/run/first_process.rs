@@ -1,26 +1,35 @@
 //! The container's first process, in the hands of the supervisor. What it does itself is in the module `init`.
 
 use std::fs::File;
-use std::io::{self, PipeReader, PipeWriter, Read as _, Write as _};
+use std::io::{self, ErrorKind, PipeReader, PipeWriter, Read as _, Write as _};
 use std::os::fd::{AsFd, AsRawFd as _};
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 
+use netlink::Netns;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::sched::{CloneFlags, setns, unshare};
+use rustix::process::{PidfdFlags, pidfd_open};
 
 use super::{NOT_RUN, init, step};
 use crate::failure::Failure;
 
-/// A first process, and what it is told and tells until it has started the program.
+/// What the two tell each other, a byte each; but the name of the container's folder is a line, and so is what the first process cannot do,
+/// which it ends with: `STATUS REASON`.
+pub(super) const OWN_NETWORK: u8 = b'n';
+pub(super) const HOSTS_NETWORK: u8 = b'h';
+/// To the first process: the container's networks and files are there. From it: so is its network namespace, or the program has been
+/// started.
+pub(super) const READY: u8 = b'.';
+
+/// A first process. It starts while its supervisor finds out what for, and what it does by itself it does while the container is attached.
 #[derive(Debug)]
 pub(super) struct FirstProcess {
-    pub(super) process: Child,
-    /// It waits for a byte, and ends if there comes none.
-    go: PipeWriter,
-    /// It says a dot when it is there, and another one when it has started the program, or why it could not.
-    told: PipeReader,
+    process: Child,
+    to: PipeWriter,
+    from: PipeReader,
 }
 
 /// Where what the program says goes.
@@ -42,13 +51,12 @@ enum FirstProcessError {
 }
 
 impl FirstProcess {
-    /// Starts it for the container with that folder. `leads_group`: what is typed on the terminal does not reach it.
-    pub(super) fn start(folder: &Path, output: Output, leads_group: bool) -> Result<Self, Failure> {
-        let ((waiting, go), (told, telling)) =
-            io::pipe().and_then(|go| Ok((go, io::pipe()?))).map_err(step("make a pipe"))?;
+    /// `leads_group`: what is typed on the terminal does not reach it.
+    pub(super) fn start(output: Output, leads_group: bool) -> Result<Self, Failure> {
+        let ((its_from, to), (from, its_to)) =
+            io::pipe().and_then(|to| Ok((to, io::pipe()?))).map_err(step("make a pipe"))?;
         let mut command = Command::new("/proc/self/exe");
-        command.arg0(init::NAME).arg(folder);
-        command.args([waiting.as_raw_fd().to_string(), telling.as_raw_fd().to_string()]);
+        command.arg0(init::NAME).args([its_from.as_raw_fd().to_string(), its_to.as_raw_fd().to_string()]);
         if let Output::Kept(writing) = output {
             let another = writing.try_clone().map_err(step("keep what the program says"))?;
             command.stdin(Stdio::null()).stdout(another).stderr(writing);
@@ -56,30 +64,73 @@ impl FirstProcess {
         if leads_group {
             command.process_group(0);
         }
-        pass_on(&waiting).and_then(|()| pass_on(&telling)).map_err(step("pass a pipe on"))?;
+        pass_on(&its_from).and_then(|()| pass_on(&its_to)).map_err(step("pass a pipe on"))?;
         let process = in_new_pid_namespace(&mut command).map_err(step("start the container's first process"))?;
-        Ok(Self { process, go, told })
+        Ok(Self { process, to, from })
+    }
+
+    pub(super) fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// Has it make the container's network namespace, if there is to be one.
+    pub(super) fn begin(&mut self, shares_host: bool) {
+        self.tell(&[if shares_host { HOSTS_NETWORK } else { OWN_NETWORK }]);
+    }
+
+    /// Its network namespace, once that is there, in which `lo` is up.
+    pub(super) fn netns(&mut self) -> Result<Netns, Failure> {
+        self.expect_ready()?;
+        let pid = rustix::process::Pid::from_raw(i32::try_from(self.pid())?).ok_or(FirstProcessError::Ended)?;
+        let process = pidfd_open(pid, PidfdFlags::empty()).map_err(step("find the container's first process"))?;
+        Ok(Netns::of_process(process)?)
+    }
+
+    /// Has it make what the program of the container with that folder sees.
+    pub(super) fn prepare(&mut self, folder: &Path) {
+        self.tell(&[folder.as_os_str().as_bytes(), b"\n"].concat());
     }
 
     /// Lets it start the program, and waits until it has.
     pub(super) fn start_program(&mut self) -> Result<(), Failure> {
-        // If it has ended, what it has told says so.
-        let _ = self.go.write_all(b".");
-        let mut told = String::new();
-        self.told.read_to_string(&mut told).map_err(step("hear of the program"))?;
-        if told == ".." {
-            return Ok(());
-        }
-        let failed = told.strip_prefix('.').and_then(|told| told.split_once(' '));
-        let (status, reason) = failed.ok_or(FirstProcessError::Ended)?;
-        let status = status.parse().unwrap_or(NOT_RUN);
-        Err(Failure::from(FirstProcessError::Program(reason.to_owned())).with_status(status))
+        self.tell(&[READY]);
+        self.expect_ready()
+    }
+
+    /// How it has ended, if it has.
+    pub(super) fn status(&mut self) -> io::Result<Option<ExitStatus>> {
+        self.process.try_wait()
     }
 
     /// Ends it, unless it has ended by itself.
-    pub(super) fn end(mut self) {
+    pub(super) fn end(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();
+    }
+
+    fn tell(&mut self, what: &[u8]) {
+        // If it has ended, what it has told says so.
+        let _ = self.to.write_all(what);
+    }
+
+    fn expect_ready(&mut self) -> Result<(), Failure> {
+        let mut first = [0];
+        match self.from.read_exact(&mut first) {
+            Ok(()) if first == [READY] => return Ok(()),
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Err(FirstProcessError::Ended.into()),
+            outcome => outcome.map_err(step("hear of the container's first process"))?,
+        }
+        let mut told = String::from_utf8_lossy(&first).into_owned();
+        self.from.read_to_string(&mut told).map_err(step("hear of the container's first process"))?;
+        let (status, reason) = told.split_once(' ').ok_or(FirstProcessError::Ended)?;
+        let status = status.parse().unwrap_or(NOT_RUN);
+        Err(Failure::from(FirstProcessError::Program(reason.to_owned())).with_status(status))
+    }
+}
+
+impl Drop for FirstProcess {
+    fn drop(&mut self) {
+        self.end();
     }
 }
 

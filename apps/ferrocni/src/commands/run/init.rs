@@ -2,19 +2,21 @@
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, BufRead, BufReader, Read, Write as _};
+use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitCode, ExitStatus};
 
-use netlink::Netns;
+use netlink::Socket;
 use nix::errno::Errno;
-use nix::sched::{CloneFlags, setns, unshare};
+use nix::sched::{CloneFlags, unshare};
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{Gid, Group, Pid, Uid, User, close, sethostname, tcsetpgrp};
 
+use super::first_process::{OWN_NETWORK, READY};
 use super::mounts;
 use super::signals::{Signals, exit_code};
 use super::{NOT_RUN, StepError, step};
@@ -27,8 +29,6 @@ pub(super) const NAME: &str = "ferrocni-init";
 /// What it is started with.
 #[derive(Debug)]
 struct Args {
-    /// The container's folder.
-    folder: PathBuf,
     /// The descriptor of the pipe from the supervisor.
     from: i32,
     /// The descriptor of the pipe to the supervisor.
@@ -50,13 +50,10 @@ enum InitError {
     Unknown { kind: &'static str, name: String },
 }
 
-/// The whole of the first process, if this is to be one.
-///
-/// The supervisor has the other ends of the pipes. It reads a dot first, lets the program be started with one, and reads then another one
-/// if it was, or why not.
+/// The whole of the first process, if this is to be one. The supervisor has the other ends of the pipes.
 pub(crate) fn run() -> Option<ExitCode> {
     let args = Args::of_first_process(std::env::args_os())?;
-    let started = supervisor(&args).and_then(|(mut from, mut to)| match start(&args, &mut from, &mut to) {
+    let started = supervisor(&args).and_then(|(from, mut to)| match start(from, &mut to) {
         Err(failure) => {
             let (status, reason) = (failure.status(), failure.to_string());
             write!(to, "{status} {reason}").and(Err(io::Error::other(reason)))
@@ -74,9 +71,8 @@ impl Args {
     /// that it has to do.
     fn of_first_process(mut words: impl Iterator<Item = OsString>) -> Option<Self> {
         words.next().filter(|name| name == NAME)?;
-        let folder = words.next()?.into();
         let mut descriptor = || words.next()?.into_string().ok()?.parse().ok();
-        Some(Self { folder, from: descriptor()?, to: descriptor()? })
+        Some(Self { from: descriptor()?, to: descriptor()? })
     }
 }
 
@@ -93,33 +89,52 @@ fn open_passed(descriptor: i32, options: &OpenOptions) -> io::Result<File> {
     Ok(pipe)
 }
 
-fn start(args: &Args, from: &mut File, to: &mut File) -> Result<(Child, Signals), Failure> {
+fn start(from: File, to: &mut File) -> Result<(Child, Signals), Failure> {
     // Without its supervisor there is nobody who would clear up after the program.
     set_pdeathsig(Signal::SIGKILL).map_err(step("be ended with the supervisor"))?;
-    to.write_all(b".").map_err(step("find the supervisor"))?;
+    let mut from = BufReader::new(from);
+    if hear(&mut from)? == OWN_NETWORK {
+        enter_own_network()?;
+    }
+    tell_ready(to)?;
     let signals = Signals::new().map_err(step("get signals"))?;
-    let record: Record = serde_json::from_slice(&fs::read(args.folder.join("config.json"))?)?;
-    from.read_exact(&mut [0]).map_err(step("wait for the container's networks"))?;
-    enter(&record)?;
-    mounts::make(&args.folder, &record)?;
+    let own = CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWUTS;
+    unshare(own).map_err(step("have mounts and a hostname of its own"))?;
+    let folder = hear_folder(&mut from).map_err(step("hear of the container"))?;
+    let record: Record = serde_json::from_slice(&fs::read(folder.join("config.json"))?)?;
+    mounts::make(&record)?;
     if let Some(hostname) = &record.hostname {
         sethostname(hostname).map_err(step("set the hostname"))?;
     }
+    hear(&mut from)?;
+    mounts::complete(&folder, &record)?;
     let child = spawn(&record.program)?;
-    to.write_all(b".").map_err(step("tell the supervisor that the program has started"))?;
+    tell_ready(to)?;
     Ok((child, signals))
 }
 
-/// The namespaces but that of process ids, in which this is the first process already.
-fn enter(record: &Record) -> Result<(), Failure> {
-    if let Some(path) = &record.netns {
-        // Checked to be one before it is entered.
-        let _netns = Netns::open(path)?;
-        let file = File::open(path).map_err(step("open the network namespace"))?;
-        setns(file, CloneFlags::CLONE_NEWNET).map_err(step("enter the network namespace"))?;
-    }
-    let own = CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWUTS;
-    Ok(unshare(own).map_err(step("have mounts and a hostname of its own"))?)
+/// A network namespace that has nothing yet but `lo`, which is up.
+fn enter_own_network() -> Result<(), Failure> {
+    unshare(CloneFlags::CLONE_NEWNET).map_err(step("make a network namespace"))?;
+    Ok(Socket::open().and_then(|mut inside| inside.batch().set_up("lo").send())?)
+}
+
+/// The next byte from the supervisor, which is waited for.
+fn hear(from: &mut impl Read) -> Result<u8, StepError> {
+    let mut byte = [0];
+    from.read_exact(&mut byte).map_err(step("hear of the supervisor"))?;
+    Ok(byte[0])
+}
+
+fn hear_folder(from: &mut impl BufRead) -> io::Result<PathBuf> {
+    let mut line = Vec::new();
+    from.read_until(b'\n', &mut line)?;
+    line.pop();
+    Ok(OsString::from_vec(line).into())
+}
+
+fn tell_ready(to: &mut File) -> Result<(), StepError> {
+    to.write_all(&[READY]).map_err(step("tell the supervisor"))
 }
 
 fn spawn(program: &Program) -> Result<Child, Failure> {

@@ -42,19 +42,27 @@ fn failed<E: Into<io::Error>>(action: &'static str, path: impl AsRef<Path>) -> i
     move |error| MountError::Io { action, path, source: error.into() }
 }
 
-/// Makes them in the mount namespace of this process.
-pub(super) fn make(folder: &Path, record: &Record) -> Result<(), MountError> {
+/// Makes those in the mount namespace of this process that need nothing of what the container's networks give it.
+pub(super) fn make(record: &Record) -> Result<(), MountError> {
     // What the host mounts and unmounts is seen; what is mounted here is not seen there.
     change("/", MsFlags::MS_SLAVE | MsFlags::MS_REC)?;
-    let files = own_files(folder)?;
-    if let Some(root) = &record.program.rootfs {
-        return enter_root(root, &files);
+    if record.program.rootfs.is_some() {
+        return Ok(());
     }
     proc()?;
     if record.netns.is_some() {
         sys_with_cgroups()?;
     }
-    files.iter().try_for_each(|file| file.bind(false))
+    Ok(())
+}
+
+/// Makes the others, now that the container's folder has its files.
+pub(super) fn complete(folder: &Path, record: &Record) -> Result<(), MountError> {
+    let files = own_files(folder)?;
+    match &record.program.rootfs {
+        Some(root) => enter_root(root, &files),
+        None => files.iter().try_for_each(|file| file.bind(false)),
+    }
 }
 
 /// A file of the container's own.

@@ -75,7 +75,7 @@ pub(super) struct Plan {
     /// In the order in which they are attached.
     networks: Vec<(Attach, Network)>,
     names: Wishes,
-    shares_host: bool,
+    pub(super) shares_host: bool,
     program: Program,
     labels: BTreeMap<String, String>,
 }

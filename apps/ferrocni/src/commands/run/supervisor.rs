@@ -1,8 +1,8 @@
 //! The process that attaches a container, waits for its program, and undoes everything.
 
-use std::io::{self, IsTerminal as _};
+use std::io::{self, IsTerminal as _, PipeReader};
 use std::net::{IpAddr, Ipv4Addr};
-use std::process::{Child, ExitCode};
+use std::process::ExitCode;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::Duration;
@@ -37,12 +37,15 @@ pub(super) struct Supervisor<'a> {
     args: &'a Args,
     detached: bool,
     signals: Signals,
+    first: FirstProcess,
     container: Container,
     /// Bound as long as the container is there.
     _ports: Claims,
     /// How many of the container's networks are attached.
     attached: usize,
-    /// Ends with what the program says, if that is kept.
+    /// What the program says, if that is to be kept.
+    said: Option<PipeReader>,
+    /// Ends with that.
     log: Option<Receiver<()>>,
 }
 
@@ -59,17 +62,21 @@ enum RunError {
 }
 
 impl<'a> Supervisor<'a> {
-    /// Writes the container down, and claims its name and its ports.
+    /// Writes the container down, and claims its name and its ports. Its first process comes to be meanwhile.
     pub(super) fn new(host: &'a Host, args: &'a Args, detached: bool) -> Result<Self, Failure> {
         let signals = Signals::new().map_err(step("get signals"))?;
+        let (output, said) = output(detached).map_err(step("keep what the program says"))?;
+        let mut first = FirstProcess::start(output, !shares_group(detached))?;
         let plan = Plan::new(host, args)?;
+        first.begin(plan.shares_host);
         let (container, ports) = Store::of(host).create(|living| plan.register(host, args, living))?;
-        Ok(Self { host, args, detached, signals, container, _ports: ports, attached: 0, log: None })
+        Ok(Self { host, args, detached, signals, first, container, _ports: ports, attached: 0, said, log: None })
     }
 
     /// From the first step to the last one undone.
     pub(super) fn run(mut self) -> Result<ExitCode, Failure> {
-        let outcome = self.start().and_then(|init| self.wait(init));
+        let outcome = self.start().and_then(|()| self.wait());
+        self.first.end();
         if let Some(log) = &self.log {
             let _ended = log.recv_timeout(LAST_WORDS);
         }
@@ -82,24 +89,19 @@ impl<'a> Supervisor<'a> {
         outcome
     }
 
-    /// The first process comes to be while the container is attached.
-    fn start(&mut self) -> Result<Child, Failure> {
-        let output = self.output().map_err(step("keep what the program says"))?;
-        let mut first = FirstProcess::start(self.container.folder(), output, !self.shares_group())?;
-        match self.start_program(&mut first) {
-            Ok(()) => Ok(first.process),
-            Err(failure) => {
-                first.end();
-                Err(failure)
-            }
+    fn start(&mut self) -> Result<(), Failure> {
+        self.keep_log().map_err(step("keep what the program says"))?;
+        if let Some(path) = &self.container.record.netns {
+            let netns = self.first.netns();
+            // What has ended this process may have ended that as well.
+            go_on(&mut self.signals)?;
+            pin_netns(&netns?, path)?;
         }
-    }
-
-    fn start_program(&mut self, first: &mut FirstProcess) -> Result<(), Failure> {
+        self.first.prepare(self.container.folder());
         self.prepare()?;
         go_on(&mut self.signals)?;
-        self.container.write_pid(first.process.id())?;
-        first.start_program()?;
+        self.container.write_pid(self.first.pid())?;
+        self.first.start_program()?;
         if self.detached {
             detach::announce(&self.container.record.id)?;
         }
@@ -108,9 +110,6 @@ impl<'a> Supervisor<'a> {
 
     fn prepare(&mut self) -> Result<(), Failure> {
         self.container.is_held_by_children(true)?;
-        if let Some(path) = &self.container.record.netns {
-            pin_netns(path)?;
-        }
         self.attach()?;
         self.write_files()?;
         Ok(self.container.is_held_by_children(false)?)
@@ -192,31 +191,22 @@ impl<'a> Supervisor<'a> {
         entries
     }
 
-    /// That of a program in the background goes into the container's log.
-    fn output(&mut self) -> io::Result<Output> {
-        if !self.detached {
-            return Ok(Output::Own);
-        }
-        let (reading, writing) = io::pipe()?;
+    fn keep_log(&mut self) -> io::Result<()> {
+        let Some(said) = self.said.take() else { return Ok(()) };
         let log = Log::create(self.container.folder())?;
         let (ended, log_ended) = channel();
         thread::spawn(move || {
-            log.keep(reading);
+            log.keep(said);
             ended.send(())
         });
         self.log = Some(log_ended);
-        Ok(Output::Kept(writing))
+        Ok(())
     }
 
-    /// Whether what is typed on the terminal reaches the container's processes as it reaches this one.
-    fn shares_group(&self) -> bool {
-        !self.detached && io::stdin().is_terminal()
-    }
-
-    fn wait(&mut self, mut init: Child) -> Result<ExitCode, Failure> {
-        let (pid, shares_group) = (Pid::from_raw(i32::try_from(init.id())?), self.shares_group());
+    fn wait(&mut self) -> Result<ExitCode, Failure> {
+        let (pid, shares_group) = (Pid::from_raw(i32::try_from(self.first.pid())?), shares_group(self.detached));
         let status = loop {
-            match init.try_wait()? {
+            match self.first.status()? {
                 Some(status) => break status,
                 None => self.signals.pass_on(pid, shares_group),
             }
@@ -226,6 +216,20 @@ impl<'a> Supervisor<'a> {
         }
         Ok(ExitCode::from(exit_code(status)))
     }
+}
+
+/// That of a program in the background goes into the container's log.
+fn output(detached: bool) -> io::Result<(Output, Option<PipeReader>)> {
+    if !detached {
+        return Ok((Output::Own, None));
+    }
+    let (reading, writing) = io::pipe()?;
+    Ok((Output::Kept(writing), Some(reading)))
+}
+
+/// Whether what is typed on the terminal reaches the container's processes as it reaches this one.
+fn shares_group(detached: bool) -> bool {
+    !detached && io::stdin().is_terminal()
 }
 
 /// What the networks have given the container.
