@@ -7,7 +7,6 @@ use super::Cli;
 use crate::failure::Failure;
 use crate::output::print;
 
-/// Print the completions of a shell, for instance: ferrocni completion bash >/etc/bash_completion.d/ferrocni
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     shell: Shell,

@@ -13,10 +13,6 @@ use crate::output::print_line;
 /// Where replaced programs are, in the folder that they were in. Nobody takes it for a plugin.
 const REPLACED: &str = ".replaced-by-ferrocni";
 
-/// Copy plugins into a folder where runtimes look for them, and keep aside what they replace
-///
-/// Each file is replaced by a rename, so that a runtime that starts one at that moment gets the old or the new one, never half of
-/// one. What was there before comes back with --undo.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Folder with the plugins [default: the one where this program is, if they are there]

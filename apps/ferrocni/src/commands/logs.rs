@@ -8,9 +8,6 @@ use crate::container::{Reading, Store};
 use crate::failure::Failure;
 use crate::host::Host;
 
-/// Show what the program of a `run --detach` has said
-///
-/// The last 1 to 2 MiB are kept, in memory, as long as the container is there.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Go on with what it says, until it ends

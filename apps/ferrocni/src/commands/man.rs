@@ -7,7 +7,6 @@ use clap::CommandFactory as _;
 use super::Cli;
 use crate::failure::Failure;
 
-/// Write the pages of the manual into a folder, for instance: ferrocni man /usr/local/share/man/man1
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[arg(value_name = "DIR")]

@@ -7,7 +7,6 @@ use crate::failure::Failure;
 use crate::host::Host;
 use crate::output::print;
 
-/// List the published ports of a container, whichever runtime it is of
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Name, id or beginning of the id

@@ -11,9 +11,6 @@ use crate::host::Host;
 use crate::network::Description;
 use crate::output::{List, Listing, complain};
 
-/// List the containers of `run`
-///
-/// Properties to filter by: id, label, name, network.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Also those of other runtimes: everything that is attached to a network

@@ -12,7 +12,6 @@ use crate::failure::{Failure, Outcomes};
 use crate::host::Host;
 use crate::output::{Progress, print_line};
 
-/// End containers of `run`, and wait until everything is undone
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// How long a program may take to end itself, before it is killed

@@ -30,9 +30,6 @@ use crate::output::{Form, List, Progress, print, print_line};
 use finding::Finding;
 use survey::Survey;
 
-/// Find what is wrong with networks and containers, and the commands that mend it
-///
-/// Nothing is changed without --sweep. Exit status: 0 if nothing is wrong, 1 if something is.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// table, json, or a Go template

@@ -17,11 +17,6 @@ use crate::output::complain;
 use state::{State, overflow};
 use watch::{Change, Watcher};
 
-/// Tell what happens to networks and containers, as it happens
-///
-/// Each event is a JSON object on a line of its own: time, type (network, container, events), action (created, changed, removed;
-/// attached, changed, detached; overflow), network, container (its id), name, interface, addresses. After an overflow, what has
-/// happened meanwhile is told as far as it can still be seen.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Show only events with this property: type, action, network, container, name, interface (may be repeated)

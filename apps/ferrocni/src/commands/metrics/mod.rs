@@ -12,7 +12,6 @@ use crate::failure::Failure;
 use crate::host::Host;
 use crate::output::print;
 
-/// Show numbers about networks and containers, for Prometheus
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Serve them over HTTP at /metrics, instead of printing them once

@@ -13,7 +13,6 @@ use crate::attachments::{Connection, Connections};
 use crate::failure::Failure;
 use crate::host::Host;
 
-/// By which names containers find each other
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     #[command(visible_alias = "list")]

@@ -18,9 +18,6 @@ use crate::network::{
 use crate::output::complain;
 use crate::target::{Engine, Target, name_servers};
 
-/// Connect a running container to a network
-///
-/// It lasts until the container stops, whichever runtime runs it: Podman, containerd, nerdctl, CRI-O, `ferrocni run`, or none.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// IPv4 address

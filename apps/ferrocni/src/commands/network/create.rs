@@ -16,7 +16,6 @@ use crate::network::{
 };
 use crate::output::print_line;
 
-/// Create a network that every CNI runtime of this host can use
 #[derive(Debug, Default, clap::Args)]
 pub(crate) struct Args {
     /// bridge, macvlan, ipvlan, or overlay for a network over many hosts

@@ -9,9 +9,6 @@ use crate::host::{Host, LookUpError};
 use crate::live::Live;
 use crate::target::{Engine, Target};
 
-/// Disconnect a container from a network
-///
-/// What the container's own runtime has connected comes back when the container starts again.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Also if the container's own runtime has connected it

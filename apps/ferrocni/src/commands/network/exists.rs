@@ -3,7 +3,6 @@ use std::process::ExitCode;
 use crate::failure::Failure;
 use crate::host::{Host, LookUpError};
 
-/// Tell by the exit status whether a network exists: 0 if it does, 1 if it does not
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Name, id or beginning of the id

@@ -10,7 +10,6 @@ use crate::host::Host;
 use crate::network::{Description, Subnet, cluster};
 use crate::output::{complain, print_line};
 
-/// Show everything about networks, with the containers on them
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// A Go template instead of JSON

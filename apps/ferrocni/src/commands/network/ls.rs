@@ -11,9 +11,6 @@ use crate::host::Host;
 use crate::network::Description;
 use crate::output::{Form, List, Listing, complain};
 
-/// List networks: those of every program on this host
-///
-/// Properties to filter by: dangling, driver, id, label, name, scope, type.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]

@@ -7,7 +7,6 @@ use crate::host::Host;
 use crate::network::{Description, Removal, is_in_use};
 use crate::output::{Progress, print_line};
 
-/// Remove all networks that were created by a command and to which no container is connected
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Remove only networks with this property: label, label!, until (may be repeated)

@@ -5,9 +5,6 @@ use crate::host::{Host, LookUpError};
 use crate::network::Removal;
 use crate::output::{Progress, print_line};
 
-/// Remove networks, with their bridges and what the dead have left on them
-///
-/// Exit status: 1 if there is no such network, 2 if a container is connected to it.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// One that is missing is no failure, nor one whose plugins fail; also removes the first file of the folder, which is the

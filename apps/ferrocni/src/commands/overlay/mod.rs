@@ -10,7 +10,6 @@ use clap::Subcommand;
 
 use crate::failure::Failure;
 
-/// Look after networks over many hosts
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Check(check::Check),

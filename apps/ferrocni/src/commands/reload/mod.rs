@@ -18,12 +18,6 @@ use crate::parallel::in_parts;
 
 use restoration::Collection;
 
-/// Put back the packet filter's rules of all attachments, after the ruleset was flushed or the firewall reloaded, and the ways to
-/// the DNS server inside the containers
-///
-/// The agent of overlay networks puts back what is its own.
-///
-/// What is in place stays as it is. The attachments are those of every runtime, as far as they are recorded.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Go on, and do it again whenever nftables' rules are flushed, and firewalld reloads or starts

@@ -42,11 +42,6 @@ fn step<E: Into<io::Error>>(what: &'static str) -> impl FnOnce(E) -> StepError {
     move |error| StepError(what, error.into())
 }
 
-/// Run a program on networks: with an interface, an address, names and published ports of its own, without image or engine
-///
-/// The program is the host's, or one of --rootfs. It sees itself and its children only, and its own hosts file, resolv.conf and
-/// hostname. When it ends, everything is undone. Exit status: the program's (128 and the signal's number if one ended it); 126 if it
-/// cannot be executed, 127 if it is not found, 125 if anything else fails.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Network, with options: NAME[:ip=,ip6=,mac=,alias=,gw-priority=,interface=] (may be repeated; host and none are there on every

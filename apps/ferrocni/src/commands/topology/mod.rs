@@ -21,9 +21,6 @@ use crate::host::Host;
 use crate::output::{complain, print};
 use graph::Graph;
 
-/// Show what hangs together: the host's links, its networks, and the containers on them, whatever runs them
-///
-/// Containers that share the host's network have no interface of their own and are not seen.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// What to draw: by default what FILE is called after (.svg, .json, .mmd), else a tree

@@ -14,11 +14,6 @@ use crate::failure::Failure;
 use crate::host::Host;
 use crate::output::{Progress, print_line};
 
-/// Remove what ferrocni has left on this host: systemd units, bridges without containers, loopback access to published ports, its
-/// tables of rules, the DNS server and the records of names
-///
-/// Other files stay: programs, networks, reservations. The order matters: what lets loopback addresses reach published ports goes
-/// before the rules that keep other machines from using it.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Also while containers are connected, which lose their published ports, their way out and each other's names
