@@ -6,7 +6,7 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
-use netlink::Netns;
+use netlink::{Home, Netns};
 use nftables::redirect::{Asked, Redirect};
 
 use crate::{ADDRESS, Listen, PORT, Record};
@@ -91,15 +91,15 @@ pub fn remove(inside: &Netns) -> Result<(), Error> {
     inside.run(nftables::redirect::remove)?.map_err(failed(inside))
 }
 
-/// Makes the rules again in the namespace of a record, if that exists, which is the answer.
+/// Makes the rules again in the namespace of a record, if that exists, which is the answer. `home` is that of this thread.
 ///
 /// # Errors
 /// [`Error`].
-pub fn restore(record: &Record) -> Result<bool, Error> {
+pub fn restore(record: &Record, home: &Home) -> Result<bool, Error> {
     let wanted = wanted(record);
     // As a rule they are there.
     let make_missing = |redirect| if is_there(redirect)? { Ok(()) } else { make(redirect) };
-    let Some((inside, made)) = record.namespace.run(|| wanted.iter().try_for_each(make_missing))? else {
+    let Some((inside, made)) = record.namespace.run_from(home, || wanted.iter().try_for_each(make_missing))? else {
         return Ok(false);
     };
     made.map_err(failed(&inside))?;

@@ -76,7 +76,7 @@ pub use link_ref::{LinkRef, MAX_ALIAS_LEN, MAX_NAME_LEN};
 pub use mac::{HardwareAddress, InvalidMac, Mac};
 pub use namespace::Namespace;
 pub use neighbour::{Forwarding, Neighbour};
-pub use netns::{Netns, NetnsId};
+pub use netns::{Home, Netns, NetnsId};
 pub use netns_error::NetnsError;
 pub use route::{Route, RouteType, scope, table};
 pub use rule::{MarkAction, MarkRule, Rule};

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Result, if_found};
-use crate::netns::{Netns, NetnsId, cookie_here};
+use crate::netns::{Home, Netns, NetnsId, cookie_here};
 use crate::netns_error::NetnsError;
 
 /// A network namespace that is known again: its path may lead to another one by now.
@@ -58,10 +58,18 @@ impl Namespace {
     /// # Errors
     /// As [`Namespace::open`] and [`Netns::run`].
     pub fn run<T: Send>(&self, body: impl FnOnce() -> T + Send) -> Result<Option<(Netns, T)>> {
+        self.run_from(&Home::here()?, body)
+    }
+
+    /// The same from `home`, for who goes to many namespaces.
+    ///
+    /// # Errors
+    /// As [`Namespace::run`].
+    pub fn run_from<T: Send>(&self, home: &Home, body: impl FnOnce() -> T + Send) -> Result<Option<(Netns, T)>> {
         let Some(netns) = self.find()? else { return Ok(None) };
         let is_known = self.is_known_as(&netns);
         // It is entered once, for both.
-        let done = netns.run(|| {
+        let done = netns.run_from(home, || {
             let is_same = is_known || cookie_here()? == self.cookie;
             Ok(is_same.then(body))
         })?;

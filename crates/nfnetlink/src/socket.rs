@@ -74,21 +74,44 @@ impl Socket {
     ) -> Result<Vec<Option<T>>> {
         let mut all = Vec::with_capacity(messages.len());
         for some in messages.chunks_mut(AT_ONCE) {
-            let (mut bytes, mut sequences) = (Vec::new(), Vec::new());
-            for message in some {
-                bytes.extend_from_slice(message.finish(self.sequence).ok_or(Error::TooLong)?);
-                sequences.push(self.sequence);
-                self.sequence = self.sequence.wrapping_add(1);
-            }
-            self.transmit(&bytes)?;
-            for sequence in sequences {
-                all.push(match self.object(sequence, &read) {
-                    Err(error) if error.is_not_found() => None,
-                    object => Some(object?),
-                });
+            let first = self.send_all(some)?;
+            for at in 0..some.len() {
+                all.push(self.object_if_found(nth(first, at), &read)?);
             }
         }
         Ok(all)
+    }
+
+    /// The same for two requests about different things.
+    ///
+    /// # Errors
+    /// As [`Socket::find`].
+    pub fn find_both<A, B>(
+        &mut self,
+        mut messages: [Message; 2],
+        read_first: impl Fn(&Reply<'_>) -> Option<A>,
+        read_second: impl Fn(&Reply<'_>) -> Option<B>,
+    ) -> Result<(Option<A>, Option<B>)> {
+        let first = self.send_all(&mut messages)?;
+        Ok((self.object_if_found(first, read_first)?, self.object_if_found(nth(first, 1), read_second)?))
+    }
+
+    /// Sends requests in one datagram, and returns the number of the first.
+    fn send_all(&mut self, messages: &mut [Message]) -> Result<u32> {
+        let (mut bytes, first) = (Vec::new(), self.sequence);
+        for message in messages {
+            bytes.extend_from_slice(message.finish(self.sequence).ok_or(Error::TooLong)?);
+            self.sequence = nth(self.sequence, 1);
+        }
+        self.transmit(&bytes)?;
+        Ok(first)
+    }
+
+    fn object_if_found<T>(&mut self, sequence: u32, read: impl Fn(&Reply<'_>) -> Option<T>) -> Result<Option<T>> {
+        match self.object(sequence, read) {
+            Err(error) if error.is_not_found() => Ok(None),
+            object => object.map(Some),
+        }
     }
 
     /// What `read` makes of the object that answers `sequence`.
@@ -253,6 +276,11 @@ impl Socket {
             let _ = setsockopt(&self.socket, sockopt::SndBufForce, &(2 * bytes));
         }
     }
+}
+
+/// The number of a request that so many were sent after.
+fn nth(first: u32, after: usize) -> u32 {
+    u32::try_from(after).map_or(first, |after| first.wrapping_add(after))
 }
 
 /// Closing waits while the kernel frees what was removed from nf_tables, by whichever process (`nft_rcv_nl_event`,

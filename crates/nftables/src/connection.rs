@@ -42,6 +42,10 @@ pub(crate) struct TableState {
 }
 
 impl TableState {
+    fn read(attributes: Attributes<'_>) -> Option<Self> {
+        Some(Self { flags: attributes.find(table::FLAGS)?.be32()?, about: about_table(attributes) })
+    }
+
     /// Whether packets enter none of its chains.
     pub(crate) fn is_dormant(&self) -> bool {
         self.flags & table::FLAG_DORMANT != 0
@@ -74,10 +78,21 @@ impl Connection {
 
     pub(crate) fn table(&mut self, table: Table<'_>) -> Result<Option<TableState>> {
         let doing = || format!("read nftables table {table}");
-        self.find(get_table(table), doing, |attributes| {
-            let flags = attributes.find(table::FLAGS)?.be32()?;
-            Some(TableState { flags, about: about_table(attributes) })
-        })
+        self.find(get_table(table), doing, TableState::read)
+    }
+
+    /// A table with one of its chains, in one message to the kernel.
+    pub(crate) fn table_and_chain(
+        &mut self,
+        table: Table<'_>,
+        name: &str,
+    ) -> Result<(Option<TableState>, Option<ChainState>)> {
+        let found = self.socket.find_both(
+            [get_table(table), get_chain(table, name)],
+            |reply| TableState::read(reply.attributes()),
+            |reply| ChainState::read(reply.attributes()),
+        );
+        found.map_err(|source| Error::Netlink { doing: format!("read nftables table {table}"), source })
     }
 
     pub(crate) fn chain(&mut self, table: Table<'_>, name: &str) -> Result<Option<ChainState>> {

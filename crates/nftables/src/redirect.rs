@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use nfnetlink::{Batch, subsystem};
 
-use crate::connection::Connection;
+use crate::connection::{ChainState, Connection, TableState};
 use crate::expression::Side;
 use crate::object::{Hook, del_table, new_chain, new_rule, new_table};
 use crate::ruleset::ATTEMPTS;
@@ -170,10 +170,9 @@ impl Redirect {
     }
 
     fn is_intact(&self, connection: &mut Connection) -> Result<bool> {
-        let Some(table) = connection.table(self.table())? else { return Ok(false) };
-        let chain = connection.chain(self.table(), CHAIN)?;
-        Ok(table.about == Some(self.about())
-            && !table.is_dormant()
-            && chain.is_some_and(|chain| chain.hook == Some(self.hook()) && chain.uses == self.rules()))
+        let (table, chain) = connection.table_and_chain(self.table(), CHAIN)?;
+        let is_table = |table: TableState| table.about == Some(self.about()) && !table.is_dormant();
+        let is_chain = |chain: ChainState| chain.hook == Some(self.hook()) && chain.uses == self.rules();
+        Ok(table.is_some_and(is_table) && chain.is_some_and(is_chain))
     }
 }

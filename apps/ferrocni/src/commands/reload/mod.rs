@@ -8,6 +8,7 @@ use std::thread;
 use ::names::{Records, Server, redirect, start};
 use cni::{Attachment, NetworkName};
 use cni_runtime::{Attached, CacheError, Network};
+use netlink::Home;
 use nftables::Claim;
 
 use crate::attachments::{RecordFile, has_namespace, record_files};
@@ -126,11 +127,15 @@ fn restore_names(only: &[Network]) -> Result<(), Failure> {
     let records = Records::default();
     let mut wanted = records.attachments()?;
     wanted.retain(|attachment| is_wanted(&attachment.network, only));
-    let restore = |attachment: &Attachment| match records.read(attachment)? {
-        Some(record) => redirect::restore(&record).map_err(Failure::from),
+    let restore = |attachment: &Attachment, home: &Home| match records.read(attachment)? {
+        Some(record) => redirect::restore(&record, home).map_err(Failure::from),
         None => Ok(false),
     };
-    let outcomes = in_parts(&wanted, |part| part.iter().map(restore).collect::<Vec<_>>());
+    let restore_part = |part: &[Attachment]| {
+        let home = Home::here()?;
+        Ok(part.iter().map(|attachment| restore(attachment, &home)).collect::<Vec<_>>())
+    };
+    let outcomes = in_parts(&wanted, restore_part).into_iter().collect::<Result<Vec<_>, Failure>>()?;
     let (mut running, mut failed) = (Vec::new(), Ok(()));
     for (attachment, outcome) in wanted.iter().zip(outcomes.into_iter().flatten()) {
         match outcome {
