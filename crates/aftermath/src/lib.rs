@@ -8,7 +8,8 @@
 //! - Netfilter sockets stay open until the program ends ([`keep`]). If it has removed something ([`expect`]), a child that
 //!   inherits them closes them a second later. Any earlier they would have to wait, and hold up every other change of the
 //!   ruleset meanwhile (`nft_rcv_nl_event`, net/netfilter/nf_tables_api.c); after a burst of removals there is nothing left to
-//!   wait for.
+//!   wait for. What another program removed just then would be waited for as well, so as long as the child of one is there, which a name
+//!   in the network namespace tells, others leave theirs to children too.
 //!
 //! Such a child has those sockets and nothing else: no standard input or output, no lock, no file, a session of its own. If
 //! it is killed, what it waits for happens all the same. It outlives its parent, so another process has to reap it. Where
@@ -19,9 +20,14 @@ pub mod reaper;
 
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::linux::net::SocketAddrExt as _;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::sync::Mutex;
 
 pub use child::Child;
+
+/// The name of [`sign`].
+const SIGN: &str = "ferrocni-aftermath";
 
 /// The most sockets that are kept. A program that goes on running closes the others at once.
 const MOST: usize = 64;
@@ -63,15 +69,33 @@ pub fn expect() {
 /// Why there is no child; nothing was sent.
 pub fn send(socket: BorrowedFd<'_>, datagram: &[u8]) -> io::Result<Child> {
     reaper::require()?;
-    child::spawn(&take_kept(), Some((socket, datagram)))
+    child::spawn(&with_sign(take_kept()), Some((socket, datagram)))
 }
 
 /// At the end of the program. If there can be no child, the kernel closes the sockets, and the end waits for that.
 extern "C" fn leave() {
     let kept = take_kept();
-    if with_state(|state| state.expected) && !kept.is_empty() && reaper::require().is_ok() {
-        let _ = child::spawn(&kept, None);
+    let would_wait = || with_state(|state| state.expected) || is_sign_taken();
+    if !kept.is_empty() && would_wait() && reaper::require().is_ok() {
+        let _ = child::spawn(&with_sign(kept), None);
     }
+}
+
+/// With what the child of who has removed something holds as long as it waits, for all to see in its network namespace: a name (unix(7),
+/// abstract). One that comes later has to do without, which matters only if the first one goes at that very moment.
+fn with_sign(mut kept: Vec<OwnedFd>) -> Vec<OwnedFd> {
+    if !kept.is_empty() && with_state(|state| state.expected) {
+        kept.extend(sign().ok().map(OwnedFd::from));
+    }
+    kept
+}
+
+fn is_sign_taken() -> bool {
+    sign().is_err_and(|error| error.kind() == io::ErrorKind::AddrInUse)
+}
+
+fn sign() -> io::Result<UnixDatagram> {
+    UnixDatagram::bind_addr(&SocketAddr::from_abstract_name(SIGN)?)
 }
 
 fn take_kept() -> Vec<OwnedFd> {

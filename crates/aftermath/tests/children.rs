@@ -1,11 +1,13 @@
 //! What a child has, and what becomes of it.
 #![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
 
+use std::env;
 use std::fs;
-use std::io::Read as _;
-use std::os::fd::AsFd as _;
+use std::io::{Read as _, stdin};
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
+use std::process::{Command, Stdio};
 
 use nix::unistd::{Pid, getsid};
 
@@ -55,3 +57,48 @@ fn sockets_that_only_asked_leave_room() {
     assert!((1..100).contains(&kept), "{kept}");
     assert!(is_open(&mut other));
 }
+
+/// Which part of [`whoever_ends_while_a_child_waits_leaves_its_sockets_to_one_too`] a process is to be.
+const PART: &str = "AFTERMATH_TEST_PART";
+
+/// Each part is a process in one network namespace, whose kept socket is its standard input: at the other end it shows whether a child
+/// has that.
+#[test]
+fn whoever_ends_while_a_child_waits_leaves_its_sockets_to_one_too() {
+    if let Ok(part) = env::var(PART) {
+        aftermath::keep(stdin().as_fd().try_clone_to_owned().unwrap(), false);
+        if part == "removes" {
+            aftermath::expect();
+        }
+        return;
+    }
+    let mut namespace = Command::new("unshare").args(["--net", "sleep", "1000"]).spawn().unwrap();
+    let pid = namespace.id().to_string();
+    let is_apart =
+        || fs::read_link(format!("/proc/{pid}/ns/net")).unwrap() != fs::read_link("/proc/self/ns/net").unwrap();
+    while !is_apart() {
+        std::thread::yield_now();
+    }
+    let end_of = |part: &str| {
+        let (here, kept) = UnixStream::pair().unwrap();
+        let me = env::current_exe().unwrap();
+        let mut process = Command::new("nsenter");
+        process.args(["--net", "--target", &pid]).arg(me).args(["--exact", NAME]).env(PART, part);
+        assert!(process.stdin(OwnedFd::from(kept)).stdout(Stdio::null()).status().unwrap().success());
+        drop(process);
+        here
+    };
+    let is_closed = |mut here: &UnixStream| {
+        here.set_nonblocking(true).unwrap();
+        matches!(here.read(&mut [0]), Ok(0))
+    };
+    assert!(is_closed(&end_of("asks")), "there is nothing to wait for");
+    let (mut removed, asked) = (end_of("removes"), end_of("asks"));
+    assert!(!is_closed(&removed) && !is_closed(&asked), "a child has it");
+    removed.set_nonblocking(false).unwrap();
+    removed.read_to_string(&mut String::new()).unwrap();
+    assert!(is_closed(&end_of("asks")), "there is nothing to wait for any more");
+    namespace.kill().and_then(|()| namespace.wait()).unwrap();
+}
+
+const NAME: &str = "whoever_ends_while_a_child_waits_leaves_its_sockets_to_one_too";
