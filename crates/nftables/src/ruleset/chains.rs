@@ -113,11 +113,15 @@ impl OnDemand {
         rules
     }
 
-    /// The messages that make it, or that make an existing one whole again. An isolated bridge becomes one by
-    /// the same transaction, so the chain's existence tells both.
-    pub(super) fn create(&self) -> Vec<Message> {
+    /// The messages that make it, or that make an existing one whole again, unless it is known that there is none: to remove nothing
+    /// is work for the kernel, and looks like work that it does afterwards. An isolated bridge becomes one by the same transaction, so
+    /// the chain's existence tells both.
+    pub(super) fn create(&self, is_absent: bool) -> Vec<Message> {
         let name = self.name();
-        let mut messages = vec![new_chain(INET, &name, None), del_rules(INET, &name)];
+        let mut messages = vec![new_chain(INET, &name, None)];
+        if !is_absent {
+            messages.push(del_rules(INET, &name));
+        }
         messages.extend(self.rules());
         if let Self::ToBridge(bridge) = self {
             let (key, label) = (interface_name(bridge).to_vec(), SHARED_LABEL.to_owned());

@@ -24,7 +24,8 @@ use crate::{Error, Result, Table};
 #[derive(Debug, Default)]
 pub(super) struct Lack {
     pub(super) tables: Vec<Table<'static>>,
-    pub(super) chains: Vec<OnDemand>,
+    /// Each with whether it is known that there is none of that name, which would have to be emptied first.
+    pub(super) chains: Vec<(OnDemand, bool)>,
 }
 
 impl Lack {
@@ -158,7 +159,12 @@ impl Ruleset {
         } else {
             chains.retain(|chain| of_chains.iter().any(|difference| difference.is_in_chain(INET, &chain.name())));
         }
-        Ok(Lack { tables, chains })
+        let is_absent = |name: &str| of_chains.iter().any(|difference| difference.is_absence_of(INET, name));
+        let with_absence = |chain: OnDemand| {
+            let is_absent = is_absent(&chain.name());
+            (chain, is_absent)
+        };
+        Ok(Lack { tables, chains: chains.into_iter().map(with_absence).collect() })
     }
 
     /// What keeps tables, and on-demand chains, from working.

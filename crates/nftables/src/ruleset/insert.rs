@@ -61,6 +61,12 @@ enum Step {
     Other(String),
 }
 
+/// What a look at the ruleset has shown.
+struct Survey {
+    generation: u32,
+    lack: Lack,
+}
+
 /// A conditional transaction under construction.
 struct Transaction {
     batch: Batch,
@@ -83,8 +89,8 @@ impl Transaction {
                 self.steps.push(Step::Table(*table));
             }
         }
-        for chain in &lack.chains {
-            self.push(&format!("make nftables chain {INET} {}", chain.name()), chain.create());
+        for (chain, is_absent) in &lack.chains {
+            self.push(&format!("make nftables chain {INET} {}", chain.name()), chain.create(*is_absent));
         }
     }
 
@@ -118,8 +124,9 @@ impl Ruleset {
 
     pub(super) fn carry_out(&mut self, mut insertion: Insertion<'_>) -> Result<()> {
         for _ in 0..ATTEMPTS {
-            let is_whole = self.serves(&insertion.entries)? || self.lack(&insertion.entries, false)?.is_empty();
-            if (is_whole && self.insert_elements(&mut insertion)?) || self.insert_prepared(&mut insertion)? {
+            let seen = if self.serves(&insertion.entries)? { None } else { Some(self.survey(&insertion)?) };
+            let is_whole = seen.as_ref().is_none_or(|seen| seen.lack.is_empty());
+            if (is_whole && self.insert_elements(&mut insertion)?) || self.insert_prepared(&mut insertion, seen)? {
                 return self.clear(&insertion.rivals);
             }
         }
@@ -133,7 +140,7 @@ impl Ruleset {
     pub fn repair(&mut self, label: &str, elements: &[Element]) -> Result<()> {
         let mut insertion = Insertion { repairs: true, looks: true, ..Insertion::new(label.into(), elements)? };
         for _ in 0..ATTEMPTS {
-            if self.insert_prepared(&mut insertion)? {
+            if self.insert_prepared(&mut insertion, None)? {
                 return self.clear(&insertion.rivals);
             }
         }
@@ -166,14 +173,21 @@ impl Ruleset {
         }
     }
 
-    /// Brings what is missing along. `false` if the ruleset changed in between, or may have, or if a key is in the way. Where
-    /// the tables are there, yet a set or a chain of theirs is not, the second attempt repairs.
-    fn insert_prepared(&mut self, insertion: &mut Insertion<'_>) -> Result<bool> {
+    /// What is missing around the elements, and in which generation of the ruleset.
+    fn survey(&mut self, insertion: &Insertion<'_>) -> Result<Survey> {
+        let generation = self.connection.generation()?;
         let repair = insertion.repairs || insertion.stale > 0;
-        let mut transaction = Transaction::new(self.connection.generation()?);
+        Ok(Survey { generation, lack: self.lack(&insertion.entries, repair)? })
+    }
+
+    /// Brings what is missing along, as far as that was seen already or is now. `false` if the ruleset changed in between, or may have, or
+    /// if a key is in the way. Where the tables are there, yet a set or a chain of theirs is not, the second attempt repairs.
+    fn insert_prepared(&mut self, insertion: &mut Insertion<'_>, seen: Option<Survey>) -> Result<bool> {
+        let Survey { generation, lack } = seen.map_or_else(|| self.survey(insertion), Ok)?;
+        let mut transaction = Transaction::new(generation);
         // Who was gone can have come again since, if this is not the first attempt.
         insertion.rivals = Rivals::default();
-        transaction.push_lacking(&self.lack(&insertion.entries, repair)?);
+        transaction.push_lacking(&lack);
         self.prepare_elements(insertion, &mut transaction)?;
         let releases = self.releases(&transaction.gone, &transaction.come)?;
         transaction.push("remove an nftables chain that nothing leads to", releases);

@@ -293,7 +293,7 @@ mod tests {
         ];
         let chains: Vec<_> = on_demand.into_iter().filter_map(OnDemand::named).collect();
         assert_eq!(chains.len(), on_demand.len());
-        let chains = chains.iter().flat_map(OnDemand::create);
+        let chains = chains.iter().flat_map(|chain| chain.create(false));
         let all: Vec<_> = [INET, BRIDGE].into_iter().flat_map(create).chain(chains).collect();
         assert_eq!((LAYOUT, fingerprint(&all)), (5, 9_483_577_491_587_678_819));
     }
