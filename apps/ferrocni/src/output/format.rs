@@ -1,7 +1,7 @@
 //! `--format`: the table for people, JSON for programs, or a template.
 
 use go_template::Format;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::failure::Failure;
 use crate::output::print;
@@ -60,6 +60,15 @@ impl Form {
 }
 
 impl List {
+    /// Whether a field of the objects is seen; a template may ask for any.
+    pub(crate) fn shows(&self, form: &Form, field: &str) -> bool {
+        match form {
+            Form::Table => self.columns.iter().any(|(shown, _)| *shown == field),
+            Form::Keys => self.key == field,
+            Form::Json | Form::Template(_) => true,
+        }
+    }
+
     /// Writes objects whose values are texts, numbers and the like.
     pub(crate) fn print(&self, form: &Form, objects: &[Value]) -> Result<(), Failure> {
         match form {
@@ -80,9 +89,10 @@ impl List {
 }
 
 fn cell(object: &Value, field: &str) -> String {
-    match object.get(field).unwrap_or(&json!("")) {
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
+    match object.get(field) {
+        None => String::new(),
+        Some(Value::String(text)) => text.clone(),
+        Some(other) => other.to_string(),
     }
 }
 
@@ -92,6 +102,8 @@ fn lines(lines: impl Iterator<Item = String>) -> String {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -100,6 +112,16 @@ mod tests {
         assert_eq!(Form::new(None, true), Form::Keys);
         assert_eq!(Form::new(Some("json"), true), Form::Json);
         assert_eq!(Form::new(Some("{{.ID}}"), false), Form::Template("{{.ID}}".to_owned()));
+    }
+
+    #[test]
+    fn what_is_not_seen_need_not_be_known() {
+        let list = List { columns: &[("ID", "NETWORK ID"), ("Name", "NAME")], key: "ID" };
+        let shown = |form: Form| ["ID", "Name", "Driver"].map(|field| list.shows(&form, field));
+        assert_eq!(shown(Form::Table), [true, true, false]);
+        assert_eq!(shown(Form::Keys), [true, false, false]);
+        assert_eq!(shown(Form::Json), [true; 3]);
+        assert_eq!(shown(Form::Template(String::new())), [true; 3]);
     }
 
     #[test]

@@ -3,7 +3,7 @@ use std::process::ExitCode;
 use std::time::SystemTime;
 
 use ip::Family;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::filter::Filters;
 use crate::failure::{Failure, line};
@@ -17,8 +17,9 @@ pub(crate) struct Args {
     listing: Listing,
 }
 
+const ID: &str = "ID";
 const LIST: List =
-    List { columns: &[("ID", "NETWORK ID"), ("Name", "NAME"), ("Driver", "DRIVER"), ("Scope", "SCOPE")], key: "ID" };
+    List { columns: &[(ID, "NETWORK ID"), ("Name", "NAME"), ("Driver", "DRIVER"), ("Scope", "SCOPE")], key: ID };
 
 /// How many digits of an id are shown.
 pub(super) const SHORT_ID: usize = 12;
@@ -36,31 +37,38 @@ pub(super) fn run(host: &Host, args: &Args) -> Result<ExitCode, Failure> {
         }
     }
     let form = args.listing.form();
-    let objects: Vec<_> =
-        shown.iter().map(|network| object(network, args.listing.no_trunc, form == Form::Json)).collect();
+    let objects: Vec<_> = shown.iter().map(|network| object(network, args.listing.no_trunc, &form)).collect();
     LIST.print(&form, &objects)?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// Every value is a text, as in Docker's.
-fn object(network: &Description, whole_id: bool, is_json: bool) -> Value {
-    let id = if whole_id { &network.id } else { &network.id[..SHORT_ID] };
-    let mut object = json!({
-        "CreatedAt": network.created.map(time).unwrap_or_default(),
-        "Driver": network.driver,
-        "ID": id,
-        "IPv4": network.has_family(Family::V4).to_string(),
-        "IPv6": network.has_family(Family::V6).to_string(),
-        "Internal": network.internal.to_string(),
-        "Labels": pairs(&network.labels),
-        "Name": network.name,
-        "Scope": network.scope(),
-    });
+/// What a network has. Every value is a text, as in Docker's.
+type Field = (&'static str, fn(&Description) -> Value);
+
+const FIELDS: [Field; 9] = [
+    ("CreatedAt", |network| network.created.map(time).unwrap_or_default().into()),
+    ("Driver", |network| network.driver.as_str().into()),
+    (ID, |network| network.id.as_str().into()),
+    ("IPv4", |network| network.has_family(Family::V4).to_string().into()),
+    ("IPv6", |network| network.has_family(Family::V6).to_string().into()),
+    ("Internal", |network| network.internal.to_string().into()),
+    ("Labels", |network| pairs(&network.labels).into()),
+    ("Name", |network| network.name.as_str().into()),
+    ("Scope", |network| network.scope().into()),
+];
+
+/// As much as is shown: a table of many networks takes longer to be filled than they take to be read.
+fn object(network: &Description, whole_id: bool, form: &Form) -> Value {
+    let wanted = FIELDS.iter().filter(|(name, _)| LIST.shows(form, name));
+    let mut fields: Map<_, _> = wanted.map(|(name, value)| ((*name).to_owned(), value(network))).collect();
+    if !whole_id && let Some(id) = fields.get_mut(ID) {
+        *id = network.id[..SHORT_ID].into();
+    }
     // For `{{.Label "key"}}`; in JSON it would say the same again.
-    if let (false, Some(fields)) = (is_json, object.as_object_mut()) {
+    if matches!(form, Form::Template(_)) {
         fields.insert("Label".to_owned(), json!(network.labels));
     }
-    object
+    fields.into()
 }
 
 fn pairs(labels: &BTreeMap<String, String>) -> String {
