@@ -217,8 +217,8 @@ impl Call {
             name: keys.name()?,
             version,
             prev_result: match &call.result {
-                Some(result) => Some(AddResult::clone(result)),
-                None => call.config.prev_result(verb, version)?,
+                Some(result) => Some(Arc::clone(result)),
+                None => call.config.prev_result(verb, version)?.map(Arc::new),
             },
             config: call.config.plugin_keys(verb)?,
             args: Args::new(call.args.as_str()),
@@ -306,7 +306,7 @@ mod tests {
         let result = AddResult::default().with_dns(cni::Dns::of(vec!["192.0.2.1".to_owned()]));
         let call = Call::new(json!({"cniVersion": "1.0.0", "name": "n", "prevResult": "garbage"}))
             .after(result.clone().into());
-        assert_eq!(call.check::<Quiet>().unwrap().expected, result);
+        assert_eq!(*call.check::<Quiet>().unwrap().expected, result);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::path::Path;
+use std::sync::Arc;
 
 use cni::{AddResult, Args, Error, Failures, NetworkName, PluginType, Program, SpecVersion, json};
 use serde_json::Value;
@@ -21,7 +22,7 @@ pub struct Network<C> {
     /// The plugin's own keys.
     pub config: C,
     /// What the plugins before this one in the chain, or the ADD before this CHECK or DEL, reported.
-    pub prev_result: Option<AddResult>,
+    pub prev_result: Option<Arc<AddResult>>,
     /// The pairs of `CNI_ARGS`, of which each plugin reads its own.
     pub args: Args,
     /// The call as received, for delegated plugins.
@@ -34,7 +35,7 @@ impl<C> Network<C> {
     /// # Errors
     /// Code 7 if there is none.
     pub fn chained_on(&self) -> Result<&AddResult, Error> {
-        self.prev_result.as_ref().ok_or_else(|| {
+        self.prev_result.as_deref().ok_or_else(|| {
             Error::config(format!("network {} has no result of a previous plugin (prevResult)", self.name))
                 .with_details(
                     "this plugin is chained: put it after an interface plugin, such as bridge, in a .conflist",

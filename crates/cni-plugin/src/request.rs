@@ -1,6 +1,7 @@
 //! What a plugin is asked, validated before it sees it.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use cni::{AddResult, Attachment};
 
@@ -41,20 +42,21 @@ pub struct Check<C> {
     /// The path of the container's network namespace.
     pub netns: PathBuf,
     /// What ADD reported, by which CHECK judges.
-    pub expected: AddResult,
+    pub expected: Arc<AddResult>,
 }
 
 impl<C> Check<C> {
     /// The same request about another attachment of the network, as its CHECK would be if it differed in nothing else: for programs that
     /// ask a plugin about many.
-    pub fn turn_to(&mut self, attachment: Attachment, netns: impl Into<PathBuf>, expected: AddResult) {
+    pub fn turn_to(&mut self, attachment: Attachment, netns: impl Into<PathBuf>, expected: impl Into<Arc<AddResult>>) {
+        let expected = expected.into();
         let call = &mut self.network.call;
         self.netns = netns.into();
         call.container = attachment.container.to_string();
         call.ifname = attachment.ifname.to_string();
         call.netns = self.netns.display().to_string();
         call.result = None;
-        self.network.prev_result = Some(expected.clone());
+        self.network.prev_result = Some(Arc::clone(&expected));
         self.attachment = attachment;
         self.expected = expected;
     }

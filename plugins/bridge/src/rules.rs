@@ -47,7 +47,7 @@ fn container_mac(attachment: &Attachment, result: &AddResult) -> Option<Mac> {
 /// Removes an attachment's rules: with a result its keys are known, without one they are searched for by label.
 pub(crate) fn remove(request: &Del<Config>) -> Result<(), Error> {
     let attachment = &request.attachment;
-    let known = request.network.prev_result.as_ref().and_then(|result| possible(attachment, result));
+    let known = request.network.prev_result.as_deref().and_then(|result| possible(attachment, result));
     let mut failures = Failures::new();
     failures.note(reference::remove_guard(attachment).map_err(masquerade::Error::from));
     failures.note(masquerade::remove(attachment, PARTS, known.as_deref()));

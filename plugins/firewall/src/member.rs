@@ -72,7 +72,7 @@ impl<'a> Member<'a> {
     /// For DEL: every element that an attachment with this result can have, whatever its keys were then. `None` without a
     /// result, or with one whose addresses a later plugin has left out.
     pub(crate) fn of_removal(request: &'a Del<Config>) -> Option<Self> {
-        let result = request.network.prev_result.as_ref().filter(|result| !result.ips.is_empty())?;
+        let result = request.network.prev_result.as_deref().filter(|result| !result.ips.is_empty())?;
         let member = Self::unchecked(&request.network.config, &request.attachment, result);
         let policy = match (member.bridge, member.port) {
             (Some(_), Some(_)) => IngressPolicy::Isolated,

@@ -28,7 +28,7 @@ impl Plugin for Host {
 
     fn add(request: &Add<Config>, _: &mut Undo) -> Result<AddResult, Error> {
         namespace::verify(&request.netns)?;
-        match &request.network.prev_result {
+        match request.network.prev_result.as_deref() {
             Some(result) => Ok(result.clone()),
             None => Ok(report::interfaces_and_addresses(&mut Socket::open()?)?),
         }

@@ -8,7 +8,7 @@ use crate::{Config, Error};
 
 /// The addresses' source: the network's IPAM plugin or, without one, the result of the previous plugin in the chain.
 pub(crate) fn ipam(network: &Network<Config>) -> Result<Option<Delegate<'_>>, Error> {
-    let are_given = network.prev_result.as_ref().is_some_and(|result| !result.ips.is_empty());
+    let are_given = network.prev_result.as_deref().is_some_and(|result| !result.ips.is_empty());
     if are_given { Ok(network.ipam(siblings::ALL)?) } else { Ok(Some(network.required_ipam(siblings::ALL)?)) }
 }
 

@@ -20,7 +20,7 @@ pub(crate) fn create(
     let config = &request.network.config;
     suite::note_inert_key(&request.network, "vlan", "VLAN 20 of eth0 is \"master\": \"eth0.20\"");
     suite::note_inert_key(&request.network, "flag", "the key for who reaches whom is \"ipvlanFlag\"");
-    let previous = config.previous_interface(request.network.prev_result.as_ref())?;
+    let previous = config.previous_interface(request.network.prev_result.as_deref())?;
     let master = config.master(previous.as_ref());
     let mut parents = master.socket(netns)?;
     let parent = master.attach(&mut parents, &request.attachment, undo)?;

@@ -25,7 +25,7 @@ impl Plugin for Loopback {
         let mut inside = Socket::open_in(&netns)?;
         let lo = inside.link(loopback::NAME)?;
         loopback::set_up(&mut inside, netns, &lo, &request.attachment, undo)?;
-        match &request.network.prev_result {
+        match request.network.prev_result.as_deref() {
             Some(result) => Ok(result.clone()),
             None => loopback::describe(&mut inside, &lo, &request.netns),
         }

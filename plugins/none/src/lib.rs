@@ -30,7 +30,7 @@ impl Plugin for NoNetwork {
         let mut inside = Socket::open_in(&netns)?;
         let lo = alone::loopback(&mut inside)?;
         loopback::set_up(&mut inside, netns, &lo, &request.attachment, undo)?;
-        match &request.network.prev_result {
+        match request.network.prev_result.as_deref() {
             Some(result) => Ok(result.clone()),
             None => Ok(loopback::describe(&mut inside, &lo, &request.netns)?),
         }

@@ -68,7 +68,7 @@ impl Plugin for Overlay {
         let network = request.network.config.network(&request.network);
         failures.note(ports::retract(&network, &request.attachment));
         // Rules before the address that they are about: once released, another container may get it.
-        let known = request.network.prev_result.as_ref().map(|result| elements(&request.attachment, result));
+        let known = request.network.prev_result.as_deref().map(|result| elements(&request.attachment, result));
         failures.note(masquerade::remove(&request.attachment, PARTS, known.as_deref()));
         failures.note(veth::delete(request));
         if failures.is_empty() {
@@ -83,7 +83,7 @@ impl Plugin for Overlay {
         cluster::check(&config.network(&request.network), attachment, &ips)?;
 
         // The result lists the routes to elsewhere; those that make the link what it is are there as well.
-        let mut expected = request.expected.clone();
+        let mut expected = (*request.expected).clone();
         expected.routes.extend(point_to_point::routes(&ips));
         let netns = Netns::open(&request.netns)?;
         let inside = container_interface::check(&netns, &attachment.ifname, &expected)?;

@@ -45,7 +45,7 @@ impl Plugin for Portmap {
 
     fn del(request: &Del<Config>) -> Result<(), Error> {
         let mut failures = Failures::new();
-        let known = request.network.prev_result.as_ref();
+        let known = request.network.prev_result.as_deref();
         let published = known.map(|result| Published::new(&request.network.config, &request.attachment, result));
         failures.note(rules::remove(&request.attachment, published.as_ref()));
         failures.note(localhost::close(&request.attachment, published.as_ref()));
@@ -90,7 +90,7 @@ impl Plugin for Portmap {
 /// ruleset. `None` without a result.
 #[must_use]
 pub fn removal(request: &Del<Config>) -> Option<Claim> {
-    let result = request.network.prev_result.as_ref()?;
+    let result = request.network.prev_result.as_deref()?;
     let published = Published::new(&request.network.config, &request.attachment, result);
     let elements = published.elements().into_iter().chain(published.traces()).collect();
     Some(Claim { label: request.attachment.label(), link: None, elements })
@@ -102,7 +102,7 @@ pub fn removal(request: &Del<Config>) -> Option<Claim> {
 /// Those of the kernel, after all of it was tried.
 pub fn retire(request: &Del<Config>) -> Result<(), Error> {
     let mut failures = Failures::new();
-    let known = request.network.prev_result.as_ref();
+    let known = request.network.prev_result.as_deref();
     let published = known.map(|result| Published::new(&request.network.config, &request.attachment, result));
     if let Some(Method::Iptables(_)) = failures.note(request.network.config.method()) {
         failures.note(rules::remove_from_iptables(&request.attachment));

@@ -11,7 +11,7 @@ pub(crate) fn attachment(request: &Check<Config>) -> Result<(), Error> {
     let attachment = &request.attachment;
     let ips: Vec<_> = request.expected.ips_of(attachment.ifname.as_str()).cloned().collect();
     // The result lists the routes that the IPAM plugin gave; those that make the link what it is are there as well.
-    let mut expected = request.expected.clone();
+    let mut expected = (*request.expected).clone();
     expected.routes.extend(point_to_point::routes(&ips));
 
     let netns = Netns::open(&request.netns)?;

@@ -57,7 +57,7 @@ impl Plugin for Ptp {
     fn del(request: &Del<Config>) -> Result<(), Error> {
         let mut failures = Failures::new();
         // Rules before the address that they are about: once released, another container may get it.
-        let known = request.network.prev_result.as_ref().map(|result| elements(&request.attachment, result));
+        let known = request.network.prev_result.as_deref().map(|result| elements(&request.attachment, result));
         failures.note(masquerade::remove(&request.attachment, PARTS, known.as_deref()));
         request.network.delete_and_release(siblings::ALL, &mut failures, || veth::delete(request));
         Ok(failures.into_result()?)

@@ -102,7 +102,7 @@ pub(crate) fn remove(request: &Del<Config>) -> Result<(), Error> {
     let inside = container_interface::link::enter_own(request.netns.as_deref(), &request.attachment)?;
     let Some(mut inside) = inside else { return Ok(()) };
     let ifname = request.attachment.ifname.as_str();
-    let result = request.network.prev_result.as_ref();
+    let result = request.network.prev_result.as_deref();
     let known = result.iter().flat_map(|result| result.ips_of(ifname));
     let mut sources: Vec<IpNetwork> = known.map(|ip| ip.address.ip().into()).collect();
     let link = if_found(inside.link(ifname))?.map(|link| link.index);

@@ -43,7 +43,7 @@ impl Collection {
             None => self.networks.entry(config.clone()).or_insert(Known::of(Network::from_text(config)?)),
         };
         let within = |what: &str| format!("{}, {what}", attached.attachment());
-        let result = attached.parsed_result().map_err(|error| error.within(&within("its result")))?;
+        let result = Arc::new(attached.parsed_result().map_err(|error| error.within(&within("its result")))?);
         for (part, plugin) in parts.iter_mut().zip(&network.list.plugins) {
             let restored = part.restore(&One { attached, network, plugin, result: &result }, &mut self.found);
             restored.map_err(|error| error.within(&within(&format!("plugin {}", plugin.kind))))?;
@@ -118,7 +118,7 @@ struct One<'a> {
     attached: &'a Attached,
     network: &'a Network,
     plugin: &'a PluginConfig,
-    result: &'a AddResult,
+    result: &'a Arc<AddResult>,
 }
 
 /// The last CHECK that a plugin of a network was asked for, and the capability arguments that it had.
@@ -139,14 +139,14 @@ impl<P: Plugin> Last<P> {
         let (arguments, netns) = (endpoint.arguments_of(one.plugin), endpoint.netns.clone().unwrap_or_default());
         let last = match self.request.take() {
             Some(mut last) if self.arguments == arguments => {
-                last.turn_to(attachment, netns, one.result.clone());
+                last.turn_to(attachment, netns, Arc::clone(one.result));
                 last
             }
             _ => Call::new(one.attached.check_config(one.network, one.plugin))
                 .container(endpoint.container.as_str())
                 .ifname(endpoint.ifname.as_str())
                 .netns(netns.display().to_string())
-                .after(Arc::new(one.result.clone()))
+                .after(Arc::clone(one.result))
                 .check::<P>()?,
         };
         self.arguments = arguments;
