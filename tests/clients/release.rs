@@ -1,21 +1,25 @@
 //! What `scripts/release.sh` makes, on machines without a toolchain: Debian 12 and 13 as they are before anybody installs a thing.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::LazyLock;
 
 use tests::{Container, Finished, Host, Inside as _, bin_dir, client};
 
-/// The folder with the packages of the tested programs. They are made when the first test asks for them.
+/// The folder with the packages of the tested programs. They are made when the first test of this process asks for them; other processes
+/// with such tests wait until it has ended.
 pub(crate) fn packages() -> &'static Path {
-    static PACKED: LazyLock<PathBuf> = LazyLock::new(|| {
+    static PACKED: LazyLock<(PathBuf, File)> = LazyLock::new(|| {
+        let lock = File::create(bin_dir().join("release.lock")).unwrap();
+        lock.lock().unwrap();
         let folder = bin_dir().join("release");
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../scripts/release.sh");
         let packed = Command::new(script).arg(&folder).env("PROGRAMS", bin_dir()).output().unwrap();
         assert!(packed.status.success(), "{}", String::from_utf8_lossy(&packed.stderr));
-        folder
+        (folder, lock)
     });
-    &PACKED
+    &PACKED.0
 }
 
 /// The only file there with that beginning and that end.
