@@ -82,7 +82,8 @@ extern "C" fn leave() {
 }
 
 /// With what the child of who has removed something holds as long as it waits, for all to see in its network namespace: a name (unix(7),
-/// abstract). One that comes later has to do without, which matters only if the first one goes at that very moment.
+/// abstract). Who finds it taken does without: it will be there for a second at least, unless its holder has waited for most of one, or has
+/// only looked. Any program can take it, which makes others leave their sockets to children, and nothing else.
 fn with_sign(mut kept: Vec<OwnedFd>) -> Vec<OwnedFd> {
     if !kept.is_empty() && with_state(|state| state.expected) {
         kept.extend(sign().ok().map(OwnedFd::from));

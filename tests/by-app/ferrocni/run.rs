@@ -44,10 +44,21 @@ fn the_exit_status_is_the_program_s() {
         for (line, expected) in [("exit 0", 0), ("exit 3", 3), ("kill -TERM $$", 143), ("kill -KILL $$", 137)] {
             assert_eq!(status(&host, &["run", "--", "sh", "-c", line]), expected, "{line}");
         }
-        fails(&host, &["run", "/no/such/program"], 127, "cannot run /no/such/program");
-        fails(&host, &["run", "/etc/passwd"], 126, "cannot run /etc/passwd");
-        fails(&host, &["run", "-d", "/no/such/program"], 127, "cannot run /no/such/program");
+        for network in ["bridge", "none", "host"] {
+            let run = |more: &[&'static str]| [&["run", "--network", network], more].concat();
+            fails(&host, &run(&["/no/such/program"]), 127, "cannot run /no/such/program");
+            fails(&host, &run(&["/etc/passwd"]), 126, "cannot run /etc/passwd");
+            fails(&host, &run(&["--workdir", "/nope", "true"]), 125, "cannot change to /nope");
+            fails(&host, &run(&["-d", "/no/such/program"]), 127, "cannot run /no/such/program");
+        }
     });
+}
+
+#[test]
+fn who_is_in_many_groups_runs_programs_too() {
+    let host = Host::new();
+    let said = shell(&host, "setpriv --groups $(seq -s, 1 5000) $f run --network none echo ran");
+    assert_eq!(said, "ran\n");
 }
 
 #[test]
@@ -330,6 +341,8 @@ fn without_root_it_is_said_once_that_it_takes_root() {
         let said = shell(&host, &as_nobody);
         assert!(said.lines().count() == 1 && said.ends_with(": this takes root, as sudo gives it\n"), "{what}: {said}");
     }
+    let said = shell(&host, "setpriv --reuid 65534 --regid 65534 --clear-groups $f run --network nope true 2>&1 || :");
+    assert!(said.contains("there is no network nope"), "{said}");
 }
 
 /// containerd mounts its pods' namespaces in the same folder, which it leaves as it is.
@@ -339,9 +352,11 @@ fn what_others_have_mounted_beside_a_container_they_can_remove() {
     shell(
         &host,
         "touch /run/netns/pod; unshare -n mount --bind /proc/self/ns/net /run/netns/pod
+         for i in $(seq 20); do $f run --network none sh -c 'stat -f -c %T /run/netns/ferrocni-*'; done >/run/seen
          $f run -d --network none --name web sleep 1000 >&2; umount /run/netns/pod; rm /run/netns/pod; $f stop web >&2",
     );
     assert_eq!(host.shell("ls /run/netns; grep -c /run/netns/ /proc/self/mounts || :"), "0\n");
+    assert_eq!(host.shell("sort /run/seen | uniq --count").trim(), "20 nsfs", "it is seen inside as well");
 }
 
 #[test]

@@ -83,8 +83,8 @@ struct Mount {
 }
 
 fn mounts() -> io::Result<Vec<Mount>> {
-    // The kernel makes it line by line for each read, and a read into less space than a few hundred mounts take gets no more than that.
-    let mut text = String::with_capacity(64 << 10);
+    // The kernel gives a page at a time. Without a capacity it would be asked for 32 bytes first.
+    let mut text = String::with_capacity(8 << 10);
     File::open(MOUNTS)?.read_to_string(&mut text)?;
     Ok(text.lines().filter_map(Mount::read).collect())
 }

@@ -102,13 +102,13 @@ impl Difference {
     }
 
     /// Whether it is this chain that lost something.
-    /// Whether it is that there is no such chain.
-    pub(super) fn is_absence_of(&self, of: Table<'_>, name: &str) -> bool {
-        matches!(self, Self::Chain { found: None, .. }) && self.is_in_chain(of, name)
-    }
-
     pub(super) fn is_in_chain(&self, of: Table<'_>, name: &str) -> bool {
         matches!(self, Self::Chain { table, chain, .. } if *table == of && chain == name)
+    }
+
+    /// Whether it is this chain that is not there.
+    pub(super) fn is_absence_of(&self, of: Table<'_>, name: &str) -> bool {
+        matches!(self, Self::Chain { found: None, .. }) && self.is_in_chain(of, name)
     }
 }
 

@@ -24,8 +24,15 @@ use crate::{Error, Result, Table};
 #[derive(Debug, Default)]
 pub(super) struct Lack {
     pub(super) tables: Vec<Table<'static>>,
-    /// Each with whether it is known that there is none of that name, which would have to be emptied first.
-    pub(super) chains: Vec<(OnDemand, bool)>,
+    pub(super) chains: Vec<LackingChain>,
+}
+
+/// An on-demand chain that is not there, or not whole.
+#[derive(Debug)]
+pub(super) struct LackingChain {
+    pub(super) chain: OnDemand,
+    /// It is known that there is none of that name; any other is emptied first.
+    pub(super) is_absent: bool,
 }
 
 impl Lack {
@@ -159,12 +166,12 @@ impl Ruleset {
         } else {
             chains.retain(|chain| of_chains.iter().any(|difference| difference.is_in_chain(INET, &chain.name())));
         }
-        let is_absent = |name: &str| of_chains.iter().any(|difference| difference.is_absence_of(INET, name));
-        let with_absence = |chain: OnDemand| {
-            let is_absent = is_absent(&chain.name());
-            (chain, is_absent)
+        let lacking = |chain: OnDemand| {
+            let name = chain.name();
+            let is_absent = of_chains.iter().any(|difference| difference.is_absence_of(INET, &name));
+            LackingChain { chain, is_absent }
         };
-        Ok(Lack { tables, chains: chains.into_iter().map(with_absence).collect() })
+        Ok(Lack { tables, chains: chains.into_iter().map(lacking).collect() })
     }
 
     /// What keeps tables, and on-demand chains, from working.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use nfnetlink::{Batch, Message, subsystem};
 
 use super::element::{Element, Entry, Part, entries};
-use super::health::Lack;
+use super::health::{Lack, LackingChain};
 use super::holder::{Holder, Rivals};
 use super::queue::Queue;
 use super::{ATTEMPTS, INET, Ruleset, STALE, check_label, conflicts, skeleton};
@@ -89,7 +89,7 @@ impl Transaction {
                 self.steps.push(Step::Table(*table));
             }
         }
-        for (chain, is_absent) in &lack.chains {
+        for LackingChain { chain, is_absent } in &lack.chains {
             self.push(&format!("make nftables chain {INET} {}", chain.name()), chain.create(*is_absent));
         }
     }
@@ -126,7 +126,8 @@ impl Ruleset {
         for _ in 0..ATTEMPTS {
             let seen = if self.serves(&insertion.entries)? { None } else { Some(self.survey(&insertion)?) };
             let is_whole = seen.as_ref().is_none_or(|seen| seen.lack.is_empty());
-            if (is_whole && self.insert_elements(&mut insertion)?) || self.insert_prepared(&mut insertion, seen)? {
+            let is_done = is_whole && self.insert_elements(&mut insertion)?;
+            if is_done || self.insert_prepared(&mut insertion, seen)? {
                 return self.clear(&insertion.rivals);
             }
         }

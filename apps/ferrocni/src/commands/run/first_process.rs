@@ -1,4 +1,13 @@
 //! The container's first process, in the hands of the supervisor. What it does itself is in the module `init`.
+//!
+//! They talk over two pipes:
+//! 1. It is told whether it has a network namespace of its own: [`OWN_NETWORK`] or [`HOSTS_NETWORK`].
+//! 2. It says that it has it: [`READY`].
+//! 3. It is told the container's folder, in a line, and makes what the program sees.
+//! 4. It is told that the container is attached and its files are there: [`READY`].
+//! 5. It says that it has started the program: [`READY`].
+//!
+//! In place of what it would say it may say what it cannot do, `STATUS REASON`, and ends.
 
 use std::fs::File;
 use std::io::{self, ErrorKind, PipeReader, PipeWriter, Read as _, Write as _};
@@ -11,17 +20,13 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use netlink::Netns;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::sched::{CloneFlags, setns, unshare};
-use rustix::process::{PidfdFlags, pidfd_open};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::{NOT_RUN, init, step};
 use crate::failure::Failure;
 
-/// What the two tell each other, a byte each; but the name of the container's folder is a line, and so is what the first process cannot do,
-/// which it ends with: `STATUS REASON`.
 pub(super) const OWN_NETWORK: u8 = b'n';
 pub(super) const HOSTS_NETWORK: u8 = b'h';
-/// To the first process: the container's networks and files are there. From it: so is its network namespace, or the program has been
-/// started.
 pub(super) const READY: u8 = b'.';
 
 /// A first process. It starts while its supervisor finds out what for, and what it does by itself it does while the container is attached.
@@ -78,12 +83,19 @@ impl FirstProcess {
         self.tell(&[if shares_host { HOSTS_NETWORK } else { OWN_NETWORK }]);
     }
 
-    /// Its network namespace, once that is there, in which `lo` is up.
+    /// Waits until it is in its network namespace, in which `lo` is up.
+    pub(super) fn wait_for_netns(&mut self) -> Result<(), Failure> {
+        self.expect_ready()
+    }
+
+    /// That namespace.
     pub(super) fn netns(&mut self) -> Result<Netns, Failure> {
-        self.expect_ready()?;
-        let pid = rustix::process::Pid::from_raw(i32::try_from(self.pid())?).ok_or(FirstProcessError::Ended)?;
-        let process = pidfd_open(pid, PidfdFlags::empty()).map_err(step("find the container's first process"))?;
-        Ok(Netns::of_process(process)?)
+        let process = pidfd_open(Pid::from_child(&self.process), PidfdFlags::empty())
+            .map_err(step("find the container's first process"))?;
+        match Netns::of_process(process) {
+            Err(_) if self.status()?.is_some() => Err(FirstProcessError::Ended.into()),
+            netns => Ok(netns?),
+        }
     }
 
     /// Has it make what the program of the container with that folder sees.
@@ -116,9 +128,11 @@ impl FirstProcess {
     fn expect_ready(&mut self) -> Result<(), Failure> {
         let mut first = [0];
         match self.from.read_exact(&mut first) {
-            Ok(()) if first == [READY] => return Ok(()),
             Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Err(FirstProcessError::Ended.into()),
             outcome => outcome.map_err(step("hear of the container's first process"))?,
+        }
+        if first == [READY] {
+            return Ok(());
         }
         let mut told = String::from_utf8_lossy(&first).into_owned();
         self.from.read_to_string(&mut told).map_err(step("hear of the container's first process"))?;

@@ -92,15 +92,16 @@ fn open_passed(descriptor: i32, options: &OpenOptions) -> io::Result<File> {
 fn start(from: File, to: &mut File) -> Result<(Child, Signals), Failure> {
     // Without its supervisor there is nobody who would clear up after the program.
     set_pdeathsig(Signal::SIGKILL).map_err(step("be ended with the supervisor"))?;
+    let signals = Signals::new().map_err(step("get signals"))?;
     let mut from = BufReader::new(from);
     if hear(&mut from)? == OWN_NETWORK {
         enter_own_network()?;
     }
     tell_ready(to)?;
-    let signals = Signals::new().map_err(step("get signals"))?;
+    // The namespace has its path now, which the program sees as well.
+    let folder = hear_folder(&mut from).map_err(step("hear of the container"))?;
     let own = CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWUTS;
     unshare(own).map_err(step("have mounts and a hostname of its own"))?;
-    let folder = hear_folder(&mut from).map_err(step("hear of the container"))?;
     let record: Record = serde_json::from_slice(&fs::read(folder.join("config.json"))?)?;
     mounts::make(&record)?;
     if let Some(hostname) = &record.hostname {
@@ -129,7 +130,8 @@ fn hear(from: &mut impl Read) -> Result<u8, StepError> {
 fn hear_folder(from: &mut impl BufRead) -> io::Result<PathBuf> {
     let mut line = Vec::new();
     from.read_until(b'\n', &mut line)?;
-    line.pop();
+    // Without it the supervisor has ended, whatever it has said so far.
+    line.pop_if(|last| *last == b'\n').ok_or(io::ErrorKind::UnexpectedEof)?;
     Ok(OsString::from_vec(line).into())
 }
 

@@ -18,8 +18,8 @@ const ENDING: [Signal; 4] = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Si
 /// `si_code` of what the kernel itself sends, such as a terminal's Ctrl-C (`SI_KERNEL` of siginfo.h).
 const BY_KERNEL: i32 = 0x80;
 
-/// Longer than a process' status ever is, in bytes.
-const STATUS_LIMIT: usize = 16 << 10;
+/// Longer than a process' status ever is, in bytes: it names the groups, of which there may be 65536.
+const STATUS_LIMIT: usize = 1 << 20;
 
 /// The signals that this process has got, instead of what they would do to it.
 #[derive(Debug)]

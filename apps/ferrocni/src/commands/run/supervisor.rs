@@ -66,8 +66,10 @@ impl<'a> Supervisor<'a> {
     pub(super) fn new(host: &'a Host, args: &'a Args, detached: bool) -> Result<Self, Failure> {
         let signals = Signals::new().map_err(step("get signals"))?;
         let (output, said) = output(detached).map_err(step("keep what the program says"))?;
-        let mut first = FirstProcess::start(output, !shares_group(detached))?;
+        let first = FirstProcess::start(output, !shares_group(detached));
+        // What is wrong with the arguments is said also to who cannot start it.
         let plan = Plan::new(host, args)?;
+        let mut first = first?;
         first.begin(plan.shares_host);
         let (container, ports) = Store::of(host).create(|living| plan.register(host, args, living))?;
         Ok(Self { host, args, detached, signals, first, container, _ports: ports, attached: 0, said, log: None })
@@ -91,11 +93,9 @@ impl<'a> Supervisor<'a> {
 
     fn start(&mut self) -> Result<(), Failure> {
         self.keep_log().map_err(step("keep what the program says"))?;
+        self.first.wait_for_netns()?;
         if let Some(path) = &self.container.record.netns {
-            let netns = self.first.netns();
-            // What has ended this process may have ended that as well.
-            go_on(&mut self.signals)?;
-            pin_netns(&netns?, path)?;
+            pin_netns(&self.first.netns()?, path)?;
         }
         self.first.prepare(self.container.folder());
         self.prepare()?;
