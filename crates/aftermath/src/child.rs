@@ -12,6 +12,8 @@ use nix::unistd::{ForkResult, Pid, fork};
 
 /// How long sockets stay open that are given away: a burst of removals is over by then.
 const LINGER: Duration = Duration::from_secs(1);
+/// How long the kernel has something to free after a removal, at most: a few grace periods of RCU.
+const FREEING: Duration = Duration::from_millis(50);
 /// Where kernels before 5.9 have no close_range(2): more descriptors than any program here has open.
 const DESCRIPTORS: i32 = 1 << 16;
 
@@ -40,10 +42,15 @@ pub(crate) fn at_exit(function: extern "C" fn()) {
     unsafe { libc::atexit(function) };
 }
 
-/// Makes a child that has `kept` open for a second, after it has sent a datagram if it is to.
-pub(crate) fn spawn(kept: &[OwnedFd], message: Option<(BorrowedFd<'_>, &[u8])>) -> io::Result<Child> {
+/// Makes a child that has `kept` open for a second, and `sign` as long as there is something to free, after it has sent a datagram if it
+/// is to.
+pub(crate) fn spawn(
+    kept: &[OwnedFd],
+    sign: Option<BorrowedFd<'_>>,
+    message: Option<(BorrowedFd<'_>, &[u8])>,
+) -> io::Result<Child> {
     let mut open: Vec<i32> = kept.iter().map(AsRawFd::as_raw_fd).collect();
-    open.extend(message.map(|(socket, _)| socket.as_raw_fd()));
+    open.extend(sign.iter().chain(message.iter().map(|(socket, _)| socket)).map(AsRawFd::as_raw_fd));
     open.sort_unstable();
     // SAFETY: until it exits the child calls functions from the list in signal-safety(7) and system calls only, and touches
     // no memory but what is prepared here, so it does not matter what other threads of the parent were doing.
@@ -54,8 +61,12 @@ pub(crate) fn spawn(kept: &[OwnedFd], message: Option<(BorrowedFd<'_>, &[u8])>) 
             if let Some((socket, datagram)) = message {
                 send(socket, datagram);
             }
+            if let Some(sign) = sign {
+                pause(FREEING);
+                close(sign);
+            }
             if !kept.is_empty() {
-                linger();
+                pause(LINGER);
             }
             // SAFETY: it ends the process at once and runs nothing of the parent's.
             unsafe { libc::_exit(0) }
@@ -101,11 +112,15 @@ fn send(socket: BorrowedFd<'_>, datagram: &[u8]) {
             break;
         }
     }
-    close_all(socket.as_raw_fd(), socket.as_raw_fd());
+    close(socket);
 }
 
-fn linger() {
-    let second = libc::timespec { tv_sec: LINGER.as_secs().cast_signed(), tv_nsec: 0 };
+fn close(descriptor: BorrowedFd<'_>) {
+    close_all(descriptor.as_raw_fd(), descriptor.as_raw_fd());
+}
+
+fn pause(time: Duration) {
+    let time = libc::timespec { tv_sec: time.as_secs().cast_signed(), tv_nsec: time.subsec_nanos().into() };
     // SAFETY: the first pointer is to a value of this frame, the second may be null.
-    unsafe { libc::nanosleep(&raw const second, std::ptr::null_mut()) };
+    unsafe { libc::nanosleep(&raw const time, std::ptr::null_mut()) };
 }

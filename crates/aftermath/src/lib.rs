@@ -8,8 +8,8 @@
 //! - Netfilter sockets stay open until the program ends ([`keep`]). If it has removed something ([`expect`]), a child that
 //!   inherits them closes them a second later. Any earlier they would have to wait, and hold up every other change of the
 //!   ruleset meanwhile (`nft_rcv_nl_event`, net/netfilter/nf_tables_api.c); after a burst of removals there is nothing left to
-//!   wait for. What another program removed just then would be waited for as well, so as long as the child of one is there, which a name
-//!   in the network namespace tells, others leave theirs to children too.
+//!   wait for. What another program removed just then would be waited for as well, so for a moment after a removal, which a name in the
+//!   network namespace tells, others leave theirs to children too.
 //!
 //! Such a child has those sockets and nothing else: no standard input or output, no lock, no file, a session of its own. If
 //! it is killed, what it waits for happens all the same. It outlives its parent, so another process has to reap it. Where
@@ -19,14 +19,14 @@ mod child;
 pub mod reaper;
 
 use std::io;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::sync::Mutex;
 
 pub use child::Child;
 
-/// The name of [`sign`].
+/// The name that [`leave_to_child`] is about.
 const SIGN: &str = "ferrocni-aftermath";
 
 /// The most sockets that are kept. A program that goes on running closes the others at once.
@@ -69,26 +69,24 @@ pub fn expect() {
 /// Why there is no child; nothing was sent.
 pub fn send(socket: BorrowedFd<'_>, datagram: &[u8]) -> io::Result<Child> {
     reaper::require()?;
-    child::spawn(&with_sign(take_kept()), Some((socket, datagram)))
+    leave_to_child(&take_kept(), Some((socket, datagram)))
 }
 
 /// At the end of the program. If there can be no child, the kernel closes the sockets, and the end waits for that.
 extern "C" fn leave() {
     let kept = take_kept();
-    let would_wait = || with_state(|state| state.expected) || is_sign_taken();
+    let would_wait = || is_expected() || is_sign_taken();
     if !kept.is_empty() && would_wait() && reaper::require().is_ok() {
-        let _ = child::spawn(&with_sign(kept), None);
+        let _ = leave_to_child(&kept, None);
     }
 }
 
-/// With what the child of who has removed something holds as long as it waits, for all to see in its network namespace: a name (unix(7),
-/// abstract). Who finds it taken does without: it will be there for a second at least, unless its holder has waited for most of one, or has
-/// only looked. Any program can take it, which makes others leave their sockets to children, and nothing else.
-fn with_sign(mut kept: Vec<OwnedFd>) -> Vec<OwnedFd> {
-    if !kept.is_empty() && with_state(|state| state.expected) {
-        kept.extend(sign().ok().map(OwnedFd::from));
-    }
-    kept
+/// The child of who has removed something holds a name in its network namespace (unix(7), abstract) as long as the kernel has something to
+/// free, for all to see. Who finds it taken does without. Any program can take it, which makes others leave their sockets to children, and
+/// nothing else.
+fn leave_to_child(kept: &[OwnedFd], message: Option<(BorrowedFd<'_>, &[u8])>) -> io::Result<Child> {
+    let sign = if !kept.is_empty() && is_expected() { sign().ok() } else { None };
+    child::spawn(kept, sign.as_ref().map(AsFd::as_fd), message)
 }
 
 fn is_sign_taken() -> bool {
@@ -97,6 +95,10 @@ fn is_sign_taken() -> bool {
 
 fn sign() -> io::Result<UnixDatagram> {
     UnixDatagram::bind_addr(&SocketAddr::from_abstract_name(SIGN)?)
+}
+
+fn is_expected() -> bool {
+    with_state(|state| state.expected)
 }
 
 fn take_kept() -> Vec<OwnedFd> {
