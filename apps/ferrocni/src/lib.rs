@@ -11,6 +11,7 @@ mod live;
 mod network;
 mod output;
 mod parallel;
+mod proc;
 mod target;
 
 use std::process::ExitCode;

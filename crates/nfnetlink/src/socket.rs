@@ -75,8 +75,8 @@ impl Socket {
         let mut all = Vec::with_capacity(messages.len());
         for some in messages.chunks_mut(AT_ONCE) {
             let first = self.send_all(some)?;
-            for at in 0..some.len() {
-                all.push(self.object_if_found(nth(first, at), &read)?);
+            for after in (0..).take(some.len()) {
+                all.push(self.object_if_found(first.wrapping_add(after), &read)?);
             }
         }
         Ok(all)
@@ -93,7 +93,7 @@ impl Socket {
         read_second: impl Fn(&Reply<'_>) -> Option<B>,
     ) -> Result<(Option<A>, Option<B>)> {
         let first = self.send_all(&mut messages)?;
-        Ok((self.object_if_found(first, read_first)?, self.object_if_found(nth(first, 1), read_second)?))
+        Ok((self.object_if_found(first, read_first)?, self.object_if_found(first.wrapping_add(1), read_second)?))
     }
 
     /// Sends requests in one datagram, and returns the number of the first.
@@ -101,7 +101,7 @@ impl Socket {
         let (mut bytes, first) = (Vec::new(), self.sequence);
         for message in messages {
             bytes.extend_from_slice(message.finish(self.sequence).ok_or(Error::TooLong)?);
-            self.sequence = nth(self.sequence, 1);
+            self.sequence = self.sequence.wrapping_add(1);
         }
         self.transmit(&bytes)?;
         Ok(first)
@@ -276,11 +276,6 @@ impl Socket {
             let _ = setsockopt(&self.socket, sockopt::SndBufForce, &(2 * bytes));
         }
     }
-}
-
-/// The number of a request that so many were sent after.
-fn nth(first: u32, after: usize) -> u32 {
-    u32::try_from(after).map_or(first, |after| first.wrapping_add(after))
 }
 
 /// Closing waits while the kernel frees what was removed from nf_tables, by whichever process (`nft_rcv_nl_event`,

@@ -1,14 +1,16 @@
 //! Network namespaces with a name, as `ip netns` has them.
 
 use std::fs::{DirBuilder, File};
-use std::io::{self, Read as _};
-use std::os::fd::{AsFd as _, AsRawFd as _};
+use std::io;
+use std::os::fd::AsFd as _;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use netlink::Netns;
 use nix::errno::Errno;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
+
+use crate::proc;
 
 /// Where `ip netns` looks for them.
 const FOLDER: &str = "/run/netns";
@@ -42,8 +44,7 @@ pub(crate) fn pin(netns: &Netns, path: &Path) -> Result<(), PinError> {
     share_folder()?;
     let file = File::options().write(true).create_new(true).open(path);
     drop(file.map_err(PinError::io("create", path))?);
-    let opened = PathBuf::from(format!("/proc/self/fd/{}", netns.as_fd().as_raw_fd()));
-    mount(Some(&opened), path, None::<&str>, MsFlags::MS_BIND, None::<&str>)
+    mount(Some(&proc::opened(&netns.as_fd())), path, None::<&str>, MsFlags::MS_BIND, None::<&str>)
         .map_err(PinError::io("mount a namespace on", path))
 }
 
@@ -83,10 +84,7 @@ struct Mount {
 }
 
 fn mounts() -> io::Result<Vec<Mount>> {
-    // The kernel gives a page at a time. Without a capacity it would be asked for 32 bytes first.
-    let mut text = String::with_capacity(8 << 10);
-    File::open(MOUNTS)?.read_to_string(&mut text)?;
-    Ok(text.lines().filter_map(Mount::read).collect())
+    Ok(proc::read(MOUNTS)?.lines().filter_map(Mount::read).collect())
 }
 
 impl Mount {

@@ -22,6 +22,7 @@ use super::signals::{Signals, exit_code};
 use super::{NOT_RUN, StepError, step};
 use crate::container::{Program, Record};
 use crate::failure::Failure;
+use crate::proc;
 
 /// What a process is called by its supervisor that is to be a container's first one.
 pub(super) const NAME: &str = "ferrocni-init";
@@ -84,7 +85,7 @@ fn supervisor(args: &Args) -> io::Result<(File, File)> {
 
 /// The descriptor that was passed, under a number that no program inherits.
 fn open_passed(descriptor: i32, options: &OpenOptions) -> io::Result<File> {
-    let pipe = options.open(format!("/proc/self/fd/{descriptor}"))?;
+    let pipe = options.open(proc::opened(&descriptor))?;
     close(descriptor)?;
     Ok(pipe)
 }

@@ -2,7 +2,6 @@
 
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, IsTerminal as _};
-use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::{DirBuilderExt as _, symlink};
 use std::path::{Path, PathBuf};
 
@@ -105,8 +104,8 @@ fn open_path(path: &Path) -> io::Result<File> {
 
 /// Mounts something that was opened before its path could not be reached any more.
 fn bind_open(source: &File, target: &Path, flags: MsFlags) -> Result<(), MountError> {
-    let source = PathBuf::from(format!("/proc/self/fd/{}", source.as_raw_fd()));
-    mount(Some(&source), target, None::<&str>, flags, None::<&str>).map_err(failed("mount on", target))
+    mount(Some(&crate::proc::opened(source)), target, None::<&str>, flags, None::<&str>)
+        .map_err(failed("mount on", target))
 }
 
 fn change(path: &str, flags: MsFlags) -> Result<(), MountError> {

@@ -2,13 +2,14 @@
 
 use std::io;
 use std::os::unix::process::ExitStatusExt as _;
-use std::path::Path;
 use std::process::ExitStatus;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use signal_hook::iterator::SignalsInfo;
 use signal_hook::iterator::exfiltrator::raw::WithRawSiginfo;
+
+use crate::proc;
 
 /// Those that a program is told something by.
 const PASSED_ON: [Signal; 6] =
@@ -17,9 +18,6 @@ const PASSED_ON: [Signal; 6] =
 const ENDING: [Signal; 4] = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGQUIT];
 /// `si_code` of what the kernel itself sends, such as a terminal's Ctrl-C (`SI_KERNEL` of siginfo.h).
 const BY_KERNEL: i32 = 0x80;
-
-/// Longer than a process' status ever is, in bytes: it names the groups, of which there may be 65536.
-const STATUS_LIMIT: usize = 1 << 20;
 
 /// The signals that this process has got, instead of what they would do to it.
 #[derive(Debug)]
@@ -58,8 +56,7 @@ impl Signals {
 
 /// The signals that this process ignores, a bit for each (proc(5)).
 fn ignored() -> io::Result<u64> {
-    let status = files::read(Path::new("/proc/self/status"), STATUS_LIMIT)?;
-    let status = String::from_utf8_lossy(&status);
+    let status = proc::read("/proc/self/status")?;
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     Ok(mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0))
 }
